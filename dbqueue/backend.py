@@ -1,0 +1,261 @@
+"""The django.tasks backend: checks tasks, writes jobs, reads their results."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, router, transaction
+from django.utils import timezone
+
+from dbqueue import conf, dialects, payload, wakeup
+from dbqueue.checks import check_backend
+from dbqueue.dialects.rows import NewJob, Written
+from dbqueue.django_tasks import (
+    TASK_MAX_PRIORITY,
+    TASK_MIN_PRIORITY,
+    BaseTaskBackend,
+    InvalidTask,
+    TaskResultDoesNotExist,
+    task_enqueued,
+)
+from dbqueue.exceptions import AtomicUnavailable, JobIdTaken, MigrationsNotApplied
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState
+from dbqueue.registry import as_task, resolve
+from dbqueue.results import JobResult, job_result
+from dbqueue.tasks import Task, stored
+from dbqueue.transactions import model_databases, open_elsewhere
+from dbqueue.writing import Call, as_call, new_jobs, new_result
+
+# Jobs in one INSERT of enqueue_many; a longer list takes several, in one transaction.
+CHUNK = 10_000
+
+
+class DatabaseBackend(BaseTaskBackend):
+    """Keeps jobs in the project's own database.
+
+    OPTIONS: `database`, an alias in DATABASES; default where the router writes Job.
+    """
+
+    task_class = Task
+    supports_defer = True
+    supports_async_task = True
+    supports_get_result = True
+    supports_priority = True
+
+    OPTIONS = frozenset({"database"})
+
+    @property
+    def database(self) -> str:
+        """The alias of the database that holds the jobs."""
+        alias: str = self.options.get("database") or router.db_for_write(Job)
+        return alias
+
+    @property
+    def dialect(self) -> dialects.Dialect:
+        return dialects.of(self.database)
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        return check_backend(self)
+
+    def validate_task(self, task: Any) -> None:
+        """Raise InvalidTask, saying why, for a task that cannot be enqueued here."""
+        _check_priority(task.priority)
+        self._check_queue(task.queue_name)
+        if task.run_after is not None and not isinstance(
+            task.run_after, datetime | timedelta
+        ):
+            raise InvalidTask(
+                f"run_after={task.run_after!r} must be a datetime or a timedelta."
+            )
+        if isinstance(task.run_after, timedelta):
+            task = stored(task, run_after=None)  # Django's own check knows no timedelta
+        super().validate_task(task)
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> JobResult:
+        """Write one job and return its result; one query, in the caller's transaction.
+
+        With a `job_id` that exists already, return that job's result.
+        """
+        task = as_task(task)
+        self._check_usable(task)
+        call = Call(*payload.arguments(args, kwargs))
+        (job,) = new_jobs(self.alias, task, [call])
+        other = open_elsewhere(self.database)
+        if other:
+            return self._defer(task, job, call, other)
+        if task.job_id:
+            written = self._write_once(job)
+            if written is None:
+                return self._existing(task, job)
+        else:
+            with self._migrated():
+                written = self.dialect.write(job)
+        assert written is not None  # a fresh id is never taken
+        return self._announce(task, job, written, call)
+
+    def enqueue_many(
+        self, task: Task[..., Any], calls: Iterable[Any]
+    ) -> list[JobResult]:
+        """See dbqueue.enqueue_many()."""
+        if task.job_id:
+            raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
+        self._check_usable(task)
+        checked = [as_call(item, i) for i, item in enumerate(calls, 1)]
+        jobs = list(new_jobs(self.alias, task, checked))
+        other = open_elsewhere(self.database)
+        if other:
+            pairs = zip(jobs, checked, strict=True)
+            return [self._defer(task, job, call, other) for job, call in pairs]
+        written = {row.id: row for row in self._write_all(jobs)}
+        return [
+            self._announce(task, job, written[job.id], call)
+            for job, call in zip(jobs, checked, strict=True)
+        ]
+
+    def get_result(self, result_id: str) -> JobResult:
+        """Return the result of a job, unfinished or finished.
+
+        Raises TaskResultDoesNotExist for an unknown, pruned or malformed id, and
+        TaskNotFound if the job's task cannot be imported here.
+        """
+        try:
+            id = UUID(str(result_id))
+        except ValueError:
+            raise TaskResultDoesNotExist(f"{result_id!r} is not a job id.") from None
+        with self._migrated():
+            # In this order: a job that finishes in between is found in the history.
+            for model in (Job, FinishedJob):
+                row = model._default_manager.using(self.database).filter(pk=id).first()
+                if row is not None:
+                    return _result_of(row)
+        raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def _check_usable(self, task: Task[..., Any]) -> None:
+        unknown = self.options.keys() - self.OPTIONS
+        if unknown:
+            name = min(unknown)
+            raise ImproperlyConfigured(
+                f"TASKS[{self.alias!r}]['OPTIONS'] has no {name!r}."
+                f"{conf.nearest(name, self.OPTIONS)}"
+            )
+        self.validate_task(task)
+        if task.atomic and self.database not in model_databases():
+            raise AtomicUnavailable(
+                f"{task.module_path!r} is atomic, but its jobs are in database "
+                f"{self.database!r} and the models in "
+                f"{', '.join(sorted(model_databases()))}: one transaction cannot hold "
+                "both. Drop atomic=True, or move the queue beside the models."
+            )
+
+    def _check_queue(self, name: Any) -> None:
+        if not isinstance(name, str) or not 1 <= len(name) <= 100:
+            raise InvalidTask(f"queue_name={name!r} must be 1 to 100 characters.")
+        if self.queues and name not in self.queues:
+            near = conf.nearest(name, self.queues)
+            raise InvalidTask(
+                f"Queue {name!r} is not valid for backend.{near} "
+                f"Add it to TASKS[{self.alias!r}]['QUEUES']."
+            )
+
+    def _write_once(self, job: NewJob) -> Written | None:
+        with self._migrated(), transaction.atomic(using=self.database):
+            written = self.dialect.write(job)
+            # Asked after the INSERT: a job that finished before it is seen now.
+            history = FinishedJob.objects.using(self.database)
+            if written and history.filter(pk=job.id).exists():
+                Job.objects.using(self.database).filter(pk=job.id).delete()
+                return None
+        return written
+
+    def _existing(self, task: Task[..., Any], job: NewJob) -> JobResult:
+        result = self.get_result(str(job.id))
+        if result.task.module_path != task.module_path:
+            raise JobIdTaken(
+                f"job_id {str(job.id)!r} belongs to a job of "
+                f"{result.task.module_path!r}, not of {task.module_path!r}."
+            )
+        return result
+
+    def _write_all(self, jobs: Sequence[NewJob]) -> list[Written]:
+        if len(jobs) <= CHUNK:
+            with self._migrated():
+                return self.dialect.write_many(jobs) if jobs else []
+        with transaction.atomic(using=self.database):
+            chunks = (jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK))
+            return [row for chunk in chunks for row in self._write_all(chunk)]
+
+    def _defer(
+        self, task: Task[..., Any], job: NewJob, call: Call, other: str
+    ) -> JobResult:
+        warnings.warn(
+            f"A job of {task.module_path!r} was enqueued inside a transaction on "
+            f"database {other!r}, but jobs are in {self.database!r}: it is written "
+            "after that transaction's commit, and is lost if the process dies between.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        now = timezone.now()
+        result = new_result(
+            task, job, Written(job.id, "READY", now, job.run_after), call
+        )
+
+        def write() -> None:
+            with self._migrated():
+                written = self.dialect.write(job)
+            if written:
+                self._announce(task, job, written, call)
+
+        transaction.on_commit(write, using=other)
+        return result
+
+    def _announce(
+        self, task: Task[..., Any], job: NewJob, written: Written, call: Call
+    ) -> JobResult:
+        result = new_result(task, job, written, call)
+        task_enqueued.send(type(self), task_result=result)
+        queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
+        if self.dialect.notifies and conf.current().notify:
+            wake = partial(wakeup.wake, self.database, queue)
+            transaction.on_commit(wake, using=self.database)
+        return result
+
+    @contextmanager
+    def _migrated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            if not self.dialect.is_missing_table(error):
+                raise
+            raise MigrationsNotApplied(
+                f"The tables of dbqueue are not in database {self.database!r}. "
+                f"Run: manage.py migrate --database {self.database}"
+            ) from error
+
+
+def _check_priority(priority: Any) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int | float):
+        raise InvalidTask(
+            f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
+            f"{TASK_MAX_PRIORITY}, not {priority!r}."
+        )
+
+
+def _result_of(row: JobRecord) -> JobResult:
+    return job_result(
+        resolve(row.task),
+        row,
+        args=row.args,
+        kwargs=row.kwargs,
+        state=row.state,
+        worker_ids=row.worker_ids,
+        attempt_log=row.attempt_log,
+        progress=row.progress,
+        finished_at=getattr(row, "finished_at", None),
+        return_value=getattr(row, "result", None),
+    )

@@ -1,0 +1,85 @@
+"""System checks: settings that are wrong, and settings that will hurt."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
+from django.db import connections, router
+from django.db.utils import ConnectionDoesNotExist
+
+from dbqueue import conf, dialects
+from dbqueue.models import Job
+from dbqueue.transactions import model_databases
+
+
+@checks.register("dbqueue")
+def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E001: DBQUEUE is wrong. W001: another app's runworker comes first."""
+    found: list[checks.CheckMessage] = []
+    try:
+        conf.current()
+    except ImproperlyConfigured as error:
+        found.append(checks.Error(str(error), id="dbqueue.E001"))
+    owner = get_commands().get("runworker")
+    if owner != "dbqueue":
+        found.append(
+            checks.Warning(
+                f"'manage.py runworker' is a command of {owner!r}.",
+                hint="Use 'manage.py dbqueue_worker', or list 'dbqueue' before it.",
+                id="dbqueue.W001",
+            )
+        )
+    return found
+
+
+def check_backend(backend: Any) -> list[checks.CheckMessage]:
+    """E002-E004 and W002-W004, for one entry of TASKS."""
+    where = f"TASKS[{backend.alias!r}]['OPTIONS']"
+    found: list[checks.CheckMessage] = [
+        checks.Error(
+            f"{where} has no {name!r}.{conf.nearest(name, backend.OPTIONS)}",
+            id="dbqueue.E002",
+        )
+        for name in sorted(backend.options.keys() - backend.OPTIONS)
+    ]
+    alias = backend.options.get("database") or router.db_for_write(Job)
+    try:
+        connection = connections[alias]
+    except ConnectionDoesNotExist:
+        message = f"{where}['database'] is {alias!r}.{conf.nearest(alias, connections)}"
+        return [*found, checks.Error(message, id="dbqueue.E003")]
+    if connection.vendor not in dialects.SUPPORTED:
+        message = f"dbqueue does not run on {connection.vendor}, database {alias!r}."
+        return [*found, checks.Error(message, id="dbqueue.E004")]
+    if model_databases() - {alias}:
+        found.append(
+            checks.Warning(
+                f"Jobs are in database {alias!r}; models are also elsewhere.",
+                hint="A job enqueued in a transaction on another database is written "
+                "after that transaction's commit, not with it.",
+                id="dbqueue.W002",
+            )
+        )
+    return [*found, *_check_sqlite(connection)]
+
+
+def _check_sqlite(connection: Any) -> Iterable[checks.CheckMessage]:
+    if connection.vendor != "sqlite":
+        return
+    options = connection.settings_dict.get("OPTIONS", {})
+    if options.get("transaction_mode") != "IMMEDIATE":
+        yield checks.Warning(
+            f"SQLite database {connection.alias!r} has no transaction_mode IMMEDIATE.",
+            hint="A transaction that reads before it writes fails with 'database is "
+            "locked' when another process wrote in between.",
+            id="dbqueue.W003",
+        )
+    if "wal" not in str(options.get("init_command", "")).lower():
+        yield checks.Warning(
+            f"SQLite database {connection.alias!r} does not set journal_mode=WAL.",
+            hint="Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL; "
+            "PRAGMA synchronous=NORMAL', or readers and the worker block each other.",
+            id="dbqueue.W004",
+        )

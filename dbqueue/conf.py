@@ -1,0 +1,107 @@
+"""The DBQUEUE setting: every key, its unit and its default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+DAY = 86_400.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One field a key, in lower case here and in upper case in DBQUEUE."""
+
+    # Seconds a worker counts as alive without a heartbeat; a dead host's jobs run
+    # again after it. Longer survives longer database outages, shorter recovers sooner.
+    lease: float = 30.0
+    # Seconds between looks at the queue when nothing wakes the worker. On SQLite, which
+    # has no NOTIFY, the worker looks every SQLITE_POLL_INTERVAL seconds instead.
+    poll_interval: float = 1.0
+    sqlite_poll_interval: float = 0.01
+    # Wake workers through NOTIFY. Switch off behind a pooler in transaction mode.
+    notify: bool = True
+    # Attempts that may fail before a job is FAILED, where the task names no other.
+    max_attempts: int = 5
+    # Seconds a job may run, where the task names no other; None = as long as it likes.
+    timeout: float | None = None
+    # Child processes of one `runworker`, threads for sync jobs in each, and async jobs
+    # that run at once on the event loop of each.
+    processes: int = 1
+    threads: int = 4
+    async_concurrency: int = 100
+    # Seconds a stopping worker gives running jobs before it releases them.
+    grace: float = 25.0
+    # Bytes of JSON: of one job's arguments, of its result, of its context.
+    max_payload: int = 1_048_576
+    # Seconds a finished job is kept; None = for ever. Failed covers cancelled, too.
+    keep_successful: float | None = 7 * DAY
+    keep_failed: float | None = 30 * DAY
+
+    def __post_init__(self) -> None:
+        for name in ("lease", "poll_interval", "sqlite_poll_interval"):
+            _demand(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        for name in ("max_attempts", "processes", "threads", "async_concurrency"):
+            value = getattr(self, name)
+            _demand(value >= 1, name, value, "at least 1")
+
+
+def current() -> Settings:
+    """Return the settings in force.
+
+    Raises ImproperlyConfigured for an unknown key or a value of the wrong kind.
+    """
+    global _seen
+    raw = getattr(settings, "DBQUEUE", _EMPTY)
+    # `override_settings` brings another dict: identity tells a change without a reset.
+    if _seen[0] is not raw:
+        _seen = (raw, _parse(raw))
+    return _seen[1]
+
+
+def nearest(name: str, names: Any) -> str:
+    """Return " Did you mean 'x'?" for the closest of the names, or nothing."""
+    close = get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _parse(raw: Any) -> Settings:
+    if not isinstance(raw, Mapping):
+        raise ImproperlyConfigured(f"DBQUEUE must be a dict, not {raw!r}.")
+    kinds = {field.name.upper(): _kind(field.type) for field in fields(Settings)}
+    for key, value in raw.items():
+        if key not in kinds:
+            raise ImproperlyConfigured(
+                f"DBQUEUE has no key {key!r}.{nearest(str(key), kinds)}"
+            )
+        if not _is_a(value, kinds[key]):
+            raise ImproperlyConfigured(
+                f"DBQUEUE[{key!r}] is {value!r}; it must be of type {kinds[key]}."
+            )
+    return Settings(**{key.lower(): value for key, value in raw.items()})
+
+
+def _kind(annotation: Any) -> str:
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def _is_a(value: Any, kind: str) -> bool:
+    if value is None:
+        return "None" in kind
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
+    return isinstance(value, int) or (isinstance(value, float) and "float" in kind)
+
+
+def _demand(holds: bool, name: str, value: Any, bound: str) -> None:
+    if not holds:
+        raise ImproperlyConfigured(
+            f"DBQUEUE[{name.upper()!r}] is {value!r}; it must be {bound}."
+        )
+
+
+_EMPTY: Mapping[str, Any] = {}
+_seen: tuple[Any, Settings] = (_EMPTY, Settings())

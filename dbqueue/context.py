@@ -1,0 +1,41 @@
+"""Values that travel with a job: bound where it is enqueued, there where it runs.
+
+For trace ids, a request id, who asked. Jobs enqueued by a job inherit them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from dbqueue import payload
+
+_bound: ContextVar[dict[str, Any]] = ContextVar("dbqueue_context")
+
+
+def current_context() -> dict[str, Any]:
+    """Return a copy of the values bound here, or brought along by the running job."""
+    return dict(_bound.get({}))
+
+
+@contextmanager
+def bind_context(**values: Any) -> Iterator[None]:
+    """Add values to the context of every job enqueued inside the block.
+
+    Raises InvalidPayload for a value that is not JSON.
+    """
+    checked = {
+        key: payload.normalize(value, f"Context value {key!r}")
+        for key, value in values.items()
+    }
+    token = _bound.set({**_bound.get({}), **checked})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def dumped() -> str:
+    """Return the bound values as JSON text."""
+    values = _bound.get({})
+    return payload.dump(values, "The context") if values else "{}"

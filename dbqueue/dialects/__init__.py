@@ -1,0 +1,28 @@
+"""The only rooms that know one database from another, and the only raw SQL."""
+
+from functools import cache
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.postgresql import PostgreSQL
+from dbqueue.dialects.sqlite import SQLite
+
+__all__ = ["SUPPORTED", "Dialect", "of"]
+
+SUPPORTED: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
+
+
+@cache
+def of(alias: str) -> Dialect:
+    """Return the dialect of the database behind the alias.
+
+    Raises ImproperlyConfigured for a database dbqueue does not run on.
+    """
+    vendor = connections[alias].vendor
+    if vendor not in SUPPORTED:
+        raise ImproperlyConfigured(
+            f"Database {alias!r} is {vendor}; dbqueue runs on {', '.join(SUPPORTED)}."
+        )
+    return SUPPORTED[vendor](alias)

@@ -1,0 +1,180 @@
+"""What every database does alike: the shape of each move, and the shared statements.
+
+A dialect speaks raw SQL through Django's connection and knows no model. The ORM cannot
+say SKIP LOCKED inside an UPDATE … RETURNING, nor move rows between two tables.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from dbqueue.dialects.rows import (
+    ClaimedJob,
+    Head,
+    NewJob,
+    Outcome,
+    Target,
+    Written,
+)
+from dbqueue.dialects.scan import Scan
+
+# Attempt records a job keeps: the first and the latest.
+LOG_LENGTH = 50
+
+COLUMNS = """id, task, queue_name, priority, backend, state, attempt, failures,
+    max_attempts, args, kwargs, context, attempt_log, enqueued_at, run_after"""
+CLAIMED = ", ".join(ClaimedJob._fields)
+# What moves unchanged from the hot table to the history.
+CARRIED = (
+    "id, task, queue_name, priority, backend, attempt, max_attempts, worker_id, "
+    "progress, enqueued_at, run_after, started_at, last_attempted_at"
+)
+
+# A loose index scan: one probe a queue, however many rows each of them holds.
+HEADS = """
+WITH RECURSIVE names(name) AS (
+    SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY'
+    UNION ALL
+    SELECT (SELECT min(queue_name) FROM dbqueue_job
+            WHERE state = 'READY' AND queue_name > name)
+    FROM names WHERE name IS NOT NULL
+)
+SELECT h.queue_name, h.priority, h.id FROM names JOIN dbqueue_job h ON h.id = (
+    SELECT id FROM dbqueue_job j
+    WHERE j.state = 'READY' AND j.queue_name = name {known}
+    ORDER BY priority DESC, id LIMIT 1
+)
+"""
+
+
+class Dialect:
+    """The moves of a job on one database alias. Each is one guarded statement."""
+
+    # Whether NOTIFY wakes workers here; without it they poll often.
+    notifies: ClassVar[bool] = False
+    # Whether a claim goes on from where the last one ended (see Scan).
+    low_water: ClassVar[bool] = False
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    # The moves
+
+    def write(self, job: NewJob) -> Written | None:
+        """Insert the job; return None if its id is taken."""
+        raise NotImplementedError
+
+    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
+        """Insert jobs that differ in id, args and kwargs only, in one statement."""
+        raise NotImplementedError
+
+    def take(
+        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+    ) -> list[ClaimedJob]:
+        """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
+        raise NotImplementedError
+
+    def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        """Move jobs that ended to the history; return the ids still held."""
+        raise NotImplementedError
+
+    def give_back(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        """Return jobs to the queue; return the ids still held."""
+        raise NotImplementedError
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        """Store (id, attempt, JSON) of running jobs this worker still holds."""
+        raise NotImplementedError
+
+    def promote(self, limit: int) -> set[str]:
+        """Make up to `limit` due jobs ready; return their queues."""
+        raise NotImplementedError
+
+    def next_due(self) -> float | None:
+        """Return the seconds until the next scheduled job is due, None without one."""
+        raise NotImplementedError
+
+    def wake(self, queues: Iterable[str]) -> None:
+        """Tell workers that the queues have work; a hint, allowed to be lost."""
+
+    # What a statement needs
+
+    def one_commit(self) -> AbstractContextManager[Any]:
+        """Return a block whose statements commit together, a writer from its start."""
+        raise NotImplementedError
+
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        """Tell whether the error says that the tables are not there."""
+        raise NotImplementedError
+
+    def heads(self, unknown: set[str]) -> list[Head]:
+        """Return the first ready job of each queue, leaving out unknown tasks."""
+        raise NotImplementedError
+
+    # The moves composed
+
+    def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
+        """Claim up to `limit` jobs, returned in the order of the scan."""
+        jobs: list[ClaimedJob] = []
+        targets = scan.marked() if self.low_water else []
+        if targets:
+            jobs = self._take_in_order(targets, worker_id, scan, limit)
+        if len(jobs) < limit:
+            targets = scan.fresh(lambda: self.heads(scan.unknown))
+            if targets:
+                jobs += self._take_in_order(targets, worker_id, scan, limit - len(jobs))
+        scan.took(jobs, exhausted=len(jobs) < limit)
+        return jobs
+
+    def settle(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        """Record how attempts ended; return the ids whose fence still held."""
+        back = [outcome for outcome in outcomes if outcome.state == "READY"]
+        ended = [outcome for outcome in outcomes if outcome.state != "READY"]
+        if not (back and ended):
+            return self._settle(worker_id, ended, back)
+        with self.one_commit():
+            return self._settle(worker_id, ended, back)
+
+    def exchange(
+        self, worker_id: UUID, outcomes: Sequence[Outcome], scan: Scan, limit: int
+    ) -> tuple[set[UUID], list[ClaimedJob]]:
+        """Settle the last batch and claim the next in one commit."""
+        if not outcomes:
+            return set(), self.claim(scan, worker_id, limit)
+        with self.one_commit():
+            settled = self.settle(worker_id, outcomes)
+            return settled, self.claim(scan, worker_id, limit)
+
+    def _settle(
+        self, worker_id: UUID, ended: Sequence[Outcome], back: Sequence[Outcome]
+    ) -> set[UUID]:
+        settled: set[UUID] = set()
+        if ended:
+            settled |= self.archive(worker_id, ended)
+        if back:
+            settled |= self.give_back(worker_id, back)
+        return settled
+
+    def _take_in_order(
+        self, targets: Sequence[Target], worker_id: UUID, scan: Scan, limit: int
+    ) -> list[ClaimedJob]:
+        jobs = self.take(targets, worker_id, scan.unknown, limit)
+        # UPDATE … RETURNING gives rows back in any order.
+        place = {target.queue_name: i for i, target in enumerate(targets)}
+        jobs.sort(key=lambda job: (place[job.queue_name], -job.priority, job.id))
+        return jobs
+
+    def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,235 @@
+"""PostgreSQL 14 and later, through psycopg 3."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+
+from dbqueue.dialects.base import (
+    CARRIED,
+    CLAIMED,
+    COLUMNS,
+    HEADS,
+    LOG_LENGTH,
+    Dialect,
+)
+from dbqueue.dialects.rows import (
+    ClaimedJob,
+    Head,
+    NewJob,
+    Outcome,
+    Target,
+    Written,
+)
+
+CHANNEL = "dbqueue"
+
+_DUE = """coalesce(%(run_after)s::timestamptz,
+    statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
+
+_CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s,
+    CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END,
+    0, 0, %(max_attempts)s"""
+
+WRITE = f"""
+INSERT INTO dbqueue_job ({COLUMNS})
+VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]',
+        statement_timestamp(), {_DUE})
+ON CONFLICT (id) DO NOTHING
+RETURNING id, state, enqueued_at, run_after
+"""
+
+WRITE_MANY = f"""
+INSERT INTO dbqueue_job ({COLUMNS})
+SELECT n.id, {_CONSTANT}, n.args::jsonb, n.kwargs::jsonb, %(context)s, '[]',
+       statement_timestamp(), {_DUE}
+FROM unnest(%(ids)s::uuid[], %(args)s::text[], %(kwargs)s::text[])
+     AS n(id, args, kwargs)
+RETURNING id, state, enqueued_at, run_after
+"""
+
+# One index-ordered branch a target: a global ORDER BY over several queues would sort
+# the whole backlog. MATERIALIZED and the array keep the planner from running the
+# limited subquery again and so claiming more than the limit. A worker whose row is gone
+# was declared dead and claims nothing.
+TAKE = f"""
+WITH picked AS MATERIALIZED (
+    SELECT j.id
+    FROM unnest(%(queues)s::text[], %(lowest)s::int[], %(highest)s::int[],
+                %(after)s::uuid[]) AS t(queue_name, lowest, highest, after)
+    CROSS JOIN LATERAL (
+        SELECT id FROM dbqueue_job
+        WHERE state = 'READY' AND queue_name = t.queue_name
+          AND priority BETWEEN t.lowest AND t.highest AND id > t.after
+          AND task <> ALL(%(unknown)s::text[])
+        ORDER BY priority DESC, id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) AS j
+    LIMIT %(limit)s
+)
+UPDATE dbqueue_job
+SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+    started_at = coalesce(started_at, statement_timestamp()),
+    last_attempted_at = statement_timestamp()
+WHERE id = ANY(ARRAY(SELECT id FROM picked))
+  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+RETURNING {CLAIMED}
+"""
+
+# The log may have been damaged by hand; that must not keep a job from ending.
+_LOG = f"""CASE
+    WHEN o.record IS NULL THEN j.attempt_log
+    WHEN jsonb_typeof(j.attempt_log) <> 'array' THEN jsonb_build_array(o.record)
+    WHEN jsonb_array_length(j.attempt_log) < {LOG_LENGTH} THEN j.attempt_log || o.record
+    ELSE (j.attempt_log - 1) || o.record END"""
+
+_FENCE = """j.id = o.id AND j.attempt = o.attempt AND j.worker_id = %(worker)s
+      AND j.state = 'RUNNING' AND j.id = ANY(%(ids)s::uuid[])"""
+
+_OUTCOMES = """jsonb_to_recordset(%(outcomes)s::jsonb) AS o(id uuid, attempt int,
+    state text, result text, record jsonb, failed int, delay float8, duration float8)"""
+
+ARCHIVE = f"""
+WITH gone AS (
+    DELETE FROM dbqueue_job AS j USING {_OUTCOMES}
+    WHERE {_FENCE}
+    RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log
+)
+INSERT INTO dbqueue_finishedjob ({CARRIED}, args, kwargs, context, state, failures,
+                                 attempt_log, result, duration, finished_at)
+SELECT {CARRIED}, args, kwargs, context, ended, failures + failed,
+       log, result::jsonb, duration, statement_timestamp()
+FROM gone
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+GIVE_BACK = f"""
+UPDATE dbqueue_job AS j
+SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE 'READY' END,
+    run_after = CASE WHEN o.delay > 0
+        THEN statement_timestamp() + o.delay * interval '1 second' ELSE j.run_after END,
+    worker_id = NULL, failures = j.failures + o.failed, attempt_log = {_LOG}
+FROM {_OUTCOMES}
+WHERE {_FENCE}
+RETURNING j.id
+"""
+
+NOTE_PROGRESS = f"""
+UPDATE dbqueue_job AS j SET progress = o.result::jsonb
+FROM {_OUTCOMES} WHERE {_FENCE}
+"""
+
+PROMOTE = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM dbqueue_job
+    WHERE state = 'SCHEDULED' AND run_after <= statement_timestamp()
+    ORDER BY run_after
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id = ANY(ARRAY(SELECT id FROM due))
+RETURNING queue_name
+"""
+
+NEXT_DUE = """
+SELECT extract(epoch FROM min(run_after) - statement_timestamp())::float8
+FROM dbqueue_job WHERE state = 'SCHEDULED'
+"""
+
+NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
+
+
+class PostgreSQL(Dialect):
+    notifies = True
+    # Index entries of claimed rows stay until vacuum may remove them; a long
+    # transaction elsewhere forbids that, and a scan from the start reads them all.
+    low_water = True
+
+    def write(self, job: NewJob) -> Written | None:
+        rows = self._rows(WRITE, self._params(job))
+        return Written(*rows[0]) if rows else None
+
+    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
+        params = self._params(jobs[0]) | {
+            "ids": [job.id for job in jobs],
+            "args": [job.args for job in jobs],
+            "kwargs": [job.kwargs for job in jobs],
+        }
+        return [Written(*row) for row in self._rows(WRITE_MANY, params)]
+
+    def take(
+        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+    ) -> list[ClaimedJob]:
+        params = {
+            "queues": [target.queue_name for target in targets],
+            "lowest": [target.lowest for target in targets],
+            "highest": [target.highest for target in targets],
+            "after": [target.after for target in targets],
+            "unknown": list(unknown),
+            "limit": limit,
+            "worker": worker_id,
+        }
+        return [ClaimedJob(*row) for row in self._rows(TAKE, params)]
+
+    def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        return self._fenced(ARCHIVE, worker_id, [_document(o) for o in outcomes])
+
+    def give_back(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        return self._fenced(GIVE_BACK, worker_id, [_document(o) for o in outcomes])
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        documents = [
+            {"id": str(id), "attempt": attempt, "result": text}
+            for id, attempt, text in notes
+        ]
+        self._fenced(NOTE_PROGRESS, worker_id, documents)
+
+    def promote(self, limit: int) -> set[str]:
+        return {queue for (queue,) in self._rows(PROMOTE, {"limit": limit})}
+
+    def next_due(self) -> float | None:
+        seconds: float | None = self._rows(NEXT_DUE, {})[0][0]
+        return seconds
+
+    def heads(self, unknown: set[str]) -> list[Head]:
+        sql = HEADS.format(known="AND task <> ALL(%(unknown)s::text[])")
+        return [Head(*row) for row in self._rows(sql, {"unknown": list(unknown)})]
+
+    def wake(self, queues: Iterable[str]) -> None:
+        # The bare psycopg cursor: a hint is no query of the project's, and is not
+        # counted or logged as one. Its errors are psycopg's, wrapped as Django's.
+        connection = self.connection
+        with connection.wrap_database_errors:
+            connection.connection.execute(NOTIFY, [list(queues)])
+
+    def one_commit(self) -> AbstractContextManager[Any]:
+        return transaction.atomic(using=self.alias)
+
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == "42P01"
+
+    def _fenced(
+        self, sql: str, worker_id: UUID, documents: list[dict[str, Any]]
+    ) -> set[UUID]:
+        params = {
+            "worker": worker_id,
+            "ids": [document["id"] for document in documents],
+            "outcomes": json.dumps(documents),
+        }
+        return {row[0] for row in self._rows(sql, params)}
+
+    def _params(self, job: NewJob) -> dict[str, Any]:
+        return {name: getattr(job, name) for name in job.__slots__}
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    document = {name: getattr(outcome, name) for name in outcome.__slots__}
+    return document | {"id": str(outcome.id)}

@@ -1,0 +1,98 @@
+"""What passes between the queue and the database, free of models and of SQL."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job to be written; args, kwargs and context are JSON text."""
+
+    id: UUID
+    task: str
+    queue_name: str
+    priority: int
+    backend: str
+    max_attempts: int
+    args: str
+    kwargs: str
+    context: str
+    run_after: datetime | None = None
+    delay: float | None = None  # seconds from now, by the database's clock
+
+
+class Written(NamedTuple):
+    """What the database decided when it wrote a job."""
+
+    id: UUID
+    state: str
+    enqueued_at: datetime
+    run_after: datetime | None
+
+
+class ClaimedJob(NamedTuple):
+    """A job this worker holds; the JSON columns are text, not yet trusted."""
+
+    id: UUID
+    task: str
+    queue_name: str
+    priority: int
+    backend: str
+    attempt: int
+    failures: int
+    max_attempts: int
+    args: str
+    kwargs: str
+    context: str
+    progress: str | None
+    attempt_log: str
+    enqueued_at: datetime
+    run_after: datetime | None
+    started_at: datetime
+    last_attempted_at: datetime
+
+
+class HeldJob(NamedTuple):
+    """A running job as its rescuer sees it."""
+
+    id: UUID
+    worker_id: UUID
+    attempt: int
+    failures: int
+    max_attempts: int
+    task: str
+    last_attempted_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How one attempt ended; (id, attempt) and the worker's id are the fence."""
+
+    id: UUID
+    attempt: int
+    # SUCCESSFUL, FAILED or CANCELLED ends the job; READY gives it back to the queue.
+    state: str
+    result: str | None = None  # JSON text
+    record: dict[str, Any] | None = None  # for the attempt log
+    failed: int = 0  # failures to add
+    delay: float = 0.0  # seconds until a job given back is due
+    duration: float | None = None  # seconds the attempt ran
+
+
+class Target(NamedTuple):
+    """One stretch of the ready index to claim from."""
+
+    queue_name: str
+    lowest: int  # priority
+    highest: int  # priority
+    after: UUID  # ids up to this one were taken before
+
+
+class Head(NamedTuple):
+    """The first ready job of a queue."""
+
+    queue_name: str
+    priority: int
+    id: UUID

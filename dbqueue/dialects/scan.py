@@ -1,0 +1,97 @@
+"""Where a worker looks for work: its queues in order, and how far it has read each."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from uuid import UUID
+
+from dbqueue.dialects.rows import ClaimedJob, Head, Target
+
+# Seconds between two looks from the start of the index: the longest that late commits,
+# retries and higher priorities can stay unseen behind the low-water mark.
+RESCAN = 0.25
+
+_LOWEST, _HIGHEST = -32_768, 32_767
+_BEFORE_ALL = UUID(int=0)
+
+
+class Scan:
+    """The queues of one worker, with what it remembers between claims.
+
+    `groups` are lists of queue names or patterns with `*`: an earlier group is emptied
+    before a later one; within a group the highest priority goes first, whichever the
+    queue. `excluded` are names or patterns left out.
+    """
+
+    def __init__(
+        self, groups: Sequence[Sequence[str]], excluded: Sequence[str] = ()
+    ) -> None:
+        self.groups = groups
+        self.excluded = excluded
+        # Paths this process cannot import: left for workers that can.
+        self.unknown: set[str] = set()
+        self._marks: dict[str, tuple[int, UUID]] = {}
+        self._rescan_at = 0.0
+
+    def rank(self, queue: str) -> int | None:
+        """Return the position of the queue's group, or None for a queue left out."""
+        if any(fnmatchcase(queue, pattern) for pattern in self.excluded):
+            return None
+        for rank, patterns in enumerate(self.groups):
+            if any(fnmatchcase(queue, pattern) for pattern in patterns):
+                return rank
+        return None
+
+    def marked(self) -> list[Target]:
+        """Return the stretches that go on from the low-water marks, if still fresh."""
+        if time.monotonic() >= self._rescan_at:
+            return []
+        return [
+            Target(queue, priority, priority, last)
+            for queue, (priority, last) in self._marks.items()
+        ]
+
+    def fresh(self, heads: Callable[[], Iterable[Head]]) -> list[Target]:
+        """Return the stretches from the start; `heads` is asked only if it matters."""
+        self._marks = {}
+        self._rescan_at = time.monotonic() + RESCAN
+        if self._is_plain():
+            queues = [patterns[0] for patterns in self.groups]
+            return [Target(queue, _LOWEST, _HIGHEST, _BEFORE_ALL) for queue in queues]
+        ranked = [
+            (rank, head)
+            for head in heads()
+            if (rank := self.rank(head.queue_name)) is not None
+        ]
+        ranked.sort(key=lambda pair: (pair[0], -pair[1].priority, pair[1].id))
+        ranks = [rank for rank, _ in ranked]
+        # Beside another queue of its group, a queue gives only its best priority: what
+        # is below may have to wait for the other's.
+        return [
+            Target(
+                head.queue_name,
+                _LOWEST if ranks.count(rank) == 1 else head.priority,
+                _HIGHEST,
+                _BEFORE_ALL,
+            )
+            for rank, head in ranked
+        ]
+
+    def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
+        """Remember how far the claim came, or that it came to the end."""
+        if exhausted:
+            self._marks = {}
+            return
+        for job in jobs:
+            self._marks[job.queue_name] = (job.priority, job.id)
+
+    def _is_plain(self) -> bool:
+        # One name a group: the order is known without asking the database.
+        return not self.excluded and all(
+            len(patterns) == 1 and not _is_pattern(patterns[0])
+            for patterns in self.groups
+        )
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")

@@ -1,0 +1,271 @@
+"""SQLite 3.35 and later: one writer at a time, and the clock of its only host."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from dbqueue.dialects.base import (
+    CARRIED,
+    CLAIMED,
+    COLUMNS,
+    HEADS,
+    LOG_LENGTH,
+    Dialect,
+)
+from dbqueue.dialects.rows import (
+    ClaimedJob,
+    Head,
+    NewJob,
+    Outcome,
+    Target,
+    Written,
+)
+
+_CONSTANT = """%(task)s, %(queue_name)s, %(priority)s, %(backend)s,
+    CASE WHEN %(due)s > %(now)s THEN 'SCHEDULED' ELSE 'READY' END,
+    0, 0, %(max_attempts)s"""
+
+WRITE = f"""
+INSERT INTO dbqueue_job ({COLUMNS})
+VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]', %(now)s, %(due)s)
+ON CONFLICT (id) DO NOTHING
+RETURNING id, state, enqueued_at, run_after
+"""
+
+WRITE_MANY = f"""
+INSERT INTO dbqueue_job ({COLUMNS})
+SELECT json_extract(value, '$[0]'), {_CONSTANT}, json_extract(value, '$[1]'),
+       json_extract(value, '$[2]'), %(context)s, '[]', %(now)s, %(due)s
+FROM json_each(%(jobs)s)
+RETURNING id, state, enqueued_at, run_after
+"""
+
+# No row locks are needed: the statement is a writer from its start, and there is only
+# one writer.
+TAKE = f"""
+UPDATE dbqueue_job
+SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+    started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
+WHERE id IN (
+    SELECT id FROM dbqueue_job
+    WHERE state = 'READY' AND queue_name = %(queue)s
+      AND priority BETWEEN %(lowest)s AND %(highest)s
+      AND task NOT IN (SELECT value FROM json_each(%(unknown)s))
+    ORDER BY priority DESC, id
+    LIMIT %(limit)s
+) AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+RETURNING {CLAIMED}
+"""
+
+_OUTCOMES = "(SELECT value AS o FROM json_each(%(outcomes)s))"
+
+_FENCE = """j.id = json_extract(o, '$.id') AND j.attempt = json_extract(o, '$.attempt')
+      AND j.worker_id = %(worker)s AND j.state = 'RUNNING'"""
+
+# What was damaged by hand must not keep a job from ending: it is kept as a string.
+_LOG = f"""CASE
+    WHEN json_extract(o, '$.record') IS NULL THEN {{log}}
+    ELSE json_insert(CASE WHEN json_array_length({{log}}) < {LOG_LENGTH}
+        THEN {{log}} ELSE json_remove({{log}}, '$[1]') END,
+        '$[#]', json(json_extract(o, '$.record'))) END""".format(
+    log="""CASE WHEN json_valid(j.attempt_log) AND json_type(j.attempt_log) = 'array'
+        THEN j.attempt_log ELSE '[]' END"""
+)
+
+
+def _whole(column: str) -> str:
+    name = f"j.{column}"
+    return f"CASE WHEN json_valid({name}) THEN {name} ELSE json_quote({name}) END"
+
+
+ARCHIVE = f"""
+INSERT INTO dbqueue_finishedjob ({CARRIED}, args, kwargs, context, state, failures,
+                                 attempt_log, result, duration, finished_at)
+SELECT {CARRIED}, {_whole("args")}, {_whole("kwargs")}, {_whole("context")},
+       json_extract(o, '$.state'), failures + json_extract(o, '$.failed'), {_LOG},
+       json_extract(o, '$.result'), json_extract(o, '$.duration'), %(now)s
+FROM dbqueue_job AS j JOIN {_OUTCOMES} ON {_FENCE}
+WHERE true
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+REMOVE = f"""
+DELETE FROM dbqueue_job
+WHERE id IN (SELECT j.id FROM dbqueue_job AS j JOIN {_OUTCOMES} ON {_FENCE})
+"""
+
+GIVE_BACK = f"""
+UPDATE dbqueue_job AS j
+SET state = iif(json_extract(o, '$.due') IS NULL, 'READY', 'SCHEDULED'),
+    run_after = coalesce(json_extract(o, '$.due'), j.run_after),
+    worker_id = NULL, failures = j.failures + json_extract(o, '$.failed'),
+    attempt_log = {_LOG}
+FROM {_OUTCOMES}
+WHERE {_FENCE}
+RETURNING id
+"""
+
+NOTE_PROGRESS = f"""
+UPDATE dbqueue_job AS j SET progress = json_extract(o, '$.result')
+FROM {_OUTCOMES} WHERE {_FENCE}
+"""
+
+PROMOTE = """
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id IN (
+    SELECT id FROM dbqueue_job
+    WHERE state = 'SCHEDULED' AND run_after <= %(now)s
+    ORDER BY run_after
+    LIMIT %(limit)s
+)
+RETURNING queue_name
+"""
+
+NEXT_DUE = "SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'"
+
+
+class SQLite(Dialect):
+    def write(self, job: NewJob) -> Written | None:
+        rows = self._rows(WRITE, self._params(job))
+        return self._written(rows[0]) if rows else None
+
+    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
+        params = self._params(jobs[0])
+        params["jobs"] = json.dumps(
+            [(job.id.hex, job.args, job.kwargs) for job in jobs]
+        )
+        return [self._written(row) for row in self._rows(WRITE_MANY, params)]
+
+    def take(
+        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+    ) -> list[ClaimedJob]:
+        jobs: list[ClaimedJob] = []
+        for target in targets:
+            if len(jobs) == limit:
+                break
+            params = {
+                "queue": target.queue_name,
+                "lowest": target.lowest,
+                "highest": target.highest,
+                "unknown": json.dumps(list(unknown)),
+                "limit": limit - len(jobs),
+                "worker": worker_id.hex,
+                "now": self._now(),
+            }
+            jobs += [self._claimed(row) for row in self._rows(TAKE, params)]
+        return jobs
+
+    def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        documents = [self._document(outcome) for outcome in outcomes]
+        with self.one_commit():
+            settled = self._fenced(ARCHIVE, worker_id, documents)
+            self._fenced(REMOVE, worker_id, documents)
+        return settled
+
+    def give_back(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        documents = [self._document(outcome) for outcome in outcomes]
+        return self._fenced(GIVE_BACK, worker_id, documents)
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        documents = [
+            {"id": id.hex, "attempt": attempt, "result": text}
+            for id, attempt, text in notes
+        ]
+        self._fenced(NOTE_PROGRESS, worker_id, documents)
+
+    def promote(self, limit: int) -> set[str]:
+        rows = self._rows(PROMOTE, {"limit": limit, "now": self._now()})
+        return {queue for (queue,) in rows}
+
+    def next_due(self) -> float | None:
+        earliest = self._moment(self._rows(NEXT_DUE, {})[0][0])
+        return earliest and (earliest - timezone.now()).total_seconds()
+
+    def heads(self, unknown: set[str]) -> list[Head]:
+        known = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
+        rows = self._rows(
+            HEADS.format(known=known), {"unknown": json.dumps(list(unknown))}
+        )
+        return [Head(queue, priority, UUID(id)) for queue, priority, id in rows]
+
+    @contextmanager
+    def one_commit(self) -> Iterator[None]:
+        connection = self.connection
+        connection.ensure_connection()
+        if connection.connection.in_transaction:
+            yield  # the transaction around it commits it
+            return
+        # A deferred transaction that reads first cannot become a writer once another
+        # process has written: SQLite answers "locked" at once, without waiting.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        return "no such table" in str(error)
+
+    def _fenced(
+        self, sql: str, worker_id: UUID, documents: list[dict[str, Any]]
+    ) -> set[UUID]:
+        params = {
+            "worker": worker_id.hex,
+            "outcomes": json.dumps(documents),
+            "now": self._now(),
+        }
+        return {UUID(id) for (id,) in self._rows(sql, params)}
+
+    def _document(self, outcome: Outcome) -> dict[str, Any]:
+        document = {name: getattr(outcome, name) for name in outcome.__slots__}
+        due = self._now(outcome.delay) if outcome.delay > 0 else None
+        return document | {"id": outcome.id.hex, "due": due}
+
+    def _params(self, job: NewJob) -> dict[str, Any]:
+        due = job.run_after and self._text(job.run_after)
+        if job.delay is not None:
+            due = self._now(job.delay)
+        params = {name: getattr(job, name) for name in job.__slots__}
+        return params | {"id": job.id.hex, "now": self._now(), "due": due}
+
+    def _written(self, row: tuple[Any, ...]) -> Written:
+        id, state, enqueued_at, run_after = row
+        enqueued: Any = self._moment(enqueued_at)
+        return Written(UUID(id), state, enqueued, self._moment(run_after))
+
+    def _claimed(self, row: tuple[Any, ...]) -> ClaimedJob:
+        values = dict(zip(ClaimedJob._fields, row, strict=True))
+        values["id"] = UUID(values["id"])
+        for name in ("enqueued_at", "run_after", "started_at", "last_attempted_at"):
+            values[name] = self._moment(values[name])
+        return ClaimedJob(**values)
+
+    def _now(self, delay: float = 0.0) -> str:
+        return self._text(timezone.now() + timedelta(seconds=delay))
+
+    def _text(self, moment: datetime) -> str:
+        text: str = self.connection.ops.adapt_datetimefield_value(moment)
+        return text
+
+    def _moment(self, value: str | datetime | None) -> datetime | None:
+        moment = parse_datetime(value) if isinstance(value, str) else value
+        if (
+            moment is None
+            or timezone.is_aware(moment)
+            or self.connection.timezone is None
+        ):
+            return moment
+        return timezone.make_aware(moment, self.connection.timezone)

@@ -1,0 +1,45 @@
+"""The public ways to write a job."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dbqueue.django_tasks import InvalidTask, TaskResult
+from dbqueue.django_tasks import Task as DjangoTask
+from dbqueue.registry import as_task
+
+
+def enqueue(
+    task: DjangoTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+) -> TaskResult:
+    """Write a job for the task, in the caller's transaction, and return its result.
+
+    `task` is a task, the dotted path of one, or a module-level function of an installed
+    app. Raises TaskNotFound, TaskNotAllowed, InvalidTask and InvalidPayload.
+    """
+    return as_task(task).enqueue(*args, **kwargs)
+
+
+async def aenqueue(
+    task: DjangoTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+) -> TaskResult:
+    """See enqueue()."""
+    return await as_task(task).aenqueue(*args, **kwargs)
+
+
+def enqueue_many(
+    task: DjangoTask | Callable[..., Any] | str, calls: Iterable[Any], /
+) -> Sequence[TaskResult]:
+    """Write one job for each call, in one statement, and return their results in order.
+
+    A call is a tuple or list of positional arguments, or a dict of keyword arguments.
+    Raises what enqueue() raises; then no job is written.
+    """
+    known = as_task(task)
+    backend = known.get_backend()
+    if not hasattr(backend, "enqueue_many"):
+        raise InvalidTask(
+            f"Task {known.module_path!r} is on backend {known.backend!r}, "
+            f"a {type(backend).__name__}, which cannot enqueue many at once."
+        )
+    results: Sequence[TaskResult] = backend.enqueue_many(known, calls)
+    return results

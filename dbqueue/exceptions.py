@@ -1,0 +1,63 @@
+"""What dbqueue raises, and the two exceptions by which a job speaks to its worker."""
+
+from datetime import timedelta
+
+
+class DbqueueError(Exception):
+    """The base of all errors raised by dbqueue."""
+
+
+class TaskNotFound(DbqueueError):
+    """A dotted path leads to no task this process can import."""
+
+
+class TaskNotAllowed(DbqueueError):
+    """A dotted path leads to something that may not be run as a job."""
+
+
+class InvalidPayload(DbqueueError, TypeError):
+    """An argument, a result or a context value does not survive a JSON round trip."""
+
+
+class PayloadTooLarge(InvalidPayload):
+    """An argument list, a result or a context is over `MAX_PAYLOAD` bytes."""
+
+
+class JobIdTaken(DbqueueError):
+    """A client-chosen job id already belongs to another task."""
+
+
+class MigrationsNotApplied(DbqueueError):
+    """The tables of dbqueue are missing in the database."""
+
+
+class AtomicUnavailable(DbqueueError):
+    """`atomic=True` cannot hold: the job's models live in another database."""
+
+
+class ClaimLost(DbqueueError):
+    """The job was taken over by another worker; what this one did is not recorded."""
+
+
+class WorkerLost(DbqueueError):
+    """The worker died or was cut off while the job ran."""
+
+
+class TaskTimeout(DbqueueError, TimeoutError):
+    """The job ran longer than its task's `timeout`."""
+
+
+class Retry(DbqueueError):
+    """Raise inside a job to run it again later; it counts as no failure.
+
+    `after` is a timedelta or seconds; default 0, at once.
+    """
+
+    def __init__(self, message: str = "", *, after: float | timedelta = 0.0) -> None:
+        super().__init__(message)
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        self.after = max(0.0, float(seconds))
+
+
+class Cancel(DbqueueError):
+    """Raise inside a job to end it for good, as CANCELLED."""

@@ -1,0 +1,99 @@
+"""Job, the hot table of unfinished work, and FinishedJob, the history."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from dbqueue.ids import uuid7
+
+
+class JobState(models.TextChoices):
+    SCHEDULED = "SCHEDULED", _("Scheduled")  # not due yet
+    READY = "READY", _("Ready")
+    RUNNING = "RUNNING", _("Running")
+    SUCCESSFUL = "SUCCESSFUL", _("Successful")
+    FAILED = "FAILED", _("Failed")
+    CANCELLED = "CANCELLED", _("Cancelled")
+
+
+class JobRecord(models.Model):
+    """What both tables know of a job; a finish carries it from one to the other."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    task = models.CharField(_("task"), max_length=255)
+    queue_name = models.CharField(_("queue"), max_length=100)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    backend = models.CharField(_("backend"), max_length=100)
+    state = models.CharField(_("state"), max_length=10, choices=JobState)
+    # How often the row was claimed; with worker_id it is the fence.
+    attempt = models.IntegerField(_("attempt"), default=0)
+    failures = models.IntegerField(_("failures"), default=0)
+    max_attempts = models.SmallIntegerField(_("max attempts"))
+    worker_id = models.UUIDField(_("worker"), null=True)
+    args = models.JSONField(_("arguments"), default=list)
+    kwargs = models.JSONField(_("keyword arguments"), default=dict)
+    context = models.JSONField(_("context"), default=dict)
+    progress = models.JSONField(_("progress"), null=True)
+    # One object for each ended attempt that did not succeed: attempt, worker,
+    # started_at, ended_at, reason, and exception, message, traceback where it raised.
+    attempt_log = models.JSONField(_("attempts"), default=list)
+    enqueued_at = models.DateTimeField(_("enqueued at"))
+    run_after = models.DateTimeField(_("run after"), null=True)
+    started_at = models.DateTimeField(_("first started at"), null=True)
+    last_attempted_at = models.DateTimeField(_("last started at"), null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.id}"
+
+    @property
+    def worker_ids(self) -> list[str]:
+        """The workers of all attempts on record, oldest first."""
+        ended = [entry["worker"] for entry in self.attempt_log]
+        if self.state in (JobState.RUNNING, JobState.SUCCESSFUL):
+            ended.append(str(self.worker_id))
+        return ended
+
+
+class Job(JobRecord):
+    """Unfinished work. A finish deletes the row here and writes a FinishedJob."""
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        indexes = [
+            models.Index(
+                fields=["queue_name", "-priority", "id"],
+                condition=models.Q(state=JobState.READY),
+                name="dbqueue_job_ready",
+            ),
+            models.Index(
+                fields=["run_after"],
+                condition=models.Q(state=JobState.SCHEDULED),
+                name="dbqueue_job_scheduled",
+            ),
+            models.Index(
+                fields=["worker_id"],
+                condition=models.Q(state=JobState.RUNNING),
+                name="dbqueue_job_running",
+            ),
+        ]
+
+
+class FinishedJob(JobRecord):
+    """The record of a finished job; append-only, pruned by age."""
+
+    result = models.JSONField(_("result"), null=True)
+    finished_at = models.DateTimeField(_("finished at"))
+    # Seconds the last attempt ran, by the worker's monotonic clock.
+    duration = models.FloatField(_("duration"), null=True)
+
+    class Meta:
+        verbose_name = _("finished job")
+        verbose_name_plural = _("finished jobs")
+        indexes = [
+            models.Index(
+                fields=["state", "finished_at"], name="dbqueue_finishedjob_state"
+            ),
+        ]

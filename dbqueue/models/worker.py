@@ -1,0 +1,27 @@
+"""Worker: one process incarnation that holds jobs, alive as long as it heartbeats."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from dbqueue.ids import uuid7
+
+
+class Worker(models.Model):
+    """A live worker. Its row goes when it stops, dies or misses its lease."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=255)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.IntegerField(_("process id"))
+    queues = models.CharField(_("queues"), max_length=1000)
+    started_at = models.DateTimeField(_("started at"))
+    last_seen = models.DateTimeField(_("last heartbeat"))
+    # By the database's clock; past it, others may rescue what this worker holds.
+    expires_at = models.DateTimeField(_("lease ends"))
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        return self.name

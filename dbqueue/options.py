@@ -1,0 +1,70 @@
+"""What the options of a task may be, and what is said of those that may not."""
+
+from collections.abc import Sequence
+from inspect import iscoroutinefunction
+from typing import Any
+from uuid import UUID
+
+from dbqueue.django_tasks import InvalidTask
+
+ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
+
+MAX_ATTEMPTS_LIMIT = 32_767  # what the smallint column holds
+
+
+def job_id(value: UUID | str) -> UUID:
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidTask(f"job_id={value!r} is not a UUID.") from None
+
+
+def exception_classes(
+    option: str, given: ExceptionClasses
+) -> tuple[type[BaseException], ...]:
+    classes = tuple(given) if isinstance(given, list | tuple | set) else (given,)
+    for cls in classes:
+        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+            raise InvalidTask(f"{option}={given!r}: {cls!r} is no exception class.")
+    return classes
+
+
+def check(task: Any) -> None:
+    attempts, timeout = task.max_attempts, task.timeout
+    if attempts is not None and (
+        not _is_number(attempts, int) or not 1 <= attempts <= MAX_ATTEMPTS_LIMIT
+    ):
+        raise InvalidTask(
+            f"max_attempts={attempts!r} must be a whole number from 1 to "
+            f"{MAX_ATTEMPTS_LIMIT}; 1 means: never retry."
+        )
+    if timeout is not None and (not _is_number(timeout, int | float) or timeout <= 0):
+        raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
+    if not isinstance(task.atomic, bool):
+        raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
+    if task.atomic and iscoroutinefunction(task.func):
+        raise InvalidTask(
+            f"{task.module_path!r} is async and atomic; Django has no transactions in "
+            "async code. Make the function sync, or drop atomic=True."
+        )
+    if not _is_backoff(task.backoff):
+        raise InvalidTask(
+            f"backoff={task.backoff!r} must be seconds, a sequence of seconds, "
+            "or a function of (exception, task_result)."
+        )
+
+
+def _is_backoff(value: Any) -> bool:
+    if value is None or callable(value):
+        return True
+    if isinstance(value, list | tuple):
+        return bool(value) and all(_is_backoff_seconds(item) for item in value)
+    return _is_backoff_seconds(value)
+
+
+def _is_backoff_seconds(value: Any) -> bool:
+    return _is_number(value, int | float) and value >= 0
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

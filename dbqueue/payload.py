@@ -1,0 +1,132 @@
+"""The strict JSON round trip that arguments, results and contexts pass.
+
+What a job receives is what any database gives back, so whatever JSON would silently
+change or a database would refuse is refused here, by name.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+
+from dbqueue import conf
+from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
+
+Json = Any  # None, bool, int, float, str, and lists and string-keyed dicts of these
+
+_ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (Model, "Pass its pk and load it in the job."),
+    (QuerySet, "Pass a list of primary keys."),
+    ((datetime, date, time), "Pass value.isoformat()."),
+    (timedelta, "Pass value.total_seconds()."),
+    ((Decimal, UUID), "Pass str(value)."),
+    ((bytes, bytearray, memoryview), "Store the bytes and pass their key."),
+    ((set, frozenset), "Pass sorted(value)."),
+)
+
+
+def normalize(value: Any, where: str) -> Json:
+    """Return the value as it will come back from the database.
+
+    `where` names it in errors. Raises InvalidPayload.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, where)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidPayload(f"{where} is {value!r}, which JSON does not have.")
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [normalize(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {
+            _key(key, where): normalize(item, f"{where}[{key!r}]")
+            for key, item in value.items()
+        }
+    raise InvalidPayload(
+        f"{where} is a {type(value).__name__}, which is not JSON. "
+        + next((advice for kinds, advice in _ADVICE if isinstance(value, kinds)), "")
+    )
+
+
+def arguments(
+    args: Any, kwargs: Mapping[str, Any]
+) -> tuple[list[Json], dict[str, Json]]:
+    """Return the normalized arguments of a call. Raises InvalidPayload."""
+    try:
+        return (
+            [normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
+            {
+                key: normalize(item, f"Argument {_key(key, 'The call')!r}")
+                for key, item in kwargs.items()
+            },
+        )
+    except RecursionError:
+        raise InvalidPayload(
+            "An argument is nested too deeply, or in itself."
+        ) from None
+
+
+def dump(value: Json, where: str) -> str:
+    """Return the JSON text of a normalized value.
+
+    Raises PayloadTooLarge past `MAX_PAYLOAD` bytes and InvalidPayload for integers of
+    more digits than Python converts.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except ValueError as error:
+        raise InvalidPayload(f"{where} cannot be written as JSON: {error}") from error
+    limit = conf.current().max_payload
+    # A character is at most 4 bytes: only long texts have to be measured.
+    if len(text) * 4 > limit and len(text.encode()) > limit:
+        raise PayloadTooLarge(
+            f"{where}: {len(text.encode()):,} bytes of JSON; the limit is {limit:,}. "
+            "Store the data and pass its key, or raise DBQUEUE['MAX_PAYLOAD']."
+        )
+    return text
+
+
+def result(value: Any) -> str:
+    """Return the JSON text of what a task returned. Raises InvalidPayload."""
+    try:
+        return dump(normalize(value, "The result"), "The result")
+    except RecursionError:
+        raise InvalidPayload("The result is nested too deeply, or in itself.") from None
+
+
+def printable(text: str) -> str:
+    """Return the text with NUL and lone surrogates, which databases refuse, escaped."""
+    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidPayload(
+            f"{where} has the key {key!r}; JSON keeps string keys only. Pass str(key)."
+        )
+    return _text(key, where)
+
+
+def _text(value: str, where: str) -> str:
+    if "\x00" in value:
+        raise InvalidPayload(
+            f"{where} contains a NUL character, which Postgres refuses."
+        )
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidPayload(
+                f"{where} contains a lone surrogate, which is not valid text."
+            ) from None
+    return str.__str__(value)

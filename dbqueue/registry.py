@@ -1,0 +1,94 @@
+"""The way from a dotted path, a function or a foreign task to the Task that runs."""
+
+import dataclasses
+from collections.abc import Callable
+from importlib import import_module
+from inspect import isfunction
+from typing import Any
+
+from django.apps import apps
+
+from dbqueue.django_tasks import (
+    DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_PRIORITY,
+    DEFAULT_TASK_QUEUE_NAME,
+    InvalidTask,
+)
+from dbqueue.django_tasks import Task as DjangoTask
+from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.tasks import Task, declared_tasks
+
+
+def as_task(task: DjangoTask | Callable[..., Any] | str) -> Task[..., Any]:
+    """Return the Task that a task, a function or a dotted path stands for."""
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, DjangoTask):
+        return _adopt(task)
+    if isinstance(task, str):
+        return resolve(task)
+    if isfunction(task):
+        if "<locals>" in task.__qualname__ or task.__name__ == "<lambda>":
+            raise InvalidTask(
+                f"{task.__qualname__!r} is not at a module's top level, where a worker "
+                "could find it. Move it there."
+            )
+        return resolve(f"{task.__module__}.{task.__qualname__}")
+    raise InvalidTask(f"{task!r} is neither a task, nor a function, nor a dotted path.")
+
+
+def resolve(path: str) -> Task[..., Any]:
+    """Return the task at a dotted path; each path is looked up once a process.
+
+    Raises TaskNotFound when nothing can be imported from there, TaskNotAllowed when
+    what is there is neither a task nor a module-level function of an installed app.
+    """
+    known = _resolved.get(path)
+    if known is None:
+        known = _resolved[path] = _look_up(path)
+    return known
+
+
+def _look_up(path: str) -> Task[..., Any]:
+    module_name, _, name = path.rpartition(".")
+    if not module_name or not all(part.isidentifier() for part in path.split(".")):
+        raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")
+    try:
+        found = getattr(import_module(module_name), name, None)
+    except Exception as error:  # the import runs the project's code: anything may come
+        raise TaskNotFound(
+            f"{path!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if found is None:
+        raise TaskNotFound(
+            f"{path!r} cannot be imported: module {module_name!r} has no {name!r}. "
+            "Move the function to a module's top level, or correct the path."
+        )
+    if isinstance(found, Task):
+        return found
+    if isinstance(found, DjangoTask):
+        return _adopt(found)
+    return declared_tasks.get(path) or _plain(path, found)
+
+
+def _plain(path: str, found: Any) -> Task[..., Any]:
+    if not isfunction(found) or not apps.get_containing_app_config(found.__module__):
+        raise TaskNotAllowed(
+            f"{path!r} is neither a task nor a module-level function of an installed "
+            "app. Decorate it with @dbqueue.task, or add its app to INSTALLED_APPS."
+        )
+    return Task(
+        func=found,
+        priority=DEFAULT_TASK_PRIORITY,
+        backend=DEFAULT_TASK_BACKEND_ALIAS,
+        queue_name=DEFAULT_TASK_QUEUE_NAME,
+        takes_context=False,
+    )
+
+
+def _adopt(task: DjangoTask) -> Task[..., Any]:
+    fields = dataclasses.fields(DjangoTask)
+    return Task(**{field.name: getattr(task, field.name) for field in fields})
+
+
+_resolved: dict[str, Task[..., Any]] = {}

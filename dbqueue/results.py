@@ -1,0 +1,120 @@
+"""What is told of a job: its TaskResult, and the context a running job receives."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbqueue.context import current_context
+from dbqueue.django_tasks import TaskContext, TaskError, TaskResult, TaskResultStatus
+from dbqueue.tasks import Task, stored
+
+_STATUS = {
+    "SCHEDULED": TaskResultStatus.READY,
+    "READY": TaskResultStatus.READY,
+    "RUNNING": TaskResultStatus.RUNNING,
+    "SUCCESSFUL": TaskResultStatus.SUCCESSFUL,
+    "FAILED": TaskResultStatus.FAILED,
+    "CANCELLED": TaskResultStatus.FAILED,  # django.tasks has no word for it
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job says it is."""
+
+    value: float
+    total: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult(TaskResult):
+    """A TaskResult that also knows the job's own state and its progress."""
+
+    state: str  # a JobState; `status` has only the four of django.tasks
+    progress: Progress | None = None
+
+    def refresh(self) -> None:
+        """Reload from the database. Raises TaskResultDoesNotExist if pruned."""
+        self._take_over(self.task.get_backend().get_result(self.id))
+
+    async def arefresh(self) -> None:
+        """See refresh()."""
+        self._take_over(await self.task.get_backend().aget_result(self.id))
+
+    def _take_over(self, fresh: TaskResult) -> None:
+        for item in dataclasses.fields(self):
+            if item.name not in ("task", "id", "args", "kwargs", "backend"):
+                object.__setattr__(self, item.name, getattr(fresh, item.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContext(TaskContext):
+    """The first argument of a task with `takes_context=True`."""
+
+    _note: Callable[[str], None] = field(repr=False, compare=False)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The values that were bound where the job was enqueued."""
+        return current_context()
+
+    def set_progress(
+        self, value: float, total: float | None = None, message: str = ""
+    ) -> None:
+        """Say how far the job is; stored within about half a second, the latest wins.
+
+        `value` counts towards `total`, in units of the task's choice.
+        """
+        progress = {"value": value, "total": total, "message": str(message)[:500]}
+        self._note(json.dumps(progress, allow_nan=False))
+
+
+def job_result(
+    task: Task[..., Any],
+    row: Any,
+    *,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    state: str,
+    worker_ids: list[str],
+    attempt_log: list[dict[str, Any]],
+    progress: dict[str, Any] | None = None,
+    finished_at: Any = None,
+    return_value: Any = None,
+) -> JobResult:
+    """Return the result for a row: a Job, a FinishedJob, a ClaimedJob or alike."""
+    made = JobResult(
+        task=stored(
+            task,
+            priority=row.priority,
+            queue_name=row.queue_name,
+            backend=row.backend,
+            run_after=row.run_after,
+            job_id=None,
+        ),
+        id=str(row.id),
+        status=_STATUS[state],
+        enqueued_at=row.enqueued_at,
+        started_at=row.started_at,
+        finished_at=finished_at,
+        last_attempted_at=row.last_attempted_at,
+        args=args,
+        kwargs=kwargs,
+        backend=row.backend,
+        errors=[task_error(entry) for entry in attempt_log if "exception" in entry],
+        worker_ids=worker_ids,
+        state=state,
+        progress=Progress(**progress) if progress else None,
+    )
+    object.__setattr__(made, "_return_value", return_value)
+    return made
+
+
+def task_error(entry: dict[str, Any]) -> TaskError:
+    """Return the error that an entry of the attempt log records."""
+    return TaskError(
+        exception_class_path=entry["exception"], traceback=entry.get("traceback", "")
+    )

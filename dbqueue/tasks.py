@@ -1,0 +1,188 @@
+"""Tasks: module-level functions with the options of their jobs."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from inspect import iscoroutinefunction
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+from uuid import UUID
+
+from django.utils import timezone
+
+from dbqueue import conf, options
+from dbqueue.backoff import Backoff
+from dbqueue.django_tasks import (
+    DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_PRIORITY,
+    DEFAULT_TASK_QUEUE_NAME,
+)
+from dbqueue.django_tasks import Task as DjangoTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(DjangoTask, Generic[P, R]):
+    """A django.tasks Task that also says how it is retried, limited and committed."""
+
+    run_after: datetime | timedelta | None = None
+    # Attempts that may fail; None = DBQUEUE["MAX_ATTEMPTS"].
+    max_attempts: int | None = None
+    # Seconds to wait after a failure; None = exponential with jitter.
+    backoff: Backoff | None = None
+    # Only these exceptions are retried; empty = all of them.
+    retry_on: tuple[type[BaseException], ...] = ()
+    # These exceptions fail the job at once.
+    give_up_on: tuple[type[BaseException], ...] = ()
+    # Seconds the job may run; None = DBQUEUE["TIMEOUT"].
+    timeout: float | None = None
+    # Run inside a transaction whose last statement is the fenced finish.
+    atomic: bool = False
+    # Chosen by the caller, it makes a repeated enqueue idempotent.
+    job_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("retry_on", "give_up_on"):
+            classes = options.exception_classes(name, getattr(self, name))
+            object.__setattr__(self, name, classes)
+        options.check(self)
+        if isinstance(self.backoff, list):  # a Task is hashable, a list is not
+            object.__setattr__(self, "backoff", tuple(self.backoff))
+        # A backend that is not ours knows no timedelta, though Django documents it.
+        if isinstance(self.run_after, timedelta) and not _is_ours(self):
+            object.__setattr__(self, "run_after", timezone.now() + self.run_after)
+        # dataclass(slots=True) makes a second class, which a bare super() misses.
+        DjangoTask.__post_init__(self)
+
+    def using(
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        job_id: UUID | str | None = None,
+    ) -> "Task[P, R]":
+        """Return a copy with other settings for the next enqueue.
+
+        `priority` is a whole number from -100 to 100, higher first. `run_after` is an
+        aware datetime, or a timedelta counted from the enqueue. `job_id` is a UUID of
+        the caller's choice: enqueueing it again returns the job that has it.
+        Raises InvalidTask.
+        """
+        changes: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "job_id": None if job_id is None else options.job_id(job_id),
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        return dataclasses.replace(self, **given)
+
+    @property
+    def is_async(self) -> bool:
+        return iscoroutinefunction(self.func)
+
+    @property
+    def attempts_allowed(self) -> int:
+        return self.max_attempts or conf.current().max_attempts
+
+    @property
+    def seconds_allowed(self) -> float | None:
+        return conf.current().timeout if self.timeout is None else self.timeout
+
+    def may_retry(self, exception: BaseException) -> bool:
+        """Tell whether the options allow another attempt after this exception."""
+        if isinstance(exception, self.give_up_on):
+            return False
+        return not self.retry_on or isinstance(exception, self.retry_on)
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(
+    *,
+    queue_name: str = ...,
+    priority: int = ...,
+    backend: str = ...,
+    takes_context: bool = ...,
+    max_attempts: int | None = ...,
+    backoff: Backoff | None = ...,
+    retry_on: options.ExceptionClasses = ...,
+    give_up_on: options.ExceptionClasses = ...,
+    timeout: float | None = ...,
+    atomic: bool = ...,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
+    """Make a task of a module-level function, sync or async.
+
+    The same on every supported Django, whatever backend TASKS names.
+
+    queue_name: the queue it waits in; default "default".
+    priority: -100 to 100, higher first; default 0.
+    backend: an alias in TASKS; default "default".
+    takes_context: pass a JobContext as the first argument, `context`; default False.
+    max_attempts: attempts that may fail; default DBQUEUE["MAX_ATTEMPTS"].
+    backoff: seconds to wait after a failure, a sequence of them, or a function of
+        (exception, task_result) that returns seconds, or None to give up; default
+        exponential with jitter (see dbqueue.backoff).
+    retry_on: the exception classes that are retried; default all.
+    give_up_on: exception classes that fail the job at once; default none.
+    timeout: seconds it may run; default DBQUEUE["TIMEOUT"].
+    atomic: run inside a transaction that the finish is part of; default False.
+
+    Raises InvalidTask, and TypeError for an unknown option.
+    """
+    unknown = given.keys() - _OPTIONS
+    if unknown:
+        name = min(unknown)
+        raise TypeError(f"task() has no option {name!r}.{conf.nearest(name, _OPTIONS)}")
+
+    def decorate(func: Callable[..., Any]) -> Task[..., Any]:
+        declared: Task[..., Any] = Task(
+            func=func,
+            **{
+                "priority": DEFAULT_TASK_PRIORITY,
+                "backend": DEFAULT_TASK_BACKEND_ALIAS,
+                "queue_name": DEFAULT_TASK_QUEUE_NAME,
+                "takes_context": False,
+                **given,
+            },
+        )
+        declared_tasks[declared.module_path] = declared
+        return declared
+
+    return decorate if function is None else decorate(function)
+
+
+def _is_ours(task: Task[..., Any]) -> bool:
+    return getattr(task.get_backend(), "task_class", None) is Task
+
+
+def stored(task: Task[..., Any], **values: Any) -> Task[..., Any]:
+    """Return a copy with the values of a stored job, which are not checked again.
+
+    The settings may have changed since: a queue that is gone keeps its jobs readable.
+    """
+    copy: Task[..., Any] = object.__new__(Task)
+    for field in dataclasses.fields(Task):
+        value = values.get(field.name, getattr(task, field.name))
+        object.__setattr__(copy, field.name, value)
+    return copy
+
+
+_OPTIONS = {field.name for field in dataclasses.fields(Task)} - {
+    "func",
+    "job_id",
+    "run_after",
+}
+# What @task made, by dotted path: a decorated function may hide behind another name.
+declared_tasks: dict[str, Task[..., Any]] = {}
