@@ -35,6 +35,11 @@ def bind_context(**values: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
+def restore(values: dict[str, Any]) -> None:
+    """Bind what a job brought along, until its own contextvars context ends."""
+    _bound.set(values)
+
+
 def dumped() -> str:
     """Return the bound values as JSON text."""
     values = _bound.get({})

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from dbqueue.dialects.listener import Silence
 from dbqueue.dialects.rows import (
     ClaimedJob,
     Head,
@@ -106,6 +107,10 @@ class Dialect:
 
     def wake(self, queues: Iterable[str]) -> None:
         """Tell workers that the queues have work; a hint, allowed to be lost."""
+
+    def listener(self) -> Silence:
+        """Return what hears `wake()`, of whatever process and host."""
+        return Silence()
 
     # What a statement needs
 

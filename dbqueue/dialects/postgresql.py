@@ -16,6 +16,7 @@ from dbqueue.dialects.base import (
     LOG_LENGTH,
     Dialect,
 )
+from dbqueue.dialects.listener import CHANNEL, PostgreSQLListener, Silence
 from dbqueue.dialects.rows import (
     ClaimedJob,
     Head,
@@ -24,8 +25,6 @@ from dbqueue.dialects.rows import (
     Target,
     Written,
 )
-
-CHANNEL = "dbqueue"
 
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
@@ -209,6 +208,9 @@ class PostgreSQL(Dialect):
         connection = self.connection
         with connection.wrap_database_errors:
             connection.connection.execute(NOTIFY, [list(queues)])
+
+    def listener(self) -> Silence:
+        return PostgreSQLListener(self.alias)
 
     def one_commit(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)

@@ -1,0 +1,117 @@
+"""Hearing notifications; polling is the guarantee, this is only the speed."""
+
+import logging
+import time
+from typing import Any
+
+from django.db import connections
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "dbqueue"
+# Seconds between two self-tests, and how long one may take. A pooler in transaction
+# mode or a half-open connection accepts LISTEN and never delivers.
+TEST_INTERVAL = 10.0
+TEST_PATIENCE = 5.0
+RETRY_INTERVAL = 5.0
+_PING = "\x01ping"  # no queue can be called so: names are printable
+
+
+class Silence:
+    """The listener where nothing is to be heard."""
+
+    hears = False
+
+    def open(self) -> None:
+        """Connect, or test the connection, if it is time to."""
+
+    def fileno(self) -> int | None:
+        """Return the descriptor to select() on, if there is one."""
+        return None
+
+    def heard(self) -> set[str]:
+        """Return the queues that were announced since the last call."""
+        return set()
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class PostgreSQLListener(Silence):
+    """One LISTEN connection of its own, which tests itself and never raises."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._connection: Any = None
+        self._test_at = self._retry_at = 0.0
+        self._pinged_at: float | None = None
+
+    def open(self) -> None:
+        import psycopg
+
+        now = time.monotonic()
+        try:
+            if self._connection is None:
+                if now >= self._retry_at:
+                    self._connect()
+            elif self._pinged_at is not None and now > self._pinged_at + TEST_PATIENCE:
+                self._give_up("notifications do not arrive")
+            elif self._pinged_at is None and now >= self._test_at:
+                self._ping()
+        except (psycopg.Error, OSError) as error:
+            self._give_up(error)
+
+    def fileno(self) -> int | None:
+        return None if self._connection is None else self._connection.fileno()
+
+    def heard(self) -> set[str]:
+        import psycopg
+
+        try:
+            payloads = {
+                notify.payload for notify in self._connection.notifies(timeout=0)
+            }
+        except (psycopg.Error, OSError) as error:
+            self._give_up(error)
+            return set()
+        if _PING in payloads:
+            self._passed()
+        return payloads - {_PING}
+
+    def close(self) -> None:
+        self.hears = False
+        self._pinged_at = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> None:
+        import psycopg
+
+        params = connections[self._alias].get_connection_params()
+        params |= {
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        }
+        params.pop("pool", None)
+        self._connection = psycopg.connect(**params, autocommit=True)
+        self._connection.execute(f"LISTEN {CHANNEL}")
+        self._ping()
+
+    def _ping(self) -> None:
+        self._pinged_at = time.monotonic()
+        self._connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, _PING])
+
+    def _passed(self) -> None:
+        self._pinged_at = None
+        self._test_at = time.monotonic() + TEST_INTERVAL
+        if not self.hears:
+            self.hears = True
+            logger.debug("Listening for notifications")
+
+    def _give_up(self, why: object) -> None:
+        if self.hears or self._connection is not None:
+            logger.warning("No notifications, polling faster: %s", str(why).strip())
+        self.close()
+        self._retry_at = time.monotonic() + RETRY_INTERVAL

@@ -1,0 +1,181 @@
+"""What keeps the tables true: heartbeats, rescue, promotion and pruning.
+
+Every keeper does all of it, and all of it may be done twice at once: each step is a
+guarded statement, so no leader is needed.
+"""
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from dbqueue import dialects
+from dbqueue.dialects.rows import HeldJob, Outcome
+from dbqueue.models import FinishedJob, Job, JobState, Worker
+
+logger = logging.getLogger(__name__)
+
+PROMOTE_BATCH = 1000
+RESCUE_BATCH = 500
+PRUNE_BATCH = 1000
+_HELD = HeldJob._fields
+
+
+def register(
+    alias: str, id: UUID, *, name: str, host: str, pid: int, queues: str, lease: float
+) -> None:
+    """Write the row of a worker that starts; `lease` in seconds."""
+    Worker.objects.using(alias).create(
+        id=id,
+        name=name,
+        host=host,
+        pid=pid,
+        queues=queues[:1000],
+        started_at=Now(),
+        last_seen=Now(),
+        expires_at=Now() + timedelta(seconds=lease),
+    )
+
+
+def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
+    """Renew the leases; return the workers that were declared dead meanwhile."""
+    rows = Worker.objects.using(alias).filter(pk__in=ids)
+    renewed = rows.update(last_seen=Now(), expires_at=Now() + timedelta(seconds=lease))
+    if renewed == len(ids):
+        return set()
+    return set(ids) - set(rows.values_list("pk", flat=True))
+
+
+def retire(alias: str, id: UUID) -> None:
+    """Remove the row of a worker that is gone; what it still holds is orphaned."""
+    Worker.objects.using(alias).filter(pk=id).delete()
+
+
+def condemn(alias: str) -> int:
+    """Remove the workers whose lease is over; return how many there were."""
+    expired = Worker.objects.using(alias).filter(expires_at__lt=Now())
+    for worker in expired:
+        logger.warning(
+            "Worker lost name=%s id=%s last_seen=%s",
+            worker.name,
+            worker.pk,
+            worker.last_seen.isoformat(),
+        )
+    return expired.delete()[0]
+
+
+def held_by(alias: str, worker_id: UUID) -> list[HeldJob]:
+    """Return the jobs that the worker has claimed and not given back."""
+    return _held(alias, Q(worker_id=worker_id))
+
+
+def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]:
+    """Return which of the jobs this worker did bring to their end."""
+    history = FinishedJob.objects.using(alias).filter(pk__in=ids, worker_id=worker_id)
+    return set(history.values_list("pk", flat=True))
+
+
+def orphans(alias: str) -> list[HeldJob]:
+    """Return running jobs whose worker has no row any more."""
+    alive = Worker.objects.using(alias).filter(pk=OuterRef("worker_id"))
+    return _held(alias, ~Exists(alive))
+
+
+def rescue(alias: str, jobs: Iterable[HeldJob], *, reason: str = "lost") -> int:
+    """Take jobs from workers that cannot finish them; return how many were taken.
+
+    `reason` "lost" and "timeout" count a failure and end a job that has no attempt
+    left; "released" counts none. The fence decides if the worker was faster.
+    """
+    by_worker: dict[UUID, list[Outcome]] = {}
+    for job in jobs:
+        outcome = rescued(job, reason)
+        by_worker.setdefault(job.worker_id, []).append(outcome)
+        logger.warning(
+            "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
+            job.id,
+            job.task,
+            job.attempt,
+            reason,
+            outcome.state,
+        )
+    return sum(
+        len(dialects.of(alias).settle(worker_id, outcomes))
+        for worker_id, outcomes in by_worker.items()
+    )
+
+
+def rescued(job: HeldJob, reason: str) -> Outcome:
+    """Return the outcome of an attempt that its worker did not bring to an end."""
+    failed = 0 if reason == "released" else 1
+    final = failed and job.failures + failed >= job.max_attempts
+    record = {
+        "attempt": job.attempt,
+        "worker": str(job.worker_id),
+        "started_at": job.last_attempted_at.isoformat(),
+        "ended_at": timezone.now().isoformat(),
+        "reason": reason,
+    }
+    if failed:
+        name = {"lost": "WorkerLost", "timeout": "TaskTimeout"}[reason]
+        record["exception"] = f"dbqueue.exceptions.{name}"
+        record["message"] = _MESSAGES[reason]
+        record["traceback"] = ""
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt,
+        state=JobState.FAILED if final else JobState.READY,
+        record=record,
+        failed=failed,
+    )
+
+
+def promote(alias: str) -> set[str]:
+    """Make jobs ready that are due; return their queues."""
+    return dialects.of(alias).promote(PROMOTE_BATCH)
+
+
+def prune(
+    alias: str,
+    *,
+    states: Collection[str],
+    older_than: float,
+    limit: int = PRUNE_BATCH,
+) -> int:
+    """Delete up to `limit` jobs that finished over `older_than` seconds ago.
+
+    Return how many were deleted.
+    """
+    deleted = 0
+    for state in states:
+        ids = expired(alias, state, older_than).values_list("pk", flat=True)
+        batch = list(ids[: limit - deleted])
+        if batch:
+            history = FinishedJob.objects.using(alias)
+            deleted += history.filter(pk__in=batch).delete()[0]
+    return deleted
+
+
+def expired(alias: str, state: str, older_than: float) -> QuerySet[FinishedJob]:
+    """Return the finished jobs of a state that are `older_than` seconds old."""
+    return (
+        FinishedJob.objects.using(alias)
+        .filter(state=state, finished_at__lt=Now() - timedelta(seconds=older_than))
+        .order_by("finished_at")
+    )
+
+
+def _held(alias: str, condition: Q | Exists) -> list[HeldJob]:
+    running = Job.objects.using(alias).filter(condition, state=JobState.RUNNING)
+    rows = running.values_list(*_HELD)[:RESCUE_BATCH]
+    return [HeldJob(*row) for row in rows]
+
+
+_MESSAGES = {
+    "lost": "The worker died or was cut off while the job ran.",
+    "timeout": "The job ran past its timeout and did not stop.",
+}

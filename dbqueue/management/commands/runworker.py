@@ -1,0 +1,221 @@
+"""manage.py runworker"""
+
+import logging
+import os
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, connections
+from django.utils.module_loading import autodiscover_modules
+
+from dbqueue import conf
+from dbqueue.backend import DatabaseBackend
+from dbqueue.django_tasks import task_backends
+from dbqueue.models import Worker
+from dbqueue.worker.options import WorkerOptions, default_name
+from dbqueue.worker.reload import WORKING, ChangeWatcher, run_with_reload
+from dbqueue.worker.supervisor import Supervisor
+
+logger = logging.getLogger("dbqueue")
+
+_LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+
+
+class Command(BaseCommand):
+    help = "Runs jobs from the database until it is stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        known = conf.current()
+        add = parser.add_argument
+        add(
+            "--backend", help="the alias in TASKS whose jobs to run; default: the first"
+        )
+        add(
+            "--queues",
+            type=_names,
+            help="queues to serve, 'a,b,mail-*': an earlier one is emptied first; "
+            "default: all, the highest priority first",
+        )
+        add("--exclude", type=_names, default=(), help="queues to leave out, likewise")
+        add("--processes", type=_at_least(1), default=known.processes, help=_DEFAULT)
+        add(
+            "--threads",
+            type=_at_least(1),
+            default=known.threads,
+            help="sync jobs at once in each process; default %(default)s",
+        )
+        add(
+            "--async-concurrency",
+            type=_at_least(1),
+            default=known.async_concurrency,
+            help="async jobs at once in each process; default %(default)s",
+        )
+        add(
+            "--drain",
+            action="store_true",
+            help="stop when the queues are empty, exit 0",
+        )
+        add("--max-jobs", type=_at_least(1), help="replace a process after N jobs")
+        add("--max-rss", type=_at_least(1), help="replace a process above N MiB")
+        add(
+            "--grace",
+            type=float,
+            default=known.grace,
+            help="seconds to finish running jobs when stopped; default %(default)s",
+        )
+        add(
+            "--reload",
+            action="store_true",
+            default=None,
+            help="restart when the code changes; default with DEBUG",
+        )
+        add("--no-reload", action="store_false", dest="reload")
+        add("--worker-name", default=None, help="default: host:pid")
+        add("--health-file", help="a file to touch at each heartbeat")
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        _log_to(self.stderr, given["verbosity"])
+        backend = _backend(given["backend"])
+        options = _options(backend, given)
+        reload = settings.DEBUG and not given["drain"]
+        if given["reload"] is not None:
+            reload = given["reload"]
+        if reload and WORKING not in os.environ:
+            raise SystemExit(run_with_reload())
+        self._check_database(backend, options)
+        autodiscover_modules("tasks")
+        if given["verbosity"]:
+            self.stdout.write(_banner(backend, options, reload=reload))
+            self.stdout.flush()
+        watcher = ChangeWatcher() if reload else None
+        raise SystemExit(Supervisor(options, watcher).run())
+
+    def _check_database(self, backend: DatabaseBackend, options: WorkerOptions) -> None:
+        alias = backend.database
+        try:
+            with connections[alias].cursor() as cursor:
+                tables = connections[alias].introspection.table_names(cursor)
+            if Worker._meta.db_table not in tables:
+                raise CommandError(
+                    f"The tables of dbqueue are not in database {alias!r}. "
+                    f"Run: manage.py migrate --database {alias}"
+                )
+            if Worker.objects.using(alias).filter(name=options.name).exists():
+                logger.warning(
+                    "Another worker is called %r, or was until it was lost; both run, "
+                    "but lists will not tell them apart",
+                    options.name,
+                )
+        except Error as error:
+            logger.warning("Waiting for database %r: %s", alias, str(error).strip())
+
+
+def _backend(alias: str | None) -> DatabaseBackend:
+    ours = [
+        name
+        for name in task_backends.settings
+        if isinstance(task_backends[name], DatabaseBackend)
+    ]
+    if alias is None and not ours:
+        raise CommandError(
+            "No entry of TASKS has the BACKEND 'dbqueue.backend.DatabaseBackend'."
+        )
+    name = ours[0] if alias is None else alias
+    if name not in ours:
+        raise CommandError(
+            f"--backend {name!r} is no dbqueue entry of TASKS.{conf.nearest(name, ours)}"
+        )
+    backend: DatabaseBackend = task_backends[name]
+    unknown = sorted(backend.options.keys() - backend.OPTIONS)
+    if unknown:
+        raise CommandError(f"TASKS[{name!r}]['OPTIONS'] has no {unknown[0]!r}.")
+    return backend
+
+
+def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
+    known = _known_queues(backend)
+    wanted: Sequence[str] | None = given["queues"]
+    for name in (*(wanted or ()), *given["exclude"]):
+        if known and not any(fnmatchcase(queue, name) for queue in known):
+            raise CommandError(
+                f"No queue is called {name!r}.{conf.nearest(name, known)} "
+                f"TASKS has: {', '.join(sorted(known))}."
+            )
+    everything = (tuple(sorted(known)) or ("*",),)
+    return WorkerOptions(
+        backend=backend.alias,
+        queues=tuple((name,) for name in wanted) if wanted else everything,
+        exclude=given["exclude"],
+        processes=given["processes"],
+        threads=given["threads"],
+        async_concurrency=given["async_concurrency"],
+        grace=given["grace"],
+        drain=given["drain"],
+        max_jobs=given["max_jobs"],
+        max_rss=given["max_rss"],
+        name=given["worker_name"] or default_name(),
+        health_file=given["health_file"],
+    )
+
+
+def _known_queues(backend: DatabaseBackend) -> set[str]:
+    """Return the queues of all backends in the database; empty if one takes any."""
+    known: set[str] = set()
+    for other in task_backends.all():
+        if isinstance(other, DatabaseBackend) and other.database == backend.database:
+            if not other.queues:
+                return set()
+            known |= other.queues
+    return known
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise ArgumentTypeError(f"{text!r} names no queue")
+    return names
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return whole_number
+
+
+def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -> str:
+    try:
+        release = version("dbqueue-django")
+    except PackageNotFoundError:
+        release = "(not installed)"
+    database = connections[backend.database]
+    lines = [
+        f"dbqueue {release}, worker {options.name}",
+        f"  database {database.alias!r} ({database.display_name}), "
+        f"queues {options.described()}",
+        f"  {options.processes} processes of {options.threads} threads, "
+        f"{options.async_concurrency} async jobs each"
+        + (", until the queues are empty" if options.drain else "")
+        + (", restarts when the code changes" if reload else ""),
+    ]
+    return "\n".join([*lines, "  Stop with Ctrl-C; twice to stop at once."])
+
+
+def _log_to(stream: Any, verbosity: int) -> None:
+    """Show the worker's log, unless the project has its own handlers for it."""
+    if logger.hasHandlers():
+        return
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(_LEVELS[verbosity])
+
+
+_DEFAULT = "default %(default)s"

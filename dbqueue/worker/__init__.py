@@ -1,0 +1,1 @@
+"""The worker: a supervisor, its keeper, and the children that run jobs."""

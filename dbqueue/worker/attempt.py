@@ -1,0 +1,276 @@
+"""One run of one job: what it is given, what is announced, and what became of it."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from traceback import format_exception
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from dbqueue import backoff, context, payload
+from dbqueue.dialects.rows import ClaimedJob, Outcome
+from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
+from dbqueue.exceptions import (
+    Cancel,
+    ClaimLost,
+    InvalidPayload,
+    Retry,
+    TaskTimeout,
+)
+from dbqueue.models import JobState
+from dbqueue.results import JobContext, JobResult, job_result, task_error
+from dbqueue.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_LENGTH = 500  # characters of an exception's message that are kept
+TRACEBACK_LENGTH = 8_000  # characters of its traceback, from the end
+
+
+class Attempt:
+    """One run of one job, from its claim to its outcome."""
+
+    def __init__(
+        self,
+        job: ClaimedJob,
+        task: Task[..., Any],
+        *,
+        worker_id: UUID,
+        sender: type,
+        note_progress: Callable[[ClaimedJob, str], None],
+        reraise: tuple[type[BaseException], ...],
+    ) -> None:
+        self.job = job
+        self.task = task
+        self.worker_id = worker_id
+        self.sender = sender
+        self.note_progress = note_progress
+        self.reraise = reraise
+        self.began = time.monotonic()
+        self.result: JobResult | None = None
+
+    def begin(self) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
+        """Read the row, announce the start, and return what is to be called.
+
+        Raises InvalidPayload if the row was damaged.
+        """
+        job = self.job
+        args, kwargs = _load(job, "args", list), _load(job, "kwargs", dict)
+        context.restore(_load(job, "context", dict))
+        self.result = self._running_result(args, kwargs)
+        task_started.send_robust(self.sender, task_result=self.result)
+        if self.task.takes_context:
+            args = [self._context(self.result), *args]
+        return self.task.func, args, kwargs
+
+    def succeeded(self, result: str) -> Outcome:
+        outcome = self.success(result)
+        self.announce_success(result)
+        return outcome
+
+    def success(self, result: str) -> Outcome:
+        return Outcome(
+            id=self.job.id,
+            attempt=self.job.attempt,
+            state=JobState.SUCCESSFUL,
+            result=result,
+            duration=time.monotonic() - self.began,
+        )
+
+    def announce_success(self, result: str) -> None:
+        self._finish(JobState.SUCCESSFUL)
+        object.__setattr__(self.result, "_return_value", json.loads(result))
+        task_finished.send_robust(self.sender, task_result=self.result)
+        self._log(logging.INFO, JobState.SUCCESSFUL)
+
+    def failed(self, error: BaseException) -> Outcome | None:
+        """Return the outcome for an exception; called while it is being handled."""
+        if isinstance(error, self.reraise):
+            raise error
+        if isinstance(error, ClaimLost):
+            logger.warning("Claim lost: %s", error)
+            return None
+        if isinstance(error, TaskTimeout) and not error.args:
+            error.args = (f"The job ran longer than {self.task.seconds_allowed} s.",)
+        outcome = self._outcome_of(error)
+        outcome.duration = time.monotonic() - self.began
+        if outcome.state == JobState.READY:
+            level = logging.WARNING if outcome.failed else logging.INFO
+            self._log(
+                level, "RETRY", exc_info=bool(outcome.failed), delay=outcome.delay
+            )
+        else:
+            self._announce_failure(outcome)
+        return outcome
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if isinstance(error, Retry):
+            return self._ended(JobState.READY, "snoozed", error, delay=error.after)
+        if isinstance(error, Cancel):
+            return self._ended(JobState.CANCELLED, "cancelled", error)
+        reason = "timeout" if isinstance(error, TaskTimeout) else "failed"
+        delay = self._delay(error)
+        if delay is None:
+            return self._ended(JobState.FAILED, reason, error, failed=1)
+        return self._ended(JobState.READY, reason, error, failed=1, delay=delay)
+
+    def _delay(self, error: BaseException) -> float | None:
+        """Return the seconds until the next attempt, or None if this was the last."""
+        failures = self.job.failures + 1
+        # What cannot be written or read as JSON will be no better next time.
+        final = isinstance(error, InvalidPayload) or not self.task.may_retry(error)
+        if final or failures >= self.job.max_attempts:
+            return None
+        try:
+            return backoff.delay(
+                self.task.backoff,
+                failures=failures,
+                exception=error,
+                result=self.result,
+            )
+        except Exception:
+            logger.exception("The backoff of task=%s raised", self.job.task)
+            return backoff.exponential(failures)
+
+    def _ended(
+        self,
+        state: str,
+        reason: str,
+        error: BaseException,
+        *,
+        failed: int = 0,
+        delay: float = 0.0,
+    ) -> Outcome:
+        record = ending_record(self.job, self.worker_id, reason, error)
+        if reason == "snoozed":
+            for key in ("exception", "traceback"):
+                del record[key]
+        return Outcome(
+            id=self.job.id,
+            attempt=self.job.attempt,
+            state=state,
+            record=record,
+            failed=failed,
+            delay=delay,
+        )
+
+    def _announce_failure(self, outcome: Outcome) -> None:
+        if self.result is not None and outcome.record is not None:
+            self._finish(outcome.state)
+            self.result.errors.append(task_error(outcome.record))
+            # Inside the except block: Django's logger and Sentry read the traceback.
+            task_finished.send_robust(self.sender, task_result=self.result)
+        cancelled = outcome.state == JobState.CANCELLED
+        self._log(logging.INFO if cancelled else logging.ERROR, outcome.state)
+
+    def _finish(self, state: str) -> None:
+        successful = state == JobState.SUCCESSFUL
+        status = TaskResultStatus.SUCCESSFUL if successful else TaskResultStatus.FAILED
+        for name, value in (
+            ("state", state),
+            ("status", status),
+            ("finished_at", timezone.now()),
+        ):
+            object.__setattr__(self.result, name, value)
+
+    def _running_result(self, args: list[Any], kwargs: dict[str, Any]) -> JobResult:
+        log = _load(self.job, "attempt_log", list)
+        workers = [str(entry.get("worker")) for entry in log if isinstance(entry, dict)]
+        return job_result(
+            self.task,
+            self.job,
+            args=args,
+            kwargs=kwargs,
+            state=JobState.RUNNING,
+            worker_ids=[*workers, str(self.worker_id)],
+            attempt_log=log,
+        )
+
+    def _context(self, result: JobResult) -> JobContext:
+        def note(text: str) -> None:
+            self.note_progress(self.job, text)
+
+        return JobContext(task_result=result, _note=note)
+
+    def _log(
+        self, level: int, state: str, *, exc_info: bool = False, **more: Any
+    ) -> None:
+        job, seconds = self.job, time.monotonic() - self.began
+        logger.log(
+            level,
+            "Job id=%s task=%s queue=%s attempt=%s state=%s duration_ms=%.1f",
+            job.id,
+            job.task,
+            job.queue_name,
+            job.attempt,
+            state,
+            seconds * 1000,
+            exc_info=exc_info,
+            extra={
+                "job_id": str(job.id),
+                "task": job.task,
+                "queue": job.queue_name,
+                "attempt": job.attempt,
+                "state": str(state),
+                "duration_ms": round(seconds * 1000, 1),
+                **more,
+            },
+        )
+
+
+def ending_record(
+    job: ClaimedJob, worker_id: UUID, reason: str, error: BaseException | None = None
+) -> dict[str, Any]:
+    """Return the entry of the attempt log for an attempt that did not succeed."""
+    record = {
+        "attempt": job.attempt,
+        "worker": str(worker_id),
+        "started_at": job.last_attempted_at.isoformat(),
+        "ended_at": timezone.now().isoformat(),
+        "reason": reason,
+    }
+    if error is not None:
+        kind = type(error)
+        record["exception"] = f"{kind.__module__}.{kind.__qualname__}"
+        record["message"] = payload.printable(_text(error))[:MESSAGE_LENGTH]
+        trace = payload.printable("".join(format_exception(error)))
+        record["traceback"] = trace[-TRACEBACK_LENGTH:]
+    return record
+
+
+async def within(seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
+    if seconds is None:
+        return await work
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            return await work
+    except TimeoutError as error:
+        if timeout.expired():
+            raise TaskTimeout(f"The job ran longer than {seconds} s.") from error
+        raise
+
+
+def _load(job: ClaimedJob, column: str, kind: type) -> Any:
+    text = getattr(job, column)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} is no JSON: {error}"
+        ) from error
+    if not isinstance(value, kind):
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} is no {kind.__name__}: {text[:80]!r}"
+        )
+    return value
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a stranger's __str__
+        return f"<{type(error).__name__} that cannot be printed>"

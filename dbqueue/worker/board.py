@@ -1,0 +1,129 @@
+"""Who runs what right now in this child, and until when each may."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock, get_ident
+from typing import Any
+from uuid import UUID
+
+from dbqueue.dialects.rows import ClaimedJob
+from dbqueue.exceptions import TaskTimeout
+from dbqueue.tasks import Task
+from dbqueue.worker.slots import Slot
+
+# Seconds between asking a job to stop and replacing the child it runs in; the
+# supervisor kills a child that could not even do that a little later.
+STUBBORN = 1.0
+UNRESPONSIVE = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A job that has begun."""
+
+    job: ClaimedJob
+    place: int
+    began: float  # monotonic
+    soft_limit: float | None  # monotonic: when it is asked to stop
+    interrupt: Callable[[], None]
+    interrupted: bool = False
+
+    @property
+    def hard_limit(self) -> float | None:
+        return None if self.soft_limit is None else self.soft_limit + STUBBORN
+
+
+class Board:
+    """The running jobs of a child, mirrored into its slot for those outside."""
+
+    def __init__(self, slot: Slot, places: int) -> None:
+        self._slot = slot
+        self._free = list(range(places))
+        self._lock = Lock()
+        self.running: dict[UUID, Running] = {}
+
+    def begin(
+        self, job: ClaimedJob, task: Task[..., Any], interrupt: Callable[[], None]
+    ) -> None:
+        now, seconds = time.monotonic(), task.seconds_allowed
+        limit = None if seconds is None else now + seconds
+        with self._lock:
+            place = self._free.pop()
+            self._slot.occupy(place, job.id)
+            self.running[job.id] = Running(job, place, now, limit, interrupt)
+            if limit is not None:
+                self._publish_limit()
+
+    def end(self, job: ClaimedJob) -> None:
+        with self._lock:
+            ended = self.running.pop(job.id)
+            self._slot.vacate(ended.place)
+            self._free.append(ended.place)
+            if ended.soft_limit is not None:
+                self._publish_limit()
+
+    def interrupt_overdue(self) -> list[Running]:
+        """Ask overdue jobs to stop; return those that were asked and did not."""
+        now = time.monotonic()
+        stubborn = []
+        for entry in list(self.running.values()):
+            if entry.soft_limit is None or now < entry.soft_limit:
+                continue
+            if not entry.interrupted:
+                entry.interrupted = True
+                entry.interrupt()
+            elif entry.hard_limit is not None and now >= entry.hard_limit:
+                stubborn.append(entry)
+        return stubborn
+
+    def next_limit(self) -> float | None:
+        """Return the moment, monotonic, at which a job has to be looked at."""
+        limits = (
+            entry.hard_limit if entry.interrupted else entry.soft_limit
+            for entry in list(self.running.values())
+        )
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _publish_limit(self) -> None:
+        overdue = [
+            (entry.hard_limit, id)
+            for id, entry in self.running.items()
+            if entry.hard_limit is not None
+        ]
+        moment, culprit = min(overdue, default=(0.0, None))
+        self._slot.due_to_be_killed(moment and moment + UNRESPONSIVE, culprit)
+
+
+class ThreadLimit:
+    """Lets another thread raise TaskTimeout in this one, but only inside the block."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._thread: int | None = None
+        self._fired = False
+
+    def __enter__(self) -> None:
+        self._fired = False
+        self._thread = get_ident()
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if self._fired and thread is not None:
+            # It may still be on its way, and would hit whatever this thread does next.
+            _raise_in(thread, None)
+
+    def fire(self) -> None:
+        with self._lock:
+            if self._thread is not None and not self._fired:
+                self._fired = True
+                _raise_in(self._thread, TaskTimeout)
+
+
+def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
+    # CPython delivers it between two bytecodes: a blocking C call is not interrupted,
+    # which is why the child is replaced when the job stays.
+    target = None if exception is None else ctypes.py_object(exception)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)

@@ -1,0 +1,29 @@
+"""What is left of a job's database connections when it has ended."""
+
+from typing import Any
+
+from django.db import connections
+
+
+def tidy() -> None:
+    """Make this thread's connections fit for the next job.
+
+    One that is in a transaction, or broken, is closed; a sound one stays open, as
+    reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is kept.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        if connection.in_atomic_block or not connection.get_autocommit():
+            _discard(connection)
+        elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
+            connection.close_if_unusable_or_obsolete()
+        connection.queries_log.clear()
+
+
+def _discard(connection: Any) -> None:
+    # Django does not close inside an atomic block. The wrapper, with its memory of the
+    # block, goes too; the thread makes itself a new one.
+    connection.in_atomic_block = False
+    connection.close()
+    del connections[connection.alias]

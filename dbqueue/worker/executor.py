@@ -1,0 +1,119 @@
+"""Runs ONE claimed job: prepare, call, record. Knows no loop and no buffer."""
+
+import contextvars
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from dbqueue import payload
+from dbqueue.dialects import Dialect
+from dbqueue.dialects.rows import ClaimedJob, Outcome
+from dbqueue.exceptions import ClaimLost
+from dbqueue.models import JobState
+from dbqueue.tasks import Task
+from dbqueue.worker.attempt import Attempt, ending_record, within
+
+logger = logging.getLogger(__name__)
+
+
+class Executor:
+    """Runs jobs for one worker.
+
+    `sender` is the backend's class, which Django's signals name. `reraise` are
+    exceptions that leave the executor instead of failing the job.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        worker_id: UUID,
+        sender: type,
+        note_progress: Callable[[ClaimedJob, str], None],
+        reraise: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self.dialect = dialect
+        self.worker_id = worker_id
+        self.sender = sender
+        self.note_progress = note_progress
+        self.reraise = reraise
+
+    def execute(
+        self,
+        job: ClaimedJob,
+        task: Task[..., Any],
+        limit: AbstractContextManager[Any] | None = None,
+    ) -> Outcome | None:
+        """Run a sync job in this thread and return its outcome.
+
+        `limit` surrounds the call alone and may interrupt it. None means that nothing
+        is left to record: an atomic job committed, or lost its claim.
+        """
+        return contextvars.Context().run(self._execute, job, task, limit)
+
+    async def aexecute(self, job: ClaimedJob, task: Task[..., Any]) -> Outcome | None:
+        """Run an async job on this event loop; its own context is the caller's task."""
+        attempt = self._attempt(job, task)
+        try:
+            function, args, kwargs = attempt.begin()
+            value = await within(task.seconds_allowed, function(*args, **kwargs))
+            result = payload.result(value)
+        except BaseException as error:  # as in _execute()
+            return attempt.failed(error)
+        return attempt.succeeded(result)
+
+    def refuse(self, job: ClaimedJob, error: Exception) -> Outcome:
+        """Return the outcome of a job that must not even begin."""
+        logger.error("Job id=%s task=%s refused: %s", job.id, job.task, error)
+        record = ending_record(job, self.worker_id, "failed", error)
+        return Outcome(
+            id=job.id,
+            attempt=job.attempt,
+            state=JobState.FAILED,
+            record=record,
+            failed=1,
+        )
+
+    def _execute(
+        self,
+        job: ClaimedJob,
+        task: Task[..., Any],
+        limit: AbstractContextManager[Any] | None,
+    ) -> Outcome | None:
+        attempt = self._attempt(job, task)
+        try:
+            function, args, kwargs = attempt.begin()
+            with limit or nullcontext():
+                if task.atomic:
+                    return self._atomically(attempt, function, args, kwargs)
+                value = function(*args, **kwargs)
+            result = payload.result(value)
+        # The job is a stranger's code: whatever it raises, SystemExit and worse, must
+        # end the job and not the thread, or the job would stay RUNNING for ever.
+        except BaseException as error:
+            return attempt.failed(error)
+        return attempt.succeeded(result)
+
+    def _atomically(
+        self, attempt: Attempt, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Outcome | None:
+        with transaction.atomic(using=self.dialect.alias):
+            result = payload.result(function(*args, **kwargs))
+            outcome = attempt.success(result)
+            if not self.dialect.settle(self.worker_id, [outcome]):
+                raise ClaimLost(f"Job {attempt.job.id} was taken over; rolled back.")
+        attempt.announce_success(result)
+        return None
+
+    def _attempt(self, job: ClaimedJob, task: Task[..., Any]) -> Attempt:
+        return Attempt(
+            job,
+            task,
+            worker_id=self.worker_id,
+            sender=self.sender,
+            note_progress=self.note_progress,
+            reraise=self.reraise,
+        )

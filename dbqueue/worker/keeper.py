@@ -1,0 +1,256 @@
+"""The process beside the children that speaks for them to the database.
+
+It heartbeats for all of them, buries the dead and rescues what they held, promotes due
+jobs, listens for notifications, and prunes. It runs no jobs, so no job can stop it.
+"""
+
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from django.db import Error, connections
+
+from dbqueue import conf, dialects, maintenance, wakeup
+from dbqueue.dialects.listener import Silence
+from dbqueue.models import JobState
+from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.slots import Slot, SlotState
+
+logger = logging.getLogger(__name__)
+
+PRUNE_INTERVAL = 60.0  # seconds between two batches of pruning, unless more is left
+# Heartbeats in one lease: so many may get lost.
+BEATS_PER_LEASE = 6
+QUIT = b"q"
+_MAX_PAUSE = 5.0
+# Seconds between looks at the schedule where no notification tells of a new entry.
+_SCHEDULE_INTERVAL = 0.25
+
+
+class Keeper:
+    """Looks after the slots until it is told to quit or everybody is gone.
+
+    `orders` is rung by the supervisor when a slot changed; QUIT on it ends the keeper.
+    `pokes` are the bells of the slots' children, in the same order.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        alias: str,
+        slots: Sequence[Slot],
+        pokes: Sequence[Bell],
+        orders: Bell,
+    ) -> None:
+        self._options = options
+        self._alias = alias
+        self._slots = slots
+        self._pokes = pokes
+        self._orders = orders
+        self._dialect = dialects.of(alias)
+        self._listener = (
+            self._dialect.listener() if conf.current().notify else Silence()
+        )
+        self._scan = options.scan()
+        self._beat_at = self._promote_at = self._prune_at = 0.0
+        self._patience = 0.0
+        self._pause = 0.0
+        self._quitting = False
+        self._orphaned_at: float | None = None
+
+    def run(self) -> None:
+        """Keep until told to quit; never raises for a database that is away."""
+        while not self._may_leave():
+            seconds = self._pause_or(self._round)
+            self._listen(seconds)
+        self._pause_or(self._bury_all)
+        self._listener.close()
+        connections[self._alias].close()
+
+    # One round
+
+    def _round(self) -> float:
+        """Do what is due and return the seconds until something else is."""
+        now = time.monotonic()
+        self._register_newcomers()
+        if now >= self._beat_at:
+            self._heartbeat(now)
+            self._beat_at = now + conf.current().lease / BEATS_PER_LEASE
+        self._bury()
+        if now >= self._promote_at:
+            self._promote(now)
+        if now >= self._prune_at:
+            self._prune(now)
+        self._listener.open()
+        self._tell_who_listens()
+        next_at = min(self._beat_at, self._promote_at, self._prune_at)
+        return max(0.0, next_at - time.monotonic())
+
+    def _register_newcomers(self) -> None:
+        for slot in self._slots:
+            if slot.state is SlotState.LIVE and not slot.beat:
+                sent_at = time.monotonic()
+                maintenance.register(
+                    self._alias,
+                    slot.worker_id,
+                    name=self._options.name,
+                    host=socket.gethostname(),
+                    pid=slot.pid,
+                    queues=self._options.described(),
+                    lease=conf.current().lease,
+                )
+                slot.beat = sent_at
+
+    def _heartbeat(self, now: float) -> None:
+        lease = conf.current().lease
+        alive = {
+            slot.worker_id: slot
+            for slot in self._slots
+            if slot.state is SlotState.LIVE and slot.beat
+        }
+        if alive:
+            condemned = maintenance.heartbeat(self._alias, alive.keys(), lease=lease)
+            for worker_id, slot in alive.items():
+                if worker_id in condemned:
+                    slot.state = SlotState.CONDEMNED
+                else:
+                    # The moment before the statement: the lease may have begun then.
+                    slot.beat = now
+        # After an outage every lease may look expired: others get time to renew.
+        if now >= self._patience:
+            maintenance.condemn(self._alias)
+            maintenance.rescue(self._alias, maintenance.orphans(self._alias))
+        if self._options.health_file:
+            Path(self._options.health_file).touch()
+
+    def _bury(self) -> None:
+        """Rescue what dead children held: begun jobs are lost, others just return."""
+        for slot in self._slots:
+            if slot.state not in (SlotState.DEAD, SlotState.OVERDUE):
+                continue
+            overdue, running = slot.state is SlotState.OVERDUE, slot.running()
+            maintenance.retire(self._alias, slot.worker_id)
+            while held := maintenance.held_by(self._alias, slot.worker_id):
+                by_reason: dict[str, list[maintenance.HeldJob]] = {}
+                for job in held:
+                    if overdue:
+                        reason = "timeout" if job.id == slot.culprit else "released"
+                    else:
+                        reason = "lost" if job.id in running else "released"
+                    by_reason.setdefault(reason, []).append(job)
+                for reason, jobs in by_reason.items():
+                    maintenance.rescue(self._alias, jobs, reason=reason)
+            slot.state = SlotState.EMPTY
+            self._poke_all()
+
+    def _promote(self, now: float) -> None:
+        queues = maintenance.promote(self._alias)
+        self._poke(queues)
+        if self._dialect.notifies and conf.current().notify:
+            # Other hosts' workers want to know of them, too.
+            for queue in queues:
+                self._dialect.wake([queue])
+        due = self._dialect.next_due()
+        poll = _SCHEDULE_INTERVAL
+        if self._listener.hears:
+            poll = conf.current().poll_interval
+        self._promote_at = now + (poll if due is None else max(0.0, min(due, poll)))
+
+    def _prune(self, now: float) -> None:
+        settings, pruned = conf.current(), 0
+        for states, seconds in (
+            ((JobState.SUCCESSFUL,), settings.keep_successful),
+            ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
+        ):
+            if seconds is not None:
+                pruned += maintenance.prune(
+                    self._alias, states=states, older_than=seconds
+                )
+        more = pruned >= maintenance.PRUNE_BATCH
+        pause = 1.0 if more else PRUNE_INTERVAL * random.uniform(0.8, 1.2)
+        self._prune_at = now + pause
+
+    # Wake-ups
+
+    def _listen(self, seconds: float) -> None:
+        # At its end of file it would be ready for ever.
+        ears: list[Bell | int] = [self._orders] if self._orphaned_at is None else []
+        ear = self._listener.fileno()
+        if ear is not None:
+            ears.append(ear)
+        heard = wait(ears, seconds)
+        if ear in heard:
+            self._hear()
+        if self._orders in heard:
+            orders = self._orders.silence()
+            if not orders:  # end of file: no supervisor
+                self._orphaned_at = time.monotonic()
+            self._quitting = QUIT in orders
+
+    def _hear(self) -> None:
+        queues = self._listener.heard()
+        if wakeup.SCHEDULE in queues:
+            self._promote_at = 0.0
+        self._poke(queues - {wakeup.SCHEDULE})
+
+    def _poke(self, queues: set[str]) -> None:
+        if any(self._scan.rank(queue) is not None for queue in queues):
+            self._poke_all()
+
+    def _poke_all(self) -> None:
+        for slot, poke in zip(self._slots, self._pokes, strict=True):
+            if slot.state is SlotState.LIVE:
+                poke.ring()
+
+    def _tell_who_listens(self) -> None:
+        for slot in self._slots:
+            slot.listening = self._listener.hears
+
+    # Trouble, and the end
+
+    def _pause_or(self, work: Callable[[], float | None]) -> float:
+        """Do the work; when the database is away, return how long to leave it alone."""
+        try:
+            seconds = work() or 0.0
+        except Error as error:
+            lease = conf.current().lease
+            self._pause = min(
+                _MAX_PAUSE, lease / BEATS_PER_LEASE, self._pause * 2 or 0.1
+            )
+            logger.warning("Database trouble: %s", str(error).strip())
+            self._patience = time.monotonic() + lease / BEATS_PER_LEASE * 2
+            connections[self._alias].close()
+            return self._pause * random.uniform(0.8, 1.2)
+        self._pause = 0.0
+        return seconds
+
+    def _may_leave(self) -> bool:
+        if self._quitting:
+            return True
+        if self._orphaned_at is None:
+            return False
+        # The supervisor is gone; children that still finish need their lease.
+        late = time.monotonic() > self._orphaned_at + self._options.grace + 5.0
+        return late or not any(_exists(slot.pid) for slot in self._live())
+
+    def _live(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.state is SlotState.LIVE]
+
+    def _bury_all(self) -> None:
+        for slot in self._slots:
+            if slot.state is not SlotState.EMPTY and not _exists(slot.pid):
+                slot.state = SlotState.DEAD
+        self._bury()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

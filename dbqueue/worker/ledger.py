@@ -1,0 +1,176 @@
+"""What a child holds, and what has ended but is not in the database yet.
+
+Nothing leaves it before the database has confirmed it.
+"""
+
+import logging
+from collections import deque
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import DataError, IntegrityError
+
+from dbqueue import maintenance
+from dbqueue.dialects import Dialect
+from dbqueue.dialects.rows import ClaimedJob, Outcome
+from dbqueue.dialects.scan import Scan
+from dbqueue.exceptions import InvalidPayload
+from dbqueue.models import JobState
+from dbqueue.worker.attempt import ending_record
+from dbqueue.worker.bell import Bell
+from dbqueue.worker.pools import Pool
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500  # outcomes in one statement
+
+
+class Flight(NamedTuple):
+    job: ClaimedJob
+    pool: Pool | None  # None if it was not handed on
+
+
+class Ledger:
+    """The jobs in flight. Pools report from their threads; all else is the loop's."""
+
+    def __init__(self, dialect: Dialect, worker_id: UUID, bell: Bell) -> None:
+        self.in_flight: dict[UUID, Flight] = {}
+        self.finished = 0
+        self._dialect = dialect
+        self._worker_id = worker_id
+        self._bell = bell
+        self._asleep = False
+        # Threads only append, the loop only pops: a deque does both atomically.
+        # Swapping a list under a concurrent append is how an outcome gets lost.
+        self._reports: deque[tuple[ClaimedJob, Outcome | None]] = deque()
+        self._outcomes: dict[UUID, Outcome] = {}
+        self._notes: dict[UUID, tuple[int, str]] = {}
+
+    def done(self, job: ClaimedJob, outcome: Outcome | None) -> None:
+        """Report the end of a job; from any thread."""
+        self._reports.append((job, outcome))
+        if self._asleep:
+            self._bell.ring()
+
+    def note_progress(self, job: ClaimedJob, text: str) -> None:
+        """Report progress; from any thread."""
+        self._notes[job.id] = (job.attempt, text)
+
+    def fall_asleep(self) -> bool:
+        """Ask to be rung awake; return whether something is to be done already."""
+        self._asleep = True
+        return bool(self._reports)
+
+    def wake_up(self) -> None:
+        self._asleep = False
+
+    def has_notes(self) -> bool:
+        return bool(self._notes)
+
+    def take_on(self, job: ClaimedJob, pool: Pool | None) -> None:
+        """Note a claimed job and the pool that will run it, if any."""
+        self.in_flight[job.id] = Flight(job, pool)
+        if pool is not None:
+            pool.load += 1
+
+    def collect(self) -> list[float]:
+        """Take in the reports; return the seconds their jobs ran."""
+        durations = []
+        while self._reports:
+            job, outcome = self._reports.popleft()
+            flight = self.in_flight.get(job.id)
+            if flight is None or job.id in self._outcomes:
+                continue  # it was given up as stubborn before
+            if flight.pool is not None:
+                flight.pool.load -= 1
+            if outcome is None:
+                self._forget(job.id)
+            else:
+                self._outcomes[job.id] = outcome
+                if outcome.duration is not None:
+                    durations.append(outcome.duration)
+        return durations
+
+    def has_outcomes(self) -> bool:
+        return bool(self._outcomes)
+
+    def unfinished(self) -> list[ClaimedJob]:
+        """Return the jobs in flight that have not ended."""
+        flights = self.in_flight.items()
+        return [flight.job for id, flight in flights if id not in self._outcomes]
+
+    def exchange(self, scan: Scan, limit: int) -> list[ClaimedJob]:
+        """Settle a batch and claim up to `limit` jobs, in one commit."""
+        batch = self._batch()
+        try:
+            settled, claimed = self._dialect.exchange(
+                self._worker_id, batch, scan, limit
+            )
+        except (DataError, IntegrityError):
+            self._settle_one_by_one(batch)
+            return []
+        self._confirm(batch, settled)
+        return claimed
+
+    def flush(self) -> None:
+        """Settle all outcomes."""
+        while batch := self._batch():
+            try:
+                self._confirm(batch, self._dialect.settle(self._worker_id, batch))
+            except (DataError, IntegrityError):
+                self._settle_one_by_one(batch)
+
+    def flush_notes(self) -> None:
+        """Store the latest progress of each job."""
+        notes, self._notes = self._notes, {}
+        rows = [(id, attempt, text) for id, (attempt, text) in notes.items()]
+        self._dialect.note_progress(self._worker_id, rows)
+
+    def reconcile(self) -> None:
+        """Give back jobs that a lost answer has hidden: claimed, but never received."""
+        held = maintenance.held_by(self._dialect.alias, self._worker_id)
+        unknown = [job for job in held if job.id not in self.in_flight]
+        maintenance.rescue(self._dialect.alias, unknown, reason="released")
+
+    def _batch(self) -> list[Outcome]:
+        return list(self._outcomes.values())[:BATCH]
+
+    def _confirm(self, batch: list[Outcome], settled: set[UUID]) -> None:
+        lost = {outcome.id for outcome in batch} - settled
+        if lost:
+            # A commit whose answer was cut off has settled them already.
+            lost -= maintenance.finished_by(self._dialect.alias, self._worker_id, lost)
+        for id in lost:
+            logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
+        for outcome in batch:
+            self._forget(outcome.id)
+        self.finished += len(settled)
+
+    def _forget(self, id: UUID) -> None:
+        self._outcomes.pop(id, None)
+        self.in_flight.pop(id, None)
+
+    def _settle_one_by_one(self, batch: list[Outcome]) -> None:
+        """Find the outcome that the database refuses; the others must not suffer."""
+        for outcome in batch:
+            try:
+                settled = self._dialect.settle(self._worker_id, [outcome])
+            except (DataError, IntegrityError) as error:
+                plain = self._refused(outcome, error)
+                settled = self._dialect.settle(self._worker_id, [plain])
+            self._confirm([outcome], settled)
+
+    def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
+        job = self.in_flight[outcome.id].job
+        logger.error(
+            "Job id=%s task=%s could not be stored: %s", job.id, job.task, error
+        )
+        reason = InvalidPayload(f"The database refused the outcome: {error}")
+        record = ending_record(job, self._worker_id, "failed", reason)
+        return Outcome(
+            id=job.id,
+            attempt=job.attempt,
+            state=JobState.FAILED,
+            record=record,
+            failed=1,
+        )

@@ -1,0 +1,296 @@
+"""The parent: forks keeper and children, replaces what dies, and stops everything.
+
+It holds no database connection and no thread, so that what it forks, at the start or
+after a crash, begins clean.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from django.db import connections
+
+from dbqueue.backend import DatabaseBackend
+from dbqueue.django_tasks import task_backends
+from dbqueue.ids import uuid7
+from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.keeper import QUIT, Keeper
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.reload import RELOAD, ChangeWatcher
+from dbqueue.worker.slots import Slot, SlotState, make_slots
+from dbqueue.worker.worker import Exit, Worker
+
+logger = logging.getLogger(__name__)
+
+# Seconds after the grace period, or a second signal, until what is left is killed.
+KILL_AFTER = 5.0
+# Seconds between looks at deadlines that a child may have missed.
+TICK = 0.25
+# Seconds a child must have lived for its crash to be taken as an accident.
+STABLE = 10.0
+MAX_RESTART_DELAY = 5.0
+WATCH_INTERVAL = 1.0  # seconds between looks for changed code
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One of `--processes`: the child that fills it now, and when the next one may."""
+
+    pid: int = 0
+    slot: Slot | None = None
+    started_at: float = 0.0
+    crashes: int = 0
+    start_at: float = 0.0  # monotonic
+    finished: bool = False  # drained
+
+
+@dataclass(slots=True)
+class Family:
+    """The processes below the supervisor."""
+
+    keeper: int = 0
+    places: list[Place] = field(default_factory=list)
+
+    def children(self) -> list[Place]:
+        return [place for place in self.places if place.pid]
+
+
+class Supervisor:
+    """Runs `options.processes` children until a signal or, draining, until all is done.
+
+    `run()` returns the exit code of the command: 0 after a graceful stop or a drain, 1
+    if children had to be killed, RELOAD if the watcher saw a change.
+    """
+
+    def __init__(
+        self, options: WorkerOptions, watcher: ChangeWatcher | None = None
+    ) -> None:
+        self._options = options
+        self._watcher = watcher
+        self._watch_at = 0.0
+        self._reloading = False
+        backend = task_backends[options.backend]
+        assert isinstance(backend, DatabaseBackend)
+        self._backend = backend
+        # Twice the children: a dead one's slot is kept until it has been buried.
+        self._slots = make_slots(
+            2 * options.processes + 2, options.threads + options.async_concurrency
+        )
+        self._pokes = [Bell() for _ in self._slots]
+        self._orders = Bell()
+        self._lifeline = os.pipe()
+        self._signals = Bell()
+        self._family = Family(places=[Place() for _ in range(options.processes)])
+        self._stops = 0
+        self._kill_at = float("inf")
+        self._killed = False
+
+    def run(self) -> int:
+        connections.close_all()
+        self._catch_signals()
+        self._family.keeper = self._fork(self._be_keeper)
+        while not self._is_over():
+            self._start_children()
+            self._kill_overdue()
+            self._watch()
+            wait([self._signals], TICK)
+            self._signals.silence()
+            self._reap()
+        self._dismiss_keeper()
+        if self._reloading:
+            return RELOAD
+        return 1 if self._killed else 0
+
+    def stop(self) -> None:
+        """Stop gracefully; called again, stop now."""
+        self._stops += 1
+        patience = self._options.grace if self._stops == 1 else 0.0
+        self._kill_at = time.monotonic() + patience + KILL_AFTER
+        for place in self._family.children():
+            _send(place.pid, signal.SIGTERM)
+
+    # Forking
+
+    def _fork(self, become: Callable[[], int]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            os.close(self._lifeline[1])
+            os.close(self._orders.writer)
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            # A terminal's Ctrl-C reaches the whole group; the supervisor decides.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            faulthandler.register(signal.SIGQUIT, all_threads=True)
+            code = become()
+        except Exception:
+            logger.critical(
+                "Process %s of the worker failed", os.getpid(), exc_info=True
+            )
+        finally:
+            sys.stdout.flush()
+            # No clean-up of the parent's, and no waiting for threads that are stuck.
+            os._exit(code)
+
+    def _be_keeper(self) -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        options, alias = self._options, self._backend.database
+        Keeper(options, alias, self._slots, self._pokes, self._orders).run()
+        return 0
+
+    def _be_child(self, slot: Slot, poke: Bell) -> int:
+        slot.pid = os.getpid()
+        worker = Worker(
+            self._options, self._backend, slot, pokes=poke, lifeline=self._lifeline[0]
+        )
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        if self._stops:
+            worker.stop()
+        return worker.run()
+
+    def _start_children(self) -> None:
+        for place in self._family.places:
+            due = time.monotonic() >= place.start_at
+            if place.pid or place.finished or self._stops or not due:
+                continue
+            free = [i for i, s in enumerate(self._slots) if s.state is SlotState.EMPTY]
+            if not free:
+                return  # the database is away, and the dead are not buried yet
+            slot, poke = self._slots[free[0]], self._pokes[free[0]]
+            slot.open(uuid7())
+            place.slot, place.started_at = slot, time.monotonic()
+            place.pid = self._fork(partial(self._be_child, slot, poke))
+            slot.pid = place.pid
+            self._orders.ring()
+
+    # Watching
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self._family.keeper:
+                self._keeper_changed(status)
+            for place in self._family.places:
+                if place.pid == pid:
+                    self._child_changed(place, status)
+
+    def _keeper_changed(self, status: int) -> None:
+        if os.WIFSTOPPED(status):
+            # Without heartbeats all leases run out; a new keeper is better than that.
+            _send(self._family.keeper, signal.SIGKILL)
+        elif not os.WIFCONTINUED(status):
+            logger.error("The keeper ended (%s); starting another", _reason(status))
+            self._family.keeper = self._fork(self._be_keeper)
+
+    def _child_changed(self, place: Place, status: int) -> None:
+        assert place.slot is not None
+        if os.WIFSTOPPED(status):
+            place.slot.state = SlotState.FROZEN
+        elif os.WIFCONTINUED(status):
+            if place.slot.state is SlotState.FROZEN:
+                place.slot.state = SlotState.LIVE
+        else:
+            self._child_ended(place, place.slot, status)
+
+    def _child_ended(self, place: Place, slot: Slot, status: int) -> None:
+        if slot.state is not SlotState.OVERDUE:
+            slot.state = SlotState.DEAD
+        self._orders.ring()
+        code = os.waitstatus_to_exitcode(status)
+        lived = time.monotonic() - place.started_at
+        place.pid = 0
+        if code in (Exit.DONE, Exit.RECYCLE):
+            place.crashes = 0
+            place.finished = code == Exit.DONE and self._options.drain
+            return
+        place.crashes = 1 if lived > STABLE else place.crashes + 1
+        # At once after an accident, ever more slowly when they follow each other.
+        delay = min(MAX_RESTART_DELAY, 0.1 * 2 ** (place.crashes - 1) - 0.1)
+        place.start_at = time.monotonic() + delay
+        if not self._stops:
+            logger.error("A child ended (%s); starting another", _reason(status))
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for place in self._family.children():
+            assert place.slot is not None
+            if place.slot.kill_at and now > place.slot.kill_at:
+                logger.error("Child %s hangs in a job past its timeout", place.pid)
+                place.slot.state = SlotState.OVERDUE
+                _send(place.pid, signal.SIGKILL)
+            elif now > self._kill_at:
+                self._killed = True
+                _send(place.pid, signal.SIGKILL)
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if self._watcher is None or self._stops or now < self._watch_at:
+            return
+        self._watch_at = now + WATCH_INTERVAL
+        if self._watcher.changed():
+            logger.info(
+                "The code changed: running jobs finish, then the worker restarts"
+            )
+            self._reloading = True
+            self.stop()
+
+    # Ending
+
+    def _is_over(self) -> bool:
+        if self._family.children():
+            return False
+        return bool(self._stops) or all(p.finished for p in self._family.places)
+
+    def _dismiss_keeper(self) -> None:
+        self._orders.ring(QUIT)
+        deadline = time.monotonic() + KILL_AFTER
+        while time.monotonic() < deadline:
+            with suppress(ChildProcessError):
+                pid, _ = os.waitpid(self._family.keeper, os.WNOHANG)
+                if not pid:
+                    wait([self._signals], 0.05)
+                    self._signals.silence()
+                    continue
+            return
+        _send(self._family.keeper, signal.SIGKILL)
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        # The descriptor wakes the loop; handlers run in the main thread, between steps.
+        signal.set_wakeup_fd(self._signals.writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGQUIT, lambda *_: self._dump_stacks())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+
+    def _dump_stacks(self) -> None:
+        faulthandler.dump_traceback(all_threads=True)
+        for place in self._family.children():
+            _send(place.pid, signal.SIGQUIT)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself; the next reap says so
+        os.kill(pid, number)
+
+
+def _reason(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

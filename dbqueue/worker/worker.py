@@ -1,0 +1,351 @@
+"""The loop of one child: settle what ended, claim what fits, hand it to the pools."""
+
+import logging
+import random
+import time
+from enum import IntEnum
+from uuid import UUID
+
+from django.db import Error, connections
+
+from dbqueue import conf, maintenance, registry, wakeup
+from dbqueue.backend import DatabaseBackend
+from dbqueue.dialects.rows import ClaimedJob, HeldJob, Outcome
+from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.models import JobState
+from dbqueue.worker import memory
+from dbqueue.worker.appetite import Appetite
+from dbqueue.worker.attempt import ending_record
+from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.board import Board
+from dbqueue.worker.executor import Executor
+from dbqueue.worker.ledger import Ledger
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.pools import LoopPool, ThreadPool
+from dbqueue.worker.slots import Slot, SlotState
+
+logger = logging.getLogger(__name__)
+
+# Share of the lease after which a child no longer trusts a heartbeat: it must be gone
+# before anybody else may take its jobs.
+TRUST = 0.8
+# Seconds a claimed job may wait for a thread before others may have it.
+HOLD = 0.5
+# Seconds between two progress notes of a job in the database.
+PROGRESS_INTERVAL = 0.5
+# Seconds between looks while the keeper hears no notifications.
+DEAF_POLL_INTERVAL = 0.2
+# Seconds a stopping child tries to record what ended.
+LAST_FLUSH = 5.0
+_MAX_PAUSE = 5.0
+_MAX_SLEEP = 1.0
+
+
+class Exit(IntEnum):
+    """Why a child ended; the supervisor acts on it."""
+
+    DONE = 0  # stopped or drained
+    RECYCLE = 70  # wants to be replaced: max_jobs, max_rss, a job that would not stop
+    ABANDONED = 71  # lost its lease and left everything lying
+
+
+class Worker:
+    """Claims and runs jobs until it is stopped. Needs a slot that a keeper looks after.
+
+    It installs no signal handlers and exits nothing: `run()` returns why it ended.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        backend: DatabaseBackend,
+        slot: Slot,
+        *,
+        pokes: Bell | None = None,
+        lifeline: int | None = None,
+    ) -> None:
+        self._options = options
+        self._slot = slot
+        self._pokes = pokes  # the keeper rings it when there is work
+        self._lifeline = lifeline  # at end-of-file the supervisor is gone
+        self._dialect = backend.dialect
+        self._bell = Bell()
+        self._scan = options.scan()
+        self._id: UUID = slot.worker_id
+        self._ledger = Ledger(self._dialect, self._id, self._bell)
+        self._executor = Executor(
+            self._dialect, self._id, type(backend), self._ledger.note_progress
+        )
+        self._board = Board(slot, options.threads + options.async_concurrency)
+        shared = (self._executor, self._board, self._ledger.done)
+        self._threads = ThreadPool(options.threads, *shared)
+        self._loop = LoopPool(options.async_concurrency, *shared)
+        self._appetite = Appetite(options.threads)
+        self._stops = 0
+        self._stop_at = float("inf")
+        self._recycling = False
+        self._at_once = False
+        self._drained = False
+        self._look_at = 0.0
+        self._look_again_at = 0.0
+        self._paused_until = 0.0
+        self._pause = 0.0
+        self._waiting_since = 0.0
+        self._notes_at = 0.0
+
+    def stop(self) -> None:
+        """Take no new work and end within the grace period; called again, end now.
+
+        May be called from a signal handler or another thread.
+        """
+        self._stops += 1
+        self._stop_at = time.monotonic() + self._options.grace
+        self._bell.ring()
+
+    def run(self) -> Exit:
+        """Work until stopped, drained or in need of replacement."""
+        reason = self._leave_before_start()
+        while reason is None:
+            self._take_care_of_running()
+            if time.monotonic() >= self._paused_until:
+                self._work()
+            self._sleep()
+            reason = self._reason_to_leave()
+        if reason is not Exit.ABANDONED:
+            self._hand_back()
+        self._threads.close()
+        self._loop.close()
+        return reason
+
+    # One round
+
+    def _work(self) -> None:
+        ledger = self._ledger
+        self._appetite.learn(ledger.collect())
+        limit = self._limit()
+        try:
+            if self._pause:
+                ledger.reconcile()
+            if ledger.has_notes() and time.monotonic() >= self._notes_at:
+                ledger.flush_notes()
+                self._notes_at = time.monotonic() + PROGRESS_INTERVAL
+            if limit:
+                self._claim(limit)
+            elif ledger.has_outcomes():
+                ledger.flush()
+        except Error as error:
+            self._back_off(error)
+        else:
+            self._pause = 0.0
+
+    def _claim(self, limit: int) -> None:
+        jobs = self._ledger.exchange(self._scan, limit)
+        for job in jobs:
+            self._hand_on(job)
+        now = time.monotonic()
+        if len(jobs) == limit:
+            self._look_at = now
+        elif now < self._look_again_at:
+            self._look_at = self._look_again_at
+        else:
+            self._look_at = now + self._poll_interval()
+            self._finish_draining(jobs)
+        if jobs:
+            self._waiting_since = now
+            pools = {self._ledger.in_flight[job.id].pool for job in jobs}
+            self._appetite.saw(only_async=pools == {self._loop})
+
+    def _hand_on(self, job: ClaimedJob) -> None:
+        try:
+            task = registry.resolve(job.task)
+        except TaskNotAllowed as error:
+            self._ledger.take_on(job, None)
+            self._ledger.done(job, self._executor.refuse(job, error))
+        except TaskNotFound as error:
+            logger.warning("Left for a worker that knows it: %s", error)
+            self._scan.unknown.add(job.task)
+            self._ledger.take_on(job, None)
+            self._ledger.done(job, _untouched(job))
+        else:
+            pool = self._loop if task.is_async else self._threads
+            self._ledger.take_on(job, pool)
+            pool.submit(job, task)
+
+    def _limit(self) -> int:
+        now = time.monotonic()
+        due = now >= self._look_at or self._ledger.has_outcomes()
+        if self._stops or self._recycling or not due:
+            return 0
+        limit = self._appetite.wants(
+            self._threads.size - self._threads.load, self._loop.size - self._loop.load
+        )
+        if self._options.max_jobs is not None:
+            taken = self._ledger.finished + len(self._ledger.in_flight)
+            limit = min(limit, self._options.max_jobs - taken)
+        return max(0, limit)
+
+    def _finish_draining(self, jobs: list[ClaimedJob]) -> None:
+        if not self._options.drain or jobs or self._ledger.in_flight:
+            return
+        if maintenance.promote(self._dialect.alias):
+            self._look_at = 0.0
+        else:
+            self._drained = True
+
+    def _poll_interval(self) -> float:
+        settings = conf.current()
+        if not self._dialect.notifies:
+            return settings.sqlite_poll_interval
+        interval = settings.poll_interval * random.uniform(0.9, 1.1)
+        deaf = settings.notify and not self._slot.listening
+        return min(interval, DEAF_POLL_INTERVAL) if deaf else interval
+
+    def _back_off(self, error: Error) -> None:
+        self._pause = min(_MAX_PAUSE, self._pause * 2 or 0.1)
+        logger.warning(
+            "Database trouble, trying again in %.1f s: %s",
+            self._pause,
+            str(error).strip(),
+        )
+        self._paused_until = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
+        connections[self._dialect.alias].close()
+
+    # What runs
+
+    def _take_care_of_running(self) -> None:
+        for entry in self._board.interrupt_overdue():
+            logger.error(
+                "Job id=%s task=%s does not stop; the child is replaced",
+                entry.job.id,
+                entry.job.task,
+            )
+            outcome = maintenance.rescued(_held(entry.job, self._id), "timeout")
+            self._ledger.done(entry.job, outcome)
+            self._recycling = self._at_once = True
+        waited = time.monotonic() - self._waiting_since
+        if waited > HOLD and self._threads.load > self._threads.size:
+            self._appetite.spoil(waited)
+            for job in self._threads.take_back():
+                self._ledger.done(job, _untouched(job))
+
+    def _sleep(self) -> None:
+        now = time.monotonic()
+        moments = [now + _MAX_SLEEP]
+        if now < self._paused_until:
+            moments.append(self._paused_until)
+        elif self._limit_is_possible():
+            moments.append(self._look_at)
+        if self._ledger.has_notes():
+            moments.append(self._notes_at)
+        if self._threads.load > self._threads.size:
+            moments.append(self._waiting_since + HOLD)
+        limit = self._board.next_limit()
+        if limit is not None:
+            moments.append(limit)
+        busy = self._ledger.fall_asleep() and now >= self._paused_until
+        self._listen(0.0 if busy else max(0.0, min(moments) - now))
+        self._ledger.wake_up()
+
+    def _limit_is_possible(self) -> bool:
+        if self._stops or self._recycling:
+            return False
+        free_threads = self._threads.size - self._threads.load
+        free_coroutines = self._loop.size - self._loop.load
+        return self._appetite.wants(free_threads, free_coroutines) > 0
+
+    def _listen(self, seconds: float) -> None:
+        ears: list[Bell | int] = [self._bell]
+        if self._pokes is not None:
+            ears.append(self._pokes)
+        if self._lifeline is not None:
+            ears.append(self._lifeline)
+        heard = wait(ears, seconds)
+        if self._bell in heard:
+            self._bell.silence()
+        if self._pokes is not None and self._pokes in heard:
+            self._pokes.silence()
+            self._look_at = 0.0
+            # Wake-ups are coalesced: one that fell into the window was not sent.
+            self._look_again_at = time.monotonic() + wakeup.WINDOW
+        if self._lifeline in heard:
+            logger.error("The supervisor is gone; stopping")
+            self._lifeline = None
+            self.stop()
+
+    # The end
+
+    def _leave_before_start(self) -> Exit | None:
+        while not self._slot.beat:
+            if self._stops or self._lifeline_is_cut():
+                return Exit.DONE
+            wait([self._bell], 0.01)
+        return None
+
+    def _lifeline_is_cut(self) -> bool:
+        return self._lifeline is not None and bool(wait([self._lifeline], 0))
+
+    def _reason_to_leave(self) -> Exit | None:
+        now, options = time.monotonic(), self._options
+        if self._slot.state is SlotState.CONDEMNED:
+            return self._abandon("its lease ran out and its jobs were given away")
+        if now - self._slot.beat > TRUST * conf.current().lease:
+            return self._abandon("no heartbeat reaches the database")
+        idle = not self._ledger.in_flight
+        if self._stops:
+            over = idle or self._stops > 1 or now >= self._stop_at
+            return Exit.DONE if over else None
+        if self._drained:
+            return Exit.DONE
+        if options.max_jobs is not None and self._ledger.finished >= options.max_jobs:
+            self._recycling = True
+        if options.max_rss is not None and memory.resident() > options.max_rss:
+            self._recycling = True
+        if self._recycling and (idle or self._at_once):
+            return Exit.RECYCLE
+        return None
+
+    def _abandon(self, why: str) -> Exit:
+        logger.error("Worker %s abandons its jobs: %s", self._id, why)
+        self._slot.vacate_all()
+        return Exit.ABANDONED
+
+    def _hand_back(self) -> None:
+        """Record what ended and release the rest, which counts as no failure."""
+        self._ledger.collect()
+        running = self._board.running
+        for job in self._ledger.unfinished():
+            begun = job.id in running
+            self._ledger.done(job, self._released(job) if begun else _untouched(job))
+        self._ledger.collect()
+        deadline = time.monotonic() + LAST_FLUSH
+        while True:
+            try:
+                return self._ledger.flush()
+            except Error as error:
+                if time.monotonic() > deadline:
+                    logger.error("Left to the rescue of others: %s", error)
+                    return None
+                connections[self._dialect.alias].close()
+                wait([self._bell], 0.1)
+
+    def _released(self, job: ClaimedJob) -> Outcome:
+        logger.warning("Job id=%s task=%s released", job.id, job.task)
+        outcome = _untouched(job)
+        outcome.record = ending_record(job, self._id, "released")
+        return outcome
+
+
+def _untouched(job: ClaimedJob) -> Outcome:
+    return Outcome(id=job.id, attempt=job.attempt, state=JobState.READY)
+
+
+def _held(job: ClaimedJob, worker_id: UUID) -> HeldJob:
+    return HeldJob(
+        id=job.id,
+        worker_id=worker_id,
+        attempt=job.attempt,
+        failures=job.failures,
+        max_attempts=job.max_attempts,
+        task=job.task,
+        last_attempted_at=job.last_attempted_at,
+    )
