@@ -38,13 +38,14 @@ class JobResult(TaskResult):
 
     def refresh(self) -> None:
         """Reload from the database. Raises TaskResultDoesNotExist if pruned."""
-        self._take_over(self.task.get_backend().get_result(self.id))
+        self.update_from(self.task.get_backend().get_result(self.id))
 
     async def arefresh(self) -> None:
         """See refresh()."""
-        self._take_over(await self.task.get_backend().aget_result(self.id))
+        self.update_from(await self.task.get_backend().aget_result(self.id))
 
-    def _take_over(self, fresh: TaskResult) -> None:
+    def update_from(self, fresh: TaskResult) -> None:
+        """Take over all that may have changed since the job was enqueued."""
         for item in dataclasses.fields(self):
             if item.name not in ("task", "id", "args", "kwargs", "backend"):
                 object.__setattr__(self, item.name, getattr(fresh, item.name))

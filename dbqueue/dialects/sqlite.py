@@ -64,10 +64,15 @@ WHERE id IN (
 RETURNING {CLAIMED}
 """
 
+# SQLite keeps the order of a CROSS JOIN: a probe for each outcome, not a scan of jobs.
 _OUTCOMES = "(SELECT value AS o FROM json_each(%(outcomes)s))"
 
 _FENCE = """j.id = json_extract(o, '$.id') AND j.attempt = json_extract(o, '$.attempt')
       AND j.worker_id = %(worker)s AND j.state = 'RUNNING'"""
+
+# An UPDATE … FROM knows no CROSS JOIN for its target; this lets it probe, too.
+_AMONG = """j.id IN (
+    SELECT json_extract(value, '$.id') FROM json_each(%(outcomes)s))"""
 
 # What was damaged by hand must not keep a job from ending: it is kept as a string.
 _LOG = f"""CASE
@@ -91,7 +96,7 @@ INSERT INTO dbqueue_finishedjob ({CARRIED}, args, kwargs, context, state, failur
 SELECT {CARRIED}, {_whole("args")}, {_whole("kwargs")}, {_whole("context")},
        json_extract(o, '$.state'), failures + json_extract(o, '$.failed'), {_LOG},
        json_extract(o, '$.result'), json_extract(o, '$.duration'), %(now)s
-FROM dbqueue_job AS j JOIN {_OUTCOMES} ON {_FENCE}
+FROM {_OUTCOMES} CROSS JOIN dbqueue_job AS j ON {_FENCE}
 WHERE true
 ON CONFLICT (id) DO NOTHING
 RETURNING id
@@ -99,7 +104,7 @@ RETURNING id
 
 REMOVE = f"""
 DELETE FROM dbqueue_job
-WHERE id IN (SELECT j.id FROM dbqueue_job AS j JOIN {_OUTCOMES} ON {_FENCE})
+WHERE id IN (SELECT j.id FROM {_OUTCOMES} CROSS JOIN dbqueue_job AS j ON {_FENCE})
 """
 
 GIVE_BACK = f"""
@@ -109,13 +114,13 @@ SET state = iif(json_extract(o, '$.due') IS NULL, 'READY', 'SCHEDULED'),
     worker_id = NULL, failures = j.failures + json_extract(o, '$.failed'),
     attempt_log = {_LOG}
 FROM {_OUTCOMES}
-WHERE {_FENCE}
+WHERE {_FENCE} AND {_AMONG}
 RETURNING id
 """
 
 NOTE_PROGRESS = f"""
 UPDATE dbqueue_job AS j SET progress = json_extract(o, '$.result')
-FROM {_OUTCOMES} WHERE {_FENCE}
+FROM {_OUTCOMES} WHERE {_FENCE} AND {_AMONG}
 """
 
 PROMOTE = """

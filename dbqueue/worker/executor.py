@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from dbqueue import payload
-from dbqueue.dialects import Dialect
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import ClaimLost
 from dbqueue.models import JobState
@@ -23,20 +23,23 @@ logger = logging.getLogger(__name__)
 class Executor:
     """Runs jobs for one worker.
 
+    `settle` records an outcome at once and returns whether the claim still held.
     `sender` is the backend's class, which Django's signals name. `reraise` are
     exceptions that leave the executor instead of failing the job.
     """
 
     def __init__(
         self,
-        dialect: Dialect,
+        database: str,
         worker_id: UUID,
+        settle: Callable[[Outcome], bool],
         sender: type,
         note_progress: Callable[[ClaimedJob, str], None],
         reraise: tuple[type[BaseException], ...] = (),
     ) -> None:
-        self.dialect = dialect
+        self.database = database
         self.worker_id = worker_id
+        self.settle = settle
         self.sender = sender
         self.note_progress = note_progress
         self.reraise = reraise
@@ -53,6 +56,12 @@ class Executor:
         is left to record: an atomic job committed, or lost its claim.
         """
         return contextvars.Context().run(self._execute, job, task, limit)
+
+    def run(self, job: ClaimedJob, task: Task[..., Any]) -> Outcome | None:
+        """Run a job of either kind in this thread, to its end."""
+        if task.is_async:
+            return contextvars.Context().run(async_to_sync(self.aexecute), job, task)
+        return self.execute(job, task)
 
     async def aexecute(self, job: ClaimedJob, task: Task[..., Any]) -> Outcome | None:
         """Run an async job on this event loop; its own context is the caller's task."""
@@ -100,10 +109,10 @@ class Executor:
     def _atomically(
         self, attempt: Attempt, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> Outcome | None:
-        with transaction.atomic(using=self.dialect.alias):
+        with transaction.atomic(using=self.database):
             result = payload.result(function(*args, **kwargs))
             outcome = attempt.success(result)
-            if not self.dialect.settle(self.worker_id, [outcome]):
+            if not self.settle(outcome):
                 raise ClaimLost(f"Job {attempt.job.id} was taken over; rolled back.")
         attempt.announce_success(result)
         return None

@@ -74,7 +74,11 @@ class Worker:
         self._id: UUID = slot.worker_id
         self._ledger = Ledger(self._dialect, self._id, self._bell)
         self._executor = Executor(
-            self._dialect, self._id, type(backend), self._ledger.note_progress
+            self._dialect.alias,
+            self._id,
+            self._settle_at_once,
+            type(backend),
+            self._ledger.note_progress,
         )
         self._board = Board(slot, options.threads + options.async_concurrency)
         shared = (self._executor, self._board, self._ledger.done)
@@ -170,6 +174,9 @@ class Worker:
             pool = self._loop if task.is_async else self._threads
             self._ledger.take_on(job, pool)
             pool.submit(job, task)
+
+    def _settle_at_once(self, outcome: Outcome) -> bool:
+        return bool(self._dialect.settle(self._id, [outcome]))
 
     def _limit(self) -> int:
         now = time.monotonic()

@@ -1,0 +1,12 @@
+"""For the tests of projects that enqueue jobs."""
+
+from dbqueue.testing.backends import ImmediateBackend, RecordingBackend
+from dbqueue.testing.jobs import assert_enqueued, enqueued, run_jobs
+
+__all__ = [
+    "ImmediateBackend",
+    "RecordingBackend",
+    "assert_enqueued",
+    "enqueued",
+    "run_jobs",
+]
