@@ -21,7 +21,9 @@ from dbqueue.django_tasks import (
     TASK_MIN_PRIORITY,
     BaseTaskBackend,
     InvalidTask,
+    InvalidTaskBackend,
     TaskResultDoesNotExist,
+    task_backends,
     task_enqueued,
 )
 from dbqueue.exceptions import AtomicUnavailable, JobIdTaken, MigrationsNotApplied
@@ -77,7 +79,7 @@ class DatabaseBackend(BaseTaskBackend):
             task = stored(task, run_after=None)  # Django's own check knows no timedelta
         super().validate_task(task)
 
-    def enqueue(self, task: Any, args: Any, kwargs: Any) -> JobResult:
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Write one job and return its result; one query, in the caller's transaction.
 
         With a `job_id` that exists already, return that job's result.
@@ -236,6 +238,20 @@ class DatabaseBackend(BaseTaskBackend):
                 f"The tables of dbqueue are not in database {self.database!r}. "
                 f"Run: manage.py migrate --database {self.database}"
             ) from error
+
+
+def backend_of(alias: str) -> DatabaseBackend:
+    """Return the dbqueue entry of TASKS. Raises InvalidTaskBackend if it is another."""
+    backend = task_backends[alias]
+    if not isinstance(backend, DatabaseBackend):
+        raise InvalidTaskBackend(f"TASKS[{alias!r}] is no backend of dbqueue.")
+    return backend
+
+
+def our_backends() -> dict[str, DatabaseBackend]:
+    """Return the dbqueue entries of TASKS by alias."""
+    every = {alias: task_backends[alias] for alias in task_backends.settings}
+    return {a: b for a, b in every.items() if isinstance(b, DatabaseBackend)}
 
 
 def _check_priority(priority: Any) -> None:

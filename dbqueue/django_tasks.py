@@ -1,9 +1,11 @@
 """What dbqueue uses of django.tasks: Django's own, or on 5.2 the backport's."""
 
+from typing import TYPE_CHECKING, Any
+
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-if django.VERSION >= (6, 0):
+if TYPE_CHECKING or django.VERSION >= (6, 0):
     from django.tasks import (
         DEFAULT_TASK_BACKEND_ALIAS,
         DEFAULT_TASK_QUEUE_NAME,
@@ -22,6 +24,7 @@ if django.VERSION >= (6, 0):
     )
     from django.tasks.exceptions import (
         InvalidTask,
+        InvalidTaskBackend,
         TaskResultDoesNotExist,
         TaskResultMismatch,
     )
@@ -49,9 +52,17 @@ else:
         Task,
         TaskError,
     )
+    from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
     from django_tasks.signals import task_enqueued, task_finished, task_started
+
+if TYPE_CHECKING:  # generic in the stubs, plain classes at runtime
+    AnyTask = Task[..., Any]
+    AnyResult = TaskResult[..., Any]
+    AnyContext = TaskContext[..., Any]
+else:
+    AnyTask, AnyResult, AnyContext = Task, TaskResult, TaskContext
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
@@ -59,12 +70,14 @@ __all__ = [
     "DEFAULT_TASK_QUEUE_NAME",
     "TASK_MAX_PRIORITY",
     "TASK_MIN_PRIORITY",
+    "AnyContext",
+    "AnyResult",
+    "AnyTask",
     "BaseTaskBackend",
     "InvalidTask",
+    "InvalidTaskBackend",
     "Task",
-    "TaskContext",
     "TaskError",
-    "TaskResult",
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskResultStatus",

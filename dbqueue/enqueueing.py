@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from dbqueue.django_tasks import InvalidTask, TaskResult
-from dbqueue.django_tasks import Task as DjangoTask
+from dbqueue.django_tasks import AnyResult, AnyTask, InvalidTask
 from dbqueue.registry import as_task
 
 
 def enqueue(
-    task: DjangoTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-) -> TaskResult:
+    task: AnyTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+) -> AnyResult:
     """Write a job for the task, in the caller's transaction, and return its result.
 
     `task` is a task, the dotted path of one, or a module-level function of an installed
@@ -20,15 +19,15 @@ def enqueue(
 
 
 async def aenqueue(
-    task: DjangoTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
-) -> TaskResult:
+    task: AnyTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
+) -> AnyResult:
     """See enqueue()."""
     return await as_task(task).aenqueue(*args, **kwargs)
 
 
 def enqueue_many(
-    task: DjangoTask | Callable[..., Any] | str, calls: Iterable[Any], /
-) -> Sequence[TaskResult]:
+    task: AnyTask | Callable[..., Any] | str, calls: Iterable[Any], /
+) -> Sequence[AnyResult]:
     """Write one job for each call, in one statement, and return their results in order.
 
     A call is a tuple or list of positional arguments, or a dict of keyword arguments.
@@ -41,5 +40,5 @@ def enqueue_many(
             f"Task {known.module_path!r} is on backend {known.backend!r}, "
             f"a {type(backend).__name__}, which cannot enqueue many at once."
         )
-    results: Sequence[TaskResult] = backend.enqueue_many(known, calls)
+    results: Sequence[AnyResult] = backend.enqueue_many(known, calls)
     return results

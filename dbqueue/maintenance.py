@@ -7,6 +7,7 @@ guarded statement, so no leader is needed.
 import logging
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -169,7 +170,7 @@ def expired(alias: str, state: str, older_than: float) -> QuerySet[FinishedJob]:
     )
 
 
-def _held(alias: str, condition: Q | Exists) -> list[HeldJob]:
+def _held(alias: str, condition: Any) -> list[HeldJob]:
     running = Job.objects.using(alias).filter(condition, state=JobState.RUNNING)
     rows = running.values_list(*_HELD)[:RESCUE_BATCH]
     return [HeldJob(*row) for row in rows]

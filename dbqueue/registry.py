@@ -12,6 +12,7 @@ from dbqueue.django_tasks import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
+    AnyTask,
     InvalidTask,
 )
 from dbqueue.django_tasks import Task as DjangoTask
@@ -19,7 +20,7 @@ from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.tasks import Task, declared_tasks
 
 
-def as_task(task: DjangoTask | Callable[..., Any] | str) -> Task[..., Any]:
+def as_task(task: AnyTask | Callable[..., Any] | str) -> Task[..., Any]:
     """Return the Task that a task, a function or a dotted path stands for."""
     if isinstance(task, Task):
         return task
@@ -86,8 +87,8 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
     )
 
 
-def _adopt(task: DjangoTask) -> Task[..., Any]:
-    fields = dataclasses.fields(DjangoTask)
+def _adopt(task: AnyTask) -> Task[..., Any]:
+    fields = dataclasses.fields(AnyTask)
     return Task(**{field.name: getattr(task, field.name) for field in fields})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dbqueue.context import current_context
-from dbqueue.django_tasks import TaskContext, TaskError, TaskResult, TaskResultStatus
+from dbqueue.django_tasks import AnyContext, AnyResult, TaskError, TaskResultStatus
 from dbqueue.tasks import Task, stored
 
 _STATUS = {
@@ -30,7 +30,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult(TaskResult):
+class JobResult(AnyResult):  # type: ignore[misc]  # frozen, but not in the stubs
     """A TaskResult that also knows the job's own state and its progress."""
 
     state: str  # a JobState; `status` has only the four of django.tasks
@@ -44,7 +44,7 @@ class JobResult(TaskResult):
         """See refresh()."""
         self.update_from(await self.task.get_backend().aget_result(self.id))
 
-    def update_from(self, fresh: TaskResult) -> None:
+    def update_from(self, fresh: AnyResult) -> None:
         """Take over all that may have changed since the job was enqueued."""
         for item in dataclasses.fields(self):
             if item.name not in ("task", "id", "args", "kwargs", "backend"):
@@ -52,7 +52,7 @@ class JobResult(TaskResult):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobContext(TaskContext):
+class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the stubs
     """The first argument of a task with `takes_context=True`."""
 
     _note: Callable[[str], None] = field(repr=False, compare=False)

@@ -16,18 +16,18 @@ from dbqueue.django_tasks import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
+    AnyTask,
 )
-from dbqueue.django_tasks import Task as DjangoTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(DjangoTask, Generic[P, R]):
+class Task(AnyTask, Generic[P, R]):
     """A django.tasks Task that also says how it is retried, limited and committed."""
 
-    run_after: datetime | timedelta | None = None
+    run_after: datetime | timedelta | None = None  # type: ignore[assignment]  # wider
     # Attempts that may fail; None = DBQUEUE["MAX_ATTEMPTS"].
     max_attempts: int | None = None
     # Seconds to wait after a failure; None = exponential with jitter.
@@ -54,7 +54,7 @@ class Task(DjangoTask, Generic[P, R]):
         if isinstance(self.run_after, timedelta) and not _is_ours(self):
             object.__setattr__(self, "run_after", timezone.now() + self.run_after)
         # dataclass(slots=True) makes a second class, which a bare super() misses.
-        DjangoTask.__post_init__(self)
+        AnyTask.__post_init__(self)
 
     def using(
         self,

@@ -194,7 +194,7 @@ class SQLite(Dialect):
 
     def next_due(self) -> float | None:
         earliest = self._moment(self._rows(NEXT_DUE, {})[0][0])
-        return earliest and (earliest - timezone.now()).total_seconds()
+        return None if earliest is None else (earliest - timezone.now()).total_seconds()
 
     def heads(self, unknown: set[str]) -> list[Head]:
         known = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
@@ -240,7 +240,7 @@ class SQLite(Dialect):
         return document | {"id": outcome.id.hex, "due": due}
 
     def _params(self, job: NewJob) -> dict[str, Any]:
-        due = job.run_after and self._text(job.run_after)
+        due = None if job.run_after is None else self._text(job.run_after)
         if job.delay is not None:
             due = self._now(job.delay)
         params = {name: getattr(job, name) for name in job.__slots__}
@@ -262,8 +262,8 @@ class SQLite(Dialect):
         return self._text(timezone.now() + timedelta(seconds=delay))
 
     def _text(self, moment: datetime) -> str:
-        text: str = self.connection.ops.adapt_datetimefield_value(moment)
-        return text
+        text: Any = self.connection.ops.adapt_datetimefield_value(moment)
+        return str(text)
 
     def _moment(self, value: str | datetime | None) -> datetime | None:
         moment = parse_datetime(value) if isinstance(value, str) else value

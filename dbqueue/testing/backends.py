@@ -30,7 +30,7 @@ class RecordingBackend(DatabaseBackend):
         """Forget what was enqueued."""
         self.results.clear()
 
-    def enqueue(self, task: Any, args: Any, kwargs: Any) -> JobResult:
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         task = as_task(task)
         self.validate_task(task)
         return self._take(task, Call(*payload.arguments(args, kwargs)))
@@ -136,7 +136,7 @@ class _Run:
             state=self._outcome.state,
             worker_ids=workers,
             attempt_log=self._log,
-            progress=self._progress and json.loads(self._progress),
+            progress=json.loads(self._progress or "null"),
             finished_at=timezone.now(),
             return_value=json.loads(self._outcome.result or "null"),
         )

@@ -8,11 +8,10 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from dbqueue import maintenance, payload, registry
-from dbqueue.backend import DatabaseBackend
+from dbqueue.backend import DatabaseBackend, backend_of
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.dialects.scan import Scan
-from dbqueue.django_tasks import Task as DjangoTask
-from dbqueue.django_tasks import task_backends
+from dbqueue.django_tasks import AnyTask
 from dbqueue.exceptions import DbqueueError
 from dbqueue.ids import uuid7
 from dbqueue.models import Job, JobState
@@ -35,7 +34,7 @@ def run_jobs(
     job that ran, in the order in which they ended. Raises DbqueueError after `limit`
     attempts: a job that retries itself would never end.
     """
-    runner = _InlineWorker(task_backends[backend], queues)
+    runner = _InlineWorker(backend_of(backend), queues)
     ran: dict[str, None] = {}
     with runner.registered():
         while runner.attempts < limit:
@@ -51,10 +50,10 @@ def run_jobs(
 
 
 def enqueued(
-    task: DjangoTask | str | None = None, *, backend: str = "default"
+    task: AnyTask | str | None = None, *, backend: str = "default"
 ) -> list[JobResult]:
     """Return the jobs that wait, of the task or of all, oldest first."""
-    known = task_backends[backend]
+    known = backend_of(backend)
     path = None if task is None else registry.as_task(task).module_path
     if isinstance(known, RecordingBackend):
         results = known.results
@@ -65,7 +64,7 @@ def enqueued(
 
 
 def assert_enqueued(
-    task: DjangoTask | str,
+    task: AnyTask | str,
     *,
     args: Sequence[Any] | None = None,
     kwargs: dict[str, Any] | None = None,

@@ -16,6 +16,7 @@ from django.db import Error, connections
 
 from dbqueue import conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
+from dbqueue.dialects.rows import HeldJob
 from dbqueue.models import JobState
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.options import WorkerOptions
@@ -42,17 +43,16 @@ class Keeper:
     def __init__(
         self,
         options: WorkerOptions,
-        alias: str,
         slots: Sequence[Slot],
         pokes: Sequence[Bell],
         orders: Bell,
     ) -> None:
         self._options = options
-        self._alias = alias
+        self._alias = options.database
         self._slots = slots
         self._pokes = pokes
         self._orders = orders
-        self._dialect = dialects.of(alias)
+        self._dialect = dialects.of(options.database)
         self._listener = (
             self._dialect.listener() if conf.current().notify else Silence()
         )
@@ -136,7 +136,7 @@ class Keeper:
             overdue, running = slot.state is SlotState.OVERDUE, slot.running()
             maintenance.retire(self._alias, slot.worker_id)
             while held := maintenance.held_by(self._alias, slot.worker_id):
-                by_reason: dict[str, list[maintenance.HeldJob]] = {}
+                by_reason: dict[str, list[HeldJob]] = {}
                 for job in held:
                     if overdue:
                         reason = "timeout" if job.id == slot.culprit else "released"

@@ -17,7 +17,8 @@ def default_name() -> str:
 class WorkerOptions:
     """Durations in seconds. Defaults that are not here stand in DBQUEUE."""
 
-    backend: str = "default"  # an alias in TASKS
+    database: str  # an alias in DATABASES
+    sender: type  # the backend's class, which Django's signals name
     # Names or patterns with `*`; an earlier group is emptied before a later one.
     queues: Sequence[Sequence[str]] = (("*",),)
     exclude: Sequence[str] = ()

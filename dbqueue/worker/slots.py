@@ -35,10 +35,14 @@ class Slot:
         self._places = places
 
     def open(self, worker_id: UUID) -> None:
-        """Prepare the slot for a new child."""
+        """Prepare the slot for a new child, which is not there yet."""
         start, end = self._offset, self._offset + size_of(self._places)
         self._memory[start:end] = bytes(end - start)
         self._put("16s", _WORKER, worker_id.bytes)
+
+    def fill(self, pid: int) -> None:
+        """Note that the child is there."""
+        self._put("q", _PID, pid)
         self.state = SlotState.LIVE
 
     @property
@@ -57,10 +61,6 @@ class Slot:
     def pid(self) -> int:
         pid: int = self._get("q", _PID)
         return pid
-
-    @pid.setter
-    def pid(self, pid: int) -> None:
-        self._put("q", _PID, pid)
 
     @property
     def beat(self) -> float:

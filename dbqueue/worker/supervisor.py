@@ -17,8 +17,6 @@ from functools import partial
 
 from django.db import connections
 
-from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import task_backends
 from dbqueue.ids import uuid7
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.keeper import QUIT, Keeper
@@ -77,9 +75,6 @@ class Supervisor:
         self._watcher = watcher
         self._watch_at = 0.0
         self._reloading = False
-        backend = task_backends[options.backend]
-        assert isinstance(backend, DatabaseBackend)
-        self._backend = backend
         # Twice the children: a dead one's slot is kept until it has been buried.
         self._slots = make_slots(
             2 * options.processes + 2, options.threads + options.async_concurrency
@@ -145,15 +140,11 @@ class Supervisor:
 
     def _be_keeper(self) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        options, alias = self._options, self._backend.database
-        Keeper(options, alias, self._slots, self._pokes, self._orders).run()
+        Keeper(self._options, self._slots, self._pokes, self._orders).run()
         return 0
 
     def _be_child(self, slot: Slot, poke: Bell) -> int:
-        slot.pid = os.getpid()
-        worker = Worker(
-            self._options, self._backend, slot, pokes=poke, lifeline=self._lifeline[0]
-        )
+        worker = Worker(self._options, slot, pokes=poke, lifeline=self._lifeline[0])
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
         if self._stops:
             worker.stop()
@@ -171,7 +162,7 @@ class Supervisor:
             slot.open(uuid7())
             place.slot, place.started_at = slot, time.monotonic()
             place.pid = self._fork(partial(self._be_child, slot, poke))
-            slot.pid = place.pid
+            slot.fill(place.pid)
             self._orders.ring()
 
     # Watching

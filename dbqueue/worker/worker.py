@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django.db import Error, connections
 
-from dbqueue import conf, maintenance, registry, wakeup
-from dbqueue.backend import DatabaseBackend
+from dbqueue import conf, dialects, maintenance, registry, wakeup
 from dbqueue.dialects.rows import ClaimedJob, HeldJob, Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.models import JobState
@@ -58,7 +57,6 @@ class Worker:
     def __init__(
         self,
         options: WorkerOptions,
-        backend: DatabaseBackend,
         slot: Slot,
         *,
         pokes: Bell | None = None,
@@ -68,7 +66,7 @@ class Worker:
         self._slot = slot
         self._pokes = pokes  # the keeper rings it when there is work
         self._lifeline = lifeline  # at end-of-file the supervisor is gone
-        self._dialect = backend.dialect
+        self._dialect = dialects.of(options.database)
         self._bell = Bell()
         self._scan = options.scan()
         self._id: UUID = slot.worker_id
@@ -77,7 +75,7 @@ class Worker:
             self._dialect.alias,
             self._id,
             self._settle_at_once,
-            type(backend),
+            options.sender,
             self._ledger.note_progress,
         )
         self._board = Board(slot, options.threads + options.async_concurrency)

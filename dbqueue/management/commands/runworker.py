@@ -14,8 +14,8 @@ from django.db import Error, connections
 from django.utils.module_loading import autodiscover_modules
 
 from dbqueue import conf
-from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import task_backends
+from dbqueue.backend import DatabaseBackend, our_backends
+from dbqueue.management.backends import choose_backend
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions, default_name
 from dbqueue.worker.reload import WORKING, ChangeWatcher, run_with_reload
@@ -42,7 +42,12 @@ class Command(BaseCommand):
             "default: all, the highest priority first",
         )
         add("--exclude", type=_names, default=(), help="queues to leave out, likewise")
-        add("--processes", type=_at_least(1), default=known.processes, help=_DEFAULT)
+        add(
+            "--processes",
+            type=_at_least(1),
+            default=known.processes,
+            help="child processes; default %(default)s",
+        )
         add(
             "--threads",
             type=_at_least(1),
@@ -116,24 +121,13 @@ class Command(BaseCommand):
 
 
 def _backend(alias: str | None) -> DatabaseBackend:
-    ours = [
-        name
-        for name in task_backends.settings
-        if isinstance(task_backends[name], DatabaseBackend)
-    ]
-    if alias is None and not ours:
-        raise CommandError(
-            "No entry of TASKS has the BACKEND 'dbqueue.backend.DatabaseBackend'."
-        )
-    name = ours[0] if alias is None else alias
-    if name not in ours:
-        raise CommandError(
-            f"--backend {name!r} is no dbqueue entry of TASKS.{conf.nearest(name, ours)}"
-        )
-    backend: DatabaseBackend = task_backends[name]
+    backend = choose_backend(alias)
     unknown = sorted(backend.options.keys() - backend.OPTIONS)
     if unknown:
-        raise CommandError(f"TASKS[{name!r}]['OPTIONS'] has no {unknown[0]!r}.")
+        raise CommandError(
+            f"TASKS[{backend.alias!r}]['OPTIONS'] has no {unknown[0]!r}."
+            f"{conf.nearest(unknown[0], backend.OPTIONS)}"
+        )
     return backend
 
 
@@ -148,7 +142,8 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
             )
     everything = (tuple(sorted(known)) or ("*",),)
     return WorkerOptions(
-        backend=backend.alias,
+        database=backend.database,
+        sender=type(backend),
         queues=tuple((name,) for name in wanted) if wanted else everything,
         exclude=given["exclude"],
         processes=given["processes"],
@@ -166,8 +161,8 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
 def _known_queues(backend: DatabaseBackend) -> set[str]:
     """Return the queues of all backends in the database; empty if one takes any."""
     known: set[str] = set()
-    for other in task_backends.all():
-        if isinstance(other, DatabaseBackend) and other.database == backend.database:
+    for other in our_backends().values():
+        if other.database == backend.database:
             if not other.queues:
                 return set()
             known |= other.queues
@@ -216,6 +211,3 @@ def _log_to(stream: Any, verbosity: int) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[verbosity])
-
-
-_DEFAULT = "default %(default)s"

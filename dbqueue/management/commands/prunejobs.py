@@ -1,0 +1,80 @@
+"""manage.py prunejobs"""
+
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from dbqueue import conf, maintenance
+from dbqueue.management.backends import choose_backend
+from dbqueue.models import JobState
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": conf.DAY}
+_FINISHED = (JobState.SUCCESSFUL, JobState.FAILED, JobState.CANCELLED)
+
+
+class Command(BaseCommand):
+    help = "Deletes finished jobs by age; the workers do it by themselves, too."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+        parser.add_argument(
+            "--older-than",
+            type=_age,
+            help="an age such as 90s, 30m, 12h, 7d; default: what DBQUEUE says for "
+            "each state",
+        )
+        parser.add_argument(
+            "--state",
+            action="append",
+            choices=[state.lower() for state in _FINISHED],
+            help="only this state; may be given several times; default: all",
+        )
+        parser.add_argument(
+            "--batch",
+            type=int,
+            default=maintenance.PRUNE_BATCH,
+            help="rows in one transaction; default %(default)s",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        alias = choose_backend(options["backend"]).database
+        total = 0
+        for state in _FINISHED:
+            age = options["older_than"]
+            if age is None:
+                age = _kept(state)
+            if age is None or (
+                options["state"] and state.lower() not in options["state"]
+            ):
+                continue
+            if options["dry_run"]:
+                total += maintenance.expired(alias, state, age).count()
+            else:
+                total += _prune(alias, state, age, max(1, options["batch"]))
+        verb = "would be deleted" if options["dry_run"] else "deleted"
+        if options["verbosity"]:
+            self.stdout.write(f"{total} finished jobs {verb}.")
+
+
+def _prune(alias: str, state: str, age: float, batch: int) -> int:
+    total = 0
+    while True:
+        deleted = maintenance.prune(alias, states=[state], older_than=age, limit=batch)
+        total += deleted
+        if deleted < batch:
+            return total
+
+
+def _kept(state: str) -> float | None:
+    settings = conf.current()
+    successful = state == JobState.SUCCESSFUL
+    return settings.keep_successful if successful else settings.keep_failed
+
+
+def _age(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no age such as 90s, 30m, 12h or 7d")
+    return int(number) * _UNITS[unit]

@@ -1,0 +1,96 @@
+"""manage.py queuestatus"""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
+
+from dbqueue import status
+from dbqueue.management.backends import choose_backend
+
+_CLEAR = "\x1b[H\x1b[2J"  # ANSI: home, erase
+
+
+class Command(BaseCommand):
+    help = "Shows what stands in the queues and who works on them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument(
+            "--watch", action="store_true", help="show it again and again, until Ctrl-C"
+        )
+        parser.add_argument(
+            "--interval",
+            type=float,
+            default=2.0,
+            help="seconds between two looks of --watch; default %(default)s",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        alias = choose_backend(options["backend"]).database
+        show = self._json if options["json"] else self._text
+        try:
+            while True:
+                text = show(alias)
+                if options["watch"] and not options["json"]:
+                    text = _CLEAR + text
+                self.stdout.write(text)
+                self.stdout.flush()
+                if not options["watch"]:
+                    return
+                time.sleep(options["interval"])
+        except KeyboardInterrupt:
+            return
+        except Error as error:
+            raise CommandError(f"Database {alias!r}: {str(error).strip()}") from error
+
+    def _json(self, alias: str) -> str:
+        return json.dumps(
+            {
+                "queues": [asdict(queue) for queue in status.queues(alias)],
+                "workers": [asdict(worker) for worker in status.workers(alias)],
+            }
+        )
+
+    def _text(self, alias: str) -> str:
+        queues = [
+            (q.queue, q.ready, q.scheduled, q.running, _wait(q.oldest_wait))
+            for q in status.queues(alias)
+        ]
+        workers = [
+            (w.name, w.host, w.pid, w.queues, f"{w.last_heartbeat:.0f} s ago", _runs(w))
+            for w in status.workers(alias)
+        ]
+        queue_titles = ("queue", "ready", "scheduled", "running", "oldest wait")
+        worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
+        return "\n".join(
+            [
+                *_table(queue_titles, queues, "No unfinished jobs."),
+                "",
+                *_table(worker_titles, workers, "No worker is alive."),
+            ]
+        )
+
+
+def _table(titles: tuple[str, ...], rows: list[Any], empty: str) -> list[str]:
+    if not rows:
+        return [empty]
+    cells = [titles, *(tuple(str(cell) for cell in row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _wait(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f} s"
+
+
+def _runs(worker: status.WorkerStatus) -> str:
+    runs = sorted(worker.runs.items())
+    return ", ".join(f"{n} x {task}" if n > 1 else task for task, n in runs) or "idle"
