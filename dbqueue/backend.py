@@ -1,8 +1,7 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, router, transaction
+from django.db import router, transaction
 from django.utils import timezone
 
 from dbqueue import conf, dialects, payload, wakeup
@@ -26,16 +25,13 @@ from dbqueue.django_tasks import (
     task_backends,
     task_enqueued,
 )
-from dbqueue.exceptions import AtomicUnavailable, JobIdTaken, MigrationsNotApplied
+from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState
 from dbqueue.registry import as_task, resolve
 from dbqueue.results import JobResult, job_result
 from dbqueue.tasks import Task, stored
 from dbqueue.transactions import model_databases, open_elsewhere
-from dbqueue.writing import Call, as_call, new_jobs, new_result
-
-# Jobs in one INSERT of enqueue_many; a longer list takes several, in one transaction.
-CHUNK = 10_000
+from dbqueue.writing import Call, Writer, as_call, migrated, new_jobs, new_result
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -91,14 +87,15 @@ class DatabaseBackend(BaseTaskBackend):
         other = open_elsewhere(self.database)
         if other:
             return self._defer(task, job, call, other)
+        writer = Writer(self.database)
         if task.job_id:
-            written = self._write_once(job)
+            written = writer.write_once(job)
             if written is None:
                 return self._existing(task, job)
         else:
-            with self._migrated():
-                written = self.dialect.write(job)
+            written = writer.write(job)
         assert written is not None  # a fresh id is never taken
+        self._wake(job, written)
         return self._announce(task, job, written, call)
 
     def enqueue_many(
@@ -114,7 +111,9 @@ class DatabaseBackend(BaseTaskBackend):
         if other:
             pairs = zip(jobs, checked, strict=True)
             return [self._defer(task, job, call, other) for job, call in pairs]
-        written = {row.id: row for row in self._write_all(jobs)}
+        written = {row.id: row for row in Writer(self.database).write_many(jobs)}
+        if jobs:
+            self._wake(jobs[0], written[jobs[0].id])
         return [
             self._announce(task, job, written[job.id], call)
             for job, call in zip(jobs, checked, strict=True)
@@ -130,7 +129,7 @@ class DatabaseBackend(BaseTaskBackend):
             id = UUID(str(result_id))
         except ValueError:
             raise TaskResultDoesNotExist(f"{result_id!r} is not a job id.") from None
-        with self._migrated():
+        with migrated(self.database):
             # In this order: a job that finishes in between is found in the history.
             for model in (Job, FinishedJob):
                 row = model._default_manager.using(self.database).filter(pk=id).first()
@@ -165,16 +164,6 @@ class DatabaseBackend(BaseTaskBackend):
                 f"Add it to TASKS[{self.alias!r}]['QUEUES']."
             )
 
-    def _write_once(self, job: NewJob) -> Written | None:
-        with self._migrated(), transaction.atomic(using=self.database):
-            written = self.dialect.write(job)
-            # Asked after the INSERT: a job that finished before it is seen now.
-            history = FinishedJob.objects.using(self.database)
-            if written and history.filter(pk=job.id).exists():
-                Job.objects.using(self.database).filter(pk=job.id).delete()
-                return None
-        return written
-
     def _existing(self, task: Task[..., Any], job: NewJob) -> JobResult:
         result = self.get_result(str(job.id))
         if result.task.module_path != task.module_path:
@@ -183,14 +172,6 @@ class DatabaseBackend(BaseTaskBackend):
                 f"{result.task.module_path!r}, not of {task.module_path!r}."
             )
         return result
-
-    def _write_all(self, jobs: Sequence[NewJob]) -> list[Written]:
-        if len(jobs) <= CHUNK:
-            with self._migrated():
-                return self.dialect.write_many(jobs) if jobs else []
-        with transaction.atomic(using=self.database):
-            chunks = (jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK))
-            return [row for chunk in chunks for row in self._write_all(chunk)]
 
     def _defer(
         self, task: Task[..., Any], job: NewJob, call: Call, other: str
@@ -208,9 +189,9 @@ class DatabaseBackend(BaseTaskBackend):
         )
 
         def write() -> None:
-            with self._migrated():
-                written = self.dialect.write(job)
+            written = Writer(self.database).write(job)
             if written:
+                self._wake(job, written)
                 self._announce(task, job, written, call)
 
         transaction.on_commit(write, using=other)
@@ -221,23 +202,14 @@ class DatabaseBackend(BaseTaskBackend):
     ) -> JobResult:
         result = new_result(task, job, written, call)
         task_enqueued.send(type(self), task_result=result)
-        queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
-        if self.dialect.notifies and conf.current().notify:
-            wake = partial(wakeup.wake, self.database, queue)
-            transaction.on_commit(wake, using=self.database)
         return result
 
-    @contextmanager
-    def _migrated(self) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseError as error:
-            if not self.dialect.is_missing_table(error):
-                raise
-            raise MigrationsNotApplied(
-                f"The tables of dbqueue are not in database {self.database!r}. "
-                f"Run: manage.py migrate --database {self.database}"
-            ) from error
+    def _wake(self, job: NewJob, written: Written) -> None:
+        if self.dialect.notifies and conf.current().notify:
+            due = written.state == JobState.READY
+            queue = job.queue_name if due else wakeup.SCHEDULE
+            wake = partial(wakeup.wake, self.database, queue)
+            transaction.on_commit(wake, using=self.database)
 
 
 def backend_of(alias: str) -> DatabaseBackend:

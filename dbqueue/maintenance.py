@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from dbqueue import dialects
@@ -30,22 +29,26 @@ def register(
     alias: str, id: UUID, *, name: str, host: str, pid: int, queues: str, lease: float
 ) -> None:
     """Write the row of a worker that starts; `lease` in seconds."""
+    now = dialects.of(alias).clock()
     Worker.objects.using(alias).create(
         id=id,
         name=name,
         host=host,
         pid=pid,
         queues=queues[:1000],
-        started_at=Now(),
-        last_seen=Now(),
-        expires_at=Now() + timedelta(seconds=lease),
+        started_at=now,
+        last_seen=now,
+        expires_at=now + timedelta(seconds=lease),
     )
 
 
 def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
     """Renew the leases; return the workers that were declared dead meanwhile."""
-    rows = Worker.objects.using(alias).filter(pk__in=ids)
-    renewed = rows.update(last_seen=Now(), expires_at=Now() + timedelta(seconds=lease))
+    rows, now = (
+        Worker.objects.using(alias).filter(pk__in=ids),
+        dialects.of(alias).clock(),
+    )
+    renewed = rows.update(last_seen=now, expires_at=now + timedelta(seconds=lease))
     if renewed == len(ids):
         return set()
     return set(ids) - set(rows.values_list("pk", flat=True))
@@ -58,7 +61,8 @@ def retire(alias: str, id: UUID) -> None:
 
 def condemn(alias: str) -> int:
     """Remove the workers whose lease is over; return how many there were."""
-    expired = Worker.objects.using(alias).filter(expires_at__lt=Now())
+    now = dialects.of(alias).clock()
+    expired = Worker.objects.using(alias).filter(expires_at__lt=now)
     for worker in expired:
         logger.warning(
             "Worker lost name=%s id=%s last_seen=%s",
@@ -163,11 +167,9 @@ def prune(
 
 def expired(alias: str, state: str, older_than: float) -> QuerySet[FinishedJob]:
     """Return the finished jobs of a state that are `older_than` seconds old."""
-    return (
-        FinishedJob.objects.using(alias)
-        .filter(state=state, finished_at__lt=Now() - timedelta(seconds=older_than))
-        .order_by("finished_at")
-    )
+    limit = dialects.of(alias).clock() - timedelta(seconds=older_than)
+    history = FinishedJob.objects.using(alias).filter(state=state)
+    return history.filter(finished_at__lt=limit).order_by("finished_at")
 
 
 def _held(alias: str, condition: Any) -> list[HeldJob]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import Count, Max, Min
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Coalesce, Greatest
 
+from dbqueue import dialects
 from dbqueue.models import Job, JobState, Worker
 
 
@@ -36,10 +37,11 @@ class WorkerStatus:
 def queues(alias: str) -> list[QueueStatus]:
     """Return the queues that have unfinished jobs, by name."""
     found: dict[str, QueueStatus] = {}
+    clock = dialects.of(alias).clock()
     rows = (
         Job.objects.using(alias)
         .values("queue_name", "state")
-        .annotate(jobs=Count("pk"), waits_since=Min(_DUE_SINCE), now=Max(Now()))
+        .annotate(jobs=Count("pk"), waits_since=Min(_DUE_SINCE), now=Max(clock))
         .order_by("queue_name")
     )
     for row in rows:
@@ -69,7 +71,7 @@ def workers(alias: str) -> list[WorkerStatus]:
             runs=held.get(str(worker.pk), {}),
         )
         for worker in Worker.objects.using(alias)
-        .annotate(now=Now())
+        .annotate(now=dialects.of(alias).clock())
         .order_by("name", "pid")
         for now in [worker.now]
     ]

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
 
 from dbqueue.dialects.listener import Silence
 from dbqueue.dialects.rows import (
@@ -107,6 +108,10 @@ class Dialect:
 
     def wake(self, queues: Iterable[str]) -> None:
         """Tell workers that the queues have work; a hint, allowed to be lost."""
+
+    def clock(self) -> Any:
+        """Return the database's present moment, for the ORM."""
+        return Now()
 
     def listener(self) -> Silence:
         """Return what hears `wake()`, of whatever process and host."""

@@ -206,6 +206,7 @@ class PostgreSQL(Dialect):
         # The bare psycopg cursor: a hint is no query of the project's, and is not
         # counted or logged as one. Its errors are psycopg's, wrapped as Django's.
         connection = self.connection
+        connection.ensure_connection()
         with connection.wrap_database_errors:
             connection.connection.execute(NOTIFY, [list(queues)])
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError
+from django.db.models import DateTimeField, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -47,20 +48,23 @@ FROM json_each(%(jobs)s)
 RETURNING id, state, enqueued_at, run_after
 """
 
+_READY = """SELECT id FROM dbqueue_job
+    WHERE state = 'READY' AND queue_name = %(queue)s
+      AND priority BETWEEN %(lowest)s AND %(highest)s
+      AND task NOT IN (SELECT value FROM json_each(%(unknown)s))
+    ORDER BY priority DESC, id"""
+
+# An idle worker looks often, and must not become the writer to find nothing.
+PEEK = f"{_READY} LIMIT 1"
+
 # No row locks are needed: the statement is a writer from its start, and there is only
 # one writer.
 TAKE = f"""
 UPDATE dbqueue_job
 SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
-WHERE id IN (
-    SELECT id FROM dbqueue_job
-    WHERE state = 'READY' AND queue_name = %(queue)s
-      AND priority BETWEEN %(lowest)s AND %(highest)s
-      AND task NOT IN (SELECT value FROM json_each(%(unknown)s))
-    ORDER BY priority DESC, id
-    LIMIT %(limit)s
-) AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+WHERE id IN ({_READY} LIMIT %(limit)s)
+  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
 RETURNING {CLAIMED}
 """
 
@@ -165,7 +169,8 @@ class SQLite(Dialect):
                 "worker": worker_id.hex,
                 "now": self._now(),
             }
-            jobs += [self._claimed(row) for row in self._rows(TAKE, params)]
+            if self._rows(PEEK, params):
+                jobs += [self._claimed(row) for row in self._rows(TAKE, params)]
         return jobs
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
@@ -257,6 +262,10 @@ class SQLite(Dialect):
         for name in ("enqueued_at", "run_after", "started_at", "last_attempted_at"):
             values[name] = self._moment(values[name])
         return ClaimedJob(**values)
+
+    def clock(self) -> Any:
+        # Django's Now() is UTC here, also where USE_TZ keeps local time in columns.
+        return Value(timezone.now(), output_field=DateTimeField())
 
     def _now(self, delay: float = 0.0) -> str:
         return self._text(timezone.now() + timedelta(seconds=delay))

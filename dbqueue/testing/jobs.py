@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db.models.functions import Now
-
 from dbqueue import maintenance, payload, registry
 from dbqueue.backend import DatabaseBackend, backend_of
 from dbqueue.dialects.rows import ClaimedJob, Outcome
@@ -131,7 +129,7 @@ class _InlineWorker:
 
     def make_all_due(self) -> None:
         waiting = Job.objects.using(self.alias).filter(state=JobState.SCHEDULED)
-        waiting.update(run_after=Now())
+        waiting.update(run_after=self.backend.dialect.clock())
 
     def run_next(self) -> ClaimedJob | None:
         for job in self.backend.dialect.claim(self._scan, self._id, 1):

@@ -5,13 +5,12 @@ import json
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from traceback import format_exception
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
-from dbqueue import backoff, context, payload
+from dbqueue import backoff, context
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
 from dbqueue.exceptions import (
@@ -24,11 +23,9 @@ from dbqueue.exceptions import (
 from dbqueue.models import JobState
 from dbqueue.results import JobContext, JobResult, job_result, task_error
 from dbqueue.tasks import Task
+from dbqueue.worker.records import ending_record
 
 logger = logging.getLogger(__name__)
-
-MESSAGE_LENGTH = 500  # characters of an exception's message that are kept
-TRACEBACK_LENGTH = 8_000  # characters of its traceback, from the end
 
 
 class Attempt:
@@ -222,26 +219,6 @@ class Attempt:
         )
 
 
-def ending_record(
-    job: ClaimedJob, worker_id: UUID, reason: str, error: BaseException | None = None
-) -> dict[str, Any]:
-    """Return the entry of the attempt log for an attempt that did not succeed."""
-    record = {
-        "attempt": job.attempt,
-        "worker": str(worker_id),
-        "started_at": job.last_attempted_at.isoformat(),
-        "ended_at": timezone.now().isoformat(),
-        "reason": reason,
-    }
-    if error is not None:
-        kind = type(error)
-        record["exception"] = f"{kind.__module__}.{kind.__qualname__}"
-        record["message"] = payload.printable(_text(error))[:MESSAGE_LENGTH]
-        trace = payload.printable("".join(format_exception(error)))
-        record["traceback"] = trace[-TRACEBACK_LENGTH:]
-    return record
-
-
 async def within(seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
     if seconds is None:
         return await work
@@ -267,10 +244,3 @@ def _load(job: ClaimedJob, column: str, kind: type) -> Any:
             f"Column {column!r} of job {job.id} is no {kind.__name__}: {text[:80]!r}"
         )
     return value
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # a stranger's __str__
-        return f"<{type(error).__name__} that cannot be printed>"

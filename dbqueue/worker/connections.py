@@ -1,8 +1,11 @@
 """What is left of a job's database connections when it has ended."""
 
+import logging
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
+
+logger = logging.getLogger(__name__)
 
 
 def tidy() -> None:
@@ -14,11 +17,19 @@ def tidy() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
             continue
-        if connection.in_atomic_block or not connection.get_autocommit():
-            _discard(connection)
-        elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
-            connection.close_if_unusable_or_obsolete()
-        connection.queries_log.clear()
+        try:
+            _tidy(connection)
+        except Error as error:
+            logger.warning("A job left a broken connection behind: %s", error)
+            del connections[connection.alias]
+
+
+def _tidy(connection: Any) -> None:
+    connection.queries_log.clear()
+    if connection.in_atomic_block or not connection.get_autocommit():
+        _discard(connection)
+    elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
+        connection.close_if_unusable_or_obsolete()
 
 
 def _discard(connection: Any) -> None:

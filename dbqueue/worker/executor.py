@@ -15,7 +15,8 @@ from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import ClaimLost
 from dbqueue.models import JobState
 from dbqueue.tasks import Task
-from dbqueue.worker.attempt import Attempt, ending_record, within
+from dbqueue.worker.attempt import Attempt, within
+from dbqueue.worker.records import ending_record
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ Nothing leaves it before the database has confirmed it.
 
 import logging
 from collections import deque
+from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,9 +17,9 @@ from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.models import JobState
-from dbqueue.worker.attempt import ending_record
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.pools import Pool
+from dbqueue.worker.records import ending_record, released, untouched
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,15 @@ class Ledger:
         """Return the jobs in flight that have not ended."""
         flights = self.in_flight.items()
         return [flight.job for id, flight in flights if id not in self._outcomes]
+
+    def release_unfinished(self, begun: Collection[UUID]) -> None:
+        """Give back all that has not ended; what has begun gets a record of it."""
+        for job in self.unfinished():
+            if job.id in begun:
+                logger.warning("Job id=%s task=%s released", job.id, job.task)
+                self._outcomes[job.id] = released(job, self._worker_id)
+            else:
+                self._outcomes[job.id] = untouched(job)
 
     def exchange(self, scan: Scan, limit: int) -> list[ClaimedJob]:
         """Settle a batch and claim up to `limit` jobs, in one commit."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -15,6 +16,8 @@ from dbqueue.tasks import Task
 from dbqueue.worker import connections
 from dbqueue.worker.board import Board, ThreadLimit
 from dbqueue.worker.executor import Executor
+
+logger = logging.getLogger(__name__)
 
 Work = tuple[ClaimedJob, Task[..., Any]]
 Done = Callable[[ClaimedJob, Outcome | None], None]
@@ -70,10 +73,20 @@ class ThreadPool:
         while work := self._waiting.get():
             job, task = work
             self._board.begin(job, task, limit.fire)
-            outcome = self._executor.execute(job, task, limit)
-            connections.tidy()
+            outcome = self._execute(job, task, limit)
             self._board.end(job)
             self._done(job, outcome)
+
+    def _execute(
+        self, job: ClaimedJob, task: Task[..., Any], limit: ThreadLimit
+    ) -> Outcome | None:
+        try:
+            outcome = self._executor.execute(job, task, limit)
+        except Exception as error:  # a mistake of ours must not cost the thread
+            logger.critical("Job id=%s broke the executor", job.id, exc_info=True)
+            outcome = self._executor.refuse(job, error)
+        connections.tidy()
+        return outcome
 
 
 class LoopPool:

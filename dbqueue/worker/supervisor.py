@@ -8,11 +8,9 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 from django.db import connections
@@ -21,6 +19,7 @@ from dbqueue.ids import uuid7
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.keeper import QUIT, Keeper
 from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.processes import Family, Place, fork, reason, send
 from dbqueue.worker.reload import RELOAD, ChangeWatcher
 from dbqueue.worker.slots import Slot, SlotState, make_slots
 from dbqueue.worker.worker import Exit, Worker
@@ -35,30 +34,6 @@ TICK = 0.25
 STABLE = 10.0
 MAX_RESTART_DELAY = 5.0
 WATCH_INTERVAL = 1.0  # seconds between looks for changed code
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
-
-
-@dataclass(slots=True, eq=False)
-class Place:
-    """One of `--processes`: the child that fills it now, and when the next one may."""
-
-    pid: int = 0
-    slot: Slot | None = None
-    started_at: float = 0.0
-    crashes: int = 0
-    start_at: float = 0.0  # monotonic
-    finished: bool = False  # drained
-
-
-@dataclass(slots=True)
-class Family:
-    """The processes below the supervisor."""
-
-    keeper: int = 0
-    places: list[Place] = field(default_factory=list)
-
-    def children(self) -> list[Place]:
-        return [place for place in self.places if place.pid]
 
 
 class Supervisor:
@@ -110,33 +85,13 @@ class Supervisor:
         patience = self._options.grace if self._stops == 1 else 0.0
         self._kill_at = time.monotonic() + patience + KILL_AFTER
         for place in self._family.children():
-            _send(place.pid, signal.SIGTERM)
+            send(place.pid, signal.SIGTERM)
 
     # Forking
 
     def _fork(self, become: Callable[[], int]) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 1
-        try:
-            os.close(self._lifeline[1])
-            os.close(self._orders.writer)
-            signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            # A terminal's Ctrl-C reaches the whole group; the supervisor decides.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            faulthandler.register(signal.SIGQUIT, all_threads=True)
-            code = become()
-        except Exception:
-            logger.critical(
-                "Process %s of the worker failed", os.getpid(), exc_info=True
-            )
-        finally:
-            sys.stdout.flush()
-            # No clean-up of the parent's, and no waiting for threads that are stuck.
-            os._exit(code)
+        # The child must not hold these open: their end tells it that we are gone.
+        return fork(become, close=(self._lifeline[1], self._orders.writer))
 
     def _be_keeper(self) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -184,9 +139,9 @@ class Supervisor:
     def _keeper_changed(self, status: int) -> None:
         if os.WIFSTOPPED(status):
             # Without heartbeats all leases run out; a new keeper is better than that.
-            _send(self._family.keeper, signal.SIGKILL)
+            send(self._family.keeper, signal.SIGKILL)
         elif not os.WIFCONTINUED(status):
-            logger.error("The keeper ended (%s); starting another", _reason(status))
+            logger.error("The keeper ended (%s); starting another", reason(status))
             self._family.keeper = self._fork(self._be_keeper)
 
     def _child_changed(self, place: Place, status: int) -> None:
@@ -215,7 +170,7 @@ class Supervisor:
         delay = min(MAX_RESTART_DELAY, 0.1 * 2 ** (place.crashes - 1) - 0.1)
         place.start_at = time.monotonic() + delay
         if not self._stops:
-            logger.error("A child ended (%s); starting another", _reason(status))
+            logger.error("A child ended (%s); starting another", reason(status))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -224,10 +179,10 @@ class Supervisor:
             if place.slot.kill_at and now > place.slot.kill_at:
                 logger.error("Child %s hangs in a job past its timeout", place.pid)
                 place.slot.state = SlotState.OVERDUE
-                _send(place.pid, signal.SIGKILL)
+                send(place.pid, signal.SIGKILL)
             elif now > self._kill_at:
                 self._killed = True
-                _send(place.pid, signal.SIGKILL)
+                send(place.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -259,7 +214,7 @@ class Supervisor:
                     self._signals.silence()
                     continue
             return
-        _send(self._family.keeper, signal.SIGKILL)
+        send(self._family.keeper, signal.SIGKILL)
 
     # Signals
 
@@ -274,14 +229,4 @@ class Supervisor:
     def _dump_stacks(self) -> None:
         faulthandler.dump_traceback(all_threads=True)
         for place in self._family.children():
-            _send(place.pid, signal.SIGQUIT)
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # it ended by itself; the next reap says so
-        os.kill(pid, number)
-
-
-def _reason(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            send(place.pid, signal.SIGQUIT)

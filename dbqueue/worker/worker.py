@@ -11,16 +11,16 @@ from django.db import Error, connections
 from dbqueue import conf, dialects, maintenance, registry, wakeup
 from dbqueue.dialects.rows import ClaimedJob, HeldJob, Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.models import JobState
 from dbqueue.worker import memory
 from dbqueue.worker.appetite import Appetite
-from dbqueue.worker.attempt import ending_record
-from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
+from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.ledger import Ledger
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pools import LoopPool, ThreadPool
+from dbqueue.worker.records import untouched
 from dbqueue.worker.slots import Slot, SlotState
 
 logger = logging.getLogger(__name__)
@@ -64,10 +64,9 @@ class Worker:
     ) -> None:
         self._options = options
         self._slot = slot
-        self._pokes = pokes  # the keeper rings it when there is work
-        self._lifeline = lifeline  # at end-of-file the supervisor is gone
         self._dialect = dialects.of(options.database)
         self._bell = Bell()
+        self._ears = Ears(self._bell, pokes, lifeline)
         self._scan = options.scan()
         self._id: UUID = slot.worker_id
         self._ledger = Ledger(self._dialect, self._id, self._bell)
@@ -167,7 +166,7 @@ class Worker:
             logger.warning("Left for a worker that knows it: %s", error)
             self._scan.unknown.add(job.task)
             self._ledger.take_on(job, None)
-            self._ledger.done(job, _untouched(job))
+            self._ledger.done(job, untouched(job))
         else:
             pool = self._loop if task.is_async else self._threads
             self._ledger.take_on(job, pool)
@@ -231,7 +230,7 @@ class Worker:
         if waited > HOLD and self._threads.load > self._threads.size:
             self._appetite.spoil(waited)
             for job in self._threads.take_back():
-                self._ledger.done(job, _untouched(job))
+                self._ledger.done(job, untouched(job))
 
     def _sleep(self) -> None:
         now = time.monotonic()
@@ -259,35 +258,22 @@ class Worker:
         return self._appetite.wants(free_threads, free_coroutines) > 0
 
     def _listen(self, seconds: float) -> None:
-        ears: list[Bell | int] = [self._bell]
-        if self._pokes is not None:
-            ears.append(self._pokes)
-        if self._lifeline is not None:
-            ears.append(self._lifeline)
-        heard = wait(ears, seconds)
-        if self._bell in heard:
-            self._bell.silence()
-        if self._pokes is not None and self._pokes in heard:
-            self._pokes.silence()
+        heard = self._ears.listen(seconds)
+        if heard.poked:
             self._look_at = 0.0
             # Wake-ups are coalesced: one that fell into the window was not sent.
             self._look_again_at = time.monotonic() + wakeup.WINDOW
-        if self._lifeline in heard:
+        if heard.orphaned and not self._stops:
             logger.error("The supervisor is gone; stopping")
-            self._lifeline = None
             self.stop()
 
     # The end
 
     def _leave_before_start(self) -> Exit | None:
         while not self._slot.beat:
-            if self._stops or self._lifeline_is_cut():
+            if self._stops or self._ears.listen(0.01).orphaned:
                 return Exit.DONE
-            wait([self._bell], 0.01)
         return None
-
-    def _lifeline_is_cut(self) -> bool:
-        return self._lifeline is not None and bool(wait([self._lifeline], 0))
 
     def _reason_to_leave(self) -> Exit | None:
         now, options = time.monotonic(), self._options
@@ -317,11 +303,7 @@ class Worker:
     def _hand_back(self) -> None:
         """Record what ended and release the rest, which counts as no failure."""
         self._ledger.collect()
-        running = self._board.running
-        for job in self._ledger.unfinished():
-            begun = job.id in running
-            self._ledger.done(job, self._released(job) if begun else _untouched(job))
-        self._ledger.collect()
+        self._ledger.release_unfinished(self._board.running)
         deadline = time.monotonic() + LAST_FLUSH
         while True:
             try:
@@ -331,17 +313,7 @@ class Worker:
                     logger.error("Left to the rescue of others: %s", error)
                     return None
                 connections[self._dialect.alias].close()
-                wait([self._bell], 0.1)
-
-    def _released(self, job: ClaimedJob) -> Outcome:
-        logger.warning("Job id=%s task=%s released", job.id, job.task)
-        outcome = _untouched(job)
-        outcome.record = ending_record(job, self._id, "released")
-        return outcome
-
-
-def _untouched(job: ClaimedJob) -> Outcome:
-    return Outcome(id=job.id, attempt=job.attempt, state=JobState.READY)
+                self._ears.listen(0.1)
 
 
 def _held(job: ClaimedJob, worker_id: UUID) -> HeldJob:

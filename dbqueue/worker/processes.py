@@ -1,0 +1,76 @@
+"""Forking, signalling, and who fills which place."""
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from dbqueue.worker.slots import Slot
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One of `--processes`: the child that fills it now, and when the next one may."""
+
+    pid: int = 0
+    slot: Slot | None = None
+    started_at: float = 0.0
+    crashes: int = 0
+    start_at: float = 0.0  # monotonic
+    finished: bool = False  # drained
+
+
+@dataclass(slots=True)
+class Family:
+    """The processes below the supervisor."""
+
+    keeper: int = 0
+    places: list[Place] = field(default_factory=list)
+
+    def children(self) -> list[Place]:
+        return [place for place in self.places if place.pid]
+
+
+def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
+    """Fork a process that runs `become` and exits with its code; return its pid.
+
+    `close` are file descriptors that only the parent is to hold.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        for descriptor in close:
+            os.close(descriptor)
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        # A terminal's Ctrl-C reaches the whole group; the supervisor decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        faulthandler.register(signal.SIGQUIT, all_threads=True)
+        code = become()
+    except Exception:
+        logger.critical("Process %s of the worker failed", os.getpid(), exc_info=True)
+    finally:
+        sys.stdout.flush()
+        # No clean-up of the parent's, and no waiting for threads that are stuck.
+        os._exit(code)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself; the next reap says so
+        os.kill(pid, number)
+
+
+def reason(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
