@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import router, transaction
 from django.utils import timezone
 
-from dbqueue import conf, dialects, payload, wakeup
+from dbqueue import conf, dialects, options, payload, wakeup
 from dbqueue.checks import check_backend
 from dbqueue.dialects.rows import NewJob, Written
 from dbqueue.django_tasks import (
-    TASK_MAX_PRIORITY,
-    TASK_MIN_PRIORITY,
     BaseTaskBackend,
     InvalidTask,
     InvalidTaskBackend,
@@ -26,7 +24,7 @@ from dbqueue.django_tasks import (
     task_enqueued,
 )
 from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState, entries
 from dbqueue.registry import as_task, resolve
 from dbqueue.results import JobResult, job_result
 from dbqueue.tasks import Task, stored
@@ -63,14 +61,9 @@ class DatabaseBackend(BaseTaskBackend):
 
     def validate_task(self, task: Any) -> None:
         """Raise InvalidTask, saying why, for a task that cannot be enqueued here."""
-        _check_priority(task.priority)
+        options.check_priority(task.priority)
         self._check_queue(task.queue_name)
-        if task.run_after is not None and not isinstance(
-            task.run_after, datetime | timedelta
-        ):
-            raise InvalidTask(
-                f"run_after={task.run_after!r} must be a datetime or a timedelta."
-            )
+        options.check_run_after(task.run_after)
         if isinstance(task.run_after, timedelta):
             task = stored(task, run_after=None)  # Django's own check knows no timedelta
         super().validate_task(task)
@@ -86,7 +79,7 @@ class DatabaseBackend(BaseTaskBackend):
         (job,) = new_jobs(self.alias, task, [call])
         other = open_elsewhere(self.database)
         if other:
-            return self._defer(task, job, call, other)
+            return self._defer(task, [job], [call], other)[0]
         writer = Writer(self.database)
         if task.job_id:
             written = writer.write_once(job)
@@ -109,8 +102,7 @@ class DatabaseBackend(BaseTaskBackend):
         jobs = list(new_jobs(self.alias, task, checked))
         other = open_elsewhere(self.database)
         if other:
-            pairs = zip(jobs, checked, strict=True)
-            return [self._defer(task, job, call, other) for job, call in pairs]
+            return self._defer(task, jobs, checked, other)
         written = {row.id: row for row in Writer(self.database).write_many(jobs)}
         if jobs:
             self._wake(jobs[0], written[jobs[0].id])
@@ -174,8 +166,8 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
     def _defer(
-        self, task: Task[..., Any], job: NewJob, call: Call, other: str
-    ) -> JobResult:
+        self, task: Task[..., Any], jobs: list[NewJob], calls: list[Call], other: str
+    ) -> list[JobResult]:
         warnings.warn(
             f"A job of {task.module_path!r} was enqueued inside a transaction on "
             f"database {other!r}, but jobs are in {self.database!r}: it is written "
@@ -183,19 +175,27 @@ class DatabaseBackend(BaseTaskBackend):
             RuntimeWarning,
             stacklevel=4,
         )
-        now = timezone.now()
-        result = new_result(
-            task, job, Written(job.id, "READY", now, job.run_after), call
-        )
 
         def write() -> None:
-            written = Writer(self.database).write(job)
+            writer = Writer(self.database)
+            if task.job_id:
+                once = writer.write_once(jobs[0])
+                written = [once] if once else []
+            else:
+                written = writer.write_many(jobs)
+            by_id = {job.id: (job, call) for job, call in zip(jobs, calls, strict=True)}
+            for row in written:
+                job, call = by_id[row.id]
+                self._announce(task, job, row, call)
             if written:
-                self._wake(job, written)
-                self._announce(task, job, written, call)
+                self._wake(jobs[0], written[0])
 
         transaction.on_commit(write, using=other)
-        return result
+        now = timezone.now()
+        return [
+            new_result(task, job, Written(job.id, "READY", now, job.run_after), call)
+            for job, call in zip(jobs, calls, strict=True)
+        ]
 
     def _announce(
         self, task: Task[..., Any], job: NewJob, written: Written, call: Call
@@ -226,14 +226,6 @@ def our_backends() -> dict[str, DatabaseBackend]:
     return {a: b for a, b in every.items() if isinstance(b, DatabaseBackend)}
 
 
-def _check_priority(priority: Any) -> None:
-    if isinstance(priority, bool) or not isinstance(priority, int | float):
-        raise InvalidTask(
-            f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
-            f"{TASK_MAX_PRIORITY}, not {priority!r}."
-        )
-
-
 def _result_of(row: JobRecord) -> JobResult:
     return job_result(
         resolve(row.task),
@@ -242,7 +234,7 @@ def _result_of(row: JobRecord) -> JobResult:
         kwargs=row.kwargs,
         state=row.state,
         worker_ids=row.worker_ids,
-        attempt_log=row.attempt_log,
+        attempt_log=entries(row.attempt_log),
         progress=row.progress,
         finished_at=getattr(row, "finished_at", None),
         return_value=getattr(row, "result", None),

@@ -1,11 +1,16 @@
 """How long a failed job waits before it runs again."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 # seconds | seconds for the 1st, 2nd, … failure | f(exception, task_result) -> seconds
 Backoff = float | Sequence[float] | Callable[[BaseException, Any], float | None]
+
+
+# Seconds: ten years. A longer delay is a mistake, and past what Python's dates hold.
+LONGEST = 10 * 365 * 86_400.0
 
 
 def exponential(
@@ -38,7 +43,14 @@ def delay(
         return exponential(failures)
     if callable(backoff):
         answer = backoff(exception, result)
-        return None if answer is None else max(0.0, float(answer))
+        return None if answer is None else bounded(answer)
     if isinstance(backoff, Sequence):
-        return float(backoff[min(failures, len(backoff)) - 1])
-    return float(backoff)
+        return bounded(backoff[min(failures, len(backoff)) - 1])
+    return bounded(backoff)
+
+
+def bounded(seconds: float) -> float:
+    """Return the seconds, at least 0 and at most LONGEST. Raises ValueError for NaN."""
+    if math.isnan(seconds):
+        raise ValueError("A delay must be a number of seconds, not NaN.")
+    return min(max(0.0, float(seconds)), LONGEST)

@@ -44,9 +44,15 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("lease", "poll_interval", "sqlite_poll_interval"):
             _demand(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        for name in ("max_attempts", "processes", "threads", "async_concurrency"):
+        for name in ("processes", "threads", "async_concurrency", "max_payload"):
             value = getattr(self, name)
             _demand(value >= 1, name, value, "at least 1")
+        for name in ("grace", "keep_successful", "keep_failed"):
+            value = getattr(self, name)
+            _demand(value is None or value >= 0, name, value, "0 or more")
+        timeout, attempts = self.timeout, self.max_attempts
+        _demand(timeout is None or timeout > 0, "timeout", timeout, "above 0")
+        _demand(1 <= attempts <= 32_767, "max_attempts", attempts, "from 1 to 32767")
 
 
 def current() -> Settings:

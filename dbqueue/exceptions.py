@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from dbqueue import backoff
+
 
 class DbqueueError(Exception):
     """The base of all errors raised by dbqueue."""
@@ -50,13 +52,13 @@ class TaskTimeout(DbqueueError, TimeoutError):
 class Retry(DbqueueError):
     """Raise inside a job to run it again later; it counts as no failure.
 
-    `after` is a timedelta or seconds; default 0, at once.
+    `after` is a timedelta or seconds, ten years at most; default 0, at once.
     """
 
     def __init__(self, message: str = "", *, after: float | timedelta = 0.0) -> None:
         super().__init__(message)
         seconds = after.total_seconds() if isinstance(after, timedelta) else after
-        self.after = max(0.0, float(seconds))
+        self.after = backoff.bounded(seconds)
 
 
 class Cancel(DbqueueError):

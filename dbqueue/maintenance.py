@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from dbqueue import dialects
+from dbqueue import backoff, dialects
 from dbqueue.dialects.rows import HeldJob, Outcome
 from dbqueue.models import FinishedJob, Job, JobState, Worker
 
@@ -136,6 +136,8 @@ def rescued(job: HeldJob, reason: str) -> Outcome:
         state=JobState.FAILED if final else JobState.READY,
         record=record,
         failed=failed,
+        # A lost job ran beside whatever killed its worker; one that hangs, hangs again.
+        delay=backoff.exponential(job.failures + 1) if reason == "timeout" else 0.0,
     )
 
 

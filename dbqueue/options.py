@@ -1,11 +1,13 @@
 """What the options of a task may be, and what is said of those that may not."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
-from dbqueue.django_tasks import InvalidTask
+from dbqueue.backoff import LONGEST
+from dbqueue.django_tasks import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, InvalidTask
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
@@ -38,7 +40,9 @@ def check(task: Any) -> None:
             f"max_attempts={attempts!r} must be a whole number from 1 to "
             f"{MAX_ATTEMPTS_LIMIT}; 1 means: never retry."
         )
-    if timeout is not None and (not _is_number(timeout, int | float) or timeout <= 0):
+    if timeout is not None and (
+        not _is_number(timeout, int | float) or not 0 < timeout <= LONGEST
+    ):
         raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
     if not isinstance(task.atomic, bool):
         raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
@@ -49,8 +53,32 @@ def check(task: Any) -> None:
         )
     if not _is_backoff(task.backoff):
         raise InvalidTask(
-            f"backoff={task.backoff!r} must be seconds, a sequence of seconds, "
-            "or a function of (exception, task_result)."
+            f"backoff={task.backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
+            "sequence of them, or a function of (exception, task_result)."
+        )
+
+
+def check_priority(priority: Any) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int | float):
+        raise InvalidTask(
+            f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
+            f"{TASK_MAX_PRIORITY}, not {priority!r}."
+        )
+
+
+def check_run_after(moment: Any) -> None:
+    if moment is None:
+        return
+    if not isinstance(moment, datetime | timedelta):
+        raise InvalidTask(f"run_after={moment!r} must be a datetime or a timedelta.")
+    if isinstance(moment, timedelta):
+        far = abs(moment) > timedelta(seconds=LONGEST)
+    else:
+        far = not 1970 <= moment.year <= 9000
+    if far:
+        raise InvalidTask(
+            f"run_after={moment!r} is too far away: a timedelta may be ten years, "
+            "a datetime from 1970 to 9000."
         )
 
 
@@ -63,7 +91,7 @@ def _is_backoff(value: Any) -> bool:
 
 
 def _is_backoff_seconds(value: Any) -> bool:
-    return _is_number(value, int | float) and value >= 0
+    return _is_number(value, int | float) and 0 <= value <= LONGEST
 
 
 def _is_number(value: Any, kind: Any) -> bool:

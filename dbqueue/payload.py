@@ -35,27 +35,10 @@ def normalize(value: Any, where: str) -> Json:
 
     `where` names it in errors. Raises InvalidPayload.
     """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value, where)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidPayload(f"{where} is {value!r}, which JSON does not have.")
-        return float(value)
-    if isinstance(value, list | tuple):
-        return [normalize(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        return {
-            _key(key, where): normalize(item, f"{where}[{key!r}]")
-            for key, item in value.items()
-        }
-    raise InvalidPayload(
-        f"{where} is a {type(value).__name__}, which is not JSON. "
-        + next((advice for kinds, advice in _ADVICE if isinstance(value, kinds)), "")
-    )
+    try:
+        return _normal(value, where)
+    except RecursionError:
+        raise InvalidPayload(f"{where} is nested too deeply, or in itself.") from None
 
 
 def arguments(
@@ -98,15 +81,42 @@ def dump(value: Json, where: str) -> str:
 
 def result(value: Any) -> str:
     """Return the JSON text of what a task returned. Raises InvalidPayload."""
-    try:
-        return dump(normalize(value, "The result"), "The result")
-    except RecursionError:
-        raise InvalidPayload("The result is nested too deeply, or in itself.") from None
+    return dump(normalize(value, "The result"), "The result")
 
 
 def printable(text: str) -> str:
     """Return the text with NUL and lone surrogates, which databases refuse, escaped."""
     return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def _normal(value: Any, where: str) -> Json:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, where)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return _number(float(value), where)
+    if isinstance(value, list | tuple):
+        return [_normal(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {
+            _key(key, where): _normal(item, f"{where}[{key!r}]")
+            for key, item in value.items()
+        }
+    advice = (words for kinds, words in _ADVICE if isinstance(value, kinds))
+    raise InvalidPayload(
+        f"{where} is a {type(value).__name__}, which is not JSON. "
+        f"{next(advice, 'Pass what it is made of.')}"
+    )
+
+
+def _number(value: float, where: str) -> float | int:
+    if not math.isfinite(value):
+        raise InvalidPayload(f"{where} is {value!r}, which JSON does not have.")
+    # Postgres keeps numbers as decimals: these come back as integers, and -0.0 as 0.0.
+    return int(value) if abs(value) >= 1e16 else value + 0.0
 
 
 def _key(key: Any, where: str) -> str:

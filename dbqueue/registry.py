@@ -17,7 +17,7 @@ from dbqueue.django_tasks import (
 )
 from dbqueue.django_tasks import Task as DjangoTask
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.tasks import Task, declared_tasks
+from dbqueue.tasks import Task, declared_tasks, unchecked
 
 
 def as_task(task: AnyTask | Callable[..., Any] | str) -> Task[..., Any]:
@@ -78,7 +78,7 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
             f"{path!r} is neither a task nor a module-level function of an installed "
             "app. Decorate it with @dbqueue.task, or add its app to INSTALLED_APPS."
         )
-    return Task(
+    return unchecked(
         func=found,
         priority=DEFAULT_TASK_PRIORITY,
         backend=DEFAULT_TASK_BACKEND_ALIAS,
@@ -88,8 +88,8 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
 
 
 def _adopt(task: AnyTask) -> Task[..., Any]:
-    fields = dataclasses.fields(AnyTask)
-    return Task(**{field.name: getattr(task, field.name) for field in fields})
+    fields = dataclasses.fields(DjangoTask)
+    return unchecked(**{field.name: getattr(task, field.name) for field in fields})
 
 
 _resolved: dict[str, Task[..., Any]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbqueue import payload
 from dbqueue.context import current_context
 from dbqueue.django_tasks import AnyContext, AnyResult, TaskError, TaskResultStatus
 from dbqueue.tasks import Task, stored
@@ -67,10 +68,15 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
     ) -> None:
         """Say how far the job is; stored within about half a second, the latest wins.
 
-        `value` counts towards `total`, in units of the task's choice.
+        `value` counts towards `total`, in units of the task's choice. Raises
+        InvalidPayload for what is no number JSON has.
         """
-        progress = {"value": value, "total": total, "message": str(message)[:500]}
-        self._note(json.dumps(progress, allow_nan=False))
+        progress = {
+            "value": payload.normalize(value, "The progress"),
+            "total": payload.normalize(total, "The total"),
+            "message": payload.printable(str(message))[:500],
+        }
+        self._note(json.dumps(progress))
 
 
 def job_result(
@@ -82,7 +88,7 @@ def job_result(
     state: str,
     worker_ids: list[str],
     attempt_log: list[dict[str, Any]],
-    progress: dict[str, Any] | None = None,
+    progress: Any = None,
     finished_at: Any = None,
     return_value: Any = None,
 ) -> JobResult:
@@ -108,10 +114,17 @@ def job_result(
         errors=[task_error(entry) for entry in attempt_log if "exception" in entry],
         worker_ids=worker_ids,
         state=state,
-        progress=Progress(**progress) if progress else None,
+        progress=_progress(progress),
     )
     object.__setattr__(made, "_return_value", return_value)
     return made
+
+
+def _progress(stored: Any) -> Progress | None:
+    try:
+        return Progress(**stored) if stored else None
+    except TypeError:
+        return None  # damaged by hand
 
 
 def task_error(entry: dict[str, Any]) -> TaskError:

@@ -172,11 +172,16 @@ def stored(task: Task[..., Any], **values: Any) -> Task[..., Any]:
 
     The settings may have changed since: a queue that is gone keeps its jobs readable.
     """
-    copy: Task[..., Any] = object.__new__(Task)
+    fields = dataclasses.fields(Task)
+    return unchecked(**{f.name: getattr(task, f.name) for f in fields} | values)
+
+
+def unchecked(**values: Any) -> Task[..., Any]:
+    """Return a task whose options are checked when it is enqueued, not before."""
+    task: Task[..., Any] = object.__new__(Task)
     for field in dataclasses.fields(Task):
-        value = values.get(field.name, getattr(task, field.name))
-        object.__setattr__(copy, field.name, value)
-    return copy
+        object.__setattr__(task, field.name, values.get(field.name, field.default))
+    return task
 
 
 _OPTIONS = {field.name for field in dataclasses.fields(Task)} - {

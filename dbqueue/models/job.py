@@ -1,5 +1,7 @@
 """Job, the hot table of unfinished work, and FinishedJob, the history."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -50,10 +52,15 @@ class JobRecord(models.Model):
     @property
     def worker_ids(self) -> list[str]:
         """The workers of all attempts on record, oldest first."""
-        ended = [entry["worker"] for entry in self.attempt_log]
+        ended = [str(entry.get("worker")) for entry in entries(self.attempt_log)]
         if self.state in (JobState.RUNNING, JobState.SUCCESSFUL):
             ended.append(str(self.worker_id))
         return ended
+
+
+def entries(log: Any) -> list[dict[str, Any]]:
+    """Return the entries of an attempt log, which may have been damaged by hand."""
+    return [e for e in log if isinstance(e, dict)] if isinstance(log, list) else []
 
 
 class Job(JobRecord):

@@ -20,7 +20,7 @@ from dbqueue.exceptions import (
     Retry,
     TaskTimeout,
 )
-from dbqueue.models import JobState
+from dbqueue.models import JobState, entries
 from dbqueue.results import JobContext, JobResult, job_result, task_error
 from dbqueue.tasks import Task
 from dbqueue.worker.records import ending_record
@@ -175,8 +175,8 @@ class Attempt:
             object.__setattr__(self.result, name, value)
 
     def _running_result(self, args: list[Any], kwargs: dict[str, Any]) -> JobResult:
-        log = _load(self.job, "attempt_log", list)
-        workers = [str(entry.get("worker")) for entry in log if isinstance(entry, dict)]
+        log = entries(_load(self.job, "attempt_log", list))
+        workers = [str(entry.get("worker")) for entry in log]
         return job_result(
             self.task,
             self.job,

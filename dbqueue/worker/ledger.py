@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500  # outcomes in one statement
 
+# What one outcome may do to the statement of a whole batch, on its way or on arrival.
+REFUSALS = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
+
 
 class Flight(NamedTuple):
     job: ClaimedJob
@@ -116,7 +119,7 @@ class Ledger:
             settled, claimed = self._dialect.exchange(
                 self._worker_id, batch, scan, limit
             )
-        except (DataError, IntegrityError):
+        except REFUSALS:
             self._settle_one_by_one(batch)
             return []
         self._confirm(batch, settled)
@@ -127,7 +130,7 @@ class Ledger:
         while batch := self._batch():
             try:
                 self._confirm(batch, self._dialect.settle(self._worker_id, batch))
-            except (DataError, IntegrityError):
+            except REFUSALS:
                 self._settle_one_by_one(batch)
 
     def flush_notes(self) -> None:
@@ -165,7 +168,7 @@ class Ledger:
         for outcome in batch:
             try:
                 settled = self._dialect.settle(self._worker_id, [outcome])
-            except (DataError, IntegrityError) as error:
+            except REFUSALS as error:
                 plain = self._refused(outcome, error)
                 settled = self._dialect.settle(self._worker_id, [plain])
             self._confirm([outcome], settled)

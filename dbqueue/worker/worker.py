@@ -176,17 +176,21 @@ class Worker:
         return bool(self._dialect.settle(self._id, [outcome]))
 
     def _limit(self) -> int:
-        now = time.monotonic()
-        due = now >= self._look_at or self._ledger.has_outcomes()
-        if self._stops or self._recycling or not due:
+        """Return how many jobs to claim now."""
+        due = time.monotonic() >= self._look_at or self._ledger.has_outcomes()
+        return self._room() if due else 0
+
+    def _room(self) -> int:
+        """Return how many jobs could be claimed, were it time to look."""
+        if self._stops or self._recycling:
             return 0
-        limit = self._appetite.wants(
+        room = self._appetite.wants(
             self._threads.size - self._threads.load, self._loop.size - self._loop.load
         )
         if self._options.max_jobs is not None:
             taken = self._ledger.finished + len(self._ledger.in_flight)
-            limit = min(limit, self._options.max_jobs - taken)
-        return max(0, limit)
+            room = min(room, self._options.max_jobs - taken)
+        return max(0, room)
 
     def _finish_draining(self, jobs: list[ClaimedJob]) -> None:
         if not self._options.drain or jobs or self._ledger.in_flight:
@@ -237,7 +241,7 @@ class Worker:
         moments = [now + _MAX_SLEEP]
         if now < self._paused_until:
             moments.append(self._paused_until)
-        elif self._limit_is_possible():
+        elif self._room():
             moments.append(self._look_at)
         if self._ledger.has_notes():
             moments.append(self._notes_at)
@@ -249,13 +253,6 @@ class Worker:
         busy = self._ledger.fall_asleep() and now >= self._paused_until
         self._listen(0.0 if busy else max(0.0, min(moments) - now))
         self._ledger.wake_up()
-
-    def _limit_is_possible(self) -> bool:
-        if self._stops or self._recycling:
-            return False
-        free_threads = self._threads.size - self._threads.load
-        free_coroutines = self._loop.size - self._loop.load
-        return self._appetite.wants(free_threads, free_coroutines) > 0
 
     def _listen(self, seconds: float) -> None:
         heard = self._ears.listen(seconds)
