@@ -205,11 +205,9 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
     def _wake(self, job: NewJob, written: Written) -> None:
-        if self.dialect.notifies and conf.current().notify:
-            due = written.state == JobState.READY
-            queue = job.queue_name if due else wakeup.SCHEDULE
-            wake = partial(wakeup.wake, self.database, queue)
-            transaction.on_commit(wake, using=self.database)
+        queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
+        announce = partial(wakeup.announce, self.database, queue)
+        transaction.on_commit(announce, using=self.database)
 
 
 def backend_of(alias: str) -> DatabaseBackend:

@@ -100,7 +100,8 @@ def rescue(alias: str, jobs: Iterable[HeldJob], *, reason: str = "lost") -> int:
     for job in jobs:
         outcome = rescued(job, reason)
         by_worker.setdefault(job.worker_id, []).append(outcome)
-        logger.warning(
+        logger.log(
+            logging.WARNING if outcome.failed else logging.INFO,
             "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
             job.id,
             job.task,

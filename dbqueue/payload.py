@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Model, QuerySet
+from django.utils.functional import Promise
 
 from dbqueue import conf
 from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
@@ -92,6 +93,8 @@ def printable(text: str) -> str:
 def _normal(value: Any, where: str) -> Json:
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Promise):
+        raise InvalidPayload(f"{where} is a lazy string. Pass str(value).")
     if isinstance(value, str):
         return _text(value, where)
     if isinstance(value, int):
@@ -139,4 +142,5 @@ def _text(value: str, where: str) -> str:
             raise InvalidPayload(
                 f"{where} contains a lone surrogate, which is not valid text."
             ) from None
-    return str.__str__(value)
+    # A SimpleLazyObject only claims to be a string.
+    return str.__str__(value) if issubclass(type(value), str) else str(value)

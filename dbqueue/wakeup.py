@@ -5,7 +5,7 @@ import time
 
 from django.db import Error
 
-from dbqueue import dialects
+from dbqueue import conf, dialects
 
 logger = logging.getLogger(__name__)
 
@@ -17,12 +17,18 @@ SCHEDULE = ""
 _sent: dict[tuple[str, str], float] = {}
 
 
-def wake(alias: str, queue: str) -> None:
-    """Notify the workers of the queue, in a statement of its own after the commit.
+def announce(alias: str, queue: str) -> None:
+    """Wake the workers of the queue, if the database can and the settings allow it.
 
-    NOTIFY inside the enqueuing transaction would take a lock that all commits of the
-    server share. A hint that fails costs one poll interval, so it never raises.
+    To be called after the commit: NOTIFY inside the enqueuing transaction would take a
+    lock that all commits of the server share. A hint that fails costs one poll
+    interval, so it never raises.
     """
+    if dialects.of(alias).notifies and conf.current().notify:
+        _wake(alias, queue)
+
+
+def _wake(alias: str, queue: str) -> None:
     now = time.monotonic()
     if now - _sent.get((alias, queue), 0.0) < WINDOW:
         return

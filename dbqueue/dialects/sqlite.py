@@ -158,20 +158,23 @@ class SQLite(Dialect):
     ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for target in targets:
-            if len(jobs) == limit:
-                break
-            params = {
+            params: dict[str, Any] = {
                 "queue": target.queue_name,
                 "lowest": target.lowest,
                 "highest": target.highest,
                 "unknown": json.dumps(list(unknown)),
-                "limit": limit - len(jobs),
                 "worker": worker_id.hex,
-                "now": self._now(),
             }
-            if self._rows(PEEK, params):
-                jobs += [self._claimed(row) for row in self._rows(TAKE, params)]
+            if len(jobs) < limit and self._rows(PEEK, params):
+                params["limit"] = limit - len(jobs)
+                jobs += self._take(params)
         return jobs
+
+    def _take(self, params: dict[str, Any]) -> list[ClaimedJob]:
+        with self.one_commit():
+            # Now that the lock is ours: who waited for it would claim in the past.
+            params["now"] = self._now()
+            return [self._claimed(row) for row in self._rows(TAKE, params)]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         documents = [self._document(outcome) for outcome in outcomes]

@@ -30,7 +30,7 @@ BEATS_PER_LEASE = 6
 QUIT = b"q"
 _MAX_PAUSE = 5.0
 # Seconds between looks at the schedule where no notification tells of a new entry.
-_SCHEDULE_INTERVAL = 0.25
+_SCHEDULE_INTERVAL = 0.1
 
 
 class Keeper:
@@ -58,6 +58,7 @@ class Keeper:
         )
         self._scan = options.scan()
         self._beat_at = self._promote_at = self._prune_at = 0.0
+        self._look_again_at = 0.0
         self._patience = 0.0
         self._pause = 0.0
         self._quitting = False
@@ -149,16 +150,18 @@ class Keeper:
             self._poke_all()
 
     def _promote(self, now: float) -> None:
-        queues = maintenance.promote(self._alias)
-        self._poke(queues)
-        if self._dialect.notifies and conf.current().notify:
-            # Other hosts' workers want to know of them, too.
-            for queue in queues:
-                self._dialect.wake([queue])
         due = self._dialect.next_due()
+        if due is not None and due <= 0.0:
+            queues = maintenance.promote(self._alias)
+            self._poke(queues)
+            for queue in queues:
+                wakeup.announce(self._alias, queue)  # other hosts' workers, too
+            due = self._dialect.next_due()
         poll = _SCHEDULE_INTERVAL
         if self._listener.hears:
             poll = conf.current().poll_interval
+        if now < self._look_again_at:
+            poll = self._look_again_at - now
         self._promote_at = now + (poll if due is None else max(0.0, min(due, poll)))
 
     def _prune(self, now: float) -> None:
@@ -196,6 +199,8 @@ class Keeper:
         queues = self._listener.heard()
         if wakeup.SCHEDULE in queues:
             self._promote_at = 0.0
+            # As in Worker: what was coalesced into this notification comes by then.
+            self._look_again_at = time.monotonic() + wakeup.WINDOW
         self._poke(queues - {wakeup.SCHEDULE})
 
     def _poke(self, queues: set[str]) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError
 
-from dbqueue import maintenance
+from dbqueue import maintenance, wakeup
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.dialects.scan import Scan
@@ -158,6 +158,8 @@ class Ledger:
         for outcome in batch:
             self._forget(outcome.id)
         self.finished += len(settled)
+        if any(outcome.delay for outcome in batch):
+            wakeup.announce(self._dialect.alias, wakeup.SCHEDULE)
 
     def _forget(self, id: UUID) -> None:
         self._outcomes.pop(id, None)

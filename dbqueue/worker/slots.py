@@ -6,9 +6,7 @@ runs, and when it is overdue.
 """
 
 import mmap
-import struct
 from enum import IntEnum
-from typing import Any
 from uuid import UUID
 
 
@@ -21,90 +19,91 @@ class SlotState(IntEnum):
     OVERDUE = 5  # killed because a job did not stop at its timeout
 
 
-_HEADER = struct.Struct("=q q d d 16s 16s q")
-_STATE, _PID, _BEAT, _KILL_AT, _WORKER, _CULPRIT, _LISTENING = 0, 8, 16, 24, 32, 48, 64
+# Eight bytes a field, aligned: what another process reads is the old value or the new.
+_STATE, _PID, _BEAT, _KILL_AT, _LISTENING = range(5)
+_WORKER, _CULPRIT, _RUNNING = 5, 7, 9  # ids take two; the running jobs come last
+_WORD = 8
 _NOTHING = bytes(16)
 
 
 class Slot:
     """One child's part. Fields are written by one process each, read by all."""
 
-    def __init__(self, memory: mmap.mmap, offset: int, places: int) -> None:
-        self._memory = memory
-        self._offset = offset
+    def __init__(self, memory: memoryview, places: int) -> None:
+        self._bytes = memory
+        # Views of the machine's own kind write a field in one piece; struct does not.
+        self._numbers = memory.cast("q")
+        self._moments = memory.cast("d")
         self._places = places
 
     def open(self, worker_id: UUID) -> None:
         """Prepare the slot for a new child, which is not there yet."""
-        start, end = self._offset, self._offset + size_of(self._places)
-        self._memory[start:end] = bytes(end - start)
-        self._put("16s", _WORKER, worker_id.bytes)
+        self.state = SlotState.EMPTY
+        self.beat = 0.0
+        self.due_to_be_killed(0.0, None)
+        self.vacate_all()
+        self._put_id(_WORKER, worker_id.bytes)
 
     def fill(self, pid: int) -> None:
         """Note that the child is there."""
-        self._put("q", _PID, pid)
+        self._numbers[_PID] = pid
         self.state = SlotState.LIVE
 
     @property
     def state(self) -> SlotState:
-        return SlotState(self._get("q", _STATE))
+        return SlotState(self._numbers[_STATE])
 
     @state.setter
     def state(self, state: SlotState) -> None:
-        self._put("q", _STATE, state)
-
-    @property
-    def worker_id(self) -> UUID:
-        return UUID(bytes=self._get("16s", _WORKER))
+        self._numbers[_STATE] = state
 
     @property
     def pid(self) -> int:
-        pid: int = self._get("q", _PID)
-        return pid
+        return self._numbers[_PID]
+
+    @property
+    def worker_id(self) -> UUID:
+        return self._id_at(_WORKER)
 
     @property
     def beat(self) -> float:
         """When the last heartbeat that arrived was sent, monotonic; 0 = none yet."""
-        beat: float = self._get("d", _BEAT)
-        return beat
+        return self._moments[_BEAT]
 
     @beat.setter
     def beat(self, moment: float) -> None:
-        self._put("d", _BEAT, moment)
+        self._moments[_BEAT] = moment
 
     @property
     def listening(self) -> bool:
         """Whether the keeper hears notifications for this child."""
-        return bool(self._get("q", _LISTENING))
+        return bool(self._numbers[_LISTENING])
 
     @listening.setter
     def listening(self, hears: bool) -> None:
-        self._put("q", _LISTENING, int(hears))
+        self._numbers[_LISTENING] = hears
 
     @property
     def kill_at(self) -> float:
         """When the supervisor must kill the child, monotonic; 0 = never."""
-        moment: float = self._get("d", _KILL_AT)
-        return moment
+        return self._moments[_KILL_AT]
 
     @property
     def culprit(self) -> UUID:
         """The job that is behind `kill_at`."""
-        return UUID(bytes=self._get("16s", _CULPRIT))
+        return self._id_at(_CULPRIT)
 
     def due_to_be_killed(self, moment: float, culprit: UUID | None) -> None:
-        self._put("d", _KILL_AT, 0.0)
-        self._put("16s", _CULPRIT, culprit.bytes if culprit else _NOTHING)
-        self._put("d", _KILL_AT, moment)
+        self._moments[_KILL_AT] = 0.0  # while the id, of two words, changes
+        self._put_id(_CULPRIT, culprit.bytes if culprit else _NOTHING)
+        self._moments[_KILL_AT] = moment
 
     def occupy(self, place: int, job_id: UUID) -> None:
         """Note that the job runs now; `place` is its thread's or coroutine's."""
-        start = self._offset + _HEADER.size + 16 * place
-        self._memory[start : start + 16] = job_id.bytes
+        self._put_id(_RUNNING + 2 * place, job_id.bytes)
 
     def vacate(self, place: int) -> None:
-        start = self._offset + _HEADER.size + 16 * place
-        self._memory[start : start + 16] = _NOTHING
+        self._put_id(_RUNNING + 2 * place, _NOTHING)
 
     def vacate_all(self) -> None:
         for place in range(self._places):
@@ -112,25 +111,18 @@ class Slot:
 
     def running(self) -> set[UUID]:
         """Return the jobs that had begun, as opposed to merely being claimed."""
-        start = self._offset + _HEADER.size
-        ids = (
-            self._memory[i : i + 16]
-            for i in range(start, start + 16 * self._places, 16)
-        )
-        return {UUID(bytes=id) for id in ids if id != _NOTHING}
+        places = range(_RUNNING, _RUNNING + 2 * self._places, 2)
+        return {self._id_at(place) for place in places} - {UUID(bytes=_NOTHING)}
 
-    def _get(self, kind: str, at: int) -> Any:
-        return struct.unpack_from("=" + kind, self._memory, self._offset + at)[0]
+    def _id_at(self, word: int) -> UUID:
+        return UUID(bytes=bytes(self._bytes[word * _WORD : (word + 2) * _WORD]))
 
-    def _put(self, kind: str, at: int, value: Any) -> None:
-        struct.pack_into("=" + kind, self._memory, self._offset + at, value)
-
-
-def size_of(places: int) -> int:
-    return _HEADER.size + 16 * places
+    def _put_id(self, word: int, id: bytes) -> None:
+        self._bytes[word * _WORD : (word + 2) * _WORD] = id
 
 
 def make_slots(count: int, places: int) -> list[Slot]:
     """Return slots in anonymous memory that forked processes share."""
-    memory = mmap.mmap(-1, count * size_of(places))
-    return [Slot(memory, i * size_of(places), places) for i in range(count)]
+    size = (_RUNNING + 2 * places) * _WORD
+    memory = memoryview(mmap.mmap(-1, count * size))
+    return [Slot(memory[i * size : (i + 1) * size], places) for i in range(count)]

@@ -205,9 +205,15 @@ def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -
 
 def _log_to(stream: Any, verbosity: int) -> None:
     """Show the worker's log, unless the project has its own handlers for it."""
-    if logger.hasHandlers():
-        return
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(_LEVELS[verbosity])
+    if not logger.hasHandlers():
+        logger.addHandler(handler)
+        logger.setLevel(_LEVELS[verbosity])
+    # Django's own lines say the same twice a job; its errors carry the traceback.
+    for name in ("django.tasks", "django_tasks"):
+        theirs = logging.getLogger(name)
+        if not theirs.hasHandlers():
+            theirs.addHandler(handler)
+        if theirs.level == logging.NOTSET and verbosity < 2:
+            theirs.setLevel(logging.WARNING)
