@@ -28,7 +28,12 @@ _HELD = HeldJob._fields
 def register(
     alias: str, id: UUID, *, name: str, host: str, pid: int, queues: str, lease: float
 ) -> None:
-    """Write the row of a worker that starts; `lease` in seconds."""
+    """Write the row of a worker that starts; `lease` in seconds.
+
+    Doing it again, because the answer to the first time was lost, does no harm.
+    """
+    if id not in heartbeat(alias, [id], lease=lease):
+        return
     now = dialects.of(alias).clock()
     Worker.objects.using(alias).create(
         id=id,
@@ -73,9 +78,11 @@ def condemn(alias: str) -> int:
     return expired.delete()[0]
 
 
-def held_by(alias: str, worker_id: UUID) -> list[HeldJob]:
-    """Return the jobs that the worker has claimed and not given back."""
-    return _held(alias, Q(worker_id=worker_id))
+def held_by(
+    alias: str, worker_id: UUID, *, excluding: Collection[UUID] = ()
+) -> list[HeldJob]:
+    """Return up to RESCUE_BATCH jobs that the worker has claimed and not given back."""
+    return _held(alias, Q(worker_id=worker_id) & ~Q(pk__in=list(excluding)))
 
 
 def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]:

@@ -32,6 +32,18 @@ class Written(NamedTuple):
     run_after: datetime | None
 
 
+class HeldJob(NamedTuple):
+    """A running job as its rescuer sees it."""
+
+    id: UUID
+    worker_id: UUID
+    attempt: int
+    failures: int
+    max_attempts: int
+    task: str
+    last_attempted_at: datetime
+
+
 class ClaimedJob(NamedTuple):
     """A job this worker holds; the JSON columns are text, not yet trusted."""
 
@@ -53,17 +65,10 @@ class ClaimedJob(NamedTuple):
     started_at: datetime
     last_attempted_at: datetime
 
-
-class HeldJob(NamedTuple):
-    """A running job as its rescuer sees it."""
-
-    id: UUID
-    worker_id: UUID
-    attempt: int
-    failures: int
-    max_attempts: int
-    task: str
-    last_attempted_at: datetime
+    def held_by(self, worker_id: UUID) -> HeldJob:
+        """Return the job as a rescuer of this worker would see it."""
+        values = {name: getattr(self, name, worker_id) for name in HeldJob._fields}
+        return HeldJob(**values)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -75,9 +75,9 @@ class Executor:
             return attempt.failed(error)
         return attempt.succeeded(result)
 
-    def refuse(self, job: ClaimedJob, error: Exception) -> Outcome:
-        """Return the outcome of a job that must not even begin."""
-        logger.error("Job id=%s task=%s refused: %s", job.id, job.task, error)
+    def refuse(self, job: ClaimedJob, error: BaseException) -> Outcome:
+        """Return the outcome of a job that cannot be run at all."""
+        logger.error("Job id=%s task=%s refused", job.id, job.task, exc_info=error)
         record = ending_record(job, self.worker_id, "failed", error)
         return Outcome(
             id=job.id,

@@ -16,9 +16,9 @@ from django.db import Error, connections
 
 from dbqueue import conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
-from dbqueue.dialects.rows import HeldJob
 from dbqueue.models import JobState
 from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.burial import bury
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.slots import Slot, SlotState
 
@@ -126,27 +126,18 @@ class Keeper:
         if now >= self._patience:
             maintenance.condemn(self._alias)
             maintenance.rescue(self._alias, maintenance.orphans(self._alias))
-        if self._options.health_file:
+        self._show_health()
+
+    def _show_health(self) -> None:
+        if self._options.health_file is None:
+            return
+        try:
             Path(self._options.health_file).touch()
+        except OSError as error:
+            logger.warning("The health file cannot be touched: %s", error)
 
     def _bury(self) -> None:
-        """Rescue what dead children held: begun jobs are lost, others just return."""
-        for slot in self._slots:
-            if slot.state not in (SlotState.DEAD, SlotState.OVERDUE):
-                continue
-            overdue, running = slot.state is SlotState.OVERDUE, slot.running()
-            maintenance.retire(self._alias, slot.worker_id)
-            while held := maintenance.held_by(self._alias, slot.worker_id):
-                by_reason: dict[str, list[HeldJob]] = {}
-                for job in held:
-                    if overdue:
-                        reason = "timeout" if job.id == slot.culprit else "released"
-                    else:
-                        reason = "lost" if job.id in running else "released"
-                    by_reason.setdefault(reason, []).append(job)
-                for reason, jobs in by_reason.items():
-                    maintenance.rescue(self._alias, jobs, reason=reason)
-            slot.state = SlotState.EMPTY
+        if bury(self._alias, self._slots):
             self._poke_all()
 
     def _promote(self, now: float) -> None:

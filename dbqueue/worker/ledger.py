@@ -89,6 +89,7 @@ class Ledger:
                 flight.pool.load -= 1
             if outcome is None:
                 self._forget(job.id)
+                self.finished += 1
             else:
                 self._outcomes[job.id] = outcome
                 if outcome.duration is not None:
@@ -135,15 +136,20 @@ class Ledger:
 
     def flush_notes(self) -> None:
         """Store the latest progress of each job."""
-        notes, self._notes = self._notes, {}
-        rows = [(id, attempt, text) for id, (attempt, text) in notes.items()]
-        self._dialect.note_progress(self._worker_id, rows)
+        rows = []
+        while self._notes:  # threads go on adding to it
+            id, (attempt, text) = self._notes.popitem()
+            rows.append((id, attempt, text))
+        try:
+            self._dialect.note_progress(self._worker_id, rows)
+        except REFUSALS as error:
+            logger.warning("Progress was dropped: %s", error)
 
     def reconcile(self) -> None:
         """Give back jobs that a lost answer has hidden: claimed, but never received."""
-        held = maintenance.held_by(self._dialect.alias, self._worker_id)
-        unknown = [job for job in held if job.id not in self.in_flight]
-        maintenance.rescue(self._dialect.alias, unknown, reason="released")
+        alias = self._dialect.alias
+        hidden = maintenance.held_by(alias, self._worker_id, excluding=self.in_flight)
+        maintenance.rescue(alias, hidden, reason="released")
 
     def _batch(self) -> list[Outcome]:
         return list(self._outcomes.values())[:BATCH]

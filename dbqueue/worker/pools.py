@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import logging
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -16,8 +15,6 @@ from dbqueue.tasks import Task
 from dbqueue.worker import connections
 from dbqueue.worker.board import Board, ThreadLimit
 from dbqueue.worker.executor import Executor
-
-logger = logging.getLogger(__name__)
 
 Work = tuple[ClaimedJob, Task[..., Any]]
 Done = Callable[[ClaimedJob, Outcome | None], None]
@@ -82,8 +79,9 @@ class ThreadPool:
     ) -> Outcome | None:
         try:
             outcome = self._executor.execute(job, task, limit)
-        except Exception as error:  # a mistake of ours must not cost the thread
-            logger.critical("Job id=%s broke the executor", job.id, exc_info=True)
+        # A mistake of ours, or a receiver that exits, must not cost the thread: its job
+        # would stay RUNNING for ever.
+        except BaseException as error:
             outcome = self._executor.refuse(job, error)
         connections.tidy()
         return outcome
@@ -150,7 +148,10 @@ class LoopPool:
         self._admit()
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
-        outcome = await self._executor.aexecute(job, task)
+        try:
+            outcome = await self._executor.aexecute(job, task)
+        except BaseException as error:  # as in ThreadPool
+            outcome = self._executor.refuse(job, error)
         self._board.end(job)
         self._done(job, outcome)
         if outcome is None or outcome.failed:

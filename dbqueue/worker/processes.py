@@ -32,7 +32,10 @@ class Place:
 class Family:
     """The processes below the supervisor."""
 
-    keeper: int = 0
+    keeper: int = 0  # its pid
+    keeper_started_at: float = 0.0
+    keeper_start_at: float = 0.0
+    keeper_crashes: int = 0
     places: list[Place] = field(default_factory=list)
 
     def children(self) -> list[Place]:
@@ -64,6 +67,14 @@ def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
         sys.stdout.flush()
         # No clean-up of the parent's, and no waiting for threads that are stuck.
         os._exit(code)
+
+
+def restart_delay(crashes: int) -> float:
+    """Return the seconds to wait after so many crashes in a row.
+
+    None after the first, which may be an accident; then ever more, up to 5.
+    """
+    return float(min(5.0, 0.1 * 2 ** min(crashes - 1, 10) - 0.1))
 
 
 def send(pid: int, number: signal.Signals) -> None:

@@ -49,5 +49,5 @@ def ending_record(
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # a stranger's __str__
+    except BaseException:  # a stranger's __str__
         return f"<{type(error).__name__} that cannot be printed>"

@@ -17,11 +17,22 @@ class SlotState(IntEnum):
     CONDEMNED = 3  # declared dead by somebody else: it must not go on
     DEAD = 4
     OVERDUE = 5  # killed because a job did not stop at its timeout
+    CUT_SHORT = 6  # killed because it did not stop in time: no fault of its jobs
+
+
+class Farewell(IntEnum):
+    """Why a child ended, by its own account; NONE if it could not say."""
+
+    NONE = 0
+    STOPPED = 1
+    DRAINED = 2  # nothing was left to do
+    RECYCLED = 3  # wants to be replaced: max_jobs, max_rss, a job that would not stop
+    ABANDONED = 4  # lost its lease and left everything lying
 
 
 # Eight bytes a field, aligned: what another process reads is the old value or the new.
-_STATE, _PID, _BEAT, _KILL_AT, _LISTENING = range(5)
-_WORKER, _CULPRIT, _RUNNING = 5, 7, 9  # ids take two; the running jobs come last
+_STATE, _PID, _BEAT, _KILL_AT, _LISTENING, _FAREWELL = range(6)
+_WORKER, _CULPRIT, _RUNNING = 6, 8, 10  # ids take two; the running jobs come last
 _WORD = 8
 _NOTHING = bytes(16)
 
@@ -40,6 +51,7 @@ class Slot:
         """Prepare the slot for a new child, which is not there yet."""
         self.state = SlotState.EMPTY
         self.beat = 0.0
+        self.farewell = Farewell.NONE
         self.due_to_be_killed(0.0, None)
         self.vacate_all()
         self._put_id(_WORKER, worker_id.bytes)
@@ -82,6 +94,14 @@ class Slot:
     @listening.setter
     def listening(self, hears: bool) -> None:
         self._numbers[_LISTENING] = hears
+
+    @property
+    def farewell(self) -> Farewell:
+        return Farewell(self._numbers[_FAREWELL])
+
+    @farewell.setter
+    def farewell(self, farewell: Farewell) -> None:
+        self._numbers[_FAREWELL] = farewell
 
     @property
     def kill_at(self) -> float:

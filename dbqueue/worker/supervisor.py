@@ -19,10 +19,17 @@ from dbqueue.ids import uuid7
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.keeper import QUIT, Keeper
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.processes import Family, Place, fork, reason, send
+from dbqueue.worker.processes import (
+    Family,
+    Place,
+    fork,
+    reason,
+    restart_delay,
+    send,
+)
 from dbqueue.worker.reload import RELOAD, ChangeWatcher
-from dbqueue.worker.slots import Slot, SlotState, make_slots
-from dbqueue.worker.worker import Exit, Worker
+from dbqueue.worker.slots import Farewell, Slot, SlotState, make_slots
+from dbqueue.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +39,6 @@ KILL_AFTER = 5.0
 TICK = 0.25
 # Seconds a child must have lived for its crash to be taken as an accident.
 STABLE = 10.0
-MAX_RESTART_DELAY = 5.0
 WATCH_INTERVAL = 1.0  # seconds between looks for changed code
 
 
@@ -66,8 +72,8 @@ class Supervisor:
     def run(self) -> int:
         connections.close_all()
         self._catch_signals()
-        self._family.keeper = self._fork(self._be_keeper)
         while not self._is_over():
+            self._start_keeper()
             self._start_children()
             self._kill_overdue()
             self._watch()
@@ -85,7 +91,12 @@ class Supervisor:
         patience = self._options.grace if self._stops == 1 else 0.0
         self._kill_at = time.monotonic() + patience + KILL_AFTER
         for place in self._family.children():
-            send(place.pid, signal.SIGTERM)
+            self._tell_to_stop(place)
+
+    def _tell_to_stop(self, place: Place) -> None:
+        # TERM may reach a child twice, from here and from whoever stops the group, and
+        # means the same each time. "Now" is another signal.
+        send(place.pid, signal.SIGTERM if self._stops == 1 else signal.SIGUSR1)
 
     # Forking
 
@@ -101,9 +112,15 @@ class Supervisor:
     def _be_child(self, slot: Slot, poke: Bell) -> int:
         worker = Worker(self._options, slot, pokes=poke, lifeline=self._lifeline[0])
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-        if self._stops:
-            worker.stop()
-        return worker.run()
+        signal.signal(signal.SIGUSR1, lambda *_: worker.stop(now=True))
+        slot.farewell = worker.run()
+        return 0
+
+    def _start_keeper(self) -> None:
+        family, now = self._family, time.monotonic()
+        if not family.keeper and now >= family.keeper_start_at:
+            family.keeper_started_at = now
+            family.keeper = self._fork(self._be_keeper)
 
     def _start_children(self) -> None:
         for place in self._family.places:
@@ -119,6 +136,8 @@ class Supervisor:
             place.pid = self._fork(partial(self._be_child, slot, poke))
             slot.fill(place.pid)
             self._orders.ring()
+            if self._stops:  # the signal came during the fork, and missed it
+                self._tell_to_stop(place)
 
     # Watching
 
@@ -142,7 +161,11 @@ class Supervisor:
             send(self._family.keeper, signal.SIGKILL)
         elif not os.WIFCONTINUED(status):
             logger.error("The keeper ended (%s); starting another", reason(status))
-            self._family.keeper = self._fork(self._be_keeper)
+            self._family.keeper = 0
+            lived = time.monotonic() - self._family.keeper_started_at
+            crashes = 1 if lived > STABLE else self._family.keeper_crashes + 1
+            self._family.keeper_crashes = crashes
+            self._family.keeper_start_at = time.monotonic() + restart_delay(crashes)
 
     def _child_changed(self, place: Place, status: int) -> None:
         assert place.slot is not None
@@ -155,20 +178,18 @@ class Supervisor:
             self._child_ended(place, place.slot, status)
 
     def _child_ended(self, place: Place, slot: Slot, status: int) -> None:
-        if slot.state is not SlotState.OVERDUE:
+        farewell = slot.farewell
+        if slot.state not in (SlotState.OVERDUE, SlotState.CUT_SHORT):
             slot.state = SlotState.DEAD
         self._orders.ring()
-        code = os.waitstatus_to_exitcode(status)
         lived = time.monotonic() - place.started_at
         place.pid = 0
-        if code in (Exit.DONE, Exit.RECYCLE):
+        place.finished = farewell is Farewell.DRAINED
+        if farewell in (Farewell.STOPPED, Farewell.DRAINED, Farewell.RECYCLED):
             place.crashes = 0
-            place.finished = code == Exit.DONE and self._options.drain
             return
         place.crashes = 1 if lived > STABLE else place.crashes + 1
-        # At once after an accident, ever more slowly when they follow each other.
-        delay = min(MAX_RESTART_DELAY, 0.1 * 2 ** (place.crashes - 1) - 0.1)
-        place.start_at = time.monotonic() + delay
+        place.start_at = time.monotonic() + restart_delay(place.crashes)
         if not self._stops:
             logger.error("A child ended (%s); starting another", reason(status))
 
@@ -182,6 +203,7 @@ class Supervisor:
                 send(place.pid, signal.SIGKILL)
             elif now > self._kill_at:
                 self._killed = True
+                place.slot.state = SlotState.CUT_SHORT
                 send(place.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
@@ -204,6 +226,8 @@ class Supervisor:
         return bool(self._stops) or all(p.finished for p in self._family.places)
 
     def _dismiss_keeper(self) -> None:
+        if not self._family.keeper:
+            self._family.keeper = self._fork(self._be_keeper)  # it has the dead to bury
         self._orders.ring(QUIT)
         deadline = time.monotonic() + KILL_AFTER
         while time.monotonic() < deadline:

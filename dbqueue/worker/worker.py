@@ -1,15 +1,13 @@
 """The loop of one child: settle what ended, claim what fits, hand it to the pools."""
 
 import logging
-import random
 import time
-from enum import IntEnum
 from uuid import UUID
 
 from django.db import Error, connections
 
-from dbqueue import conf, dialects, maintenance, registry, wakeup
-from dbqueue.dialects.rows import ClaimedJob, HeldJob, Outcome
+from dbqueue import conf, dialects, maintenance, registry
+from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.worker import memory
 from dbqueue.worker.appetite import Appetite
@@ -19,9 +17,10 @@ from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.ledger import Ledger
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.pools import LoopPool, ThreadPool
+from dbqueue.worker.pools import LoopPool, Pool, ThreadPool
 from dbqueue.worker.records import untouched
-from dbqueue.worker.slots import Slot, SlotState
+from dbqueue.worker.rhythm import Rhythm
+from dbqueue.worker.slots import Farewell, Slot, SlotState
 
 logger = logging.getLogger(__name__)
 
@@ -32,20 +31,9 @@ TRUST = 0.8
 HOLD = 0.5
 # Seconds between two progress notes of a job in the database.
 PROGRESS_INTERVAL = 0.5
-# Seconds between looks while the keeper hears no notifications.
-DEAF_POLL_INTERVAL = 0.2
 # Seconds a stopping child tries to record what ended.
 LAST_FLUSH = 5.0
-_MAX_PAUSE = 5.0
 _MAX_SLEEP = 1.0
-
-
-class Exit(IntEnum):
-    """Why a child ended; the supervisor acts on it."""
-
-    DONE = 0  # stopped or drained
-    RECYCLE = 70  # wants to be replaced: max_jobs, max_rss, a job that would not stop
-    ABANDONED = 71  # lost its lease and left everything lying
 
 
 class Worker:
@@ -81,41 +69,42 @@ class Worker:
         shared = (self._executor, self._board, self._ledger.done)
         self._threads = ThreadPool(options.threads, *shared)
         self._loop = LoopPool(options.async_concurrency, *shared)
+        self._pools: tuple[Pool, ...] = (self._threads, self._loop)
         self._appetite = Appetite(options.threads)
-        self._stops = 0
+        self._stopping = False
         self._stop_at = float("inf")
         self._recycling = False
         self._at_once = False
         self._drained = False
-        self._look_at = 0.0
-        self._look_again_at = 0.0
-        self._paused_until = 0.0
-        self._pause = 0.0
+        self._rhythm = Rhythm(self._dialect, slot)
         self._waiting_since = 0.0
         self._notes_at = 0.0
 
-    def stop(self) -> None:
-        """Take no new work and end within the grace period; called again, end now.
+    def stop(self, *, now: bool = False) -> None:
+        """Take no new work and end within the grace period, or at once with `now`.
 
-        May be called from a signal handler or another thread.
+        May be called from a signal handler or another thread, and more than once.
         """
-        self._stops += 1
-        self._stop_at = time.monotonic() + self._options.grace
+        if not self._stopping:
+            self._stop_at = time.monotonic() + self._options.grace
+        if now:
+            self._stop_at = 0.0
+        self._stopping = True
         self._bell.ring()
 
-    def run(self) -> Exit:
+    def run(self) -> Farewell:
         """Work until stopped, drained or in need of replacement."""
         reason = self._leave_before_start()
         while reason is None:
             self._take_care_of_running()
-            if time.monotonic() >= self._paused_until:
+            if not self._rhythm.paused:
                 self._work()
             self._sleep()
             reason = self._reason_to_leave()
-        if reason is not Exit.ABANDONED:
+        if reason is not Farewell.ABANDONED:
             self._hand_back()
-        self._threads.close()
-        self._loop.close()
+        for pool in self._pools:
+            pool.close()
         return reason
 
     # One round
@@ -125,7 +114,7 @@ class Worker:
         self._appetite.learn(ledger.collect())
         limit = self._limit()
         try:
-            if self._pause:
+            if self._rhythm.in_trouble:
                 ledger.reconcile()
             if ledger.has_notes() and time.monotonic() >= self._notes_at:
                 ledger.flush_notes()
@@ -137,22 +126,16 @@ class Worker:
         except Error as error:
             self._back_off(error)
         else:
-            self._pause = 0.0
+            self._rhythm.recovered()
 
     def _claim(self, limit: int) -> None:
         jobs = self._ledger.exchange(self._scan, limit)
         for job in jobs:
             self._hand_on(job)
-        now = time.monotonic()
-        if len(jobs) == limit:
-            self._look_at = now
-        elif now < self._look_again_at:
-            self._look_at = self._look_again_at
-        else:
-            self._look_at = now + self._poll_interval()
+        if self._rhythm.looked(more=len(jobs) == limit):
             self._finish_draining(jobs)
         if jobs:
-            self._waiting_since = now
+            self._waiting_since = time.monotonic()
             pools = {self._ledger.in_flight[job.id].pool for job in jobs}
             self._appetite.saw(only_async=pools == {self._loop})
 
@@ -177,12 +160,12 @@ class Worker:
 
     def _limit(self) -> int:
         """Return how many jobs to claim now."""
-        due = time.monotonic() >= self._look_at or self._ledger.has_outcomes()
+        due = time.monotonic() >= self._rhythm.look_at or self._ledger.has_outcomes()
         return self._room() if due else 0
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
-        if self._stops or self._recycling:
+        if self._stopping or self._recycling:
             return 0
         room = self._appetite.wants(
             self._threads.size - self._threads.load, self._loop.size - self._loop.load
@@ -196,26 +179,15 @@ class Worker:
         if not self._options.drain or jobs or self._ledger.in_flight:
             return
         if maintenance.promote(self._dialect.alias):
-            self._look_at = 0.0
+            self._rhythm.look_at = 0.0
         else:
             self._drained = True
 
-    def _poll_interval(self) -> float:
-        settings = conf.current()
-        if not self._dialect.notifies:
-            return settings.sqlite_poll_interval
-        interval = settings.poll_interval * random.uniform(0.9, 1.1)
-        deaf = settings.notify and not self._slot.listening
-        return min(interval, DEAF_POLL_INTERVAL) if deaf else interval
-
     def _back_off(self, error: Error) -> None:
-        self._pause = min(_MAX_PAUSE, self._pause * 2 or 0.1)
+        pause = self._rhythm.back_off()
         logger.warning(
-            "Database trouble, trying again in %.1f s: %s",
-            self._pause,
-            str(error).strip(),
+            "Database trouble, trying again in %.1f s: %s", pause, str(error).strip()
         )
-        self._paused_until = time.monotonic() + self._pause * random.uniform(0.8, 1.2)
         connections[self._dialect.alias].close()
 
     # What runs
@@ -227,75 +199,80 @@ class Worker:
                 entry.job.id,
                 entry.job.task,
             )
-            outcome = maintenance.rescued(_held(entry.job, self._id), "timeout")
+            outcome = maintenance.rescued(entry.job.held_by(self._id), "timeout")
             self._ledger.done(entry.job, outcome)
             self._recycling = self._at_once = True
         waited = time.monotonic() - self._waiting_since
-        if waited > HOLD and self._threads.load > self._threads.size:
+        if waited > HOLD and self._has_waiting():
             self._appetite.spoil(waited)
-            for job in self._threads.take_back():
-                self._ledger.done(job, untouched(job))
+            for pool in self._pools:
+                for job in pool.take_back():
+                    self._ledger.done(job, untouched(job))
+
+    def _has_waiting(self) -> bool:
+        return any(pool.load > pool.size for pool in self._pools)
 
     def _sleep(self) -> None:
         now = time.monotonic()
         moments = [now + _MAX_SLEEP]
-        if now < self._paused_until:
-            moments.append(self._paused_until)
-        elif self._room():
-            moments.append(self._look_at)
-        if self._ledger.has_notes():
-            moments.append(self._notes_at)
-        if self._threads.load > self._threads.size:
+        if self._rhythm.paused:
+            moments.append(self._rhythm.paused_until)
+        else:
+            if self._room():
+                moments.append(self._rhythm.look_at)
+            if self._ledger.has_notes():
+                moments.append(self._notes_at)
+        if self._has_waiting():
             moments.append(self._waiting_since + HOLD)
         limit = self._board.next_limit()
         if limit is not None:
             moments.append(limit)
-        busy = self._ledger.fall_asleep() and now >= self._paused_until
+        busy = self._ledger.fall_asleep() and not self._rhythm.paused
         self._listen(0.0 if busy else max(0.0, min(moments) - now))
         self._ledger.wake_up()
 
     def _listen(self, seconds: float) -> None:
         heard = self._ears.listen(seconds)
         if heard.poked:
-            self._look_at = 0.0
-            # Wake-ups are coalesced: one that fell into the window was not sent.
-            self._look_again_at = time.monotonic() + wakeup.WINDOW
-        if heard.orphaned and not self._stops:
+            self._rhythm.poked()
+        if heard.orphaned and not self._stopping:
             logger.error("The supervisor is gone; stopping")
             self.stop()
 
     # The end
 
-    def _leave_before_start(self) -> Exit | None:
+    def _leave_before_start(self) -> Farewell | None:
         while not self._slot.beat:
-            if self._stops or self._ears.listen(0.01).orphaned:
-                return Exit.DONE
+            if self._stopping or self._ears.listen(0.01).orphaned:
+                return Farewell.STOPPED
         return None
 
-    def _reason_to_leave(self) -> Exit | None:
+    def _reason_to_leave(self) -> Farewell | None:
         now, options = time.monotonic(), self._options
         if self._slot.state is SlotState.CONDEMNED:
             return self._abandon("its lease ran out and its jobs were given away")
         if now - self._slot.beat > TRUST * conf.current().lease:
             return self._abandon("no heartbeat reaches the database")
         idle = not self._ledger.in_flight
-        if self._stops:
-            over = idle or self._stops > 1 or now >= self._stop_at
-            return Exit.DONE if over else None
+        if self._stopping:
+            over = idle or now >= self._stop_at
+            return Farewell.STOPPED if over else None
         if self._drained:
-            return Exit.DONE
+            return Farewell.DRAINED
         if options.max_jobs is not None and self._ledger.finished >= options.max_jobs:
             self._recycling = True
-        if options.max_rss is not None and memory.resident() > options.max_rss:
+        # Before its first job it would be no smaller the next time.
+        limit = options.max_rss if self._ledger.finished else None
+        if limit is not None and memory.resident() > limit:
             self._recycling = True
         if self._recycling and (idle or self._at_once):
-            return Exit.RECYCLE
+            return Farewell.RECYCLED
         return None
 
-    def _abandon(self, why: str) -> Exit:
+    def _abandon(self, why: str) -> Farewell:
         logger.error("Worker %s abandons its jobs: %s", self._id, why)
         self._slot.vacate_all()
-        return Exit.ABANDONED
+        return Farewell.ABANDONED
 
     def _hand_back(self) -> None:
         """Record what ended and release the rest, which counts as no failure."""
@@ -311,15 +288,3 @@ class Worker:
                     return None
                 connections[self._dialect.alias].close()
                 self._ears.listen(0.1)
-
-
-def _held(job: ClaimedJob, worker_id: UUID) -> HeldJob:
-    return HeldJob(
-        id=job.id,
-        worker_id=worker_id,
-        attempt=job.attempt,
-        failures=job.failures,
-        max_attempts=job.max_attempts,
-        task=job.task,
-        last_attempted_at=job.last_attempted_at,
-    )

@@ -19,7 +19,6 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 # Enough jobs for several seconds of each, and no more.
 JOBS = {"dbqueue": 30_000, "django-tasks-db": 1_500}
 ENQUEUED = 1_000
-MANAGE = "from django.core.management import execute_from_command_line as e; import sys; e(sys.argv)"
 WORKERS = {
     "dbqueue": [["runworker", "--drain", "--processes", "2", "-v", "0", "--no-reload"]],
     "django-tasks-db": [
@@ -40,10 +39,11 @@ class Run:
             "DATABASE_URL": url,
             "STAMPS": str(self.stamps),
             "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
+            "PYTHONPATH": os.getcwd(),
         }
 
     def manage(self, *args):
-        return [sys.executable, "-c", MANAGE, *args]
+        return [sys.executable, "-m", "django", *args]
 
     def call(self, *args):
         step = [sys.executable, "-m", "tests.benchmarks.peer", *map(str, args)]
@@ -132,5 +132,7 @@ def report(rates, server_version):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as data:
+        # The wheel keeps a lock there, which users must not share.
+        os.environ.setdefault("XDG_RUNTIME_DIR", data)
         server = Server(data)
         report(measure(server), server.server.psql("SHOW server_version").split()[2])

@@ -12,9 +12,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
 django.setup()
 
-from django.db import connection
+from django.db import connection  # noqa: E402  after setup()
 
-from tests.benchmarks.tasks import stamp
+from tests.benchmarks.tasks import stamp  # noqa: E402
 
 
 def enqueue(count):

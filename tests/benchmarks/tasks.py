@@ -1,4 +1,4 @@
-"""The job that is measured: it stamps its own start, so that no peer can flatter itself."""
+"""The job that is measured: it stamps its own start; no peer can flatter itself."""
 
 import os
 import time

@@ -6,6 +6,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -92,6 +93,7 @@ class Command(BaseCommand):
             reload = given["reload"]
         if reload and WORKING not in os.environ:
             raise SystemExit(run_with_reload())
+        _check_health_file(options.health_file)
         self._check_database(backend, options)
         autodiscover_modules("tasks")
         if given["verbosity"]:
@@ -156,6 +158,11 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
         name=given["worker_name"] or default_name(),
         health_file=given["health_file"],
     )
+
+
+def _check_health_file(name: str | None) -> None:
+    if name is not None and not os.access(Path(name).absolute().parent, os.W_OK):
+        raise CommandError(f"--health-file {name!r} is in no folder to write in.")
 
 
 def _known_queues(backend: DatabaseBackend) -> set[str]:

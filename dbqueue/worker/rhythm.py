@@ -1,0 +1,68 @@
+"""When a child looks for work, and how long it leaves a troubled database alone."""
+
+import random
+import time
+
+from dbqueue import conf, wakeup
+from dbqueue.dialects import Dialect
+from dbqueue.worker.slots import Slot
+
+# Seconds between looks while the keeper hears no notifications.
+DEAF_POLL_INTERVAL = 0.2
+MAX_PAUSE = 5.0  # seconds
+
+
+class Rhythm:
+    """The moments of a child's looks, by the monotonic clock."""
+
+    def __init__(self, dialect: Dialect, slot: Slot) -> None:
+        self._dialect = dialect
+        self._slot = slot
+        self._look_again_at = 0.0
+        self._pause = 0.0
+        self.look_at = 0.0
+        self.paused_until = 0.0
+
+    def poked(self) -> None:
+        """Look at once, and again: a wake-up that fell into the window was not sent."""
+        self.look_at = 0.0
+        self._look_again_at = time.monotonic() + wakeup.WINDOW
+
+    def looked(self, *, more: bool) -> bool:
+        """Choose the next look; return whether the queue seems to be empty for now."""
+        now = time.monotonic()
+        if more:
+            self.look_at = now
+        elif now < self._look_again_at:
+            self.look_at = self._look_again_at
+        else:
+            self.look_at = now + self._poll_interval()
+            return True
+        return False
+
+    @property
+    def paused(self) -> bool:
+        return time.monotonic() < self.paused_until
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the last call of the database failed."""
+        return self._pause > 0.0
+
+    def back_off(self) -> float:
+        """Leave the database alone, longer each time; return the seconds."""
+        self._pause = min(MAX_PAUSE, self._pause * 2 or 0.1)
+        pause = self._pause * random.uniform(0.8, 1.2)
+        self.paused_until = time.monotonic() + pause
+        return pause
+
+    def recovered(self) -> None:
+        self._pause = 0.0
+
+    def _poll_interval(self) -> float:
+        settings = conf.current()
+        if not self._dialect.notifies:
+            return settings.sqlite_poll_interval
+        interval = settings.poll_interval * random.uniform(0.9, 1.1)
+        deaf = settings.notify and not self._slot.listening
+        return min(interval, DEAF_POLL_INTERVAL) if deaf else interval
