@@ -127,6 +127,11 @@ class Dialect:
         """Tell whether the error says that the tables are not there."""
         raise NotImplementedError
 
+    @staticmethod
+    def driver_is_at_rest(raw: Any) -> bool:
+        """Tell whether the driver's connection is open and in no transaction."""
+        return True
+
     def heads(self, unknown: set[str]) -> list[Head]:
         """Return the first ready job of each queue, leaving out unknown tasks."""
         raise NotImplementedError

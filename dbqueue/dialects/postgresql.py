@@ -141,6 +141,8 @@ SELECT extract(epoch FROM min(run_after) - statement_timestamp())::float8
 FROM dbqueue_job WHERE state = 'SCHEDULED'
 """
 
+IDLE = 0  # PQTRANS_IDLE of libpq
+
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
 
 
@@ -215,6 +217,10 @@ class PostgreSQL(Dialect):
 
     def one_commit(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
+
+    @staticmethod
+    def driver_is_at_rest(raw: Any) -> bool:
+        return not raw.closed and raw.pgconn.transaction_status == IDLE
 
     def is_missing_table(self, error: DatabaseError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "42P01"

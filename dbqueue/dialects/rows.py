@@ -67,8 +67,15 @@ class ClaimedJob(NamedTuple):
 
     def held_by(self, worker_id: UUID) -> HeldJob:
         """Return the job as a rescuer of this worker would see it."""
-        values = {name: getattr(self, name, worker_id) for name in HeldJob._fields}
-        return HeldJob(**values)
+        return HeldJob(
+            self.id,
+            worker_id,
+            self.attempt,
+            self.failures,
+            self.max_attempts,
+            self.task,
+            self.last_attempted_at,
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """SQLite 3.35 and later: one writer at a time, and the clock of its only host."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -228,6 +229,13 @@ class SQLite(Dialect):
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+
+    @staticmethod
+    def driver_is_at_rest(raw: Any) -> bool:
+        try:
+            return not raw.in_transaction
+        except sqlite3.ProgrammingError:  # it is closed
+            return False
 
     def is_missing_table(self, error: DatabaseError) -> bool:
         return "no such table" in str(error)

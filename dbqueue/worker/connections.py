@@ -5,13 +5,15 @@ from typing import Any
 
 from django.db import Error, connections
 
+from dbqueue import dialects
+
 logger = logging.getLogger(__name__)
 
 
 def tidy() -> None:
     """Make this thread's connections fit for the next job.
 
-    One that is in a transaction, or broken, is closed; a sound one stays open, as
+    One that is in a transaction, closed or broken is dropped; a sound one stays, as
     reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is kept.
     """
     for connection in connections.all(initialized_only=True):
@@ -26,7 +28,7 @@ def tidy() -> None:
 
 def _tidy(connection: Any) -> None:
     connection.queries_log.clear()
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if not dialects.is_at_rest(connection):
         _discard(connection)
     elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
         connection.close_if_unusable_or_obsolete()

@@ -98,6 +98,7 @@ class LoopPool:
         self._done = done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Work] = deque()
+        self._tidying = False
         self._runs: set[asyncio.Task[None]] = set()
 
     def submit(self, job: ClaimedJob, task: Task[..., Any]) -> None:
@@ -154,8 +155,15 @@ class LoopPool:
             outcome = self._executor.refuse(job, error)
         self._board.end(job)
         self._done(job, outcome)
-        if outcome is None or outcome.failed:
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        # All async jobs share asgiref's one thread for their database work: what one
+        # leaves behind there is swept up at once, by one of them for all.
+        if not self._tidying:
+            self._tidying = True
             await sync_to_async(connections.tidy)()
+            self._tidying = False
 
 
 def _left_to_asyncio() -> None:
