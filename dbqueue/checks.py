@@ -50,9 +50,10 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
     except ConnectionDoesNotExist:
         message = f"{where}['database'] is {alias!r}.{conf.nearest(alias, connections)}"
         return [*found, checks.Error(message, id="dbqueue.E003")]
-    if connection.vendor not in dialects.SUPPORTED:
-        message = f"dbqueue does not run on {connection.vendor}, database {alias!r}."
-        return [*found, checks.Error(message, id="dbqueue.E004")]
+    try:
+        dialects.of(alias)
+    except ImproperlyConfigured as error:
+        return [*found, checks.Error(str(error), id="dbqueue.E004")]
     if model_databases() - {alias}:
         found.append(
             checks.Warning(

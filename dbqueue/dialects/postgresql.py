@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, transaction
 
 from dbqueue.dialects.base import (
@@ -151,6 +152,14 @@ class PostgreSQL(Dialect):
     # Index entries of claimed rows stay until vacuum may remove them; a long
     # transaction elsewhere forbids that, and a scan from the start reads them all.
     low_water = True
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        if self.connection.Database.__name__ != "psycopg":
+            raise ImproperlyConfigured(
+                f"Database {alias!r} is reached through psycopg2; dbqueue needs psycopg 3."
+                " Install it: pip install 'dbqueue-django[postgres]'."
+            )
 
     def write(self, job: NewJob) -> Written | None:
         rows = self._rows(WRITE, self._params(job))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 from django.db.models import DateTimeField, Value
 from django.utils import timezone
@@ -143,6 +144,13 @@ NEXT_DUE = "SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'"
 
 
 class SQLite(Dialect):
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        if sqlite3.sqlite_version_info < (3, 35):
+            raise ImproperlyConfigured(
+                f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
+            )
+
     def write(self, job: NewJob) -> Written | None:
         rows = self._rows(WRITE, self._params(job))
         return self._written(rows[0]) if rows else None

@@ -162,8 +162,10 @@ class LoopPool:
         # leaves behind there is swept up at once, by one of them for all.
         if not self._tidying:
             self._tidying = True
-            await sync_to_async(connections.tidy)()
-            self._tidying = False
+            try:
+                await sync_to_async(connections.tidy)()
+            finally:
+                self._tidying = False
 
 
 def _left_to_asyncio() -> None:
