@@ -78,6 +78,12 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
             f"{path!r} is neither a task nor a module-level function of an installed "
             "app. Decorate it with @dbqueue.task, or add its app to INSTALLED_APPS."
         )
+    own = f"{found.__module__}.{found.__qualname__}"
+    if own != path:
+        raise TaskNotAllowed(
+            f"The function at {path!r} calls itself {own!r}, where no worker would find "
+            "it. Use its own path, or functools.wraps() if it is wrapped."
+        )
     return unchecked(
         func=found,
         priority=DEFAULT_TASK_PRIORITY,

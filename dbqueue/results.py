@@ -8,6 +8,7 @@ from typing import Any
 
 from dbqueue import payload
 from dbqueue.context import current_context
+from dbqueue.dialects.base import LOG_LENGTH
 from dbqueue.django_tasks import AnyContext, AnyResult, TaskError, TaskResultStatus
 from dbqueue.tasks import Task, stored
 
@@ -35,7 +36,14 @@ class JobResult(AnyResult):  # type: ignore[misc]  # frozen, but not in the stub
     """A TaskResult that also knows the job's own state and its progress."""
 
     state: str  # a JobState; `status` has only the four of django.tasks
+    attempt: int = 0  # how often the job was claimed; the fence
     progress: Progress | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How often the job has begun; past LOG_LENGTH, how often it was claimed."""
+        begun = len(self.worker_ids)
+        return begun if begun <= LOG_LENGTH else max(begun, self.attempt)
 
     def refresh(self) -> None:
         """Reload from the database. Raises TaskResultDoesNotExist if pruned."""
@@ -114,6 +122,7 @@ def job_result(
         errors=[task_error(entry) for entry in attempt_log if "exception" in entry],
         worker_ids=worker_ids,
         state=state,
+        attempt=getattr(row, "attempt", 0),
         progress=_progress(progress),
     )
     object.__setattr__(made, "_return_value", return_value)

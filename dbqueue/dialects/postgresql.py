@@ -155,10 +155,11 @@ class PostgreSQL(Dialect):
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
-        if self.connection.Database.__name__ != "psycopg":
+        driver: Any = getattr(self.connection, "Database")  # noqa: B009  not in the stubs
+        if driver.__name__ != "psycopg":
             raise ImproperlyConfigured(
-                f"Database {alias!r} is reached through psycopg2; dbqueue needs psycopg 3."
-                " Install it: pip install 'dbqueue-django[postgres]'."
+                f"Database {alias!r} is reached through psycopg2, not psycopg 3. "
+                "Install it: pip install 'dbqueue-django[postgres]'."
             )
 
     def write(self, job: NewJob) -> Written | None:

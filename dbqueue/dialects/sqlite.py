@@ -4,15 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
-from django.db.models import DateTimeField, Value
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from dbqueue.dialects.base import (
     CARRIED,
@@ -22,6 +19,7 @@ from dbqueue.dialects.base import (
     LOG_LENGTH,
     Dialect,
 )
+from dbqueue.dialects.moments import Moments
 from dbqueue.dialects.rows import (
     ClaimedJob,
     Head,
@@ -146,6 +144,7 @@ NEXT_DUE = "SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'"
 class SQLite(Dialect):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
+        self._moments = Moments(alias)
         if sqlite3.sqlite_version_info < (3, 35):
             raise ImproperlyConfigured(
                 f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
@@ -182,7 +181,7 @@ class SQLite(Dialect):
     def _take(self, params: dict[str, Any]) -> list[ClaimedJob]:
         with self.one_commit():
             # Now that the lock is ours: who waited for it would claim in the past.
-            params["now"] = self._now()
+            params["now"] = self._moments.now()
             return [self._claimed(row) for row in self._rows(TAKE, params)]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
@@ -206,11 +205,11 @@ class SQLite(Dialect):
         self._fenced(NOTE_PROGRESS, worker_id, documents)
 
     def promote(self, limit: int) -> set[str]:
-        rows = self._rows(PROMOTE, {"limit": limit, "now": self._now()})
+        rows = self._rows(PROMOTE, {"limit": limit, "now": self._moments.now()})
         return {queue for (queue,) in rows}
 
     def next_due(self) -> float | None:
-        earliest = self._moment(self._rows(NEXT_DUE, {})[0][0])
+        earliest = self._moments.read(self._rows(NEXT_DUE, {})[0][0])
         return None if earliest is None else (earliest - timezone.now()).total_seconds()
 
     def heads(self, unknown: set[str]) -> list[Head]:
@@ -254,51 +253,33 @@ class SQLite(Dialect):
         params = {
             "worker": worker_id.hex,
             "outcomes": json.dumps(documents),
-            "now": self._now(),
+            "now": self._moments.now(),
         }
         return {UUID(id) for (id,) in self._rows(sql, params)}
 
     def _document(self, outcome: Outcome) -> dict[str, Any]:
         document = {name: getattr(outcome, name) for name in outcome.__slots__}
-        due = self._now(outcome.delay) if outcome.delay > 0 else None
+        due = self._moments.now(outcome.delay) if outcome.delay > 0 else None
         return document | {"id": outcome.id.hex, "due": due}
 
     def _params(self, job: NewJob) -> dict[str, Any]:
-        due = None if job.run_after is None else self._text(job.run_after)
+        due = None if job.run_after is None else self._moments.write(job.run_after)
         if job.delay is not None:
-            due = self._now(job.delay)
+            due = self._moments.now(job.delay)
         params = {name: getattr(job, name) for name in job.__slots__}
-        return params | {"id": job.id.hex, "now": self._now(), "due": due}
+        return params | {"id": job.id.hex, "now": self._moments.now(), "due": due}
 
     def _written(self, row: tuple[Any, ...]) -> Written:
         id, state, enqueued_at, run_after = row
-        enqueued: Any = self._moment(enqueued_at)
-        return Written(UUID(id), state, enqueued, self._moment(run_after))
+        enqueued: Any = self._moments.read(enqueued_at)
+        return Written(UUID(id), state, enqueued, self._moments.read(run_after))
 
     def _claimed(self, row: tuple[Any, ...]) -> ClaimedJob:
         values = dict(zip(ClaimedJob._fields, row, strict=True))
         values["id"] = UUID(values["id"])
         for name in ("enqueued_at", "run_after", "started_at", "last_attempted_at"):
-            values[name] = self._moment(values[name])
+            values[name] = self._moments.read(values[name])
         return ClaimedJob(**values)
 
     def clock(self) -> Any:
-        # Django's Now() is UTC here, also where USE_TZ keeps local time in columns.
-        return Value(timezone.now(), output_field=DateTimeField())
-
-    def _now(self, delay: float = 0.0) -> str:
-        return self._text(timezone.now() + timedelta(seconds=delay))
-
-    def _text(self, moment: datetime) -> str:
-        text: Any = self.connection.ops.adapt_datetimefield_value(moment)
-        return str(text)
-
-    def _moment(self, value: str | datetime | None) -> datetime | None:
-        moment = parse_datetime(value) if isinstance(value, str) else value
-        if (
-            moment is None
-            or timezone.is_aware(moment)
-            or self.connection.timezone is None
-        ):
-            return moment
-        return timezone.make_aware(moment, self.connection.timezone)
+        return self._moments.expression()

@@ -1,9 +1,27 @@
-"""The choice of a backend that several commands offer."""
+"""What several commands share: the choice of a backend, and words for its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.management.base import CommandError
+from django.db import Error
 
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend, our_backends
+from dbqueue.exceptions import MigrationsNotApplied
+from dbqueue.writing import migrated
+
+
+@contextmanager
+def database_errors_explained(alias: str) -> Iterator[None]:
+    """Turn what the database refuses into a CommandError."""
+    try:
+        with migrated(alias):
+            yield
+    except MigrationsNotApplied as error:
+        raise CommandError(str(error)) from error
+    except Error as error:
+        raise CommandError(f"Database {alias!r}: {str(error).strip()}") from error
 
 
 def choose_backend(alias: str | None) -> DatabaseBackend:

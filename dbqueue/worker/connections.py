@@ -26,6 +26,12 @@ def tidy() -> None:
             del connections[connection.alias]
 
 
+def close() -> None:
+    """Close this thread's connections, as it ends."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+
+
 def _tidy(connection: Any) -> None:
     connection.queries_log.clear()
     if not dialects.is_at_rest(connection):

@@ -73,6 +73,7 @@ class ThreadPool:
             outcome = self._execute(job, task, limit)
             self._board.end(job)
             self._done(job, outcome)
+        connections.close()
 
     def _execute(
         self, job: ClaimedJob, task: Task[..., Any], limit: ThreadLimit

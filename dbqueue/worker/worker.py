@@ -10,14 +10,13 @@ from dbqueue import conf, dialects, maintenance, registry
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.worker import memory
-from dbqueue.worker.appetite import Appetite
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
+from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.ledger import Ledger
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.pools import LoopPool, Pool, ThreadPool
 from dbqueue.worker.records import untouched
 from dbqueue.worker.rhythm import Rhythm
 from dbqueue.worker.slots import Farewell, Slot, SlotState
@@ -66,11 +65,13 @@ class Worker:
             self._ledger.note_progress,
         )
         self._board = Board(slot, options.threads + options.async_concurrency)
-        shared = (self._executor, self._board, self._ledger.done)
-        self._threads = ThreadPool(options.threads, *shared)
-        self._loop = LoopPool(options.async_concurrency, *shared)
-        self._pools: tuple[Pool, ...] = (self._threads, self._loop)
-        self._appetite = Appetite(options.threads)
+        self._crew = Crew(
+            options.threads,
+            options.async_concurrency,
+            self._executor,
+            self._board,
+            self._ledger.done,
+        )
         self._stopping = False
         self._stop_at = float("inf")
         self._recycling = False
@@ -103,15 +104,14 @@ class Worker:
             reason = self._reason_to_leave()
         if reason is not Farewell.ABANDONED:
             self._hand_back()
-        for pool in self._pools:
-            pool.close()
+        self._crew.close()
         return reason
 
     # One round
 
     def _work(self) -> None:
         ledger = self._ledger
-        self._appetite.learn(ledger.collect())
+        self._crew.appetite.learn(ledger.collect())
         limit = self._limit()
         try:
             if self._rhythm.in_trouble:
@@ -136,8 +136,7 @@ class Worker:
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()
-            pools = {self._ledger.in_flight[job.id].pool for job in jobs}
-            self._appetite.saw(only_async=pools == {self._loop})
+            self._crew.got({self._ledger.in_flight[job.id].pool for job in jobs})
 
     def _hand_on(self, job: ClaimedJob) -> None:
         try:
@@ -151,7 +150,7 @@ class Worker:
             self._ledger.take_on(job, None)
             self._ledger.done(job, untouched(job))
         else:
-            pool = self._loop if task.is_async else self._threads
+            pool = self._crew.pool_for(task)
             self._ledger.take_on(job, pool)
             pool.submit(job, task)
 
@@ -167,9 +166,7 @@ class Worker:
         """Return how many jobs could be claimed, were it time to look."""
         if self._stopping or self._recycling:
             return 0
-        room = self._appetite.wants(
-            self._threads.size - self._threads.load, self._loop.size - self._loop.load
-        )
+        room = self._crew.room()
         if self._options.max_jobs is not None:
             taken = self._ledger.finished + len(self._ledger.in_flight)
             room = min(room, self._options.max_jobs - taken)
@@ -203,14 +200,10 @@ class Worker:
             self._ledger.done(entry.job, outcome)
             self._recycling = self._at_once = True
         waited = time.monotonic() - self._waiting_since
-        if waited > HOLD and self._has_waiting():
-            self._appetite.spoil(waited)
-            for pool in self._pools:
-                for job in pool.take_back():
-                    self._ledger.done(job, untouched(job))
-
-    def _has_waiting(self) -> bool:
-        return any(pool.load > pool.size for pool in self._pools)
+        if waited > HOLD and self._crew.has_waiting():
+            self._crew.appetite.spoil(waited)
+            for job in self._crew.take_back():
+                self._ledger.done(job, untouched(job))
 
     def _sleep(self) -> None:
         now = time.monotonic()
@@ -222,7 +215,7 @@ class Worker:
                 moments.append(self._rhythm.look_at)
             if self._ledger.has_notes():
                 moments.append(self._notes_at)
-        if self._has_waiting():
+        if self._crew.has_waiting():
             moments.append(self._waiting_since + HOLD)
         limit = self._board.next_limit()
         if limit is not None:

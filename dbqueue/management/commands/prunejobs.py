@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from dbqueue import conf, maintenance
-from dbqueue.management.backends import choose_backend
+from dbqueue.management.backends import choose_backend, database_errors_explained
 from dbqueue.models import JobState
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": conf.DAY}
@@ -40,25 +40,35 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = choose_backend(options["backend"]).database
-        total = 0
-        for state in _FINISHED:
-            age = options["older_than"]
-            if age is None:
-                age = _kept(state)
-            if age is None or (
-                options["state"] and state.lower() not in options["state"]
-            ):
-                continue
-            if options["dry_run"]:
-                total += maintenance.expired(alias, state, age).count()
-            else:
-                total += _prune(alias, state, age, max(1, options["batch"]))
+        with database_errors_explained(alias):
+            total = sum(
+                self._prune(alias, state, age, options)
+                for state in _FINISHED
+                if (age := _age_of(state, options)) is not None
+            )
         verb = "would be deleted" if options["dry_run"] else "deleted"
         if options["verbosity"]:
             self.stdout.write(f"{total} finished jobs {verb}.")
 
+    def _prune(
+        self, alias: str, state: str, age: float, options: dict[str, Any]
+    ) -> int:
+        if options["dry_run"]:
+            return maintenance.expired(alias, state, age).count()
+        return _prune_all(alias, state, age, max(1, options["batch"]))
 
-def _prune(alias: str, state: str, age: float, batch: int) -> int:
+
+def _age_of(state: str, options: dict[str, Any]) -> float | None:
+    """Return the age from which to delete the state, None to leave it alone."""
+    if options["state"] and state.lower() not in options["state"]:
+        return None
+    if options["older_than"] is not None:
+        age: float = options["older_than"]
+        return age
+    return _kept(state)
+
+
+def _prune_all(alias: str, state: str, age: float, batch: int) -> int:
     total = 0
     while True:
         deleted = maintenance.prune(alias, states=[state], older_than=age, limit=batch)

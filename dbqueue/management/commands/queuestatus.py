@@ -2,14 +2,14 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
+from django.core.management.base import BaseCommand, CommandParser
 
 from dbqueue import status
-from dbqueue.management.backends import choose_backend
+from dbqueue.management.backends import choose_backend, database_errors_explained
 
 _CLEAR = "\x1b[H\x1b[2J"  # ANSI: home, erase
 
@@ -34,19 +34,20 @@ class Command(BaseCommand):
         alias = choose_backend(options["backend"]).database
         show = self._json if options["json"] else self._text
         try:
-            while True:
-                text = show(alias)
-                if options["watch"] and not options["json"]:
-                    text = _CLEAR + text
-                self.stdout.write(text)
-                self.stdout.flush()
-                if not options["watch"]:
-                    return
-                time.sleep(options["interval"])
+            with database_errors_explained(alias):
+                self._show(lambda: show(alias), options)
         except KeyboardInterrupt:
             return
-        except Error as error:
-            raise CommandError(f"Database {alias!r}: {str(error).strip()}") from error
+
+    def _show(self, text: Callable[[], str], options: dict[str, Any]) -> None:
+        watch = options["watch"]
+        while True:
+            erase = _CLEAR if watch and not options["json"] else ""
+            self.stdout.write(erase + text())
+            self.stdout.flush()
+            if not watch:
+                return
+            time.sleep(options["interval"])
 
     def _json(self, alias: str) -> str:
         return json.dumps(
