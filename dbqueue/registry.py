@@ -81,7 +81,7 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
     own = f"{found.__module__}.{found.__qualname__}"
     if own != path:
         raise TaskNotAllowed(
-            f"The function at {path!r} calls itself {own!r}, where no worker would find "
+            f"The function at {path!r} calls itself {own!r}, where no worker finds "
             "it. Use its own path, or functools.wraps() if it is wrapped."
         )
     return unchecked(

@@ -6,6 +6,7 @@ import subprocess
 import time
 from types import FrameType
 
+from django.apps import apps
 from django.utils import autoreload
 
 # Set in the process that works, as opposed to the one that restarts it.
@@ -30,10 +31,14 @@ def run_with_reload() -> int:
 
 
 class ChangeWatcher:
-    """Tells whether the files of the modules loaded here have changed."""
+    """Tells whether a module loaded here, or any of the project's apps, has changed."""
 
     def __init__(self) -> None:
         self._reloader = autoreload.StatReloader()
+        # Modules that are not loaded, too: the change may have broken their import.
+        for app in apps.get_app_configs():
+            if "site-packages" not in app.path:
+                self._reloader.watch_dir(app.path, "**/*.py")
         self._seen = dict(self._reloader.snapshot_files())
 
     def changed(self) -> bool:

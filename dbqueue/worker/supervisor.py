@@ -55,6 +55,7 @@ class Supervisor:
         self._options = options
         self._watcher = watcher
         self._watch_at = 0.0
+        self._parent = os.getppid()
         self._reloading = False
         # Twice the children: a dead one's slot is kept until it has been buried.
         self._slots = make_slots(
@@ -211,6 +212,8 @@ class Supervisor:
         if self._watcher is None or self._stops or now < self._watch_at:
             return
         self._watch_at = now + WATCH_INTERVAL
+        if os.getppid() != self._parent:
+            self.stop()  # who would restart this worker is gone
         if self._watcher.changed():
             logger.info(
                 "The code changed: running jobs finish, then the worker restarts"

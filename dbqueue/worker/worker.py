@@ -100,8 +100,9 @@ class Worker:
             self._take_care_of_running()
             if not self._rhythm.paused:
                 self._work()
-            self._sleep()
             reason = self._reason_to_leave()
+            if reason is None:
+                self._sleep()
         if reason is not Farewell.ABANDONED:
             self._hand_back()
         self._crew.close()
@@ -207,7 +208,7 @@ class Worker:
 
     def _sleep(self) -> None:
         now = time.monotonic()
-        moments = [now + _MAX_SLEEP]
+        moments = [now + _MAX_SLEEP, self._distrust_at()]
         if self._rhythm.paused:
             moments.append(self._rhythm.paused_until)
         else:
@@ -244,7 +245,7 @@ class Worker:
         now, options = time.monotonic(), self._options
         if self._slot.state is SlotState.CONDEMNED:
             return self._abandon("its lease ran out and its jobs were given away")
-        if now - self._slot.beat > TRUST * conf.current().lease:
+        if now > self._distrust_at():
             return self._abandon("no heartbeat reaches the database")
         idle = not self._ledger.in_flight
         if self._stopping:
@@ -261,6 +262,10 @@ class Worker:
         if self._recycling and (idle or self._at_once):
             return Farewell.RECYCLED
         return None
+
+    def _distrust_at(self) -> float:
+        """Return the moment after which the lease is in doubt, by the last heartbeat."""
+        return self._slot.beat + TRUST * conf.current().lease
 
     def _abandon(self, why: str) -> Farewell:
         logger.error("Worker %s abandons its jobs: %s", self._id, why)

@@ -24,6 +24,16 @@ from dbqueue.worker.supervisor import Supervisor
 
 logger = logging.getLogger("dbqueue")
 
+# Options that WorkerOptions fills from DBQUEUE, or leaves away, when not given.
+_LIMITS = (
+    "processes",
+    "threads",
+    "async_concurrency",
+    "grace",
+    "max_jobs",
+    "max_rss",
+    "health_file",
+)
 _LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -31,7 +41,8 @@ class Command(BaseCommand):
     help = "Runs jobs from the database until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        known = conf.current()
+        # Defaults that stand in DBQUEUE are read later: here, a mistake in it would show
+        # a bare traceback, even for --help.
         add = parser.add_argument
         add(
             "--backend", help="the alias in TASKS whose jobs to run; default: the first"
@@ -46,20 +57,17 @@ class Command(BaseCommand):
         add(
             "--processes",
             type=_at_least(1),
-            default=known.processes,
-            help="child processes; default %(default)s",
+            help="child processes; default in DBQUEUE",
         )
         add(
             "--threads",
             type=_at_least(1),
-            default=known.threads,
-            help="sync jobs at once in each process; default %(default)s",
+            help="sync jobs at once in each process; default in DBQUEUE",
         )
         add(
             "--async-concurrency",
             type=_at_least(1),
-            default=known.async_concurrency,
-            help="async jobs at once in each process; default %(default)s",
+            help="async jobs at once in each process; default in DBQUEUE",
         )
         add(
             "--drain",
@@ -70,9 +78,8 @@ class Command(BaseCommand):
         add("--max-rss", type=_at_least(1), help="replace a process above N MiB")
         add(
             "--grace",
-            type=float,
-            default=known.grace,
-            help="seconds to finish running jobs when stopped; default %(default)s",
+            type=_seconds,
+            help="seconds to finish running jobs when stopped; default in DBQUEUE",
         )
         add(
             "--reload",
@@ -148,15 +155,9 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
         sender=type(backend),
         queues=tuple((name,) for name in wanted) if wanted else everything,
         exclude=given["exclude"],
-        processes=given["processes"],
-        threads=given["threads"],
-        async_concurrency=given["async_concurrency"],
-        grace=given["grace"],
         drain=given["drain"],
-        max_jobs=given["max_jobs"],
-        max_rss=given["max_rss"],
         name=given["worker_name"] or default_name(),
-        health_file=given["health_file"],
+        **{name: given[name] for name in _LIMITS if given[name] is not None},
     )
 
 
@@ -181,6 +182,16 @@ def _names(text: str) -> tuple[str, ...]:
     if not names:
         raise ArgumentTypeError(f"{text!r} names no queue")
     return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return seconds
 
 
 def _at_least(least: int) -> Callable[[str], int]:
