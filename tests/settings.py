@@ -2,41 +2,68 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from tempfile import gettempdir
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-BASE = Path(__file__).parent
+import django
+
+BASE = Path(__file__).resolve().parent
 
 
 def database(url):
-    """Return the DATABASES entry for postgres://… or sqlite:///path."""
+    """Return the DATABASES entry for postgres://… or sqlite:////folder/file."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
+        path = unquote(parts.path[1:])
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": unquote(parts.path),
+            "NAME": path,
             "OPTIONS": {
                 "timeout": 20,
                 "transaction_mode": "IMMEDIATE",
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
             },
-            "TEST": {"NAME": unquote(parts.path)},
+            # Another process has to find it: not in memory, as Django would have it.
+            "TEST": {"NAME": path},
         }
-    host = dict(p.split("=", 1) for p in parts.query.split("&") if p).get("host")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "NAME": unquote(parts.path[1:]) or "postgres",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(host) if host else parts.hostname or "",
+        "HOST": parse_qs(parts.query).get("host", [parts.hostname or ""])[0],
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
     }
 
 
-DATABASE_URL = os.environ.get("DATABASE_URL", "sqlite:////tmp/dbqueue-tests.sqlite3")
-DATABASES = {"default": database(DATABASE_URL)}
+def url(entry):
+    """Return the DATABASE_URL that leads another process to the same database."""
+    name = quote(str(entry["NAME"]))
+    if entry["ENGINE"].endswith("sqlite3"):
+        return f"sqlite:///{name}"
+    user, password, host = (
+        quote(entry[key], safe="") for key in ("USER", "PASSWORD", "HOST")
+    )
+    login = f"{user}:{password}@{'' if '%2F' in host else host}"
+    port = f":{entry['PORT']}" if entry["PORT"] else ""
+    socket = f"?host={host}" if "%2F" in host else ""
+    return f"postgresql://{login}{port}/{name}{socket}"
+
+
+if not os.environ.get("DATABASE_URL"):
+    # A file, as processes have to share it; Django removes it after the tests.
+    os.environ["DATABASE_URL"] = f"sqlite:///{gettempdir()}/dbqueue-{os.getpid()}.db"
+DATABASES = {
+    "default": database(os.environ["DATABASE_URL"]),
+    # For what happens when models or transactions are not where the jobs are.
+    "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "tests only"
 USE_TZ = True
+TIME_ZONE = "Asia/Kathmandu"  # far from UTC, and not by whole hours
+LANGUAGE_CODE = "en"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -44,7 +71,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "dbqueue",
+    "tests",
 ]
+if django.VERSION < (6, 0):
+    INSTALLED_APPS.append("django_tasks")  # the backport of django.tasks
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -64,4 +94,5 @@ TEMPLATES = [
         },
     }
 ]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASKS = {"default": {"BACKEND": "dbqueue.backend.DatabaseBackend", "QUEUES": []}}

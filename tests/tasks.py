@@ -1,8 +1,18 @@
 """Tasks that the suite enqueues."""
 
+import asyncio
+import builtins
 import time
+from datetime import timedelta
+from shutil import copyfile  # noqa: F401  a path must not reach it through here
 
-from dbqueue import task
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.utils import timezone, translation
+
+from dbqueue import Cancel, Retry, bind_context, task
+from dbqueue.ids import uuid7
+from dbqueue.models import Job
 
 
 @task
@@ -29,3 +39,179 @@ async def aadd(a, b):
 @task(max_attempts=2, backoff=0.2)
 def fail():
     raise ValueError("no luck")
+
+
+@task
+def echo(value):
+    return value
+
+
+@task
+def return_bytes(count):
+    return "x" * count
+
+
+def plain(a, b):
+    """Have no decorator."""
+    return a + b
+
+
+CONSTANT = timedelta(1)
+
+
+@task
+def raise_(name, message=""):
+    raise getattr(builtins, name)(message)
+
+
+@task(backoff=30)
+def fail_and_wait(message="no luck"):
+    raise ValueError(message)
+
+
+@task(backoff=[10, 20])
+def fail_in_sequence():
+    raise ValueError("no luck")
+
+
+def patience(exception, result):
+    """Wait 7 seconds for each attempt, but not for the hopeless."""
+    return None if str(exception) == "hopeless" else 7 * result.attempts
+
+
+@task(backoff=patience)
+def fail_with(message):
+    raise ValueError(message)
+
+
+@task(backoff=lambda exception, result: 1 / 0)
+def fail_with_broken_backoff():
+    raise ValueError("no luck")
+
+
+@task(retry_on=ConnectionError)
+def retried_for_connections(name):
+    raise getattr(builtins, name)("no luck")
+
+
+@task(give_up_on=[LookupError])
+def given_up_for_lookups(name):
+    raise getattr(builtins, name)("no luck")
+
+
+@task(takes_context=True, max_attempts=1)
+def snooze_until(context, attempt, after=0):
+    if context.attempt < attempt:
+        raise Retry(f"not before attempt {attempt}", after=after)
+    return context.attempt
+
+
+@task(takes_context=True, max_attempts=3, backoff=0)
+def succeed_at(context, attempt):
+    if context.attempt < attempt:
+        raise ValueError(f"not before attempt {attempt}")
+    return context.attempt
+
+
+@task
+def cancel():
+    raise Cancel("nobody needs it")
+
+
+@task(takes_context=True)
+def make_progress(context, *calls):
+    for arguments in calls:
+        context.set_progress(*arguments)
+
+
+@task(takes_context=True)
+def tell_context(context):
+    return context.context
+
+
+@task
+def enqueue_child():
+    return tell_context.enqueue().id
+
+
+@task
+def enqueue_child_with(value):
+    with bind_context(child=value):
+        return tell_context.enqueue().id
+
+
+@task(atomic=True, max_attempts=1)
+def write_group(name, error=None):
+    Group.objects.create(name=name)
+    if error:
+        raise getattr(builtins, error)(name)
+    return name
+
+
+@task(atomic=True)
+def write_group_and_lose_the_claim(name):
+    Group.objects.create(name=name)
+    Job.objects.update(worker_id=uuid7())
+
+
+@task
+def tell_surroundings():
+    return [
+        translation.get_language(),
+        timezone.get_current_timezone_name(),
+        connection.in_atomic_block,
+        list(Group.objects.values_list("name", flat=True)),
+    ]
+
+
+@task
+def leave_things_behind():
+    translation.activate("de")
+    timezone.activate("America/Lima")
+    transaction.atomic().__enter__()
+    Group.objects.create(name="left behind")
+
+
+@task
+async def aleave_things_behind():
+    translation.activate("de")
+    timezone.activate("America/Lima")
+
+
+@task
+def fail_oddly():
+    raise ValueError("a\x00b \ud800 é")
+
+
+@task(takes_context=True)
+def make_odd_progress(context):
+    context.set_progress(1, message="a\x00b \ud800 é")
+
+
+@task
+def returns_object():
+    return object()
+
+
+@task(timeout=0.2, max_attempts=1)
+def spin():
+    while True:
+        time.sleep(0.01)
+
+
+@task(timeout=0.2, max_attempts=1)
+async def aspin():
+    await asyncio.sleep(60)
+
+
+a_lambda = lambda: None  # noqa: E731  a name that is not its own
+
+
+def _wrap(function):
+    def inner():
+        return function()
+
+    return inner
+
+
+wrapped = _wrap(plain)

@@ -264,7 +264,7 @@ class Worker:
         return None
 
     def _distrust_at(self) -> float:
-        """Return the moment after which the lease is in doubt, by the last heartbeat."""
+        """Return the moment from which the lease is in doubt, monotonic."""
         return self._slot.beat + TRUST * conf.current().lease
 
     def _abandon(self, why: str) -> Farewell:

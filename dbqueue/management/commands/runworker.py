@@ -41,8 +41,8 @@ class Command(BaseCommand):
     help = "Runs jobs from the database until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        # Defaults that stand in DBQUEUE are read later: here, a mistake in it would show
-        # a bare traceback, even for --help.
+        # Defaults that stand in DBQUEUE are read later: here, a mistake in it would
+        # show a bare traceback, even for --help.
         add = parser.add_argument
         add(
             "--backend", help="the alias in TASKS whose jobs to run; default: the first"

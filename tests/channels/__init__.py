@@ -1,0 +1,1 @@
+"""Stands for an app with a runworker of its own, as channels has."""

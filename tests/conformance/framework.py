@@ -1,0 +1,30 @@
+"""Django's tasks framework by its own names: Django's, or on 5.2 the backport's."""
+
+import django
+
+if django.VERSION >= (6, 0):
+    from django.tasks import default_task_backend, task
+    from django.tasks.backends.base import BaseTaskBackend
+    from django.tasks.base import Task, TaskContext
+    from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
+
+    LOGGER = "django.tasks"
+else:
+    from django_tasks import default_task_backend, task
+    from django_tasks.backends.base import BaseTaskBackend
+    from django_tasks.base import Task, TaskContext
+    from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
+    from django_tasks.exceptions import InvalidTaskError as InvalidTask
+
+    LOGGER = "django_tasks"
+
+__all__ = [
+    "LOGGER",
+    "BaseTaskBackend",
+    "InvalidTask",
+    "InvalidTaskBackend",
+    "Task",
+    "TaskContext",
+    "default_task_backend",
+    "task",
+]

@@ -1,0 +1,52 @@
+"""Fixtures of the whole suite; the header says on which database it runs."""
+
+import platform
+
+import django
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import override_settings
+
+from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
+from tests.settings import url
+from tests.workers import HandWorker
+
+
+def pytest_report_header():
+    engine = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
+    return (
+        f"dbqueue on {engine}, Django {django.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+@pytest.fixture
+def database_url(transactional_db):
+    """Return the DATABASE_URL for a process that works on the test's database."""
+    return url(connection.settings_dict)
+
+
+@pytest.fixture
+def only_postgres():
+    if connection.vendor != "postgresql":
+        pytest.skip("PostgreSQL only")
+
+
+@pytest.fixture
+def only_sqlite():
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite only")
+
+
+@pytest.fixture
+def single_attempt():
+    """Let a job fail for good at its first failure."""
+    with override_settings(DBQUEUE={"MAX_ATTEMPTS": 1}):
+        yield
+
+
+@pytest.fixture
+def worker(db):
+    """Return a worker that claims and settles only when the test says so."""
+    return HandWorker()

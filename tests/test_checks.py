@@ -1,0 +1,108 @@
+import pytest
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection, connections
+
+from dbqueue.checks import check_settings
+from dbqueue.django_tasks import task_backends
+
+# Django's own checks ask every database what it supports.
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+@pytest.fixture
+def found(settings):
+    """Return a function that tells what the checks say of an entry of TASKS."""
+
+    def found(**options):
+        entry = {"BACKEND": "dbqueue.backend.DatabaseBackend", "OPTIONS": options}
+        settings.TASKS = {"default": entry}
+        return {message.id: message for message in run_checks()}
+
+    return found
+
+
+def test_the_settings_of_the_suite_pass():
+    assert run_checks() == []
+
+
+def test_e001_tells_of_a_wrong_setting(settings):
+    settings.DBQUEUE = {"LEESE": 1}
+
+    (message,) = check_settings()
+
+    assert message.id == "dbqueue.E001"
+    assert "no key 'LEESE'. Did you mean 'LEASE'?" in message.msg
+
+
+def test_e001_stops_a_command(settings):
+    settings.DBQUEUE = {"LEASE": "long"}
+
+    with pytest.raises(SystemCheckError, match=r"\(dbqueue\.E001\) DBQUEUE\['LEASE'\]"):
+        call_command("check")
+
+
+def test_e002_tells_of_an_unknown_option(found):
+    message = found(databse="default")["dbqueue.E002"]
+
+    assert "TASKS['default']['OPTIONS'] has no 'databse'." in message.msg
+    assert "Did you mean 'database'?" in message.msg
+
+
+def test_e003_tells_of_a_database_that_is_not_there(found):
+    message = found(database="defualt")["dbqueue.E003"]
+
+    assert "['database'] is 'defualt'. Did you mean 'default'?" in message.msg
+
+
+def test_e004_tells_of_a_database_that_is_not_supported(found, monkeypatch):
+    monkeypatch.setattr(connections["other"], "vendor", "oracle")
+
+    message = found(database="other")["dbqueue.E004"]
+
+    assert "'other' is oracle; dbqueue runs on" in message.msg
+
+
+def test_w001_tells_of_another_runworker(settings, monkeypatch):
+    from django.core import management
+
+    management.get_commands.cache_clear()
+    settings.INSTALLED_APPS = ["tests.channels", *settings.INSTALLED_APPS]
+
+    (message,) = check_settings()
+
+    management.get_commands.cache_clear()
+    assert message.id == "dbqueue.W001"
+    assert "is a command of 'tests.channels'" in message.msg
+    assert "dbqueue_worker" in message.hint
+
+
+def test_w002_tells_of_models_on_another_database(found):
+    message = found(database="other")["dbqueue.W002"]
+
+    assert "models are also elsewhere" in message.msg
+    assert "after that transaction's commit" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "id"), [("transaction_mode", "W003"), ("init_command", "W004")]
+)
+@pytest.mark.usefixtures("only_sqlite")
+def test_w003_and_w004_tell_of_an_sqlite_that_will_be_locked(found, option, id):
+    options = connection.settings_dict["OPTIONS"]
+    value = options.pop(option)
+    try:
+        message = found()[f"dbqueue.{id}"]
+    finally:
+        options[option] = value
+
+    assert option.replace("init_command", "journal_mode") in message.msg
+    assert message.hint
+
+
+def test_a_backend_for_tests_needs_no_checks(settings):
+    backend = "dbqueue.testing.ImmediateBackend"
+    settings.TASKS = {"default": {"BACKEND": backend, "OPTIONS": {"database": "?"}}}
+
+    assert task_backends["default"].check() == []

@@ -1,0 +1,427 @@
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+
+from dbqueue import dialects, enqueue_many, maintenance
+from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.scan import RESCAN, Scan
+from dbqueue.models import FinishedJob, Job, JobState, Worker
+from tests import tasks
+from tests.workers import HandWorker, together
+
+pytestmark = pytest.mark.django_db
+with_transactions = pytest.mark.django_db(transaction=True)
+
+
+def put(*names, queue="default", priority=0):
+    """Enqueue one job for each name."""
+    task = tasks.echo.using(queue_name=queue, priority=priority)
+    return enqueue_many(task, [(name,) for name in names])
+
+
+def names(jobs):
+    return [job.args[2:-2] for job in jobs]
+
+
+class TestAClaim:
+    def test_marks_the_job_as_running(self, worker):
+        (result,) = put("a")
+
+        (job,) = worker.claim()
+
+        row = Job.objects.get()
+        assert str(row.pk) == str(job.id) == result.id
+        assert (row.state, row.worker_id, row.attempt) == ("RUNNING", worker.id, 1)
+        assert row.started_at == row.last_attempted_at >= row.enqueued_at
+        assert (job.attempt, job.args) == (1, '["a"]')
+
+    def test_of_nothing_is_nothing(self, worker):
+        assert worker.claim(10) == []
+
+    def test_takes_the_oldest_first(self, worker):
+        put("a", "b", "c")
+
+        assert names(worker.claim(2)) == ["a", "b"]
+        assert names(worker.claim(2)) == ["c"]
+
+    def test_takes_higher_priorities_first(self, worker):
+        put("low", priority=-5)
+        put("normal 1", "normal 2")
+        put("high", priority=100)
+
+        assert names(worker.claim(10)) == ["high", "normal 1", "normal 2", "low"]
+
+    def test_takes_no_job_twice(self, worker):
+        put("a")
+        worker.claim()
+
+        assert worker.claim() == []
+        assert HandWorker().claim() == []
+
+    def test_leaves_jobs_that_wait_for_their_time(self, worker):
+        tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+
+        assert worker.claim() == []
+
+    def test_leaves_tasks_that_the_worker_does_not_know(self, worker):
+        put("a")
+        tasks.noop.enqueue()
+        worker.scan.unknown = {"tests.tasks.echo"}
+
+        assert [job.task for job in worker.claim(10)] == ["tests.tasks.noop"]
+        assert names(HandWorker().claim(10)) == ["a"]
+
+    def test_keeps_the_moment_of_the_first_start(self, worker):
+        put("a")
+        (first,) = worker.claim()
+        worker.give_back(first)
+
+        (second,) = worker.claim()
+
+        assert second.attempt == 2
+        assert second.started_at == first.started_at
+        assert second.last_attempted_at > first.last_attempted_at
+
+
+class TestAWorkerWithoutARow:
+    def test_claims_nothing(self, worker):
+        put("a")
+        Worker.objects.all().delete()
+
+        assert worker.claim() == []
+        assert Job.objects.get().state == JobState.READY
+
+
+class TestSeveralQueues:
+    def test_are_emptied_in_their_order_whatever_the_priority(self):
+        put("b", queue="second", priority=100)
+        put("a", queue="first", priority=-100)
+        worker = HandWorker("first", "second")
+
+        assert names(worker.claim(2)) == ["a", "b"]
+
+    def test_share_one_claim(self):
+        put("a1", "a2", queue="a")
+        put("b1", "b2", queue="b")
+
+        assert names(HandWorker("a", "b").claim(3)) == ["a1", "a2", "b1"]
+
+    def test_that_are_not_served_are_left(self):
+        put("a", queue="a")
+        put("b", queue="b")
+
+        assert names(HandWorker("b").claim(10)) == ["b"]
+
+    def test_may_be_named_by_a_pattern(self):
+        put("a", queue="mail-out")
+        put("b", queue="mail-in")
+        put("c", queue="email")
+
+        assert sorted(names(HandWorker("mail-*").claim(10))) == ["a", "b"]
+
+    def test_are_all_served_by_a_star(self):
+        put("a", queue="x")
+        put("b", queue="y.z/é %s '")
+
+        assert sorted(names(HandWorker("*").claim(10))) == ["a", "b"]
+
+    def test_may_be_left_out(self):
+        put("a", queue="a")
+        put("slow", queue="slow-1")
+        worker = HandWorker("*", exclude=["slow-*"])
+
+        assert names(worker.claim(10)) == ["a"]
+
+    def test_may_be_left_out_by_name_although_they_are_served(self):
+        put("a", queue="a")
+        put("b", queue="b")
+
+        assert names(HandWorker("a", "b", exclude=["a"]).claim(10)) == ["b"]
+
+    def test_of_one_group_give_their_best_priority_first(self):
+        put("a low", queue="a", priority=1)
+        put("b high", queue="b", priority=9)
+        put("a high", queue="a", priority=9)
+        put("b low", queue="b", priority=1)
+
+        worker = HandWorker("*")
+        claimed = [name for _ in range(4) for name in names(worker.claim(1))]
+
+        assert claimed == ["b high", "a high", "a low", "b low"]
+
+    def test_of_one_group_do_not_give_low_priorities_for_want_of_high_ones(self):
+        put("a high", queue="a", priority=9)
+        put("a low", queue="a", priority=1)
+        put("b middle", queue="b", priority=5)
+
+        claimed = names(HandWorker("*").claim(10))
+
+        assert claimed[0] == "a high"
+        assert "a low" not in claimed[: claimed.index("b middle")]
+
+    def test_ahead_of_a_pattern_are_emptied_first(self):
+        put("x", queue="x", priority=50)
+        put("vip", queue="vip")
+
+        assert names(HandWorker("vip", "*").claim(1)) == ["vip"]
+
+
+@pytest.mark.usefixtures("only_postgres")
+class TestTheLowWaterMark:
+    def test_lets_the_next_claim_go_on_where_the_last_one_ended(self, worker):
+        put("a", "b", "c", "d")
+        (a, b) = worker.claim(2)
+        worker.give_back(a)
+
+        assert names(worker.claim(1)) == ["c"]
+        assert names([b]) == ["b"]
+
+    def test_is_forgotten_when_a_claim_finds_too_little(self, worker):
+        put("a", "b", "c")
+        (a, _) = worker.claim(2)
+        worker.give_back(a)
+
+        assert sorted(names(worker.claim(5))) == ["a", "c"]
+
+    def test_hides_a_higher_priority_no_longer_than_the_rescan(self, worker):
+        put("a", "b", "c")
+        worker.claim(1)
+        put("urgent", priority=9)
+        began = time.monotonic()
+
+        claimed = []
+        while "urgent" not in claimed:
+            (job,) = worker.claim(1)
+            claimed += names([job])
+            worker.give_back(job)
+
+        assert time.monotonic() - began < RESCAN + 0.2
+
+    def test_is_kept_for_each_queue(self):
+        put("a1", "a2", queue="a")
+        put("b1", "b2", queue="b")
+        worker = HandWorker("a", "b")
+
+        claimed = [name for _ in range(4) for name in names(worker.claim(1))]
+
+        assert claimed == ["a1", "a2", "b1", "b2"]
+
+
+class TestTheFence:
+    @pytest.fixture
+    def job(self, worker):
+        put("a")
+        (job,) = worker.claim()
+        return job
+
+    @pytest.fixture
+    def untouched(self):
+        """Return a function that tells whether the running row is as it was."""
+
+        def look():
+            return Job.objects.values("state", "attempt", "worker_id", "progress")
+
+        before = []
+
+        def untouched():
+            if not before:
+                before.append(list(look()))
+            return list(look()) == before[0] and not FinishedJob.objects.exists()
+
+        return untouched
+
+    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    def test_stops_another_worker(self, job, untouched, move):
+        assert untouched()
+
+        assert getattr(HandWorker(), move)(job) is False
+        assert untouched()
+
+    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    def test_stops_an_earlier_attempt_of_the_same_worker(self, worker, job, move):
+        worker.give_back(job)
+        (again,) = worker.claim()
+
+        assert getattr(worker, move)(job) is False
+        assert Job.objects.get().attempt == again.attempt == 2
+
+    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    def test_stops_what_has_finished(self, worker, job, move):
+        assert worker.finish(job, result='"first"') is True
+
+        assert getattr(worker, move)(job) is False
+        assert FinishedJob.objects.get().result == "first"
+        assert not Job.objects.exists()
+
+    def test_stops_progress_of_others(self, worker, job, untouched):
+        assert untouched()
+
+        HandWorker().note_progress(job, '{"value": 1}')
+        worker.note_progress(job._replace(attempt=7), '{"value": 1}')
+
+        assert untouched()
+
+    def test_lets_progress_of_the_holder_through(self, worker, job):
+        worker.note_progress(job, '{"value": 1}')
+
+        assert Job.objects.get().progress == {"value": 1}
+
+    def test_tells_apart_the_jobs_of_one_batch(self, worker, job):
+        put("b", "c")
+        b, c = worker.claim(2)
+        outcomes = [
+            Outcome(id=job.id, attempt=9, state="SUCCESSFUL", result="1"),
+            Outcome(id=b.id, attempt=1, state="SUCCESSFUL", result="2"),
+            Outcome(id=c.id, attempt=1, state="READY"),
+        ]
+
+        assert worker.dialect.settle(worker.id, outcomes) == {b.id, c.id}
+        states = {str(row.pk): row.state for row in Job.objects.all()}
+        assert states == {str(job.id): "RUNNING", str(c.id): "READY"}
+        assert FinishedJob.objects.get().pk == b.id
+
+
+class TestAFinish:
+    def test_moves_the_job_to_the_history(self, worker):
+        put("a", queue="mail", priority=3)
+        (job,) = worker.claim()
+
+        assert worker.finish(job, result='{"x": 1}', duration=1.5) is True
+
+        record = FinishedJob.objects.get()
+        assert record.pk == job.id
+        assert (record.state, record.result) == ("SUCCESSFUL", {"x": 1})
+        assert (record.queue_name, record.priority) == ("mail", 3)
+        assert (record.attempt, record.worker_id) == (1, worker.id)
+        assert record.duration == 1.5
+        assert record.finished_at >= record.started_at
+        assert not Job.objects.exists()
+
+    def test_and_the_next_claim_are_one_commit(self, worker):
+        put("a", "b")
+        (a,) = worker.claim()
+        done = Outcome(id=a.id, attempt=1, state="SUCCESSFUL", result="null")
+
+        settled, (b,) = worker.dialect.exchange(worker.id, [done], worker.scan, 1)
+
+        assert settled == {a.id}
+        assert names([b]) == ["b"]
+
+
+class TestGivingBack:
+    def test_makes_the_job_ready(self, worker):
+        put("a")
+        (job,) = worker.claim()
+
+        assert worker.give_back(job, failed=1, record={"worker": "w"}) is True
+
+        row = Job.objects.get()
+        assert (row.state, row.worker_id, row.failures) == ("READY", None, 1)
+        assert row.attempt_log == [{"worker": "w"}]
+
+    def test_with_a_delay_schedules_it(self, worker):
+        put("a")
+        (job,) = worker.claim()
+
+        worker.give_back(job, delay=60)
+
+        row = Job.objects.get()
+        assert row.state == JobState.SCHEDULED
+        wait = (row.run_after - row.last_attempted_at).total_seconds()
+        assert 60 <= wait < 70
+
+
+@with_transactions
+class TestWorkersAtOnce:
+    def test_never_claim_the_same_job(self):
+        put(*map(str, range(200)))
+        workers = [HandWorker() for _ in range(4)]
+
+        def claim_all(worker):
+            claimed = []
+            while jobs := worker.claim(7):
+                claimed += jobs
+            return claimed
+
+        shares = together(*[lambda w=w: claim_all(w) for w in workers])
+
+        claimed = [job.id for share in shares for job in share]
+        assert len(claimed) == len(set(claimed)) == 200
+        for worker, share in zip(workers, shares, strict=True):
+            held = Job.objects.filter(worker_id=worker.id).count()
+            assert held == len(share)
+
+    @pytest.mark.parametrize("queues", [["*"], ["default"], ["none", "default"]])
+    def test_never_claim_more_than_they_ask_for(self, queues):
+        put(*map(str, range(100)))
+        workers = [HandWorker(*queues) for _ in range(5)]
+
+        shares = together(*[lambda w=w: w.claim(10) for w in workers])
+
+        assert all(len(share) <= 10 for share in shares)
+        running = Job.objects.filter(state=JobState.RUNNING).count()
+        assert running == sum(len(share) for share in shares)
+
+    def test_finish_a_job_once(self, worker):
+        put("a")
+        (job,) = worker.claim()
+
+        ended = together(*[lambda: worker.finish(job)] * 4)
+
+        assert sorted(ended) == [False, False, False, True]
+        assert FinishedJob.objects.count() == 1
+
+    def test_do_not_claim_what_is_not_committed(self, worker):
+        with transaction.atomic():
+            put("a")
+            if connection.vendor == "postgresql":
+                assert together(lambda: worker.claim()) == [[]]
+            transaction.set_rollback(True)
+
+        assert worker.claim() == []
+
+    def test_lose_jobs_to_a_rescue_or_finish_them_but_never_both(self, worker):
+        for _ in range(10):
+            put("a")
+            (job,) = worker.claim()
+            held = maintenance.held_by("default", worker.id)
+
+            finished, rescued = together(
+                lambda job=job: worker.finish(job),
+                lambda held=held: maintenance.rescue("default", held),
+            )
+
+            assert [finished, rescued] in ([True, 0], [False, 1])
+            Job.objects.all().delete()
+
+
+class TestAScan:
+    def test_ranks_queues_by_the_first_group_that_has_them(self):
+        scan = Scan([["vip"], ["mail-*", "sms"], ["*"]], ["*-slow"])
+
+        assert [scan.rank(queue) for queue in ("vip", "mail-x", "sms", "a")] == [
+            *(0, 1, 1, 2)
+        ]
+        assert scan.rank("mail-slow") is None
+        assert Scan([["a"]]).rank("b") is None
+
+    def test_of_plain_names_asks_nothing(self):
+        def asked():
+            raise AssertionError("asked for the heads")
+
+        targets = Scan([["a"], ["b"]]).fresh(asked)
+
+        assert [target.queue_name for target in targets] == ["a", "b"]
+
+
+def test_heads_are_the_first_jobs_of_each_queue():
+    put("a1", "a2", queue="a")
+    (top,) = put("a3", queue="a", priority=5)
+    (only,) = put("b", queue="b")
+
+    heads = dialects.of("default").heads(set())
+
+    assert sorted(heads) == [("a", 5, UUID(top.id)), ("b", 0, UUID(only.id))]

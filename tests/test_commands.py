@@ -1,0 +1,195 @@
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.utils import timezone
+
+from dbqueue.models import FinishedJob, Job
+from tests import tasks
+from tests.test_maintenance import finished
+from tests.workers import HandWorker
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments):
+    """Run a command and return what it wrote."""
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+class TestQueueStatus:
+    @pytest.fixture
+    def work(self):
+        tasks.noop.using(queue_name="mail").enqueue()
+        tasks.noop.using(queue_name="mail").enqueue()
+        tasks.noop.using(queue_name="mail", run_after=timedelta(hours=1)).enqueue()
+        tasks.add.using(queue_name="reports").enqueue(1, 2)
+        Job.objects.filter(queue_name="mail").update(
+            enqueued_at=timezone.now() - timedelta(seconds=90)
+        )
+        worker = HandWorker("reports")
+        worker.claim()
+        return worker
+
+    @pytest.mark.usefixtures("work")
+    def test_shows_queues_and_workers_as_text(self):
+        text = run("queuestatus")
+
+        queues, _, workers = text.partition("\n\n")
+        titles, mail, reports = queues.splitlines()
+        assert titles.split() == [
+            *("queue", "ready", "scheduled", "running", "oldest", "wait")
+        ]
+        assert mail.split()[:4] == ["mail", "2", "1", "0"]
+        assert mail.endswith((" 90 s", " 91 s"))
+        assert reports.split() == ["reports", "0", "0", "1"]
+        assert "hand" in workers
+        assert "tests.tasks.add" in workers
+
+    def test_shows_the_same_as_json(self, work):
+        status = json.loads(run("queuestatus", "--json"))
+
+        mail, reports = status["queues"]
+        assert 89 < mail.pop("oldest_wait") < 95
+        assert mail == {"queue": "mail", "ready": 2, "scheduled": 1, "running": 0}
+        assert reports["running"] == 1
+        assert reports["oldest_wait"] is None
+        (worker,) = status["workers"]
+        assert 0 <= worker.pop("last_heartbeat") < 10
+        assert worker == {
+            "id": str(work.id),
+            "name": "hand",
+            "host": "here",
+            "pid": 1,
+            "queues": "*",
+            "runs": {"tests.tasks.add": 1},
+        }
+
+    def test_says_when_there_is_nothing(self):
+        assert run("queuestatus").split("\n\n") == [
+            "No unfinished jobs.",
+            "No worker is alive.\n",
+        ]
+        assert json.loads(run("queuestatus", "--json")) == {"queues": [], "workers": []}
+
+    def test_counts_the_wait_of_a_delayed_job_from_when_it_was_due(self):
+        tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+        Job.objects.update(
+            state="READY",
+            enqueued_at=timezone.now() - timedelta(days=1),
+            run_after=timezone.now() - timedelta(seconds=30),
+        )
+
+        (queue,) = json.loads(run("queuestatus", "--json"))["queues"]
+
+        assert 29 < queue["oldest_wait"] < 35
+
+    def test_asks_few_queries_however_many_queues_and_workers(
+        self, django_assert_max_num_queries
+    ):
+        for i in range(20):
+            tasks.noop.using(queue_name=f"queue-{i}").enqueue()
+            HandWorker()
+
+        with django_assert_max_num_queries(3):
+            run("queuestatus")
+
+    @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
+    def test_refuses_an_unknown_backend(self, command):
+        with pytest.raises(CommandError, match=r"'defualt' is no .*Did you mean 'def"):
+            run(command, "--backend", "defualt")
+
+    @pytest.mark.parametrize("command", ["queuestatus", "prunejobs", "runworker"])
+    def test_refuses_a_project_without_our_backend(self, command, settings):
+        other = "tests.conformance.test_custom_backend.CustomBackend"
+        settings.TASKS = {"default": {"BACKEND": other}}
+
+        with pytest.raises(CommandError, match="No entry of TASKS has the BACKEND"):
+            run(command)
+
+
+class TestPruneJobs:
+    def left(self):
+        return sorted(FinishedJob.objects.values_list("state", flat=True))
+
+    def test_deletes_what_the_settings_let_go(self):
+        finished("SUCCESSFUL", days=8)
+        finished("SUCCESSFUL", days=6)
+        finished("FAILED", days=31)
+        finished("FAILED", days=29)
+        finished("CANCELLED", days=31)
+
+        assert run("prunejobs") == "3 finished jobs deleted.\n"
+        assert self.left() == ["FAILED", "SUCCESSFUL"]
+
+    def test_keeps_for_ever_what_the_settings_keep(self, settings):
+        settings.DBQUEUE = {"KEEP_SUCCESSFUL": None, "KEEP_FAILED": 60}
+        finished("SUCCESSFUL", days=999)
+        finished("FAILED", days=1)
+
+        run("prunejobs")
+
+        assert self.left() == ["SUCCESSFUL"]
+
+    @pytest.mark.parametrize(
+        ("age", "left"), [("90s", 0), ("30m", 1), ("12h", 1), ("2d", 1)]
+    )
+    def test_takes_an_age(self, age, left):
+        finished(days=20 / 1440)  # 20 minutes
+        finished(days=99)
+
+        run("prunejobs", "--older-than", age)
+
+        assert len(self.left()) == left
+
+    def test_takes_states(self):
+        for state in ("SUCCESSFUL", "FAILED", "CANCELLED"):
+            finished(state, days=99)
+
+        run("prunejobs", "--state", "failed", "--state", "cancelled")
+
+        assert self.left() == ["SUCCESSFUL"]
+
+    def test_goes_on_until_nothing_is_left(self):
+        finished(days=99, count=25)
+
+        assert run("prunejobs", "--batch", "10") == "25 finished jobs deleted.\n"
+        assert self.left() == []
+
+    def test_only_counts_when_told(self):
+        finished(days=99, count=3)
+
+        assert run("prunejobs", "--dry-run") == "3 finished jobs would be deleted.\n"
+        assert len(self.left()) == 3
+
+    @pytest.mark.parametrize("age", ["", "d", "7", "7w", "1.5d", "soon"])
+    def test_refuses_what_is_no_age(self, age):
+        with pytest.raises(CommandError, match="is no age such as 90s, 30m, 12h or 7d"):
+            run("prunejobs", "--older-than", age)
+
+    def test_is_quiet_when_told(self):
+        assert run("prunejobs", "--verbosity", "0") == ""
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWithoutMigrations:
+    @pytest.fixture(autouse=True)
+    def no_tables(self):
+        with connection.schema_editor() as editor:
+            for model in (Job, FinishedJob):
+                editor.alter_db_table(model, model._meta.db_table, model.__name__)
+        yield
+        with connection.schema_editor() as editor:
+            for model in (Job, FinishedJob):
+                editor.alter_db_table(model, model.__name__, model._meta.db_table)
+
+    @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
+    def test_the_user_gets_a_sentence(self, command):
+        with pytest.raises(CommandError, match=r"Run: manage\.py migrate"):
+            run(command)

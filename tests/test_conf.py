@@ -1,0 +1,108 @@
+import dataclasses
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from dbqueue import conf
+
+
+def test_without_a_setting_the_defaults_hold():
+    settings = conf.current()
+
+    assert settings.lease == 30.0
+    assert settings.max_attempts == 5
+    assert settings.keep_successful == 7 * 86_400
+    assert settings.keep_failed == 30 * 86_400
+
+
+def test_a_key_changes_one_value():
+    with override_settings(DBQUEUE={"LEASE": 12, "TIMEOUT": None}):
+        assert conf.current() == dataclasses.replace(conf.Settings(), lease=12)
+
+
+def test_a_changed_setting_is_seen_without_a_reset():
+    with override_settings(DBQUEUE={"LEASE": 12}):
+        assert conf.current().lease == 12
+        with override_settings(DBQUEUE={"LEASE": 13}):
+            assert conf.current().lease == 13
+        assert conf.current().lease == 12
+    assert conf.current().lease == 30
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        conf.current().lease = 1
+
+
+def test_a_misspelt_key_is_refused_with_the_nearest(settings):
+    message = r"no key 'POL_INTERVAL'\. Did you mean 'POLL_INTERVAL'\?"
+
+    settings.DBQUEUE = {"POL_INTERVAL": 1}
+
+    with pytest.raises(ImproperlyConfigured, match=message):
+        conf.current()
+
+
+@pytest.mark.parametrize("key", ["lease", "Q", 1, None])
+def test_an_unknown_key_is_refused(settings, key):
+    settings.DBQUEUE = {key: 1}
+
+    with pytest.raises(ImproperlyConfigured, match="DBQUEUE has no key"):
+        conf.current()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("LEASE", "30"),
+        ("LEASE", None),
+        ("LEASE", True),
+        ("THREADS", 2.5),
+        ("THREADS", True),
+        ("NOTIFY", 1),
+        ("NOTIFY", "yes"),
+        ("TIMEOUT", "1m"),
+        ("KEEP_FAILED", [1]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(settings, key, value):
+    settings.DBQUEUE = {key: value}
+
+    with pytest.raises(ImproperlyConfigured, match=f"'{key}'.* must be of type"):
+        conf.current()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("LEASE", 0),
+        ("LEASE", -1),
+        ("LEASE", float("nan")),
+        ("POLL_INTERVAL", 0),
+        ("SQLITE_POLL_INTERVAL", -0.1),
+        ("MAX_ATTEMPTS", 0),
+        ("PROCESSES", 0),
+        ("THREADS", -4),
+        ("ASYNC_CONCURRENCY", 0),
+        ("MAX_ATTEMPTS", 32_768),
+        ("TIMEOUT", 0),
+        ("TIMEOUT", -1),
+        ("GRACE", -1),
+        ("KEEP_FAILED", -1),
+        ("MAX_PAYLOAD", 0),
+    ],
+)
+def test_a_value_out_of_range_is_refused(settings, key, value):
+    settings.DBQUEUE = {key: value}
+
+    with pytest.raises(ImproperlyConfigured, match=f"'{key}'.* must be"):
+        conf.current()
+
+
+@pytest.mark.parametrize("setting", [None, [], "LEASE", {"LEASE"}])
+def test_the_setting_must_be_a_dict(settings, setting):
+    settings.DBQUEUE = setting
+
+    with pytest.raises(ImproperlyConfigured, match="DBQUEUE must be a dict"):
+        conf.current()

@@ -1,0 +1,454 @@
+import warnings
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+from django.http import HttpResponse
+from django.test import Client, TestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import path
+from django.utils import timezone
+
+from dbqueue import aenqueue, enqueue, enqueue_many
+from dbqueue.backend import DatabaseBackend
+from dbqueue.django_tasks import (
+    InvalidTask,
+    TaskResultDoesNotExist,
+    task_backends,
+    task_enqueued,
+)
+from dbqueue.exceptions import (
+    AtomicUnavailable,
+    InvalidPayload,
+    JobIdTaken,
+    MigrationsNotApplied,
+    TaskNotFound,
+)
+from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.testing import run_jobs
+from tests import tasks
+from tests.workers import heard, together
+
+ours = "dbqueue.backend.DatabaseBackend"
+with_transactions = pytest.mark.django_db(transaction=True)
+on_two_databases = pytest.mark.django_db(
+    transaction=True, databases=["default", "other"]
+)
+
+
+def jobs_elsewhere():
+    """Keep the jobs on the alias "other", where no models are."""
+    entry = {"BACKEND": ours, "QUEUES": [], "OPTIONS": {"database": "other"}}
+    return override_settings(TASKS={"default": entry})
+
+
+def queries():
+    return CaptureQueriesContext(connection)
+
+
+def view(request):
+    tasks.add.enqueue(1, 2)
+    if "fail" in request.GET:
+        raise ValueError("The view fails")
+    return HttpResponse()
+
+
+urlpatterns = [path("", view)]
+
+
+@pytest.mark.django_db
+class TestAJob:
+    def test_is_written_with_all_that_is_known(self):
+        result = enqueue(tasks.add, 1, b=2)
+
+        job = Job.objects.get()
+        assert str(job.pk) == result.id
+        assert job.task == "tests.tasks.add"
+        assert (job.args, job.kwargs) == ([1], {"b": 2})
+        assert (job.queue_name, job.priority, job.backend) == ("default", 0, "default")
+        assert (job.state, job.attempt, job.failures) == (JobState.READY, 0, 0)
+        assert (job.max_attempts, job.worker_id) == (5, None)
+        assert (job.context, job.attempt_log, job.progress) == ({}, [], None)
+        assert abs(timezone.now() - job.enqueued_at) < timedelta(seconds=10)
+        assert job.run_after is job.started_at is job.last_attempted_at is None
+
+    @pytest.mark.parametrize("known", [tasks.add, "tests.tasks.add", tasks.add.func])
+    def test_is_enqueued_by_task_path_or_function(self, known):
+        result = enqueue(known, 1, 2)
+
+        assert Job.objects.get().task == "tests.tasks.add"
+        assert result.task == tasks.add
+
+    def test_is_enqueued_for_a_plain_function_of_an_installed_app(self):
+        result = enqueue(tasks.plain, 1, 2)
+        run_jobs()
+        result.refresh()
+
+        assert result.return_value == 3
+
+    def test_is_enqueued_by_the_method_of_the_task(self):
+        tasks.add.enqueue(1, 2)
+
+        assert Job.objects.get().args == [1, 2]
+
+    @pytest.mark.parametrize("known", [tasks.add, "tests.tasks.add"])
+    def test_is_enqueued_from_async_code(self, known):
+        async_to_sync(aenqueue)(known, 1, 2)
+
+        assert Job.objects.get().args == [1, 2]
+
+    def test_is_not_written_for_an_unknown_path(self):
+        with pytest.raises(TaskNotFound, match=r"'tests\.tasks\.nothing' cannot be"):
+            enqueue("tests.tasks.nothing")
+
+        assert not Job.objects.exists()
+
+    def test_takes_queue_and_priority(self):
+        tasks.add.using(queue_name="mail", priority=-7).enqueue(1, 2)
+
+        job = Job.objects.get()
+        assert (job.queue_name, job.priority) == ("mail", -7)
+
+    def test_for_a_moment_in_the_future_is_scheduled(self):
+        moment = timezone.now() + timedelta(hours=2)
+
+        result = tasks.add.using(run_after=moment).enqueue(1, 2)
+
+        assert (result.state, result.status) == ("SCHEDULED", "READY")
+        assert Job.objects.get().run_after == moment
+
+    def test_for_a_while_from_now_is_scheduled_by_the_clock_of_the_database(self):
+        tasks.add.using(run_after=timedelta(minutes=5)).enqueue(1, 2)
+
+        job = Job.objects.get()
+        assert job.state == JobState.SCHEDULED
+        wait = job.run_after - job.enqueued_at
+        assert abs(wait - timedelta(minutes=5)) < timedelta(milliseconds=10)
+
+    @pytest.mark.parametrize("after", [timedelta(0), timedelta(days=-1)])
+    def test_that_is_due_already_is_ready(self, after):
+        assert tasks.noop.using(run_after=after).enqueue().state == "READY"
+        moment = timezone.now() + after
+        assert tasks.noop.using(run_after=moment).enqueue().state == "READY"
+
+    def test_keeps_the_attempts_its_task_allows_at_that_time(self):
+        tasks.fail.enqueue()
+        with override_settings(DBQUEUE={"MAX_ATTEMPTS": 9}):
+            tasks.noop.enqueue()
+
+        allowed = dict(Job.objects.values_list("task", "max_attempts"))
+        assert allowed == {"tests.tasks.fail": 2, "tests.tasks.noop": 9}
+
+    def test_remembers_the_alias_of_its_backend(self):
+        entries = {a: {"BACKEND": ours, "QUEUES": []} for a in ("default", "second")}
+        with override_settings(TASKS=entries):
+            result = tasks.noop.using(backend="second").enqueue()
+
+            assert (result.backend, Job.objects.get().backend) == ("second", "second")
+
+    def test_is_announced_with_the_class_of_the_backend(self):
+        with heard(task_enqueued) as calls:
+            result = tasks.noop.enqueue()
+
+        assert calls == [(DatabaseBackend, result)]
+
+    def test_is_not_taken_by_a_backend_with_a_misspelt_option(self, settings):
+        options = {"databse": "default"}
+        settings.TASKS = {"default": {"BACKEND": ours, "OPTIONS": options}}
+
+        with pytest.raises(ImproperlyConfigured, match="Did you mean 'database'"):
+            tasks.noop.enqueue()
+
+
+class TestTheTransaction(TestCase):
+    def test_costs_exactly_one_query(self):
+        with self.assertNumQueries(1):
+            tasks.add.enqueue(1, 2)
+        with self.assertNumQueries(1):
+            tasks.add.using(run_after=timedelta(1), priority=3).enqueue(1, 2)
+
+    def test_costs_one_query_for_many_jobs(self):
+        with self.assertNumQueries(1):
+            enqueue_many(tasks.add, [(i, 1) for i in range(1_000)])
+
+        assert Job.objects.count() == 1_000
+
+    def test_takes_the_job_with_it_when_it_rolls_back(self):
+        with transaction.atomic():
+            result = tasks.add.enqueue(1, 2)
+            transaction.set_rollback(True)
+
+        with pytest.raises(TaskResultDoesNotExist):
+            tasks.add.get_result(result.id)
+
+
+@with_transactions
+class TestWithoutATransaction:
+    def test_it_costs_exactly_one_query(self):
+        tasks.noop.enqueue()  # a first NOTIFY of the window
+
+        with queries() as captured:
+            tasks.add.enqueue(1, 2)
+
+        assert len(captured) == 1
+
+    def test_the_first_job_of_a_window_costs_one_query_too(self):
+        connection.ensure_connection()
+
+        with queries() as captured:
+            tasks.add.using(queue_name=str(uuid4())).enqueue(1, 2)
+
+        assert len(captured) == 1
+
+
+@with_transactions
+class TestARequest:
+    @pytest.fixture(autouse=True)
+    def atomic_requests(self):
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        with override_settings(ROOT_URLCONF=__name__):
+            yield
+        connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+    def test_adds_one_query_to_its_transaction(self):
+        with queries() as captured:
+            Client().get("/")
+
+        statements = [query["sql"].strip().split(None, 1)[0] for query in captured]
+        assert statements.count("INSERT") == 1
+        assert set(statements) <= {"BEGIN", "INSERT", "COMMIT"}
+        assert Job.objects.count() == 1
+
+    def test_that_fails_leaves_no_job(self):
+        with pytest.raises(ValueError, match="The view fails"):
+            Client().get("/?fail")
+
+        assert not Job.objects.exists()
+
+
+@with_transactions
+class TestAnotherConnection:
+    def see(self):
+        (count,) = together(Job.objects.count)
+        return count
+
+    def test_sees_the_job_only_after_the_commit(self):
+        with transaction.atomic():
+            tasks.noop.enqueue()
+            assert self.see() == 0
+
+        assert self.see() == 1
+
+    def test_never_sees_a_job_that_was_rolled_back(self):
+        with transaction.atomic():
+            tasks.noop.enqueue()
+            transaction.set_rollback(True)
+
+        assert self.see() == 0
+
+
+@pytest.mark.django_db
+class TestManyJobs:
+    def test_keep_their_order(self):
+        results = enqueue_many(tasks.add, [(1, 2), [3, 4], {"a": 5, "b": 6}])
+
+        assert [(r.args, r.kwargs) for r in results] == [
+            ([1, 2], {}),
+            ([3, 4], {}),
+            ([], {"a": 5, "b": 6}),
+        ]
+        run_jobs()
+        for result in results:
+            result.refresh()
+        assert [result.return_value for result in results] == [3, 7, 11]
+
+    def test_are_enqueued_by_path_and_with_other_settings(self):
+        enqueue_many("tests.tasks.noop", [()])
+        enqueue_many(tasks.noop.using(queue_name="mail", priority=4), [(), ()])
+
+        found = Job.objects.values_list("queue_name", "priority").order_by("id")
+        assert list(found) == [("default", 0), ("mail", 4), ("mail", 4)]
+
+    def test_may_wait_for_their_time(self):
+        results = enqueue_many(tasks.noop.using(run_after=timedelta(1)), [(), ()])
+
+        assert [result.state for result in results] == ["SCHEDULED", "SCHEDULED"]
+
+    def test_may_be_none(self):
+        with queries() as captured:
+            assert enqueue_many(tasks.noop, []) == []
+
+        assert len(captured) == 0
+
+    def test_come_from_any_iterable(self):
+        assert len(enqueue_many(tasks.echo, ((i,) for i in range(3)))) == 3
+
+    def test_are_all_refused_for_one_that_is_wrong(self):
+        with pytest.raises(InvalidPayload, match="Argument 1 is a object"):
+            enqueue_many(tasks.echo, [(1,), (object(),)])
+
+        assert not Job.objects.exists()
+
+    @pytest.mark.parametrize("call", ["ab", 1, None, {1, 2}])
+    def test_must_be_tuples_or_dicts(self, call):
+        with pytest.raises(InvalidTask, match=r"Call 2 is .* must be a tuple"):
+            enqueue_many(tasks.noop, [(), call])
+
+    def test_cannot_share_a_job_id(self):
+        with pytest.raises(InvalidTask, match="A job_id is for one job"):
+            enqueue_many(tasks.noop.using(job_id=uuid4()), [(), ()])
+
+    def test_are_each_announced(self):
+        with heard(task_enqueued) as calls:
+            results = enqueue_many(tasks.noop, [()] * 3)
+
+        assert [result for _, result in calls] == results
+
+
+class TestAJobId:
+    @pytest.mark.django_db
+    def test_is_the_id_of_the_job(self):
+        id = uuid4()
+
+        assert tasks.noop.using(job_id=id).enqueue().id == str(id)
+        assert tasks.noop.using(job_id=str(uuid4())).enqueue().id != str(id)
+
+    @pytest.mark.django_db
+    def test_used_again_returns_the_first_job(self):
+        task = tasks.add.using(job_id=uuid4())
+        first = task.enqueue(1, 2)
+
+        again = task.enqueue(3, 4)
+
+        assert (again.id, again.args) == (first.id, [1, 2])
+        assert Job.objects.count() == 1
+
+    @pytest.mark.django_db
+    def test_used_again_returns_the_job_that_has_finished(self):
+        task = tasks.add.using(job_id=uuid4())
+        task.enqueue(1, 2)
+        run_jobs()
+
+        again = task.enqueue(3, 4)
+
+        assert (again.status, again.return_value) == ("SUCCESSFUL", 3)
+        assert run_jobs() == []
+        assert (Job.objects.count(), FinishedJob.objects.count()) == (0, 1)
+
+    @pytest.mark.django_db
+    def test_of_another_task_is_refused(self):
+        id = uuid4()
+        tasks.add.using(job_id=id).enqueue(1, 2)
+
+        with pytest.raises(JobIdTaken, match=r"belongs to a job of 'tests.tasks"):
+            tasks.noop.using(job_id=id).enqueue()
+
+    @with_transactions
+    def test_makes_one_job_of_many_enqueues_at_once(self):
+        task = tasks.add.using(job_id=uuid4())
+
+        results = together(*[lambda i=i: task.enqueue(i, 0) for i in range(8)])
+
+        assert Job.objects.count() == 1
+        assert len({tuple(result.args) for result in results}) == 1
+
+    @with_transactions
+    def test_makes_one_job_while_the_first_one_runs_and_finishes(self):
+        task = tasks.add.using(job_id=uuid4())
+        task.enqueue(1, 2)
+
+        results, *again = together(run_jobs, *[lambda: task.enqueue(1, 2)] * 6)
+
+        assert len(results) == 1
+        assert {result.id for result in again} == {results[0].id}
+        assert run_jobs() == []
+        assert FinishedJob.objects.count() == 1
+
+
+@on_two_databases
+class TestATransactionOnAnotherDatabase:
+    def test_delays_the_job_until_its_commit(self):
+        with jobs_elsewhere():
+            with transaction.atomic():
+                with pytest.warns(RuntimeWarning, match="transaction on .*'default'"):
+                    result = tasks.add.enqueue(1, 2)
+                assert not Job.objects.using("other").exists()
+
+            assert str(Job.objects.using("other").get().pk) == result.id
+            run_jobs()
+            result.refresh()
+        assert result.return_value == 3
+
+    def test_takes_the_job_with_it_when_it_rolls_back(self):
+        with jobs_elsewhere():
+            with transaction.atomic():
+                with pytest.warns(RuntimeWarning):
+                    tasks.add.enqueue(1, 2)
+                transaction.set_rollback(True)
+
+            assert not Job.objects.using("other").exists()
+
+    def test_delays_many_jobs_likewise(self):
+        with jobs_elsewhere():
+            with transaction.atomic():
+                with pytest.warns(RuntimeWarning):
+                    enqueue_many(tasks.echo, [(1,), (2,)])
+                assert not Job.objects.using("other").exists()
+
+            assert Job.objects.using("other").count() == 2
+
+    def test_announces_the_job_when_it_is_written(self):
+        with heard(task_enqueued) as calls, jobs_elsewhere(), transaction.atomic():
+            with pytest.warns(RuntimeWarning):
+                result = tasks.noop.enqueue()
+            assert calls == []
+
+        assert [result.id for _, result in calls] == [result.id]
+
+    def test_does_not_matter_where_the_jobs_are_in_a_transaction_too(self):
+        with jobs_elsewhere(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with transaction.atomic(), transaction.atomic(using="other"):
+                tasks.noop.enqueue()
+
+                assert Job.objects.using("other").count() == 1
+
+    def test_is_not_needed_to_keep_jobs_elsewhere(self):
+        with jobs_elsewhere():
+            result = tasks.noop.enqueue()
+
+            assert tasks.noop.get_result(result.id) == result
+            assert not Job.objects.exists()
+
+    def test_cannot_be_one_with_an_atomic_task(self):
+        with jobs_elsewhere(), pytest.raises(AtomicUnavailable, match="'other'"):
+            tasks.write_group.enqueue("x")
+
+
+@with_transactions
+class TestWithoutMigrations:
+    @pytest.fixture(autouse=True)
+    def no_tables(self):
+        with connection.schema_editor() as editor:
+            for model in (Job, FinishedJob):
+                editor.alter_db_table(model, model._meta.db_table, model.__name__)
+        yield
+        with connection.schema_editor() as editor:
+            for model in (Job, FinishedJob):
+                editor.alter_db_table(model, model.__name__, model._meta.db_table)
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda: tasks.noop.enqueue(),
+            lambda: tasks.noop.using(job_id=uuid4()).enqueue(),
+            lambda: enqueue_many(tasks.noop, [(), ()]),
+            lambda: task_backends["default"].get_result(str(uuid4())),
+        ],
+    )
+    def test_the_user_is_told_to_migrate(self, ask):
+        with pytest.raises(MigrationsNotApplied, match=r"manage.py migrate --database"):
+            ask()

@@ -1,0 +1,275 @@
+import logging
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from dbqueue import maintenance
+from dbqueue.ids import uuid7
+from dbqueue.models import FinishedJob, Job, JobState, Worker
+from tests import tasks
+from tests.workers import HandWorker, together
+
+pytestmark = pytest.mark.django_db
+with_transactions = pytest.mark.django_db(transaction=True)
+
+ALIAS = "default"
+DAY = 86_400
+
+
+def held(worker):
+    return maintenance.held_by(ALIAS, worker.id)
+
+
+def finished(state="SUCCESSFUL", *, days=0, count=1):
+    """Write records of jobs that finished so many days ago."""
+    moment = timezone.now() - timedelta(days=days)
+    return FinishedJob.objects.bulk_create(
+        FinishedJob(
+            task="tests.tasks.noop",
+            queue_name="default",
+            backend="default",
+            state=state,
+            max_attempts=1,
+            enqueued_at=moment,
+            finished_at=moment,
+        )
+        for _ in range(count)
+    )
+
+
+class TestPromotion:
+    def test_makes_due_jobs_ready_and_tells_their_queues(self):
+        for queue in ("a", "b"):
+            task = tasks.noop.using(run_after=timedelta(hours=1), queue_name=queue)
+            task.enqueue()
+        Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
+
+        assert maintenance.promote(ALIAS) == {"a", "b"}
+        assert not Job.objects.exclude(state=JobState.READY).exists()
+
+    def test_leaves_jobs_that_are_not_due(self):
+        tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+
+        assert maintenance.promote(ALIAS) == set()
+        assert Job.objects.get().state == JobState.SCHEDULED
+
+    def test_takes_the_earliest_first(self, worker):
+        for hours in (3, 1, 2):
+            tasks.echo.using(run_after=timedelta(hours=hours)).enqueue(hours)
+        for job in Job.objects.all():
+            job.run_after -= timedelta(days=1)
+            job.save(update_fields=["run_after"])
+
+        worker.dialect.promote(2)
+
+        ready = Job.objects.filter(state=JobState.READY).values_list("args", flat=True)
+        assert sorted(ready) == [[1], [2]]
+
+    @with_transactions
+    def test_at_once_by_many_promotes_each_job_once(self):
+        for _ in range(20):
+            tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+        Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
+
+        together(*[lambda: maintenance.promote(ALIAS)] * 4)
+
+        assert Job.objects.filter(state=JobState.READY).count() == 20
+
+
+class TestHeartbeats:
+    def test_renew_the_lease(self, worker):
+        before = Worker.objects.get().expires_at
+
+        assert maintenance.heartbeat(ALIAS, [worker.id], lease=600) == set()
+        assert Worker.objects.get().expires_at > before + timedelta(seconds=500)
+
+    def test_tell_who_was_declared_dead(self, worker):
+        other = uuid7()
+
+        assert maintenance.heartbeat(ALIAS, [worker.id, other], lease=60) == {other}
+
+    def test_do_not_bring_the_dead_back(self, worker):
+        maintenance.retire(ALIAS, worker.id)
+        maintenance.heartbeat(ALIAS, [worker.id], lease=60)
+
+        assert not Worker.objects.exists()
+
+
+class TestAnExpiredWorker:
+    def test_is_removed_and_named_in_the_log(self, worker, caplog):
+        expired = HandWorker(lease=-1)
+
+        with caplog.at_level(logging.WARNING):
+            assert maintenance.condemn(ALIAS) == 1
+
+        assert Worker.objects.get().pk == worker.id
+        assert f"id={expired.id}" in caplog.text
+
+    def test_may_share_its_name_with_a_live_one(self, worker):
+        HandWorker(lease=-1)
+
+        maintenance.condemn(ALIAS)
+
+        assert [row.pk for row in Worker.objects.filter(name="hand")] == [worker.id]
+
+    def test_leaves_orphans(self, worker):
+        result = tasks.noop.enqueue()
+        worker.claim()
+        assert maintenance.orphans(ALIAS) == []
+
+        maintenance.retire(ALIAS, worker.id)
+
+        (orphan,) = maintenance.orphans(ALIAS)
+        assert (str(orphan.id), orphan.worker_id) == (result.id, worker.id)
+
+    def test_cannot_claim(self):
+        tasks.noop.enqueue()
+        expired = HandWorker(lease=-1)
+        maintenance.condemn(ALIAS)
+
+        assert expired.claim() == []
+
+
+class TestARescue:
+    @pytest.mark.parametrize(
+        ("reason", "failures", "error"),
+        [
+            ("lost", 1, "dbqueue.exceptions.WorkerLost"),
+            ("timeout", 1, "dbqueue.exceptions.TaskTimeout"),
+            ("released", 0, None),
+        ],
+    )
+    def test_gives_the_job_back_with_its_reason(self, worker, reason, failures, error):
+        result = tasks.noop.enqueue()
+        worker.claim()
+
+        assert maintenance.rescue(ALIAS, held(worker), reason=reason) == 1
+
+        job = Job.objects.get()
+        assert job.state in (JobState.READY, JobState.SCHEDULED)
+        assert (job.worker_id, job.attempt, job.failures) == (None, 1, failures)
+        (entry,) = job.attempt_log
+        assert (entry["reason"], entry["attempt"]) == (reason, 1)
+        assert entry["worker"] == str(worker.id)
+        assert entry.get("exception") == error
+        result.refresh()
+        assert len(result.errors) == failures
+        assert result.worker_ids == [str(worker.id)]
+
+    @pytest.mark.parametrize("reason", ["lost", "timeout"])
+    def test_ends_a_job_that_has_no_attempt_left(self, worker, reason, single_attempt):
+        result = tasks.noop.enqueue()
+        worker.claim()
+
+        maintenance.rescue(ALIAS, held(worker), reason=reason)
+
+        result.refresh()
+        assert (result.state, result.attempts) == ("FAILED", 1)
+        (entry,) = FinishedJob.objects.get().attempt_log
+        assert entry["reason"] == reason
+
+    def test_without_a_failure_never_ends_a_job(self, worker, single_attempt):
+        tasks.noop.enqueue()
+        for _ in range(3):
+            worker.claim()
+            maintenance.rescue(ALIAS, held(worker), reason="released")
+
+        job = Job.objects.get()
+        assert (job.state, job.attempt, job.failures) == ("READY", 3, 0)
+
+    def test_ends_a_job_that_kills_every_worker(self):
+        result = tasks.noop.enqueue()
+
+        for _ in range(5):
+            victim = HandWorker()
+            victim.claim()
+            maintenance.retire(ALIAS, victim.id)
+            maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+
+        result.refresh()
+        assert (result.state, result.attempts) == ("FAILED", 5)
+        assert HandWorker().claim() == []
+
+    def test_comes_too_late_for_a_job_that_has_ended(self, worker):
+        tasks.noop.enqueue()
+        (job,) = worker.claim()
+        late = held(worker)
+        worker.finish(job)
+
+        assert maintenance.rescue(ALIAS, late) == 0
+        assert FinishedJob.objects.get().state == JobState.SUCCESSFUL
+
+    def test_leaves_the_jobs_of_the_living(self, worker):
+        other = HandWorker()
+        tasks.noop.enqueue()
+        other.claim()
+
+        assert maintenance.rescue(ALIAS, held(worker)) == 0
+        assert Job.objects.get().worker_id == other.id
+
+    @with_transactions
+    def test_by_several_at_once_counts_one_failure(self, worker):
+        tasks.noop.enqueue()
+        worker.claim()
+        jobs = held(worker)
+
+        rescued = together(*[lambda: maintenance.rescue(ALIAS, jobs)] * 4)
+
+        assert sorted(rescued) == [0, 0, 0, 1]
+        assert Job.objects.get().failures == 1
+
+
+class TestFinishedJobs:
+    def test_are_known_by_their_worker(self, worker):
+        tasks.noop.enqueue()
+        tasks.noop.enqueue()
+        done, running = worker.claim(2)
+        worker.finish(done)
+
+        ids = [done.id, running.id, uuid7()]
+        assert maintenance.finished_by(ALIAS, worker.id, ids) == {done.id}
+        assert maintenance.finished_by(ALIAS, uuid7(), ids) == set()
+
+
+class TestPruning:
+    def prune(self, *states, days, **more):
+        seconds = days * DAY
+        return maintenance.prune(ALIAS, states=states, older_than=seconds, **more)
+
+    def test_deletes_what_is_old_enough(self):
+        finished(days=8, count=3)
+        (young,) = finished(days=6)
+
+        assert self.prune("SUCCESSFUL", days=7) == 3
+        assert FinishedJob.objects.get() == young
+
+    def test_deletes_only_the_states_it_is_told(self):
+        for state in ("SUCCESSFUL", "FAILED", "CANCELLED"):
+            finished(state, days=40)
+
+        assert self.prune("FAILED", "CANCELLED", days=30) == 2
+        assert FinishedJob.objects.get().state == JobState.SUCCESSFUL
+
+    def test_goes_by_small_batches_the_oldest_first(self):
+        finished(days=9, count=2)
+        finished(days=10, count=3)
+
+        assert self.prune("SUCCESSFUL", days=7, limit=3) == 3
+        assert not maintenance.expired(ALIAS, "SUCCESSFUL", 9.5 * DAY).exists()
+        assert self.prune("SUCCESSFUL", days=7, limit=3) == 2
+        assert self.prune("SUCCESSFUL", days=7, limit=3) == 0
+
+    def test_counts_its_limit_over_all_states(self):
+        finished("FAILED", days=40, count=3)
+        finished("CANCELLED", days=40, count=3)
+
+        assert self.prune("FAILED", "CANCELLED", days=30, limit=4) == 4
+
+    def test_leaves_unfinished_jobs(self):
+        tasks.noop.enqueue()
+        Job.objects.update(enqueued_at=timezone.now() - timedelta(days=99))
+
+        self.prune("SUCCESSFUL", "FAILED", "CANCELLED", days=0)
+
+        assert Job.objects.count() == 1

@@ -1,0 +1,303 @@
+import dataclasses
+from datetime import timedelta
+
+import pytest
+from django.test import override_settings
+
+from dbqueue import registry, task
+from dbqueue.django_tasks import InvalidTask, TaskResultStatus
+from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.registry import as_task, resolve
+from dbqueue.tasks import Task
+from dbqueue.testing import run_jobs
+from tests import tasks
+from tests.conformance import tasks as django_tasks
+
+
+def function():
+    pass
+
+
+async def coroutine():
+    pass
+
+
+def takes_context(context):
+    pass
+
+
+def only_mail():
+    """Return TASKS with a single queue, which is not the default one."""
+    backend = "dbqueue.backend.DatabaseBackend"
+    return {"default": {"BACKEND": backend, "QUEUES": ["mail"]}}
+
+
+class Methods:
+    def method(self):
+        pass
+
+    @staticmethod
+    def static():
+        pass
+
+
+@pytest.fixture(autouse=True)
+def forget_lookups():
+    registry._resolved.clear()
+
+
+class TestTheDecorator:
+    def test_needs_no_parentheses(self):
+        assert isinstance(task(function), Task)
+        assert isinstance(task()(function), Task)
+
+    def test_leaves_defaults_to_the_settings(self):
+        made = task(function)
+
+        with override_settings(DBQUEUE={"MAX_ATTEMPTS": 7, "TIMEOUT": 90}):
+            assert (made.attempts_allowed, made.seconds_allowed) == (7, 90)
+        assert (made.attempts_allowed, made.seconds_allowed) == (5, None)
+
+    def test_takes_every_option(self):
+        made = task(
+            queue_name="mail",
+            priority=5,
+            backend="default",
+            takes_context=True,
+            max_attempts=3,
+            backoff=[1, 2],
+            retry_on=OSError,
+            give_up_on=[LookupError, ValueError],
+            timeout=1.5,
+            atomic=True,
+        )(takes_context)
+
+        assert (made.queue_name, made.priority) == ("mail", 5)
+        assert (made.takes_context, made.atomic) == (True, True)
+        assert (made.attempts_allowed, made.seconds_allowed) == (3, 1.5)
+        assert made.backoff == (1, 2)
+        assert made.retry_on == (OSError,)
+        assert made.give_up_on == (LookupError, ValueError)
+
+    def test_makes_hashable_tasks(self):
+        made = task(backoff=[1, 2], retry_on=[OSError])(function)
+
+        assert hash(made) == hash(made.using())
+
+    @pytest.mark.parametrize(
+        ("wrong", "near"),
+        [
+            ("max_attempt", "max_attempts"),
+            ("queue", "queue_name"),
+            ("retryon", "retry_on"),
+            ("time_out", "timeout"),
+        ],
+    )
+    def test_refuses_a_misspelt_option_with_the_nearest(self, wrong, near):
+        message = rf"no option '{wrong}'\. Did you mean '{near}'\?"
+
+        with pytest.raises(TypeError, match=message):
+            task(**{wrong: 1})
+
+    @pytest.mark.parametrize("name", ["func", "job_id", "run_after", "zzz"])
+    def test_refuses_what_is_no_option(self, name):
+        with pytest.raises(TypeError, match=f"task\\(\\) has no option '{name}'"):
+            task(**{name: 1})
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            ({"max_attempts": 0}, "max_attempts=0 must be .* 1 means: never retry"),
+            ({"max_attempts": -1}, "max_attempts=-1 must be a whole number"),
+            ({"max_attempts": 2.0}, "max_attempts=2.0 must be a whole number"),
+            ({"max_attempts": True}, "max_attempts=True must be a whole number"),
+            ({"max_attempts": 40_000}, "from 1 to 32767"),
+            ({"timeout": 0}, "timeout=0 must be seconds above 0"),
+            ({"timeout": -1.5}, "timeout=-1.5 must be"),
+            ({"timeout": "1m"}, "timeout='1m' must be"),
+            ({"timeout": timedelta(1)}, "timeout=.* must be seconds"),
+            ({"atomic": 1}, "atomic=1 must be True or False"),
+            ({"backoff": "fast"}, "backoff='fast' must be seconds"),
+            ({"backoff": -1}, "backoff=-1 must be"),
+            ({"backoff": []}, r"backoff=\[\] must be"),
+            ({"backoff": [1, "2"]}, "backoff=.* must be"),
+            ({"backoff": True}, "backoff=True must be"),
+            ({"backoff": float("nan")}, "backoff=nan must be"),
+            ({"retry_on": "OSError"}, "retry_on='OSError': .* no exception class"),
+            ({"retry_on": [ValueError, 1]}, "retry_on=.*: 1 is no exception class"),
+            ({"give_up_on": int}, "give_up_on=.* is no exception class"),
+            ({"give_up_on": ValueError("x")}, "give_up_on=.* is no exception class"),
+            ({"priority": 101}, "priority must be a whole number between -100 and 100"),
+            ({"priority": "high"}, "priority must be a whole number .* not 'high'"),
+            ({"priority": None}, "priority must be a whole number .* not None"),
+            ({"priority": True}, "priority must be a whole number .* not True"),
+            ({"queue_name": ""}, "queue_name='' must be 1 to 100 characters"),
+            ({"queue_name": "q" * 101}, "must be 1 to 100 characters"),
+            ({"queue_name": None}, "queue_name=None must be 1 to 100 characters"),
+            ({"takes_context": True}, "does not have a first argument of 'context'"),
+        ],
+    )
+    def test_refuses_a_wrong_value_with_the_reason(self, options, reason):
+        with pytest.raises(InvalidTask, match=reason):
+            task(**options)(function)
+
+    def test_refuses_an_async_function_in_a_transaction(self):
+        with pytest.raises(InvalidTask, match=r"async and atomic; .* drop atomic=True"):
+            task(atomic=True)(coroutine)
+
+    def test_refuses_a_function_that_no_worker_could_find(self):
+        def local():
+            pass
+
+        for wrong in (local, lambda: None, print, Methods().method, "text"):
+            with pytest.raises(InvalidTask, match="module level"):
+                task()(wrong)
+
+    def test_refuses_a_queue_that_the_backend_does_not_have(self, settings):
+        settings.TASKS = only_mail()
+
+        with pytest.raises(InvalidTask, match=r"Did you mean 'mail'\?.*'QUEUES'"):
+            task(queue_name="mial")(function)
+
+
+class TestUsing:
+    def test_keeps_the_other_options(self):
+        made = task(max_attempts=3, backoff=9)(function).using(priority=3)
+
+        assert (made.max_attempts, made.backoff, made.priority) == (3, 9, 3)
+
+    def test_takes_a_timedelta(self):
+        assert tasks.noop.using(run_after=timedelta(1)).run_after == timedelta(1)
+
+    @pytest.mark.parametrize("after", [60, "tomorrow", 1.5])
+    def test_refuses_a_time_of_another_kind(self, after):
+        with pytest.raises(InvalidTask, match="must be a datetime or a timedelta"):
+            tasks.noop.using(run_after=after)
+
+    @pytest.mark.parametrize("days", [-99_999, 99_999, 999_999_999])
+    def test_refuses_a_time_too_far_away(self, days):
+        with pytest.raises(InvalidTask, match="is too far away"):
+            tasks.noop.using(run_after=timedelta(days=days))
+
+    @pytest.mark.parametrize("id", ["abc", 12, 1.5, b"x" * 16])
+    def test_refuses_a_job_id_that_is_no_uuid(self, id):
+        with pytest.raises(InvalidTask, match=r"job_id=.* is not a UUID"):
+            tasks.noop.using(job_id=id)
+
+    def test_refuses_what_cannot_be_changed(self):
+        with pytest.raises(TypeError):
+            tasks.noop.using(max_attempts=3)
+
+    def test_does_not_change_the_task(self):
+        before = dataclasses.asdict(tasks.noop)
+
+        tasks.noop.using(priority=9, queue_name="x", run_after=timedelta(1))
+
+        assert dataclasses.asdict(tasks.noop) == before
+
+
+class TestAPath:
+    def test_leads_to_a_task(self):
+        assert resolve("tests.tasks.add") is tasks.add
+
+    def test_leads_to_a_task_made_with_djangos_decorator(self):
+        found = resolve("tests.conformance.tasks.noop")
+
+        assert isinstance(found, Task)
+        assert found.func is django_tasks.noop.func
+
+    def test_leads_to_a_plain_function_of_an_installed_app(self):
+        found = resolve("tests.tasks.plain")
+
+        assert isinstance(found, Task)
+        assert found.func is tasks.plain
+
+    def test_leads_to_a_plain_function_whatever_the_queues_are(self, settings):
+        settings.TASKS = only_mail()
+
+        assert resolve("tests.tasks.plain").func is tasks.plain
+
+    @pytest.mark.parametrize("path", ["tests.tasks.a_lambda", "tests.tasks.wrapped"])
+    def test_never_leads_to_what_is_called_otherwise(self, path):
+        with pytest.raises(TaskNotAllowed):
+            resolve(path)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "os.system",
+            "os.popen",
+            "posix.system",
+            "shutil.rmtree",
+            "shutil.copyfile",
+            "subprocess.run",
+            "builtins.eval",
+            "builtins.exec",
+            "pickle.loads",
+            "importlib.import_module",
+            "django.core.management.call_command",
+            "tests.tasks.timedelta",
+            "tests.tasks.CONSTANT",
+            "tests.tasks.time",
+        ],
+    )
+    def test_never_leads_to_what_is_no_task_of_an_installed_app(self, path):
+        with pytest.raises(TaskNotAllowed, match=f"'{path}' is neither a task nor"):
+            resolve(path)
+
+    def test_does_not_lead_through_an_installed_module_to_what_it_imported(self):
+        with pytest.raises(TaskNotAllowed):
+            resolve("tests.tasks.copyfile")
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "tests.tasks.missing",
+            "tests.missing.noop",
+            "missing.tasks.noop",
+            "tests.broken.noop",
+        ],
+    )
+    def test_that_cannot_be_imported_leads_nowhere(self, path):
+        with pytest.raises(TaskNotFound, match=f"'{path}' cannot be imported"):
+            resolve(path)
+
+    @pytest.mark.parametrize(
+        "path", ["", "noop", ".noop", "tests..noop", "tests.tasks.", "a b.c", "\0"]
+    )
+    def test_must_be_dotted(self, path):
+        with pytest.raises(TaskNotFound, match="is not a dotted path such as"):
+            resolve(path)
+
+
+class TestAFunction:
+    def test_stands_for_the_task_made_of_it(self):
+        made = task(queue_name="mail")(function)
+
+        assert as_task(function) is made
+
+    def test_of_an_installed_app_needs_no_decorator(self):
+        assert as_task(tasks.plain).func is tasks.plain
+
+    def test_that_no_worker_could_find_is_refused(self):
+        def local():
+            pass
+
+        for wrong in (local, lambda: None):
+            with pytest.raises(InvalidTask, match="is not at a module's top level"):
+                as_task(wrong)
+
+    @pytest.mark.parametrize("wrong", [None, 1, print, Methods, Methods().method])
+    def test_is_what_a_task_must_be(self, wrong):
+        with pytest.raises(InvalidTask, match="neither a task, nor a function"):
+            as_task(wrong)
+
+
+@pytest.mark.django_db
+def test_a_task_made_with_djangos_decorator_runs():
+    result = django_tasks.meaning_of_life.enqueue()
+    run_jobs()
+    result.refresh()
+
+    assert result.status == TaskResultStatus.SUCCESSFUL
+    assert result.return_value == 42

@@ -1,0 +1,343 @@
+"""The options of runworker, and what it says to a mistake."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from django.db import connection
+
+from dbqueue import enqueue, enqueue_many
+from dbqueue.models import Worker
+from tests import worker_tasks as tasks
+from tests.processes import (
+    MANAGE,
+    ROOT,
+    finished,
+    send,
+    unfinished,
+    wait_until,
+)
+from tests.settings import url
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def empty_database_url(transactional_db, tmp_path):
+    """Return the DATABASE_URL of a database without any table."""
+    if connection.vendor == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.sqlite3"
+        return
+    name = f"{connection.settings_dict['NAME']}_empty"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+        cursor.execute(f"CREATE DATABASE {name}")
+    yield url({**connection.settings_dict, "NAME": name})
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrate(database_url):
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    subprocess.run(
+        [sys.executable, MANAGE, "migrate", "-v", "0"], env=environment, check=True
+    )
+
+
+def assert_refused(worker, *texts):
+    assert worker.wait(15) == 1
+    for text in texts:
+        assert text in worker.output
+    assert "Traceback" not in worker.output
+
+
+# What it is told
+
+
+@pytest.mark.parametrize("task", [tasks.note, tasks.write_atomically_quickly])
+def test_a_child_is_replaced_after_max_jobs(task, run_worker, effects):
+    enqueue_many(task, [(i,) for i in range(20)])
+    worker = run_worker("--drain", "--max-jobs", 5, "--threads", 2)
+
+    assert worker.wait() == 0
+
+    assert effects.counts() == dict.fromkeys(range(20), 1)
+    by_child = {}
+    for line in effects.all("ended"):
+        by_child.setdefault(line["pid"], []).append(line["key"])
+    assert [len(keys) for keys in by_child.values()] == [5, 5, 5, 5]
+
+
+def test_a_child_is_replaced_when_it_has_grown(run_worker, effects):
+    enqueue_many(tasks.grow, [(i, 100) for i in range(4)])
+    worker = run_worker("--drain", "--max-rss", 180, "--threads", 1)
+
+    assert worker.wait() == 0
+
+    assert effects.counts() == dict.fromkeys(range(4), 1)
+    assert 2 <= len(effects.pids()) <= 4
+
+
+def test_a_limit_below_what_a_child_needs_at_least_lets_it_work(run_worker, effects):
+    worker = run_worker("--max-rss", 1, "--threads", 1)
+    seen = set()
+    for i in range(5):
+        enqueue(tasks.note, i)
+        while not effects.all("ended", i):
+            seen |= worker.family()
+
+    assert worker.stop() == 0
+    assert len(seen) <= 10
+
+
+def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):
+    health = tmp_path / "health"
+    worker = run_worker("--health-file", health, settings={"DBQUEUE": {"LEASE": 1.0}})
+    first = wait_until(lambda: health.exists() and health.stat().st_mtime_ns, "touched")
+
+    wait_until(lambda: health.stat().st_mtime_ns > first, "it is touched again")
+
+    assert worker.stop() == 0
+
+
+def test_a_health_file_that_cannot_be_written_is_told(run_worker, tmp_path):
+    worker = run_worker("--health-file", tmp_path / "nowhere" / "health")
+
+    assert_refused(worker, "nowhere")
+
+
+def test_a_health_file_that_cannot_be_written_any_more_stops_no_job(
+    run_worker, effects, tmp_path
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    worker = run_worker(
+        "--health-file", folder / "health", settings={"DBQUEUE": {"LEASE": 1.0}}
+    )
+    wait_until((folder / "health").exists, "it is touched")
+    keeper = wait_until(worker.keeper, "there is a keeper")
+    (folder / "health").unlink()
+    folder.rmdir()
+    seen = Worker.objects.get().last_seen
+    wait_until(lambda: Worker.objects.get().last_seen > seen, "it beats")
+    enqueue(tasks.note, "after")
+
+    effects.wait_for("ended", "after")
+
+    assert worker.keeper() == keeper
+    assert "Traceback" not in worker.output
+
+
+def test_two_workers_with_the_same_name_both_work(run_worker, effects):
+    workers = [run_worker("--worker-name", "twin", "--threads", 1) for _ in range(2)]
+    for worker in workers:
+        worker.wait_until_working()
+
+    enqueue_many(tasks.work, [(i, 1.0) for i in range(2)])
+
+    effects.wait_for("ended", times=2)
+    assert len(effects.pids()) == 2
+    assert set(Worker.objects.values_list("name", flat=True)) == {"twin"}
+    assert "twin" in workers[0].output
+    assert "Another worker is called 'twin'" in workers[0].output + workers[1].output
+
+
+def test_the_row_of_a_worker_goes_when_it_stops(run_worker):
+    worker = run_worker("--processes", 2)
+    worker.wait_until_working(2)
+
+    assert worker.stop() == 0
+
+    assert not Worker.objects.exists()
+
+
+def test_verbosity_0_says_nothing_of_jobs_and_1_a_line_for_each(run_worker, effects):
+    for verbosity, lines in (("0", 0), ("1", 3)):
+        enqueue_many(tasks.note, [(f"{verbosity} {i}",) for i in range(3)])
+        worker = run_worker("--drain", "-v", verbosity)
+        assert worker.wait() == 0
+        assert worker.output.count("state=SUCCESSFUL") == lines
+
+
+# What it cannot do
+
+
+def test_a_queue_that_does_not_exist_is_refused(run_worker):
+    settings = {
+        "TASKS": {
+            "default": {
+                "BACKEND": "dbqueue.backend.DatabaseBackend",
+                "QUEUES": ["default", "mail"],
+            }
+        }
+    }
+    worker = run_worker("--queues", "mial", settings=settings)
+
+    assert_refused(worker, "No queue is called 'mial'. Did you mean 'mail'?")
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"DBQUEUE": {"LEESE": 1}}, "Did you mean 'LEASE'?"),
+        ({"DBQUEUE": {"LEASE": "1"}}, "LEASE"),
+        ({"DBQUEUE": {"LEASE": 0}}, "LEASE"),
+        ({"TASKS": {}}, "TASKS"),
+        (
+            {
+                "TASKS": {
+                    "default": {
+                        "BACKEND": "dbqueue.backend.DatabaseBackend",
+                        "OPTIONS": {"databse": "default"},
+                    }
+                }
+            },
+            "Did you mean 'database'?",
+        ),
+    ],
+    ids=["misspelt", "no number", "zero", "no backend", "option"],
+)
+def test_settings_with_a_mistake_are_refused(settings, text, run_worker):
+    assert_refused(run_worker(settings=settings), text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--threads", "0"),
+        ("--processes", "-1"),
+        ("--queues", " , "),
+        ("--max-jobs", "many"),
+        ("--grace", "-1"),
+    ],
+    ids=" ".join,
+)
+def test_arguments_with_a_mistake_are_refused(arguments, run_worker):
+    worker = run_worker(*arguments)
+
+    assert worker.wait(15) == 2
+    assert arguments[0] in worker.output
+    assert "Traceback" not in worker.output
+
+
+def test_a_database_without_tables_is_refused(run_worker, empty_database_url):
+    worker = run_worker(database_url=empty_database_url)
+
+    assert_refused(worker, "manage.py migrate")
+
+
+def test_a_read_only_disk_is_told_of(run_worker, only_sqlite, tmp_path):
+    path = tmp_path / "jobs.sqlite3"
+    migrate(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA journal_mode=DELETE")
+    settings = {
+        "DATABASES": {
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": f"file:{path}?mode=ro",
+            }
+        }
+    }
+    worker = run_worker(settings=settings)
+
+    worker.wait_for_output("attempt to write a readonly database", seconds=10)
+
+    worker.stop()
+    assert "Traceback" not in worker.output
+
+
+# Reload
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return the folder of a project with one task, which a test may edit."""
+    folder = tmp_path / "a project"
+    app = folder / "changing"
+    app.mkdir(parents=True)
+    (app / "__init__.py").touch()
+    (folder / "project_settings.py").write_text(
+        "from tests.worker_settings import *\n"
+        'INSTALLED_APPS = [*INSTALLED_APPS, "changing"]\n'
+    )
+    (folder / "manage.py").write_text(
+        f"import sys\nsys.path.insert(1, {str(ROOT)!r})\n"
+        "from django.core.management import execute_from_command_line\n"
+        "execute_from_command_line(sys.argv)\n"
+    )
+    write_task(folder, "first")
+    return folder
+
+
+def write_task(folder, version):
+    (folder / "changing" / "tasks.py").write_text(
+        "import time\n"
+        "from dbqueue import task\n"
+        "from tests.worker_tasks import effect\n"
+        "@task\n"
+        "def tell(seconds):\n"
+        f"    effect('began', {version!r})\n"
+        "    time.sleep(seconds)\n"
+        f"    effect('ended', {version!r})\n"
+    )
+
+
+def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effects):
+    job = enqueue(tasks.note, "placeholder")
+    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[2.5])
+    worker = start(
+        [sys.executable, project / "manage.py", "runworker"],
+        ["--reload"],
+        DJANGO_SETTINGS_MODULE="project_settings",
+    )
+    effects.wait_for("began", "first")
+    before = worker.family()
+
+    write_task(project, "second version")
+
+    effects.wait_for("ended", "first")
+    wait_until(lambda: len(worker.family() - before) >= 3, "it was restarted")
+    job = enqueue(tasks.note, "placeholder")
+    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[0])
+    effects.wait_for("ended", "second version")
+    assert finished(attempt=1, state="SUCCESSFUL", args=[2.5]).exists()
+    worker.tell(signal.SIGTERM)
+    assert worker.wait() == 0
+    worker.wait_until_gone()
+
+
+def test_broken_code_is_waited_out(project, start, effects):
+    worker = start(
+        [sys.executable, project / "manage.py", "runworker"],
+        ["--reload"],
+        DJANGO_SETTINGS_MODULE="project_settings",
+    )
+    wait_until(lambda: Worker.objects.exists(), "it works")
+    (project / "changing" / "tasks.py").write_text("this is no Python")
+    worker.wait_for_output("SyntaxError")
+
+    write_task(project, "mended version")
+
+    job = enqueue(tasks.note, "placeholder")
+    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[0])
+    effects.wait_for("ended", "mended version")
+    assert worker.stop(signal.SIGINT) == 0
+
+
+def test_nothing_is_left_when_the_reloading_worker_is_killed(project, start):
+    worker = start(
+        [sys.executable, project / "manage.py", "runworker"],
+        ["--reload"],
+        DJANGO_SETTINGS_MODULE="project_settings",
+    )
+    wait_until(lambda: Worker.objects.exists(), "it works")
+
+    send(worker.pid, signal.SIGKILL)
+
+    worker.wait_until_gone(15)

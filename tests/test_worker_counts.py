@@ -1,0 +1,102 @@
+"""Many jobs, many processes: each runs exactly once, and both records agree."""
+
+import pytest
+
+from dbqueue import enqueue_many
+from tests import worker_tasks as tasks
+from tests.processes import finished, scaled, unfinished, wait_until, wait_until_empty
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def assert_each_ran_once(effects, keys):
+    assert effects.counts() == dict.fromkeys(keys, 1)
+    records = finished(state="SUCCESSFUL", attempt=1, failures=0)
+    assert {args[0] for args in records.values_list("args", flat=True)} == set(keys)
+    assert finished().count() == len(keys)
+    assert not unfinished().exists()
+
+
+def test_jobs_of_four_enqueuers_run_once_in_four_workers(
+    run_worker, run_enqueuer, effects
+):
+    each = scaled(1000, 5000)
+    for _ in range(2):
+        run_worker("--processes", 2, "--threads", 4, "-v", 0)
+
+    enqueuers = [run_enqueuer(f"{i}-", each) for i in range(4)]
+
+    assert [enqueuer.wait(300) for enqueuer in enqueuers] == [0] * 4
+    wait_until_empty(seconds=300)
+    keys = [f"{i}-{j}" for i in range(4) for j in range(each)]
+    assert_each_ran_once(effects, keys)
+
+
+def test_no_outcome_is_lost_between_threads_and_database(run_worker, effects):
+    size = scaled(500, 2000)
+    for drain in range(scaled(2, 20)):
+        keys = [f"{drain} {i}" for i in range(size)]
+        enqueue_many(tasks.note, [(key,) for key in keys])
+        worker = run_worker("--drain", "--processes", 2, "--threads", 8, "-v", 0)
+
+        assert worker.wait(120) == 0
+
+        assert not unfinished().exists()
+    everything = [f"{i} {j}" for i in range(drain + 1) for j in range(size)]
+    assert_each_ran_once(effects, everything)
+
+
+def test_atomic_async_and_plain_jobs_mixed_run_once(run_worker, effects):
+    count = scaled(100, 1000)
+    kinds = {
+        "plain": (tasks.note, lambda key: (key,)),
+        "atomic": (tasks.write_atomically_quickly, lambda key: (key,)),
+        "sleepy": (tasks.work, lambda key: (key, 0.001)),
+        "async": (tasks.awork, lambda key: (key, 0.001)),
+    }
+    keys = []
+    for kind, (task, arguments) in kinds.items():
+        calls = [arguments(f"{kind} {i}") for i in range(count)]
+        keys += [call[0] for call in calls]
+        enqueue_many(task, calls)
+    worker = run_worker("--drain", "--processes", 2, "--threads", 4, "-v", 0)
+
+    assert worker.wait(120) == 0
+
+    assert_each_ran_once(effects, keys)
+
+
+def test_progress_from_many_threads_disturbs_nothing(run_worker, effects):
+    count = scaled(16, 160)
+    enqueue_many(tasks.tell_progress, [(f"{i}", 0.5) for i in range(count)])
+    worker = run_worker("--drain", "--threads", 8)
+
+    assert worker.wait(120) == 0
+
+    assert_each_ran_once(effects, [f"{i}" for i in range(count)])
+    assert "Traceback" not in worker.output
+
+
+def test_a_drain_with_crashes_in_it_leaves_nothing(run_worker, effects):
+    rounds = scaled(2, 20)
+    for i in range(rounds):
+        enqueue_many(tasks.leave_at_once, [(f"poison {i} {j}", 1) for j in range(3)])
+        enqueue_many(tasks.note, [(f"{i} {j}",) for j in range(50)])
+        worker = run_worker("--drain", "--processes", 2, "--threads", 2)
+
+        assert worker.wait(60) == 0
+
+        assert not unfinished().exists()
+    assert len(effects.counts()) == rounds * 50
+    assert finished(state="FAILED").count() == rounds * 3
+
+
+def test_the_history_is_written_before_a_worker_ends(run_worker, effects):
+    enqueue_many(tasks.note, [(i,) for i in range(200)])
+    worker = run_worker()
+    effects.wait_for("ended", times=200)
+
+    assert worker.stop() == 0
+
+    wait_until(lambda: finished().count() == 200, "all are in the history", seconds=0)

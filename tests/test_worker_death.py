@@ -1,0 +1,225 @@
+"""What is left when a worker dies or freezes, and who goes on with it."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from dbqueue import enqueue, enqueue_many
+from dbqueue.models import Worker
+from tests import worker_tasks as tasks
+from tests.processes import (
+    finished,
+    is_stopped,
+    reasons,
+    scaled,
+    send,
+    unfinished,
+    wait_until,
+    wait_until_empty,
+    wait_until_finished,
+)
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT = {"DBQUEUE": {"LEASE": 1.5}}
+
+
+def test_a_dead_childs_job_runs_again_at_once(run_worker, effects):
+    job = enqueue(tasks.work, "long", 1.0)
+    worker = run_worker(settings={"DBQUEUE": {"LEASE": 60.0}})
+    (pid,) = {line["pid"] for line in effects.wait_for("began")}
+
+    os.kill(pid, signal.SIGKILL)
+
+    effects.wait_for("began", times=2, seconds=1)
+    record = wait_until_finished(job)
+    assert (record.attempt, record.failures) == (2, 1)
+    assert reasons(record) == ["lost"]
+    assert worker.process.poll() is None
+
+
+def test_a_job_that_kills_its_worker_ends_lost_and_the_others_finish(
+    run_worker, effects
+):
+    poison = enqueue(tasks.kill_itself.using(priority=1), "poison")
+    enqueue_many(tasks.note, [(i,) for i in range(20)])
+    run_worker("--threads", 1)
+
+    record = wait_until_finished(poison)
+
+    effects.wait_for("ended", times=20)
+    assert (record.state, record.attempt, record.failures) == ("FAILED", 2, 2)
+    assert reasons(record) == ["lost", "lost"]
+    assert len(effects.all("began", "poison")) == 2
+    assert finished(state="SUCCESSFUL", failures=0).count() == 20
+
+
+@pytest.mark.parametrize(
+    "deadly", [tasks.crash, tasks.leave_at_once], ids=["segfault", "os._exit(0)"]
+)
+def test_a_drain_survives_a_job_that_ends_its_process(deadly, run_worker, effects):
+    arguments = ["deadly", 0] if deadly is tasks.leave_at_once else ["deadly"]
+    poison = enqueue(deadly.using(priority=1), *arguments)
+    enqueue_many(tasks.note, [(i,) for i in range(20)])
+    worker = run_worker("--drain", "--threads", 1)
+
+    assert worker.wait() == 0
+
+    assert effects.counts("ended") == dict.fromkeys(range(20), 1)
+    record = finished().get(pk=poison.id)
+    assert reasons(record) == ["lost", "lost"]
+    assert not unfinished().exists()
+
+
+VICTIMS = {
+    "child": lambda worker: worker.children()[:1],
+    "keeper": lambda worker: [worker.keeper()],
+    "supervisor": lambda worker: [worker.pid],
+    "everything": lambda worker: worker.family(),
+}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_all_jobs_finish_after_a_kill(victim, run_worker, effects):
+    count = scaled(200, 1000)
+    enqueue_many(tasks.work, [(i, (i % 7) / 50) for i in range(count)])
+    worker = run_worker("--processes", 2, settings=SHORT)
+    effects.wait_for("ended", times=count // 4)
+    began = {line["key"] for line in effects.all("began")}
+    for pid in wait_until(lambda: VICTIMS[victim](worker), "there is a victim"):
+        send(pid, signal.SIGKILL)
+    early = {job.pk: job.attempt for job in finished()}
+    second = run_worker("--processes", 2, settings=SHORT)
+
+    wait_until_empty(second)
+
+    began_then = {line["key"] for line in effects.all("began")}
+    assert began_then == set(range(count)) >= began
+    assert finished(state="SUCCESSFUL").count() == count
+    twice = {key for key, times in effects.counts("began").items() if times > 1}
+    assert len(twice) <= 2 * 4  # those that ran: processes x threads
+    assert {job.pk: job.attempt for job in finished(pk__in=early)} == early
+    for job in finished(attempt__gt=1):
+        attempts = [entry["attempt"] for entry in job.attempt_log]
+        assert attempts == sorted(set(attempts))
+        assert job.attempt > max(attempts, default=0)
+
+
+def test_a_frozen_child_loses_its_job_and_goes_when_it_thaws(run_worker, effects):
+    job = enqueue(tasks.work, "slow", 3.0)
+    first = run_worker(settings=SHORT)
+    (pid,) = {line["pid"] for line in effects.wait_for("began")}
+    second = run_worker(settings=SHORT)
+    second.wait_until_working()
+
+    os.kill(pid, signal.SIGSTOP)
+
+    lines = effects.wait_for("began", times=2, seconds=6)
+    os.kill(pid, signal.SIGCONT)
+    record = wait_until_finished(job)
+    wait_until(lambda: pid not in first.family(), "the zombie is gone")
+    assert lines[1]["pid"] != pid
+    assert record.attempt == 2
+    assert reasons(record) == ["lost"]
+    assert str(record.worker_id) not in record.attempt_log[0]["worker"]
+    assert finished().count() == 1
+
+
+def test_a_frozen_worker_changes_nothing_when_it_thaws(run_worker, effects):
+    job = enqueue(tasks.work, "slow", 1.5)
+    first = run_worker(settings=SHORT)
+    effects.wait_for("began")
+    first.tell_all(signal.SIGSTOP)
+    second = run_worker(settings=SHORT)
+    effects.wait_for("began", times=2)
+    record = wait_until_finished(job)
+    before = finished().values().get()
+
+    first.tell_all(signal.SIGCONT)
+
+    first.wait_for_output("abandons its jobs")
+    effects.wait_for("began", times=2)
+    enqueue(tasks.note, "after")
+    effects.wait_for("ended", "after")
+    assert finished().values().get(pk=job.id) == before
+    assert record.attempt == 2
+    assert second.process.poll() is None
+
+
+def test_a_short_freeze_costs_nothing(run_worker, effects):
+    job = enqueue(tasks.work, "slow", 1.0)
+    run_worker(settings={"DBQUEUE": {"LEASE": 20.0}})
+    (pid,) = {line["pid"] for line in effects.wait_for("began")}
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(pid), "it is stopped")
+    os.kill(pid, signal.SIGCONT)
+
+    record = wait_until_finished(job)
+
+    assert (record.attempt, record.failures) == (1, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_keeper_that_is_killed_or_stopped_is_replaced(number, run_worker, effects):
+    job = enqueue(tasks.work, "long", 3.0)
+    worker = run_worker(settings=SHORT)
+    effects.wait_for("began")
+    keeper = wait_until(worker.keeper, "there is a keeper")
+
+    os.kill(keeper, number)
+
+    wait_until(lambda: worker.keeper() not in (None, keeper), "another keeper works")
+    seen = Worker.objects.get().last_seen
+    wait_until(lambda: Worker.objects.get().last_seen > seen, "the lease is renewed")
+    record = wait_until_finished(job)
+    assert (record.attempt, record.failures) == (1, 0)
+
+
+def test_an_atomic_job_that_is_killed_leaves_one_effect(run_worker, effects):
+    from django.contrib.auth.models import Group
+
+    job = enqueue(tasks.write_atomically, "row", 0.5)
+    run_worker()
+    (line,) = effects.wait_for("written")
+    os.kill(line["pid"], signal.SIGKILL)
+
+    record = wait_until_finished(job)
+
+    assert (record.attempt, record.state) == (2, "SUCCESSFUL")
+    assert Group.objects.count() == 1
+    assert len(effects.all("written")) == 2
+
+
+def test_a_frozen_atomic_job_leaves_one_effect(run_worker, effects, only_postgres):
+    """On SQLite a frozen writer keeps the whole database."""
+    from django.contrib.auth.models import Group
+
+    job = enqueue(tasks.write_atomically, "row", 1.0)
+    run_worker(settings=SHORT)
+    (line,) = effects.wait_for("written")
+    run_worker(settings=SHORT)
+    os.kill(line["pid"], signal.SIGSTOP)
+    wait_until(lambda: finished(attempt=2).exists(), "another finished it")
+    os.kill(line["pid"], signal.SIGCONT)
+    effects.wait_for("written", times=2)
+
+    record = wait_until_finished(job)
+
+    assert record.attempt == 2
+    assert Group.objects.count() == 1
+
+
+def test_a_restarted_worker_takes_over_within_the_lease(run_worker, effects):
+    job = enqueue(tasks.work, "slow", 0.5)
+    first = run_worker(settings=SHORT)
+    effects.wait_for("began")
+    first.kill_all()
+    killed = time.monotonic()
+    run_worker(settings=SHORT)
+
+    wait_until_finished(job)
+
+    assert time.monotonic() - killed < 1.5 + 0.2 + 2 * 0.25 + 0.5 + 2.0

@@ -1,0 +1,105 @@
+"""Whatever a job does to its process, the next job is clean and the worker goes on."""
+
+import pytest
+from django.contrib.auth.models import Group
+
+from dbqueue import enqueue
+from tests import worker_tasks as tasks
+from tests.processes import finished, reasons, wait_until_finished
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLEAN = {
+    "language": "en",
+    "zone": "Asia/Kathmandu",
+    "autocommit": True,
+    "in_atomic_block": False,
+}
+
+
+@pytest.mark.parametrize(
+    "task", [tasks.leave, tasks.aleave, tasks.interrupt], ids=lambda task: task.name
+)
+def test_a_job_cannot_end_its_worker_by_an_exception(task, run_worker, effects):
+    job = enqueue(task, "rude")
+    worker = run_worker("--threads", 1)
+    record = wait_until_finished(job)
+
+    enqueue(tasks.note, "next")
+
+    (line,) = effects.wait_for("ended", "next")
+    assert (record.state, reasons(record)) == ("FAILED", ["failed"])
+    assert {line["pid"]} == effects.pids("began")
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        tasks.leave_transaction_open,
+        tasks.leave_atomic_open,
+        tasks.close_connection,
+        tasks.break_connection,
+        tasks.terminate_backend,
+        tasks.go_abroad,
+    ],
+    ids=lambda task: task.name,
+)
+def test_the_next_job_in_the_thread_is_clean(task, run_worker, effects):
+    enqueue(task, "messy")
+    next_job = enqueue(tasks.describe_surroundings.using(priority=-1), "next")
+    worker = run_worker("--threads", 1)
+
+    record = wait_until_finished(next_job)
+
+    (line,) = effects.all("ended", "next")
+    assert {key: line[key] for key in CLEAN} == CLEAN
+    assert (record.state, record.attempt) == ("SUCCESSFUL", 1)
+    assert Group.objects.filter(name="next").exists()
+    assert not Group.objects.filter(name="messy").exists()
+    assert worker.process.poll() is None
+
+
+def test_the_next_async_job_is_clean(run_worker, effects):
+    enqueue(tasks.aleave_transaction_open, "messy")
+    next_job = enqueue(tasks.adescribe_surroundings.using(priority=-1), "next")
+    run_worker("--async-concurrency", 1)
+
+    wait_until_finished(next_job, seconds=10)
+
+    (line,) = effects.all("ended", "next")
+    assert {key: line[key] for key in CLEAN} == CLEAN
+    assert Group.objects.filter(name="next").exists()
+
+
+def test_a_job_whose_connection_is_cut_is_retried(run_worker, only_postgres):
+    job = enqueue(tasks.terminate_backend, "cut")
+    run_worker()
+
+    record = wait_until_finished(job)
+
+    assert record.state == "FAILED"
+    assert reasons(record) == ["failed"] * 2
+
+
+@pytest.mark.parametrize("task", [tasks.exit_in_receiver, tasks.exit_in_backoff])
+def test_an_exit_outside_the_function_costs_neither_job_nor_thread(
+    task, run_worker, effects
+):
+    enqueue(task, "rude")
+    worker = run_worker("--threads", 1, "--drain")
+
+    assert worker.wait(10) == 0
+
+    assert finished().count() == 1
+
+
+def test_a_bad_progress_message_hurts_nobody(run_worker, effects):
+    job = enqueue(tasks.tell_nonsense, "bad")
+    worker = run_worker()
+
+    record = wait_until_finished(job)
+
+    assert record.state == "SUCCESSFUL"
+    assert "trouble" not in worker.output

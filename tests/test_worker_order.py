@@ -1,0 +1,238 @@
+"""When jobs run: on time, in order, again after a failure, and from which queues."""
+
+import time
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from dbqueue import enqueue, enqueue_many
+from dbqueue.models import Job
+from tests import worker_tasks as tasks
+from tests.processes import (
+    finished,
+    reasons,
+    unfinished,
+    wait_until,
+    wait_until_empty,
+    wait_until_finished,
+)
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_seconds(seconds):
+    return timedelta(seconds=seconds)
+
+
+def test_a_delayed_job_runs_on_time(run_worker, effects):
+    worker = run_worker(settings={"DBQUEUE": {"POLL_INTERVAL": 5.0}})
+    worker.wait_until_working()
+    delays = {"soon": 0.5, "later": 1.2, "now": 0}
+    due = {key: time.time() + seconds for key, seconds in delays.items()}
+    for key, seconds in delays.items():
+        enqueue(tasks.note.using(run_after=in_seconds(seconds)), key)
+
+    lines = effects.wait_for("ended", times=3)
+
+    for line in lines:
+        late = line["at"] - due[line["key"]]
+        assert 0 <= late < 0.5, line
+
+
+def test_many_delayed_jobs_that_are_due_together_all_run(run_worker, effects):
+    due = time.time() + 1.5
+    enqueue_many(
+        tasks.note.using(run_after=in_seconds(1.5)), [(i,) for i in range(1500)]
+    )
+    run_worker()
+
+    lines = effects.wait_for("ended", times=1500)
+
+    assert min(line["at"] for line in lines) >= due
+    assert max(line["at"] for line in lines) < due + 5
+    assert effects.counts() == dict.fromkeys(range(1500), 1)
+
+
+def test_a_delayed_job_that_came_due_while_no_worker_ran_is_run(run_worker, effects):
+    enqueue(tasks.note.using(run_after=in_seconds(0.05)), "late")
+    wait_until(lambda: Job.objects.get().run_after.timestamp() < time.time(), "due")
+    worker = run_worker("--drain")
+
+    assert worker.wait() == 0
+
+    assert effects.keys() == ["late"]
+
+
+def test_a_failed_job_runs_again_after_its_backoff_and_then_fails(run_worker, effects):
+    job = enqueue(tasks.fail, "bad")
+    run_worker()
+
+    record = wait_until_finished(job)
+
+    moments = [line["at"] for line in effects.all("began")]
+    pauses = [b - a for a, b in pairwise(moments)]
+    assert len(moments) == 3
+    assert all(0.5 <= pause < 1.5 for pause in pauses)
+    assert (record.state, record.failures) == ("FAILED", 3)
+    assert reasons(record) == ["failed"] * 3
+
+
+def test_a_job_that_fails_twice_succeeds_at_the_third_attempt(
+    run_worker, effects, tmp_path
+):
+    job = enqueue(tasks.fail_twice, "third time", str(tmp_path / "tries"))
+    run_worker()
+
+    record = wait_until_finished(job)
+
+    assert (record.state, record.attempt, record.failures) == ("SUCCESSFUL", 3, 2)
+
+
+def test_one_thread_drains_by_priority_then_by_age(run_worker, effects):
+    order = [0, 5, -5, 5, 0, 100, -100]
+    for i, priority in enumerate(order):
+        enqueue(tasks.note.using(priority=priority), i)
+    worker = run_worker("--drain", "--threads", 1)
+
+    assert worker.wait() == 0
+
+    assert effects.keys() == sorted(range(7), key=lambda i: (-order[i], i))
+
+
+def test_queues_are_emptied_in_the_order_given(run_worker, effects):
+    for i in range(5):
+        enqueue(tasks.note.using(queue_name="low", priority=100), f"low {i}")
+        enqueue(tasks.note.using(queue_name="mail-in"), f"mail {i}")
+        enqueue(tasks.note.using(queue_name="high"), f"high {i}")
+        enqueue(tasks.note.using(queue_name="unserved"), f"unserved {i}")
+    worker = run_worker("--drain", "--threads", 1, "--queues", "high,mail-*,low")
+
+    assert worker.wait() == 0
+
+    names = ("high", "mail", "low")
+    assert effects.keys() == [f"{name} {i}" for name in names for i in range(5)]
+    assert unfinished(queue_name="unserved", state="READY", attempt=0).count() == 5
+
+
+def test_priorities_hold_across_queues_that_are_served_alike(run_worker, effects):
+    for i in range(6):
+        queue = f"q{i % 3}"
+        enqueue(tasks.note.using(queue_name=queue, priority=i % 2), i)
+    worker = run_worker("--drain", "--threads", 1)
+
+    assert worker.wait() == 0
+
+    assert [key % 2 for key in effects.keys()] == [1, 1, 1, 0, 0, 0]  # noqa: SIM118
+
+
+def test_excluded_queues_are_left_out(run_worker, effects):
+    for queue in ("mail-in", "mail-out", "web"):
+        enqueue(tasks.note.using(queue_name=queue), queue)
+    worker = run_worker("--drain", "--exclude", "mail-*")
+
+    assert worker.wait() == 0
+
+    assert effects.keys() == ["web"]
+    assert unfinished(state="READY").count() == 2
+
+
+def test_a_new_high_priority_overtakes_a_backlog(run_worker, effects):
+    enqueue_many(tasks.work, [(i, 0.02) for i in range(300)])
+    run_worker("--threads", 1)
+    effects.wait_for("ended", times=10)
+
+    enqueue(tasks.note.using(priority=50), "urgent")
+    urgent = time.time()
+
+    (line,) = effects.wait_for("ended", "urgent")
+    assert line["at"] - urgent < 1.0
+    assert len(effects.all("ended")) < 200
+
+
+def test_a_drain_leaves_what_is_not_due_and_what_it_cannot_import(run_worker, effects):
+    later = enqueue(tasks.note.using(run_after=timedelta(hours=1)), "later")
+    unknown = enqueue(tasks.note, "unknown")
+    Job.objects.filter(pk=unknown.id).update(task="tests.worker_tasks.not_written_yet")
+    enqueue_many(tasks.note, [(i,) for i in range(20)])
+    worker = run_worker("--drain", "--processes", 2, "--threads", 1)
+
+    assert worker.wait() == 0
+
+    assert effects.counts() == dict.fromkeys(range(20), 1)
+    assert unfinished(pk=later.id, state="SCHEDULED").exists()
+    assert unfinished(pk=unknown.id, state="READY", failures=0).exists()
+
+
+def test_unknown_tasks_wait_behind_which_others_run(run_worker, effects):
+    """However many there are, and also at a higher priority."""
+    enqueue_many(tasks.note.using(priority=9), [(i,) for i in range(700)])
+    Job.objects.update(task="not_installed_yet.tasks.noop")
+    enqueue(tasks.note, "known")
+    worker = run_worker()
+
+    effects.wait_for("ended", "known")
+
+    assert unfinished(failures=0).count() == 700
+    assert worker.process.poll() is None
+    wait_until(lambda: unfinished(state="READY").count() == 700, "all are given back")
+
+
+def test_jobs_enqueued_by_jobs_are_drained_too(run_worker, effects):
+    enqueue(tasks.breed, "", 6)
+    worker = run_worker("--drain", "--processes", 2)
+
+    assert worker.wait() == 0
+
+    assert len(effects.keys()) == 2**7 - 1 == finished(state="SUCCESSFUL").count()
+    assert not unfinished().exists()
+
+
+def test_a_claimed_job_does_not_wait_behind_a_slow_one(run_worker, effects):
+    # Quick ones teach the worker to prefetch; then a slow one comes.
+    enqueue_many(tasks.note, [(i,) for i in range(500)])
+    enqueue(tasks.work.using(priority=-1), "slow", 4.0)
+    enqueue_many(tasks.note.using(priority=-2), [(i,) for i in range(500, 600)])
+    run_worker("--threads", 1, "--processes", 2)
+    effects.wait_for("began", "slow")
+
+    effects.wait_for("ended", times=600, seconds=3)
+
+    assert "slow" not in effects.keys()  # noqa: SIM118
+
+
+def test_async_jobs_do_not_wait_behind_slow_ones_of_one_child(run_worker, effects):
+    enqueue_many(tasks.awork, [(i, 3.0) for i in range(4)])
+    worker = run_worker("--processes", 4, "--async-concurrency", 1)
+    worker.wait_until_working(4)
+
+    lines = effects.wait_for("began", times=4, seconds=2.5)
+
+    assert len({line["pid"] for line in lines}) == 4
+
+
+def test_sync_jobs_run_while_the_event_loop_is_full(run_worker, effects):
+    enqueue_many(tasks.awork, [(f"async {i}", 4.0) for i in range(3)])
+    run_worker("--async-concurrency", 2)
+    effects.wait_for("began", times=2)
+
+    enqueue(tasks.note, "sync")
+
+    effects.wait_for("ended", "sync", seconds=3)
+
+
+def test_async_and_sync_jobs_run_side_by_side(run_worker, effects):
+    enqueue_many(tasks.awork, [(f"a{i}", 0.5) for i in range(60)])
+    enqueue_many(tasks.work, [(f"s{i}", 0.1) for i in range(20)])
+    worker = run_worker("--drain", "--threads", 4)
+
+    assert worker.wait() == 0
+
+    counts = effects.counts()
+    assert len(counts) == 80
+    assert set(counts.values()) == {1}
+    wait_until_empty(worker)
+    began = min(line["at"] for line in effects.all("began"))
+    ended = max(line["at"] for line in effects.all("ended"))
+    assert ended - began < 5  # one after another: 32 s

@@ -1,0 +1,156 @@
+"""How a worker stops: TERM, INT, twice, all at once, and when its supervisor dies."""
+
+import os
+import signal
+
+import pytest
+
+from dbqueue import enqueue, enqueue_many
+from tests import worker_tasks as tasks
+from tests.processes import (
+    finished,
+    reasons,
+    scaled,
+    unfinished,
+    wait_until,
+)
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_worker_finishes_what_runs_and_takes_nothing_new(
+    number, run_worker, effects
+):
+    running = enqueue(tasks.work, "running", 1.0)
+    worker = run_worker("--threads", 1)
+    effects.wait_for("began", "running")
+    waiting = enqueue(tasks.work, "waiting", 0)
+
+    assert worker.stop(number) == 0
+
+    assert effects.keys("ended") == ["running"]
+    assert finished(pk=running.id, state="SUCCESSFUL", attempt=1).exists()
+    assert unfinished(pk=waiting.id, state="READY", failures=0).exists()
+
+
+def test_what_still_runs_after_the_grace_period_is_released_not_failed(
+    run_worker, effects
+):
+    job = enqueue(tasks.work_once, "long", 60)
+    worker = run_worker("--grace", 0.5)
+    effects.wait_for("began", "long")
+
+    assert worker.stop() == 0
+
+    row = unfinished().get(pk=job.id)
+    assert (row.state, row.failures) == ("READY", 0)
+    assert reasons(row) == ["released"]
+
+
+def test_a_second_signal_stops_at_once(run_worker, effects):
+    enqueue(tasks.work, "long", 60)
+    worker = run_worker("--grace", 60)
+    (line,) = effects.wait_for("began", "long")
+    worker.tell(signal.SIGTERM)
+
+    def tell_again():
+        """Two signals that follow each other closely are merged into one."""
+        worker.tell(signal.SIGTERM)
+        return line["pid"] not in worker.family()
+
+    wait_until(tell_again, "the child is gone", seconds=3)
+    assert worker.wait() == 0
+    assert unfinished(state="READY", failures=0).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_counts_once(number, run_worker, effects):
+    """As systemd sends it by default, and a terminal's Ctrl-C."""
+    enqueue(tasks.work, "running", 1.0)
+    worker = run_worker("--threads", 1, "--processes", 2)
+    effects.wait_for("began", "running")
+
+    os.killpg(worker.pid, number)
+
+    assert worker.wait() == 0
+    assert effects.keys("ended") == ["running"]
+    assert finished().get().attempt == 1
+
+
+def test_a_job_that_cannot_be_stopped_is_killed_with_the_worker_but_not_failed(
+    run_worker, effects
+):
+    job = enqueue(tasks.hold_the_gil_unlimited, "gil")
+    worker = run_worker("--grace", 0.3)
+    effects.wait_for("began", "gil")
+
+    assert worker.stop() == 1
+
+    row = unfinished().get(pk=job.id)
+    assert (row.state, row.failures) == ("READY", 0)
+
+
+def test_nothing_runs_twice_or_fails_when_workers_are_stopped_amid_many_jobs(
+    run_worker, effects
+):
+    count = scaled(300, 1000)
+    enqueue_many(tasks.work, [(i, i % 10 / 100) for i in range(count)])
+    for share in (0.2, 0.4, 0.6):
+        worker = run_worker("--processes", 2)
+        effects.wait_for("ended", times=int(count * share))
+        assert worker.stop() == 0
+    worker = run_worker("--drain", "--processes", 2)
+
+    assert worker.wait() == 0
+
+    assert effects.counts("began") == dict.fromkeys(range(count), 1)
+    assert finished(state="SUCCESSFUL", failures=0).count() == count
+    assert not unfinished().exists()
+
+
+def test_a_signal_while_a_child_is_being_forked_reaches_it(run_worker, effects):
+    # Dying children keep the supervisor forking when the signal comes.
+    enqueue_many(tasks.leave_at_once, [(i, 1) for i in range(6)])
+    worker = run_worker("--processes", 4, "--grace", 30)
+    effects.wait_for("began")
+
+    assert worker.stop() == 0
+
+
+def test_children_and_keeper_leave_when_their_supervisor_is_killed(run_worker, effects):
+    enqueue(tasks.work, "running", 1.0)
+    worker = run_worker("--processes", 2)
+    effects.wait_for("began", "running")
+    worker.wait_until_working(2)
+
+    worker.tell(signal.SIGKILL)
+
+    worker.wait_until_gone(10)
+    assert effects.keys("ended") == ["running"]
+    assert finished(attempt=1, state="SUCCESSFUL").exists()
+
+
+def test_all_leave_when_supervisor_and_keeper_are_killed(run_worker, effects):
+    job = enqueue(tasks.work, "long", 60)
+    worker = run_worker(settings={"DBQUEUE": {"LEASE": 1.5}})
+    effects.wait_for("began", "long")
+    keeper = worker.keeper()
+
+    worker.tell(signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
+
+    worker.wait_until_gone(5)
+    assert unfinished(pk=job.id, state="RUNNING").exists()  # until another looks
+
+
+def test_a_stopped_child_is_replaced(run_worker, effects):
+    worker = run_worker()
+    (pid,) = worker.wait_until_working()
+
+    os.kill(pid, signal.SIGTERM)
+
+    wait_until(lambda: worker.children() not in ([], [pid]), "another child works")
+    enqueue(tasks.note, "after")
+    effects.wait_for("ended", "after")

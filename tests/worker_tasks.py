@@ -1,0 +1,330 @@
+"""Tasks for worker processes; what they do is counted outside the database."""
+
+import asyncio
+import ctypes
+import json
+import os
+import re
+import signal
+import sys
+import time
+from threading import get_ident
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.utils import timezone, translation
+
+from dbqueue import enqueue, task
+from dbqueue.django_tasks import task_finished
+
+
+def effect(event, key, **more):
+    """Append a line to the log of effects; one write, so that lines never mix."""
+    line = {"event": event, "key": key, "pid": os.getpid(), "at": time.time(), **more}
+    descriptor = os.open(
+        os.environ["DBQUEUE_TEST_EFFECTS"], os.O_APPEND | os.O_WRONLY | os.O_CREAT
+    )
+    try:
+        os.write(descriptor, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+@task
+def note(key):
+    effect("ended", key)
+
+
+@task
+def work(key, seconds):
+    effect("began", key)
+    time.sleep(seconds)
+    effect("ended", key)
+
+
+@task
+async def awork(key, seconds):
+    effect("began", key)
+    await asyncio.sleep(seconds)
+    effect("ended", key)
+
+
+@task(max_attempts=1)
+def work_once(key, seconds):
+    work.func(key, seconds)
+
+
+@task(queue_name="other")
+def note_in_other(key):
+    effect("ended", key)
+
+
+@task(backoff=0.5, max_attempts=3)
+def fail(key):
+    effect("began", key)
+    raise ValueError(key)
+
+
+@task(backoff=0.1, max_attempts=5)
+def fail_twice(key, path):
+    effect("began", key)
+    with open(path, "a") as file:
+        file.write("x")
+    if os.path.getsize(path) < 3:
+        raise ValueError(key)
+    effect("ended", key)
+
+
+@task
+def grow(key, mebibytes):
+    grown.append(bytearray(os.urandom(1024)) * 1024 * mebibytes)
+    effect("ended", key)
+
+
+grown = []
+
+
+# The end of the process
+
+
+@task(max_attempts=2, backoff=0)
+def kill_itself(key):
+    effect("began", key)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(max_attempts=2, backoff=0)
+def leave_at_once(key, code):
+    effect("began", key)
+    os._exit(code)
+
+
+@task(max_attempts=2, backoff=0)
+def crash(key):
+    effect("began", key)
+    ctypes.string_at(0)
+
+
+@task(max_attempts=1)
+def leave(key):
+    effect("began", key)
+    sys.exit(key)
+
+
+@task(max_attempts=1)
+async def aleave(key):
+    effect("began", key)
+    sys.exit(key)
+
+
+@task(max_attempts=1)
+def interrupt(key):
+    effect("began", key)
+    raise KeyboardInterrupt
+
+
+# Too long
+
+
+@task(max_attempts=1, timeout=0.5)
+def spin(key):
+    effect("began", key)
+    while True:
+        pass
+
+
+@task(max_attempts=1, timeout=0.5)
+def block(key):
+    effect("began", key)
+    time.sleep(3600)
+
+
+@task(max_attempts=1, timeout=0.5)
+def hold_the_gil(key):
+    effect("began", key)
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@task
+def hold_the_gil_unlimited(key):
+    hold_the_gil.func(key)
+
+
+@task(max_attempts=1, timeout=0.5)
+def swallow(key):
+    effect("began", key)
+    while True:
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:
+            effect("swallowed", key)
+
+
+@task(max_attempts=1, timeout=0.5)
+async def wait_for_ever(key):
+    effect("began", key)
+    await asyncio.sleep(3600)
+
+
+@task(max_attempts=1, timeout=0.5)
+async def ignore_cancellation(key):
+    effect("began", key)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            effect("swallowed", key)
+
+
+@task(max_attempts=1, timeout=0.5)
+async def block_the_loop(key):
+    effect("began", key)
+    time.sleep(3600)
+
+
+@task(max_attempts=1, timeout=0.5)
+def in_time(key):
+    effect("began", key)
+    time.sleep(0.3)
+    effect("ended", key)
+
+
+# A mess
+
+
+@task
+def leave_transaction_open(key):
+    transaction.set_autocommit(False)
+    Group.objects.create(name=key)
+    effect("ended", key)
+
+
+@task
+def leave_atomic_open(key):
+    transaction.atomic().__enter__()
+    Group.objects.create(name=key)
+    effect("ended", key)
+
+
+@task
+async def aleave_transaction_open(key):
+    await sync_to_async(leave_transaction_open.func)(key)
+
+
+@task
+def close_connection(key):
+    Group.objects.exists()
+    connection.close()
+    effect("ended", key)
+
+
+@task
+def break_connection(key):
+    """Close what is below Django's connection, behind its back."""
+    connection.ensure_connection()
+    connection.connection.close()
+    effect("ended", key)
+
+
+@task(max_attempts=2, backoff=0)
+def terminate_backend(key):
+    effect("began", key)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@task
+def go_abroad(key):
+    translation.activate("fr")
+    timezone.activate("Pacific/Chatham")
+    effect("ended", key)
+
+
+@task
+def describe_surroundings(key):
+    """Write a row and tell in which state this job found its thread."""
+    Group.objects.create(name=key)
+    effect(
+        "ended",
+        key,
+        thread=get_ident(),
+        language=translation.get_language(),
+        zone=timezone.get_current_timezone_name(),
+        autocommit=transaction.get_autocommit(),
+        in_atomic_block=connection.in_atomic_block,
+    )
+
+
+@task
+async def adescribe_surroundings(key):
+    await sync_to_async(describe_surroundings.func)(key)
+
+
+# Rows
+
+
+@task(atomic=True)
+def write_atomically(key, seconds):
+    effect("began", key)
+    Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+    effect("written", key)
+    time.sleep(seconds)
+    effect("ended", key)
+
+
+@task(atomic=True)
+def write_atomically_quickly(key):
+    Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+    effect("ended", key)
+
+
+@task
+def breed(key, generations):
+    for i in range(2 if generations else 0):
+        enqueue(breed, f"{key}{i}", generations - 1)
+    effect("ended", key)
+
+
+@task(takes_context=True)
+def tell_nonsense(context, key):
+    """Say again and again what Postgres keeps in no text column."""
+    for _ in range(10):
+        context.set_progress(1, 2, "NUL \x00 and half a character \ud800")
+        time.sleep(0.1)
+    effect("ended", key)
+
+
+@task(takes_context=True)
+def tell_progress(context, key, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        context.set_progress(1, 2, key)
+    effect("ended", key)
+
+
+# Code of the project that runs around the function
+
+
+def _exit_at_rude_jobs(sender, task_result, **kwargs):
+    if task_result.task.module_path == exit_in_receiver.module_path:
+        sys.exit("in a receiver")
+
+
+task_finished.connect(_exit_at_rude_jobs)
+
+
+@task(max_attempts=1)
+def exit_in_receiver(key):
+    effect("began", key)
+
+
+def _exit_instead_of_waiting(exception, task_result):
+    sys.exit("in a backoff")
+
+
+@task(max_attempts=2, backoff=_exit_instead_of_waiting)
+def exit_in_backoff(key):
+    effect("began", key)
+    raise ValueError(key)

@@ -1,0 +1,111 @@
+"""Workers for tests: led by hand, or run in a thread; and ears for signals."""
+
+import time
+from contextlib import contextmanager
+from threading import Barrier, Thread
+
+from django.db import connections
+
+from dbqueue import dialects, maintenance
+from dbqueue.backend import DatabaseBackend
+from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.scan import Scan
+from dbqueue.ids import uuid7
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.slots import make_slots
+from dbqueue.worker.worker import Worker
+
+
+class HandWorker:
+    """Has a row among the workers, and makes each move only when told."""
+
+    def __init__(self, *queues, exclude=(), lease=60, alias="default"):
+        self.id = uuid7()
+        self.alias = alias
+        self.scan = Scan([[queue] for queue in queues or "*"], exclude)
+        maintenance.register(
+            alias, self.id, name="hand", host="here", pid=1, queues="*", lease=lease
+        )
+
+    @property
+    def dialect(self):
+        return dialects.of(self.alias)
+
+    def claim(self, limit=1):
+        return self.dialect.claim(self.scan, self.id, limit)
+
+    def finish(self, job, state="SUCCESSFUL", result="null", **more):
+        """End the job; return whether the claim still held."""
+        return self._settle(job, state, result=result, **more)
+
+    def give_back(self, job, **more):
+        """Return the job to its queue; return whether the claim still held."""
+        return self._settle(job, "READY", **more)
+
+    def note_progress(self, job, text):
+        self.dialect.note_progress(self.id, [(job.id, job.attempt, text)])
+
+    def _settle(self, job, state, **more):
+        outcome = Outcome(id=job.id, attempt=job.attempt, state=state, **more)
+        return job.id in self.dialect.settle(self.id, [outcome])
+
+
+def drain(**options):
+    """Run a real child, with its threads and its event loop, until nothing is left."""
+    given = WorkerOptions(
+        database="default",
+        sender=DatabaseBackend,
+        drain=True,
+        **{"threads": 2, "async_concurrency": 4, **options},
+    )
+    (slot,) = make_slots(1, given.threads + given.async_concurrency)
+    slot.open(uuid7())
+    maintenance.register(
+        "default", slot.worker_id, name="drain", host="", pid=1, queues="*", lease=60
+    )
+    slot.beat = time.monotonic()
+    together(Worker(given, slot).run)
+    maintenance.retire("default", slot.worker_id)
+
+
+@contextmanager
+def heard(*signals):
+    """Collect (sender, task_result) of each time one of the signals is sent."""
+    calls = []
+
+    def hear(sender, task_result, **kwargs):
+        calls.append((sender, task_result))
+
+    for signal in signals:
+        signal.connect(hear)
+    try:
+        yield calls
+    finally:
+        for signal in signals:
+            signal.disconnect(hear)
+
+
+def together(*functions):
+    """Run each function in a thread of its own, begun at once; return the results.
+
+    Each has real connections of its own. The first exception is raised here.
+    """
+    barrier, results, errors = Barrier(len(functions)), {}, []
+
+    def run(place, function):
+        try:
+            barrier.wait()
+            results[place] = function()
+        except Exception as error:  # handed on below
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=run, args=pair) for pair in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return [results[place] for place in range(len(functions))]
