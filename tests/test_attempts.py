@@ -9,7 +9,12 @@ from django.utils import timezone
 
 from dbqueue import TaskTimeout, bind_context, current_context, registry
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
+from dbqueue.django_tasks import (
+    TaskResultDoesNotExist,
+    TaskResultStatus,
+    task_finished,
+    task_started,
+)
 from dbqueue.exceptions import Cancel, InvalidPayload
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.results import Progress
@@ -267,6 +272,13 @@ class TestTheResult:
         assert result.status == TaskResultStatus.RUNNING
         assert result.worker_ids == [str(worker.id)]
         assert result.finished_at is None
+
+    def test_of_a_pruned_job_does_not_exist_any_more(self):
+        result = run_to_the_end(tasks.noop)
+        FinishedJob.objects.all().delete()
+
+        with pytest.raises(TaskResultDoesNotExist, match=result.id):
+            result.refresh()
 
     def test_that_is_not_json_fails_the_job_at_once(self):
         result = run_to_the_end(tasks.returns_object)

