@@ -9,7 +9,8 @@ from django.core.management import get_commands
 from django.db import connections, router
 from django.utils.connection import ConnectionDoesNotExist
 
-from dbqueue import conf, dialects
+# The import of django_tasks registers the framework's check, which calls ours.
+from dbqueue import conf, dialects, django_tasks  # noqa: F401
 from dbqueue.models import Job
 from dbqueue.transactions import model_databases
 

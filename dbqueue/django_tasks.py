@@ -44,6 +44,7 @@ else:
             f"Django {django.get_version()} has no django.tasks. Install the backport: "
             "pip install 'dbqueue-django[backport]'."
         ) from missing
+    from django_tasks import checks  # noqa: F401  registers them, as Django's does
     from django_tasks.backends.base import BaseTaskBackend
     from django_tasks.base import (
         DEFAULT_TASK_PRIORITY,

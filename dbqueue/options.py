@@ -1,5 +1,6 @@
 """What the options of a task may be, and what is said of those that may not."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from inspect import iscoroutinefunction
@@ -41,7 +42,8 @@ def check(task: Any) -> None:
             f"{MAX_ATTEMPTS_LIMIT}; 1 means: never retry."
         )
     if timeout is not None and (
-        not _is_number(timeout, int | float) or not 0 < timeout <= LONGEST
+        not _is_number(timeout, int | float)
+        or not (0 < timeout <= LONGEST or timeout == math.inf)
     ):
         raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
     if not isinstance(task.atomic, bool):

@@ -1,6 +1,7 @@
 """Tasks: module-level functions with the options of their jobs."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,7 +93,8 @@ class Task(AnyTask, Generic[P, R]):
 
     @property
     def seconds_allowed(self) -> float | None:
-        return conf.current().timeout if self.timeout is None else self.timeout
+        seconds = conf.current().timeout if self.timeout is None else self.timeout
+        return None if seconds == math.inf else seconds
 
     def may_retry(self, exception: BaseException) -> bool:
         """Tell whether the options allow another attempt after this exception."""
@@ -136,7 +138,7 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
         exponential with jitter (see dbqueue.backoff).
     retry_on: the exception classes that are retried; default all.
     give_up_on: exception classes that fail the job at once; default none.
-    timeout: seconds it may run; default DBQUEUE["TIMEOUT"].
+    timeout: seconds it may run, math.inf for no limit; default DBQUEUE["TIMEOUT"].
     atomic: run inside a transaction that the finish is part of; default False.
 
     Raises InvalidTask, and TypeError for an unknown option.

@@ -209,6 +209,16 @@ class TestRetry:
         assert job.state == JobState.SCHEDULED
         assert 89 < wait_of(job) < 91
 
+    @with_transactions
+    def test_may_ask_for_too_long_without_hurting_the_worker(self):
+        far, other = tasks.snooze_until.enqueue(2, after=1e20), tasks.noop.enqueue()
+
+        drain()
+
+        far.refresh()
+        other.refresh()
+        assert (far.state, other.state) == ("SCHEDULED", "SUCCESSFUL")
+
     def test_leaves_its_message_in_the_log(self):
         job = run_once(tasks.snooze_until, 2, after=90)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dbqueue import backoff
+from dbqueue import Retry, backoff
 
 
 def delay(given, *, failures=1, exception=None, result=None):
@@ -57,3 +57,17 @@ def test_a_function_may_give_up():
 @pytest.mark.parametrize("seconds", [-1, -0.5])
 def test_a_function_cannot_ask_for_the_past(seconds):
     assert delay(lambda exception, result: seconds) == 0
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e300, float("inf")])
+def test_no_delay_is_longer_than_ten_years(seconds):
+    ten_years = 10 * 365 * 86_400
+
+    assert delay(seconds) == delay([seconds]) == ten_years
+    assert delay(lambda exception, result: seconds) == ten_years
+    assert Retry(after=seconds).after == ten_years
+
+
+def test_a_delay_must_be_a_number():
+    with pytest.raises(ValueError, match="not NaN"):
+        Retry(after=float("nan"))

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def assert_each_ran_once(effects, keys):
     assert effects.counts() == dict.fromkeys(keys, 1)
-    records = finished(state="SUCCESSFUL", attempt=1, failures=0)
+    # A claimed job that waited too long for a thread goes back: an attempt, no failure.
+    records = finished(state="SUCCESSFUL", failures=0, attempt_log=[])
     assert {args[0] for args in records.values_list("args", flat=True)} == set(keys)
     assert finished().count() == len(keys)
     assert not unfinished().exists()

@@ -127,6 +127,13 @@ class Dialect:
         """Tell whether the error says that the tables are not there."""
         raise NotImplementedError
 
+    def limit_waiting(self, seconds: float) -> None:
+        """Let this thread's connection not wait longer than this for another writer."""
+
+    def is_busy(self, error: DatabaseError) -> bool:
+        """Tell whether a writer on this host keeps everybody else out."""
+        return False
+
     @staticmethod
     def driver_is_at_rest(raw: Any) -> bool:
         """Tell whether the driver's connection is open and in no transaction."""

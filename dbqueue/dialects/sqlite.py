@@ -237,6 +237,12 @@ class SQLite(Dialect):
                 raise
             cursor.execute("COMMIT")
 
+    def limit_waiting(self, seconds: float) -> None:
+        self._rows(f"PRAGMA busy_timeout = {int(seconds * 1000)}", {})
+
+    def is_busy(self, error: DatabaseError) -> bool:
+        return "locked" in str(error)
+
     @staticmethod
     def driver_is_at_rest(raw: Any) -> bool:
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from django.db import Error, connections
+from django.db import DatabaseError, Error, connections
 
 from dbqueue import conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
@@ -78,10 +78,12 @@ class Keeper:
     def _round(self) -> float:
         """Do what is due and return the seconds until something else is."""
         now = time.monotonic()
+        beat = conf.current().lease / BEATS_PER_LEASE
+        self._dialect.limit_waiting(beat)
         self._register_newcomers()
         if now >= self._beat_at:
             self._heartbeat(now)
-            self._beat_at = now + conf.current().lease / BEATS_PER_LEASE
+            self._beat_at = now + beat
         self._bury()
         if now >= self._promote_at:
             self._promote(now)
@@ -218,12 +220,23 @@ class Keeper:
             self._pause = min(
                 _MAX_PAUSE, lease / BEATS_PER_LEASE, self._pause * 2 or 0.1
             )
-            logger.warning("Database trouble: %s", str(error).strip())
+            busy = isinstance(error, DatabaseError) and self._dialect.is_busy(error)
+            level = logging.DEBUG if busy else logging.WARNING
+            logger.log(level, "Database trouble: %s", str(error).strip())
             self._patience = time.monotonic() + lease / BEATS_PER_LEASE * 2
+            if busy:
+                self._vouch()
             connections[self._alias].close()
             return self._pause * random.uniform(0.8, 1.2)
         self._pause = 0.0
         return seconds
+
+    def _vouch(self) -> None:
+        # While one writer keeps all others out, nobody can take a lease away. It may be
+        # a job of ours: if its child gave up for that, it would only begin again.
+        for slot in self._live():
+            if slot.beat:
+                slot.beat = time.monotonic()
 
     def _may_leave(self) -> bool:
         if self._quitting:

@@ -117,7 +117,10 @@ class Worker:
         try:
             if self._rhythm.in_trouble:
                 ledger.reconcile()
-            if ledger.has_notes() and time.monotonic() >= self._notes_at:
+            due = time.monotonic() >= self._notes_at or ledger.has_outcomes()
+            if (
+                ledger.has_notes() and due
+            ):  # before the finish, or the last would be lost
                 ledger.flush_notes()
                 self._notes_at = time.monotonic() + PROGRESS_INTERVAL
             if limit:
