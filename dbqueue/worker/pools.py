@@ -100,6 +100,7 @@ class LoopPool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Work] = deque()
         self._tidying = False
+        self._closing = False
         self._runs: set[asyncio.Task[None]] = set()
 
     def submit(self, job: ClaimedJob, task: Task[..., Any]) -> None:
@@ -122,7 +123,7 @@ class LoopPool:
 
     def close(self) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(self._close)
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -148,6 +149,13 @@ class LoopPool:
     def _leave(self, run: asyncio.Task[None]) -> None:
         self._runs.discard(run)
         self._admit()
+        if self._closing and not self._runs:
+            asyncio.get_running_loop().stop()
+
+    def _close(self) -> None:
+        self._closing = True
+        if not self._runs:
+            asyncio.get_running_loop().stop()
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
         try:
