@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from django.contrib.auth.models import Group
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.models import Worker
@@ -28,7 +29,7 @@ SHORT = {"DBQUEUE": {"LEASE": 1.5}}
 
 
 def test_a_dead_childs_job_runs_again_at_once(run_worker, effects):
-    job = enqueue(tasks.work, "long", 1.0)
+    job = enqueue(tasks.work, "long", 0.5)
     worker = run_worker(settings={"DBQUEUE": {"LEASE": 60.0}})
     (pid,) = {line["pid"] for line in effects.wait_for("began")}
 
@@ -108,23 +109,27 @@ def test_all_jobs_finish_after_a_kill(victim, run_worker, effects):
         assert job.attempt > max(attempts, default=0)
 
 
-def test_a_frozen_child_loses_its_job_and_goes_when_it_thaws(run_worker, effects):
-    job = enqueue(tasks.work, "slow", 3.0)
+def test_a_frozen_child_loses_its_job_and_goes_when_it_thaws(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    job = enqueue(tasks.work_until, "slow", str(leave))
     first = run_worker(settings=SHORT)
     (pid,) = {line["pid"] for line in effects.wait_for("began")}
     second = run_worker(settings=SHORT)
     second.wait_until_working()
-
     os.kill(pid, signal.SIGSTOP)
-
     lines = effects.wait_for("began", times=2, seconds=6)
+
     os.kill(pid, signal.SIGCONT)
-    record = wait_until_finished(job)
+
     wait_until(lambda: pid not in first.family(), "the zombie is gone")
+    assert not finished().exists()
+    leave.touch()
+    record = wait_until_finished(job)
     assert lines[1]["pid"] != pid
-    assert record.attempt == 2
-    assert reasons(record) == ["lost"]
-    assert str(record.worker_id) not in record.attempt_log[0]["worker"]
+    assert (record.attempt, reasons(record)) == (2, ["lost"])
+    assert str(record.worker_id) != record.attempt_log[0]["worker"]
     assert finished().count() == 1
 
 
@@ -163,8 +168,11 @@ def test_a_short_freeze_costs_nothing(run_worker, effects):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_keeper_that_is_killed_or_stopped_is_replaced(number, run_worker, effects):
-    job = enqueue(tasks.work, "long", 3.0)
+def test_a_keeper_that_is_killed_or_stopped_is_replaced(
+    number, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    job = enqueue(tasks.work_until, "long", str(leave))
     worker = run_worker(settings=SHORT)
     effects.wait_for("began")
     keeper = wait_until(worker.keeper, "there is a keeper")
@@ -174,13 +182,12 @@ def test_a_keeper_that_is_killed_or_stopped_is_replaced(number, run_worker, effe
     wait_until(lambda: worker.keeper() not in (None, keeper), "another keeper works")
     seen = Worker.objects.get().last_seen
     wait_until(lambda: Worker.objects.get().last_seen > seen, "the lease is renewed")
+    leave.touch()
     record = wait_until_finished(job)
     assert (record.attempt, record.failures) == (1, 0)
 
 
 def test_an_atomic_job_that_is_killed_leaves_one_effect(run_worker, effects):
-    from django.contrib.auth.models import Group
-
     job = enqueue(tasks.write_atomically, "row", 0.5)
     run_worker()
     (line,) = effects.wait_for("written")
@@ -195,8 +202,6 @@ def test_an_atomic_job_that_is_killed_leaves_one_effect(run_worker, effects):
 
 def test_a_frozen_atomic_job_leaves_one_effect(run_worker, effects, only_postgres):
     """On SQLite a frozen writer keeps the whole database."""
-    from django.contrib.auth.models import Group
-
     job = enqueue(tasks.write_atomically, "row", 1.0)
     run_worker(settings=SHORT)
     (line,) = effects.wait_for("written")

@@ -29,9 +29,12 @@ def name(task):
 
 
 @pytest.mark.parametrize("task", POLITE + STUBBORN, ids=name)
-def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(task, run_worker, effects):
-    long = enqueue(tasks.work, "long", 3.5)
-    other = enqueue(tasks.awork, "other", 3.5)
+def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(
+    task, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    long = enqueue(tasks.work_until, "long", str(leave))
+    other = enqueue(tasks.awork_until, "other", str(leave))
     worker = run_worker("--threads", 2)
     effects.wait_for("began", times=2)
     overdue = enqueue(task, "overdue")
@@ -43,8 +46,10 @@ def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(task, run_worker, ef
     assert TIMEOUT <= took < TIMEOUT + SPARE
     assert (record.state, reasons(record)) == ("FAILED", ["timeout"])
     assert record.attempt_log[0]["exception"] == "dbqueue.exceptions.TaskTimeout"
+    attempt = 1 if task in POLITE else 2
+    effects.wait_for("began", times=1 + 2 * attempt)
+    leave.touch()
     for innocent in (long, other):
-        attempt = 1 if task in POLITE else 2
         record = wait_until_finished(innocent)
         assert (record.state, record.failures) == ("SUCCESSFUL", 0)
         assert record.attempt == attempt
@@ -53,7 +58,7 @@ def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(task, run_worker, ef
 
 
 def test_a_job_that_ends_in_time_is_left_alone(run_worker, effects):
-    jobs = [enqueue(tasks.in_time, i) for i in range(20)]
+    jobs = [enqueue(tasks.in_time, i) for i in range(6)]
     worker = run_worker("--threads", 2, "--drain")
 
     assert worker.wait() == 0

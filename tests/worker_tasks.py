@@ -55,6 +55,23 @@ def work_once(key, seconds):
     work.func(key, seconds)
 
 
+@task
+def work_until(key, path):
+    """Run until the test lets go of it, by making the file."""
+    effect("began", key)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    effect("ended", key)
+
+
+@task
+async def awork_until(key, path):
+    effect("began", key)
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
+    effect("ended", key)
+
+
 @task(queue_name="other")
 def note_in_other(key):
     effect("ended", key)

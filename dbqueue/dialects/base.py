@@ -192,7 +192,7 @@ class Dialect:
     ) -> list[ClaimedJob]:
         jobs = self.take(targets, worker_id, scan.unknown, limit)
         # UPDATE … RETURNING gives rows back in any order.
-        place = {target.queue_name: i for i, target in enumerate(targets)}
+        place = {target.queue: i for i, target in enumerate(targets)}
         jobs.sort(key=lambda job: (place[job.queue_name], -job.priority, job.id))
         return jobs
 

@@ -52,24 +52,22 @@ RETURNING id, state, enqueued_at, run_after
 """
 
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
-# the whole backlog. MATERIALIZED and the array keep the planner from running the
-# limited subquery again and so claiming more than the limit. A worker whose row is gone
-# was declared dead and claims nothing.
-TAKE = f"""
-WITH picked AS MATERIALIZED (
-    SELECT j.id
-    FROM unnest(%(queues)s::text[], %(lowest)s::int[], %(highest)s::int[],
-                %(after)s::uuid[]) AS t(queue_name, lowest, highest, after)
-    CROSS JOIN LATERAL (
+# the whole backlog, and so would LATERAL, whose values the planner cannot see.
+BRANCH = """
+    SELECT id FROM (
         SELECT id FROM dbqueue_job
-        WHERE state = 'READY' AND queue_name = t.queue_name
-          AND priority BETWEEN t.lowest AND t.highest AND id > t.after
-          AND task <> ALL(%(unknown)s::text[])
+        WHERE state = 'READY' AND queue_name = %(queue{n})s {beyond} {known}
         ORDER BY priority DESC, id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) AS j
-    LIMIT %(limit)s
+    ) AS branch{n}"""
+
+# MATERIALIZED and the array keep the planner from running the limited branches again
+# and so claiming more than the limit. A worker whose row is gone was declared dead and
+# claims nothing.
+TAKE = f"""
+WITH picked AS MATERIALIZED (
+    SELECT id FROM ({{branches}}) AS ready LIMIT %(limit)s
 )
 UPDATE dbqueue_job
 SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
@@ -79,6 +77,12 @@ WHERE id = ANY(ARRAY(SELECT id FROM picked))
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
 RETURNING {CLAIMED}
 """
+
+_BEYOND = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s AND id > %(after{n})s"
+_KNOWN = "AND task <> ALL(%(unknown)s::text[])"
+
+# Targets in one statement: planning takes longer with each, and the first have most.
+BRANCHES = 16
 
 # The log may have been damaged by hand; that must not keep a job from ending.
 _LOG = f"""CASE
@@ -177,16 +181,29 @@ class PostgreSQL(Dialect):
     def take(
         self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
     ) -> list[ClaimedJob]:
-        params = {
-            "queues": [target.queue_name for target in targets],
-            "lowest": [target.lowest for target in targets],
-            "highest": [target.highest for target in targets],
-            "after": [target.after for target in targets],
+        jobs: list[ClaimedJob] = []
+        for first in range(0, len(targets), BRANCHES):
+            if len(jobs) < limit:
+                some = targets[first : first + BRANCHES]
+                jobs += self._take(some, worker_id, unknown, limit - len(jobs))
+        return jobs
+
+    def _take(
+        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+    ) -> list[ClaimedJob]:
+        params: dict[str, Any] = {
             "unknown": list(unknown),
             "limit": limit,
             "worker": worker_id,
         }
-        return [ClaimedJob(*row) for row in self._rows(TAKE, params)]
+        branches = []
+        for n, target in enumerate(targets):
+            params |= {f"{name}{n}": value for name, value in target._asdict().items()}
+            beyond = "" if target.is_whole() else _BEYOND.format(n=n)
+            known = _KNOWN if unknown else ""
+            branches.append(BRANCH.format(n=n, beyond=beyond, known=known))
+        sql = TAKE.format(branches=" UNION ALL ".join(branches))
+        return [ClaimedJob(*row) for row in self._rows(sql, params)]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         return self._fenced(ARCHIVE, worker_id, [_document(o) for o in outcomes])

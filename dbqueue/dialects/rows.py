@@ -93,13 +93,20 @@ class Outcome:
     duration: float | None = None  # seconds the attempt ran
 
 
-class Target(NamedTuple):
-    """One stretch of the ready index to claim from."""
+LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
+BEFORE_ALL = UUID(int=0)
 
-    queue_name: str
-    lowest: int  # priority
-    highest: int  # priority
-    after: UUID  # ids up to this one were taken before
+
+class Target(NamedTuple):
+    """One stretch of the ready index to claim from; by default a whole queue."""
+
+    queue: str
+    lowest: int = LOWEST  # priority
+    highest: int = HIGHEST  # priority
+    after: UUID = BEFORE_ALL  # ids up to this one were taken before
+
+    def is_whole(self) -> bool:
+        return self == Target(self.queue)
 
 
 class Head(NamedTuple):

@@ -11,9 +11,6 @@ from dbqueue.dialects.rows import ClaimedJob, Head, Target
 # retries and higher priorities can stay unseen behind the low-water mark.
 RESCAN = 0.25
 
-_LOWEST, _HIGHEST = -32_768, 32_767
-_BEFORE_ALL = UUID(int=0)
-
 
 class Scan:
     """The queues of one worker, with what it remembers between claims.
@@ -57,7 +54,7 @@ class Scan:
         self._rescan_at = time.monotonic() + RESCAN
         if self._is_plain():
             queues = [patterns[0] for patterns in self.groups]
-            return [Target(queue, _LOWEST, _HIGHEST, _BEFORE_ALL) for queue in queues]
+            return [Target(queue) for queue in queues]
         ranked = [
             (rank, head)
             for head in heads()
@@ -68,12 +65,9 @@ class Scan:
         # Beside another queue of its group, a queue gives only its best priority: what
         # is below may have to wait for the other's.
         return [
-            Target(
-                head.queue_name,
-                _LOWEST if ranks.count(rank) == 1 else head.priority,
-                _HIGHEST,
-                _BEFORE_ALL,
-            )
+            Target(head.queue_name)
+            if ranks.count(rank) == 1
+            else Target(head.queue_name, lowest=head.priority)
             for rank, head in ranked
         ]
 

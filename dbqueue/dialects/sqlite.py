@@ -68,22 +68,28 @@ WHERE id IN ({_READY} LIMIT %(limit)s)
 RETURNING {CLAIMED}
 """
 
-# SQLite keeps the order of a CROSS JOIN: a probe for each outcome, not a scan of jobs.
-_OUTCOMES = "(SELECT value AS o FROM json_each(%(outcomes)s))"
+# Taken apart once and for all: as expressions of a join, they would be read again for
+# every job that they are compared with.
+_OUTCOMES = """o AS MATERIALIZED (
+    SELECT json_extract(value, '$.id') AS job, json_extract(value, '$.attempt') AS nth,
+        json_extract(value, '$.state') AS ended,
+        json_extract(value, '$.result') AS result,
+        json_extract(value, '$.record') AS record,
+        json_extract(value, '$.due') AS due,
+        json_extract(value, '$.failed') AS failed,
+        json_extract(value, '$.duration') AS duration
+    FROM json_each(%(outcomes)s)
+)"""
 
-_FENCE = """j.id = json_extract(o, '$.id') AND j.attempt = json_extract(o, '$.attempt')
-      AND j.worker_id = %(worker)s AND j.state = 'RUNNING'"""
-
-# An UPDATE … FROM knows no CROSS JOIN for its target; this lets it probe, too.
-_AMONG = """j.id IN (
-    SELECT json_extract(value, '$.id') FROM json_each(%(outcomes)s))"""
+_FENCE = """j.id = o.job AND j.attempt = o.nth AND j.worker_id = %(worker)s
+      AND j.state = 'RUNNING'"""
 
 # What was damaged by hand must not keep a job from ending: it is kept as a string.
 _LOG = f"""CASE
-    WHEN json_extract(o, '$.record') IS NULL THEN {{log}}
+    WHEN o.record IS NULL THEN {{log}}
     ELSE json_insert(CASE WHEN json_array_length({{log}}) < {LOG_LENGTH}
         THEN {{log}} ELSE json_remove({{log}}, '$[1]') END,
-        '$[#]', json(json_extract(o, '$.record'))) END""".format(
+        '$[#]', json(o.record)) END""".format(
     log="""CASE WHEN json_valid(j.attempt_log) AND json_type(j.attempt_log) = 'array'
         THEN j.attempt_log ELSE '[]' END"""
 )
@@ -94,37 +100,39 @@ def _whole(column: str) -> str:
     return f"CASE WHEN json_valid({name}) THEN {name} ELSE json_quote({name}) END"
 
 
+# SQLite keeps the order of a CROSS JOIN: a probe for each outcome, not a scan of jobs.
 ARCHIVE = f"""
+WITH {_OUTCOMES}
 INSERT INTO dbqueue_finishedjob ({CARRIED}, args, kwargs, context, state, failures,
                                  attempt_log, result, duration, finished_at)
 SELECT {CARRIED}, {_whole("args")}, {_whole("kwargs")}, {_whole("context")},
-       json_extract(o, '$.state'), failures + json_extract(o, '$.failed'), {_LOG},
-       json_extract(o, '$.result'), json_extract(o, '$.duration'), %(now)s
-FROM {_OUTCOMES} CROSS JOIN dbqueue_job AS j ON {_FENCE}
+       o.ended, failures + o.failed, {_LOG}, o.result, o.duration, %(now)s
+FROM o CROSS JOIN dbqueue_job AS j ON {_FENCE}
 WHERE true
 ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
 REMOVE = f"""
+WITH {_OUTCOMES}
 DELETE FROM dbqueue_job
-WHERE id IN (SELECT j.id FROM {_OUTCOMES} CROSS JOIN dbqueue_job AS j ON {_FENCE})
+WHERE id IN (SELECT j.id FROM o CROSS JOIN dbqueue_job AS j ON {_FENCE})
 """
 
 GIVE_BACK = f"""
+WITH {_OUTCOMES}
 UPDATE dbqueue_job AS j
-SET state = iif(json_extract(o, '$.due') IS NULL, 'READY', 'SCHEDULED'),
-    run_after = coalesce(json_extract(o, '$.due'), j.run_after),
-    worker_id = NULL, failures = j.failures + json_extract(o, '$.failed'),
-    attempt_log = {_LOG}
-FROM {_OUTCOMES}
-WHERE {_FENCE} AND {_AMONG}
+SET state = iif(o.due IS NULL, 'READY', 'SCHEDULED'),
+    run_after = coalesce(o.due, j.run_after),
+    worker_id = NULL, failures = j.failures + o.failed, attempt_log = {_LOG}
+FROM o
+WHERE {_FENCE}
 RETURNING id
 """
 
 NOTE_PROGRESS = f"""
-UPDATE dbqueue_job AS j SET progress = json_extract(o, '$.result')
-FROM {_OUTCOMES} WHERE {_FENCE} AND {_AMONG}
+WITH {_OUTCOMES}
+UPDATE dbqueue_job AS j SET progress = o.result FROM o WHERE {_FENCE}
 """
 
 PROMOTE = """
@@ -167,7 +175,7 @@ class SQLite(Dialect):
         jobs: list[ClaimedJob] = []
         for target in targets:
             params: dict[str, Any] = {
-                "queue": target.queue_name,
+                "queue": target.queue,
                 "lowest": target.lowest,
                 "highest": target.highest,
                 "unknown": json.dumps(list(unknown)),

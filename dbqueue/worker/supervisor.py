@@ -82,7 +82,7 @@ class Supervisor:
             self._signals.silence()
             self._reap()
         self._dismiss_keeper()
-        # Python gives the default handlers back as it ends: a late signal would kill it.
+        # Python gives the default handlers back as it ends: a late signal would kill.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         if self._reloading:
