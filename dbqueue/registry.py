@@ -1,6 +1,7 @@
 """The way from a dotted path, a function or a foreign task to the Task that runs."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from inspect import isfunction
@@ -51,12 +52,19 @@ def resolve(path: str) -> Task[..., Any]:
 
 
 def _look_up(path: str) -> Task[..., Any]:
-    module_name, _, name = path.rpartition(".")
-    if not module_name or not all(part.isidentifier() for part in path.split(".")):
+    parts = path.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")
+    if parts[0] in sys.stdlib_module_names or "__main__" in parts:
+        # Refused before the import, which runs what stands at a module's top level.
+        raise TaskNotAllowed(
+            f"{path!r} is in Python's own library or in a script; a task must be in a "
+            "module of the project that a worker can import."
+        )
+    module_name, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module_name), name, None)
-    except Exception as error:  # the import runs the project's code: anything may come
+    except (Exception, SystemExit) as error:  # the project's code: anything may come
         raise TaskNotFound(
             f"{path!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error

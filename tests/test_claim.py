@@ -66,14 +66,6 @@ class TestAClaim:
 
         assert worker.claim() == []
 
-    def test_leaves_tasks_that_the_worker_does_not_know(self, worker):
-        put("a")
-        tasks.noop.enqueue()
-        worker.scan.unknown = {"tests.tasks.echo"}
-
-        assert [job.task for job in worker.claim(10)] == ["tests.tasks.noop"]
-        assert names(HandWorker().claim(10)) == ["a"]
-
     def test_keeps_the_moment_of_the_first_start(self, worker):
         put("a")
         (first,) = worker.claim()

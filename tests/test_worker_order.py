@@ -162,7 +162,7 @@ def test_a_drain_leaves_what_is_not_due_and_what_it_cannot_import(run_worker, ef
 
     assert effects.counts() == dict.fromkeys(range(20), 1)
     assert unfinished(pk=later.id, state="SCHEDULED").exists()
-    assert unfinished(pk=unknown.id, state="READY", failures=0).exists()
+    assert unfinished(pk=unknown.id, state="SCHEDULED", failures=0).exists()
 
 
 def test_unknown_tasks_wait_behind_which_others_run(run_worker, effects):
@@ -175,7 +175,7 @@ def test_unknown_tasks_wait_behind_which_others_run(run_worker, effects):
     effects.wait_for("ended", "known")
 
     assert worker.process.poll() is None
-    waiting = unfinished(task=unknown, state="READY", failures=0)
+    waiting = unfinished(task=unknown, state="SCHEDULED", failures=0)
     wait_until(lambda: waiting.count() == 700, "all are given back")
 
 

@@ -47,7 +47,7 @@ WITH RECURSIVE names(name) AS (
 )
 SELECT h.queue_name, h.priority, h.id FROM names JOIN dbqueue_job h ON h.id = (
     SELECT id FROM dbqueue_job j
-    WHERE j.state = 'READY' AND j.queue_name = name {known}
+    WHERE j.state = 'READY' AND j.queue_name = name
     ORDER BY priority DESC, id LIMIT 1
 )
 """
@@ -79,7 +79,7 @@ class Dialect:
         raise NotImplementedError
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
         raise NotImplementedError
@@ -139,8 +139,8 @@ class Dialect:
         """Tell whether the driver's connection is open and in no transaction."""
         return True
 
-    def heads(self, unknown: set[str]) -> list[Head]:
-        """Return the first ready job of each queue, leaving out unknown tasks."""
+    def heads(self) -> list[Head]:
+        """Return the first ready job of each queue."""
         raise NotImplementedError
 
     # The moves composed
@@ -150,11 +150,11 @@ class Dialect:
         jobs: list[ClaimedJob] = []
         targets = scan.marked() if self.low_water else []
         if targets:
-            jobs = self._take_in_order(targets, worker_id, scan, limit)
+            jobs = self._take_in_order(targets, worker_id, limit)
         if len(jobs) < limit:
-            targets = scan.fresh(lambda: self.heads(scan.unknown))
+            targets = scan.fresh(self.heads)
             if targets:
-                jobs += self._take_in_order(targets, worker_id, scan, limit - len(jobs))
+                jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
         scan.took(jobs, exhausted=len(jobs) < limit)
         return jobs
 
@@ -188,9 +188,9 @@ class Dialect:
         return settled
 
     def _take_in_order(
-        self, targets: Sequence[Target], worker_id: UUID, scan: Scan, limit: int
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
-        jobs = self.take(targets, worker_id, scan.unknown, limit)
+        jobs = self.take(targets, worker_id, limit)
         # UPDATE … RETURNING gives rows back in any order.
         place = {target.queue: i for i, target in enumerate(targets)}
         jobs.sort(key=lambda job: (place[job.queue_name], -job.priority, job.id))

@@ -56,7 +56,7 @@ RETURNING id, state, enqueued_at, run_after
 BRANCH = """
     SELECT id FROM (
         SELECT id FROM dbqueue_job
-        WHERE state = 'READY' AND queue_name = %(queue{n})s {beyond} {known}
+        WHERE state = 'READY' AND queue_name = %(queue{n})s {beyond}
         ORDER BY priority DESC, id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
@@ -79,7 +79,6 @@ RETURNING {CLAIMED}
 """
 
 _BEYOND = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s AND id > %(after{n})s"
-_KNOWN = "AND task <> ALL(%(unknown)s::text[])"
 
 # Targets in one statement: planning takes longer with each, and the first have most.
 BRANCHES = 16
@@ -179,29 +178,24 @@ class PostgreSQL(Dialect):
         return [Written(*row) for row in self._rows(WRITE_MANY, params)]
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for first in range(0, len(targets), BRANCHES):
             if len(jobs) < limit:
                 some = targets[first : first + BRANCHES]
-                jobs += self._take(some, worker_id, unknown, limit - len(jobs))
+                jobs += self._take(some, worker_id, limit - len(jobs))
         return jobs
 
     def _take(
-        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
-        params: dict[str, Any] = {
-            "unknown": list(unknown),
-            "limit": limit,
-            "worker": worker_id,
-        }
+        params: dict[str, Any] = {"limit": limit, "worker": worker_id}
         branches = []
         for n, target in enumerate(targets):
             params |= {f"{name}{n}": value for name, value in target._asdict().items()}
             beyond = "" if target.is_whole() else _BEYOND.format(n=n)
-            known = _KNOWN if unknown else ""
-            branches.append(BRANCH.format(n=n, beyond=beyond, known=known))
+            branches.append(BRANCH.format(n=n, beyond=beyond))
         sql = TAKE.format(branches=" UNION ALL ".join(branches))
         return [ClaimedJob(*row) for row in self._rows(sql, params)]
 
@@ -227,9 +221,8 @@ class PostgreSQL(Dialect):
         seconds: float | None = self._rows(NEXT_DUE, {})[0][0]
         return seconds
 
-    def heads(self, unknown: set[str]) -> list[Head]:
-        sql = HEADS.format(known="AND task <> ALL(%(unknown)s::text[])")
-        return [Head(*row) for row in self._rows(sql, {"unknown": list(unknown)})]
+    def heads(self) -> list[Head]:
+        return [Head(*row) for row in self._rows(HEADS, {})]
 
     def wake(self, queues: Iterable[str]) -> None:
         # The bare psycopg cursor: a hint is no query of the project's, and is not

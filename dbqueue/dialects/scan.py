@@ -25,8 +25,6 @@ class Scan:
     ) -> None:
         self.groups = groups
         self.excluded = excluded
-        # Paths this process cannot import: left for workers that can.
-        self.unknown: set[str] = set()
         self._marks: dict[str, tuple[int, UUID]] = {}
         self._rescan_at = 0.0
 

@@ -51,7 +51,6 @@ RETURNING id, state, enqueued_at, run_after
 _READY = """SELECT id FROM dbqueue_job
     WHERE state = 'READY' AND queue_name = %(queue)s
       AND priority BETWEEN %(lowest)s AND %(highest)s
-      AND task NOT IN (SELECT value FROM json_each(%(unknown)s))
     ORDER BY priority DESC, id"""
 
 # An idle worker looks often, and must not become the writer to find nothing.
@@ -170,7 +169,7 @@ class SQLite(Dialect):
         return [self._written(row) for row in self._rows(WRITE_MANY, params)]
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, unknown: set[str], limit: int
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for target in targets:
@@ -178,7 +177,6 @@ class SQLite(Dialect):
                 "queue": target.queue,
                 "lowest": target.lowest,
                 "highest": target.highest,
-                "unknown": json.dumps(list(unknown)),
                 "worker": worker_id.hex,
             }
             if len(jobs) < limit and self._rows(PEEK, params):
@@ -220,11 +218,8 @@ class SQLite(Dialect):
         earliest = self._moments.read(self._rows(NEXT_DUE, {})[0][0])
         return None if earliest is None else (earliest - timezone.now()).total_seconds()
 
-    def heads(self, unknown: set[str]) -> list[Head]:
-        known = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
-        rows = self._rows(
-            HEADS.format(known=known), {"unknown": json.dumps(list(unknown))}
-        )
+    def heads(self) -> list[Head]:
+        rows = self._rows(HEADS, {})
         return [Head(queue, priority, UUID(id)) for queue, priority, id in rows]
 
     @contextmanager

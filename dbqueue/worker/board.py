@@ -2,7 +2,8 @@
 
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, get_ident
 from typing import Any
@@ -40,7 +41,9 @@ class Board:
 
     def __init__(self, slot: Slot, places: int) -> None:
         self._slot = slot
+        # The last place is for the job whose task is being imported.
         self._free = list(range(places))
+        self._import_place = places
         self._lock = Lock()
         self.running: dict[UUID, Running] = {}
 
@@ -55,6 +58,15 @@ class Board:
             self.running[job.id] = Running(job, place, now, limit, interrupt)
             if limit is not None:
                 self._publish_limit()
+
+    @contextmanager
+    def resolving(self, job: ClaimedJob) -> Iterator[None]:
+        """Note that the job's task is being imported: that may cost the process."""
+        self._slot.occupy(self._import_place, job.id)
+        try:
+            yield
+        finally:
+            self._slot.vacate(self._import_place)
 
     def end(self, job: ClaimedJob) -> None:
         with self._lock:

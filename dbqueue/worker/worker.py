@@ -6,15 +6,15 @@ from uuid import UUID
 
 from django.db import Error, connections
 
-from dbqueue import conf, dialects, maintenance, registry
+from dbqueue import conf, dialects, maintenance
 from dbqueue.dialects.rows import ClaimedJob, Outcome
-from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.worker import memory
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
+from dbqueue.worker.intake import Intake
 from dbqueue.worker.ledger import Ledger
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.records import untouched
@@ -72,6 +72,7 @@ class Worker:
             self._board,
             self._ledger.done,
         )
+        self._intake = Intake(self._ledger, self._crew, self._board, self._executor)
         self._stopping = False
         self._stop_at = float("inf")
         self._recycling = False
@@ -134,29 +135,11 @@ class Worker:
 
     def _claim(self, limit: int) -> None:
         jobs = self._ledger.exchange(self._scan, limit)
-        for job in jobs:
-            self._hand_on(job)
+        self._intake.take(jobs)
         if self._rhythm.looked(more=len(jobs) == limit):
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()
-            self._crew.got({self._ledger.in_flight[job.id].pool for job in jobs})
-
-    def _hand_on(self, job: ClaimedJob) -> None:
-        try:
-            task = registry.resolve(job.task)
-        except TaskNotAllowed as error:
-            self._ledger.take_on(job, None)
-            self._ledger.done(job, self._executor.refuse(job, error))
-        except TaskNotFound as error:
-            logger.warning("Left for a worker that knows it: %s", error)
-            self._scan.unknown.add(job.task)
-            self._ledger.take_on(job, None)
-            self._ledger.done(job, untouched(job))
-        else:
-            pool = self._crew.pool_for(task)
-            self._ledger.take_on(job, pool)
-            pool.submit(job, task)
 
     def _settle_at_once(self, outcome: Outcome) -> bool:
         return bool(self._dialect.settle(self._id, [outcome]))
