@@ -26,6 +26,8 @@ from tests.settings import url
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
+OURS = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
+
 
 @pytest.fixture
 def empty_database_url(transactional_db, tmp_path):
@@ -169,61 +171,46 @@ def test_verbosity_0_says_nothing_of_jobs_and_1_a_line_for_each(run_worker, effe
 
 
 def test_a_queue_that_does_not_exist_is_refused(run_worker):
-    settings = {
-        "TASKS": {
-            "default": {
-                "BACKEND": "dbqueue.backend.DatabaseBackend",
-                "QUEUES": ["default", "mail"],
-            }
-        }
-    }
-    worker = run_worker("--queues", "mial", settings=settings)
+    tasks_setting = {"default": {**OURS, "QUEUES": ["default", "mail"]}}
+    worker = run_worker("--queues", "mial", settings={"TASKS": tasks_setting})
 
     assert_refused(worker, "No queue is called 'mial'. Did you mean 'mail'?")
 
 
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"DBQUEUE": {"LEESE": 1}}, "Did you mean 'LEASE'?"),
-        ({"DBQUEUE": {"LEASE": "1"}}, "LEASE"),
-        ({"DBQUEUE": {"LEASE": 0}}, "LEASE"),
-        ({"TASKS": {}}, "TASKS"),
-        (
-            {
-                "TASKS": {
-                    "default": {
-                        "BACKEND": "dbqueue.backend.DatabaseBackend",
-                        "OPTIONS": {"databse": "default"},
-                    }
-                }
-            },
-            "Did you mean 'database'?",
-        ),
-    ],
-    ids=["misspelt", "no number", "zero", "no backend", "option"],
-)
-def test_settings_with_a_mistake_are_refused(settings, text, run_worker):
-    assert_refused(run_worker(settings=settings), text)
+WRONG_SETTINGS = {
+    "Did you mean 'LEASE'?": {"DBQUEUE": {"LEESE": 1}},
+    "'LEASE'] is '1'": {"DBQUEUE": {"LEASE": "1"}},
+    "'LEASE'] is 0": {"DBQUEUE": {"LEASE": 0}},
+    "No entry of TASKS": {"TASKS": {}},
+    "Did you mean 'database'?": {
+        "TASKS": {"default": {**OURS, "OPTIONS": {"databse": "default"}}}
+    },
+}
+WRONG_ARGUMENTS = {
+    "--threads": "0",
+    "--processes": "-1",
+    "--queues": " , ",
+    "--max-jobs": "many",
+    "--grace": "-1",
+}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--threads", "0"),
-        ("--processes", "-1"),
-        ("--queues", " , "),
-        ("--max-jobs", "many"),
-        ("--grace", "-1"),
-    ],
-    ids=" ".join,
-)
-def test_arguments_with_a_mistake_are_refused(arguments, run_worker):
-    worker = run_worker(*arguments)
+def test_settings_with_a_mistake_are_refused(run_worker):
+    workers = {
+        text: run_worker(settings=settings) for text, settings in WRONG_SETTINGS.items()
+    }
 
-    assert worker.wait(15) == 2
-    assert arguments[0] in worker.output
-    assert "Traceback" not in worker.output
+    for text, worker in workers.items():
+        assert_refused(worker, text)
+
+
+def test_arguments_with_a_mistake_are_refused(run_worker):
+    workers = {name: run_worker(name, value) for name, value in WRONG_ARGUMENTS.items()}
+
+    for name, worker in workers.items():
+        assert worker.wait(15) == 2, name
+        assert name in worker.output
+        assert "Traceback" not in worker.output
 
 
 def test_a_database_without_tables_is_refused(run_worker, empty_database_url):

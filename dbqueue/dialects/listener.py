@@ -67,6 +67,8 @@ class PostgreSQLListener(Silence):
     def heard(self) -> set[str]:
         import psycopg
 
+        if self._connection is None:
+            return set()
         try:
             payloads = {
                 notify.payload for notify in self._connection.notifies(timeout=0)

@@ -26,16 +26,31 @@ def tidy() -> None:
             del connections[connection.alias]
 
 
-def close() -> None:
-    """Close this thread's connections, as it ends."""
+def close_all() -> None:
+    """Close this thread's connections and this process's pools.
+
+    What a fork inherits of them would be one socket for two processes.
+    """
     for connection in connections.all(initialized_only=True):
         connection.close()
+        if _is_pooled(connection):
+            _close_pool(connection)
+
+
+def _close_pool(connection: Any) -> None:
+    connection.close_pool()
+
+
+def _is_pooled(connection: Any) -> bool:
+    return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
 def _tidy(connection: Any) -> None:
     connection.queries_log.clear()
     if not dialects.is_at_rest(connection):
         _discard(connection)
+    elif _is_pooled(connection):
+        connection.close()  # to the pool, where others wait for it
     elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
         connection.close_if_unusable_or_obsolete()
 

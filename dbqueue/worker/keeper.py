@@ -28,6 +28,7 @@ PRUNE_INTERVAL = 60.0  # seconds between two batches of pruning, unless more is 
 # Heartbeats in one lease: so many may get lost.
 BEATS_PER_LEASE = 6
 QUIT = b"q"
+_ALIVE = (SlotState.LIVE, SlotState.FROZEN, SlotState.CONDEMNED)
 _MAX_PAUSE = 5.0
 # Seconds between looks at the schedule where no notification tells of a new entry.
 _SCHEDULE_INTERVAL = 0.1
@@ -59,7 +60,7 @@ class Keeper:
         self._scan = options.scan()
         self._beat_at = self._promote_at = self._prune_at = 0.0
         self._look_again_at = 0.0
-        self._patience = 0.0
+        self._patience = self._some_beats()
         self._pause = 0.0
         self._quitting = False
         self._orphaned_at: float | None = None
@@ -90,6 +91,8 @@ class Keeper:
         if now >= self._prune_at:
             self._prune(now)
         self._listener.open()
+        # What came with the answer to a statement is no news to select().
+        self._hear()
         self._tell_who_listens()
         next_at = min(self._beat_at, self._promote_at, self._prune_at)
         return max(0.0, next_at - time.monotonic())
@@ -124,10 +127,11 @@ class Keeper:
                 else:
                     # The moment before the statement: the lease may have begun then.
                     slot.beat = now
-        # After an outage every lease may look expired: others get time to renew.
+        # At the start, and after an outage, every lease may look expired: others get
+        # time to renew theirs.
         if now >= self._patience:
             maintenance.condemn(self._alias)
-            maintenance.rescue(self._alias, maintenance.orphans(self._alias))
+        maintenance.rescue(self._alias, maintenance.orphans(self._alias))
         self._show_health()
 
     def _show_health(self) -> None:
@@ -223,13 +227,16 @@ class Keeper:
             busy = isinstance(error, DatabaseError) and self._dialect.is_busy(error)
             level = logging.DEBUG if busy else logging.WARNING
             logger.log(level, "Database trouble: %s", str(error).strip())
-            self._patience = time.monotonic() + lease / BEATS_PER_LEASE * 2
+            self._patience = self._some_beats()
             if busy:
                 self._vouch()
             connections[self._alias].close()
             return self._pause * random.uniform(0.8, 1.2)
         self._pause = 0.0
         return seconds
+
+    def _some_beats(self) -> float:
+        return time.monotonic() + 2 * conf.current().lease / BEATS_PER_LEASE
 
     def _vouch(self) -> None:
         # While one writer keeps all others out, nobody can take a lease away. It may be
@@ -252,7 +259,7 @@ class Keeper:
 
     def _bury_all(self) -> None:
         for slot in self._slots:
-            if slot.state is not SlotState.EMPTY and not _exists(slot.pid):
+            if slot.state in _ALIVE and not _exists(slot.pid):
                 slot.state = SlotState.DEAD
         self._bury()
 

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
+from django.db import connections as django_connections
 
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.tasks import Task
@@ -73,7 +74,7 @@ class ThreadPool:
             outcome = self._execute(job, task, limit)
             self._board.end(job)
             self._done(job, outcome)
-        connections.close()
+        django_connections.close_all()
 
     def _execute(
         self, job: ClaimedJob, task: Task[..., Any], limit: ThreadLimit

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from django.db import connections
-
 from dbqueue.ids import uuid7
 from dbqueue.worker.bell import Bell, wait
+from dbqueue.worker.connections import close_all
 from dbqueue.worker.keeper import QUIT, Keeper
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.processes import (
@@ -70,7 +69,7 @@ class Supervisor:
         self._killed = False
 
     def run(self) -> int:
-        connections.close_all()
+        close_all()
         self._catch_signals()
         while not self._is_over():
             self._start_keeper()

@@ -39,6 +39,8 @@ _LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG
 
 class Command(BaseCommand):
     help = "Runs jobs from the database until it is stopped."
+    # Django's own checks ask the database, which may be away: the worker waits for it.
+    requires_system_checks = ["dbqueue"]
 
     def add_arguments(self, parser: CommandParser) -> None:
         # Defaults that stand in DBQUEUE are read later: here, a mistake in it would
@@ -93,7 +95,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         _log_to(self.stderr, given["verbosity"])
-        backend = _backend(given["backend"])
+        backend = choose_backend(given["backend"])
+        self._check_backend(backend)
         options = _options(backend, given)
         reload = settings.DEBUG and not given["drain"]
         if given["reload"] is not None:
@@ -108,6 +111,12 @@ class Command(BaseCommand):
             self.stdout.flush()
         watcher = ChangeWatcher() if reload else None
         raise SystemExit(Supervisor(options, watcher).run())
+
+    def _check_backend(self, backend: DatabaseBackend) -> None:
+        for message in backend.check():
+            if message.is_serious():
+                raise CommandError(str(message))
+            self.stderr.write(self.style.WARNING(str(message)))
 
     def _check_database(self, backend: DatabaseBackend, options: WorkerOptions) -> None:
         alias = backend.database
@@ -127,17 +136,6 @@ class Command(BaseCommand):
                 )
         except Error as error:
             logger.warning("Waiting for database %r: %s", alias, str(error).strip())
-
-
-def _backend(alias: str | None) -> DatabaseBackend:
-    backend = choose_backend(alias)
-    unknown = sorted(backend.options.keys() - backend.OPTIONS)
-    if unknown:
-        raise CommandError(
-            f"TASKS[{backend.alias!r}]['OPTIONS'] has no {unknown[0]!r}."
-            f"{conf.nearest(unknown[0], backend.OPTIONS)}"
-        )
-    return backend
 
 
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
