@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue.backend import our_backends
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState, Worker
 
 
@@ -54,6 +55,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     list_max_show_all = 0
     actions = None
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Where the jobs are, whatever a router would say; with several, the first.
+        backend = next(iter(our_backends().values()), None)
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows if backend is None else rows.using(backend.database)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -86,7 +93,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     list_filter = (StateFilter,)
-    search_fields = ("id__exact",)
+    search_fields = ("id",)
     search_help_text = _("The whole id of a job")
     fields: ClassVar[Any] = (
         ("task", "state"),
@@ -106,10 +113,9 @@ class JobRecordAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if term and not _is_uuid(term):
-            return queryset.none(), False
-        return super().get_search_results(request, queryset, term)
+        if not search_term:
+            return queryset, False
+        return queryset.filter(pk=_as_uuid(search_term)), False
 
     @admin.display(description=_("failures"))
     def failed(self, job: JobRecord) -> str:
@@ -171,9 +177,8 @@ class WorkerAdmin(ReadOnlyAdmin):
     ordering = ("name", "pid")
 
 
-def _is_uuid(text: str) -> bool:
+def _as_uuid(text: str) -> UUID | None:
     try:
-        UUID(text)
+        return UUID(text.strip())
     except ValueError:
-        return False
-    return True
+        return None

@@ -1,9 +1,11 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
+import sys
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +32,13 @@ from dbqueue.results import JobResult, job_result
 from dbqueue.tasks import Task, stored
 from dbqueue.transactions import model_databases, open_elsewhere
 from dbqueue.writing import Call, Writer, as_call, migrated, new_jobs, new_result
+
+# Whose line a warning names: the first outside of this package.
+_CALLER: dict[str, Any] = (
+    {"skip_file_prefixes": (str(Path(__file__).parent),)}
+    if sys.version_info >= (3, 12)
+    else {"stacklevel": 5}
+)
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -173,7 +182,7 @@ class DatabaseBackend(BaseTaskBackend):
             f"database {other!r}, but jobs are in {self.database!r}: it is written "
             "after that transaction's commit, and is lost if the process dies between.",
             RuntimeWarning,
-            stacklevel=4,
+            **_CALLER,
         )
 
         def write() -> None:
@@ -192,8 +201,12 @@ class DatabaseBackend(BaseTaskBackend):
 
         transaction.on_commit(write, using=other)
         now = timezone.now()
+        due = jobs[0].run_after if jobs else None
+        if jobs and jobs[0].delay is not None:
+            due = now + timedelta(seconds=jobs[0].delay)
+        state = JobState.SCHEDULED if due and due > now else JobState.READY
         return [
-            new_result(task, job, Written(job.id, "READY", now, job.run_after), call)
+            new_result(task, job, Written(job.id, state, now, due), call)
             for job, call in zip(jobs, calls, strict=True)
         ]
 

@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from xml.etree import ElementTree
 
 import django
@@ -25,10 +25,11 @@ HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 def main(arguments):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    # A shell's background jobs ignore it, and hand that on; pytest must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with postgres_url() as url:
         if arguments[:1] == ["--serve"]:
-            environment = os.environ | {"DATABASE_URL": url}
-            return subprocess.run(arguments[1:], env=environment).returncode
+            return call(arguments[1:], url)
         version = ask(url, "SHOW server_version").split()[0]
         runs = [
             run(f"SQLite {sqlite3.sqlite_version}", "", arguments),
@@ -39,21 +40,31 @@ def main(arguments):
         *(f"  {line}" for line, _ in runs),
         sep="\n",
     )
-    return max(code for _, code in runs)
+    return int(any(code for _, code in runs))
 
 
 def run(database, url, arguments):
     """Run pytest; return a line that tells how it went, and its exit code."""
-    environment = os.environ | {"DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
-    folder = Path(mkdtemp(prefix="dbqueue-"))
-    report, began = folder / "report.xml", time.monotonic()
     print(f"\n{database}", flush=True)
-    command = [sys.executable, "-m", "pytest", f"--junit-xml={report}", *arguments]
-    code = subprocess.run(command, env=environment, check=False).returncode
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="dbqueue-") as folder:
+        report = Path(folder, "report.xml")
+        pytest = [sys.executable, "-m", "pytest", f"--junit-xml={report}"]
+        code = call([*pytest, *arguments], url)
+        line = f"{database:<20} {counts(report)} in {time.monotonic() - began:.0f} s"
     verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
-    line = f"{database:<20} {counts(report)} in {time.monotonic() - began:.0f} s"
-    shutil.rmtree(folder, ignore_errors=True)
     return f"{line}: {verdict}", code
+
+
+def call(command, url):
+    """Run the command on the database; if we are stopped meanwhile, it may tidy up."""
+    environment = os.environ | {"DATABASE_URL": url}
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
 
 
 def counts(report):

@@ -21,6 +21,10 @@ ROOT = Path(__file__).parent.parent
 MANAGE = ROOT / "tests" / "manage.py"
 # How many times the quick size of a test; 10 and more is what an issue asks for.
 SCALE = float(os.environ.get("DBQUEUE_TEST_SCALE", "1"))
+# Variations of what another test shows; a plain run stays short without them.
+thorough = pytest.mark.skipif(
+    SCALE < 10, reason="for a thorough run set DBQUEUE_TEST_SCALE=10"
+)
 PATIENCE = 30.0  # seconds until a condition counts as never coming true
 
 # Short leases and looks, so that recovery takes moments.
@@ -124,11 +128,11 @@ class WorkerProcess:
 
     def family(self):
         """Return the pids of the whole session that are alive."""
-        return {entry.pid for entry in processes() if entry.session == self.pid}
+        return {entry.pid for entry in session(self.pid)}
 
     def below(self):
         """Return the pids of the processes that the supervisor started."""
-        return {entry.pid for entry in processes() if entry.parent == self.pid}
+        return {e.pid for e in session(self.pid) if e.parent == self.pid}
 
     def children(self):
         """Return the pids of the children that run jobs, by the database's word."""
@@ -184,27 +188,29 @@ class WorkerProcess:
 
 
 class ProcessEntry:
-    def __init__(self, pid, stat):
+    def __init__(self, pid):
+        stat = (Path("/proc") / str(pid) / "stat").read_text()
         fields = stat.rpartition(")")[2].split()
         self.pid = pid
         self.state = fields[0]
         self.parent = int(fields[1])
-        self.session = int(fields[3])
 
 
-def processes():
-    """Return what runs on this machine; a zombie does not."""
+def session(leader):
+    """Return what runs in a session; a zombie does not."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for name in os.listdir("/proc"):
+        # A process may end between any two of these questions.
         with suppress(OSError):
-            entry = ProcessEntry(int(folder.name), (folder / "stat").read_text())
-            if entry.state not in "ZX":
-                found.append(entry)
+            if name.isdigit() and os.getsid(int(name)) == leader:
+                entry = ProcessEntry(int(name))
+                if entry.state not in "ZX":
+                    found.append(entry)
     return found
 
 
 def is_stopped(pid):
-    return any(entry.pid == pid and entry.state == "T" for entry in processes())
+    return ProcessEntry(pid).state == "T"
 
 
 def send(pid, number):

@@ -406,7 +406,7 @@ class TestAScan:
 
         targets = Scan([["a"], ["b"]]).fresh(asked)
 
-        assert [target.queue_name for target in targets] == ["a", "b"]
+        assert [target.queue for target in targets] == ["a", "b"]
 
 
 def test_heads_are_the_first_jobs_of_each_queue():
@@ -414,6 +414,6 @@ def test_heads_are_the_first_jobs_of_each_queue():
     (top,) = put("a3", queue="a", priority=5)
     (only,) = put("b", queue="b")
 
-    heads = dialects.of("default").heads(set())
+    heads = dialects.of("default").heads()
 
     assert sorted(heads) == [("a", 5, UUID(top.id)), ("b", 0, UUID(only.id))]

@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 from datetime import timedelta
 
 import pytest
@@ -235,6 +236,26 @@ class TestAPath:
             "builtins.exec",
             "pickle.loads",
             "importlib.import_module",
+            "__main__.main",
+            "tests.__main__.main",
+        ],
+    )
+    def test_never_leads_into_pythons_library_or_a_script(self, path):
+        with pytest.raises(
+            TaskNotAllowed, match=f"'{path}' is in Python's own library"
+        ):
+            resolve(path)
+
+    def test_is_refused_before_a_module_of_pythons_library_is_imported(self):
+        assert "antigravity" not in sys.modules
+
+        with pytest.raises(TaskNotAllowed):
+            resolve("antigravity.geohash")
+        assert "antigravity" not in sys.modules
+
+    @pytest.mark.parametrize(
+        "path",
+        [
             "django.core.management.call_command",
             "tests.tasks.timedelta",
             "tests.tasks.CONSTANT",
@@ -242,8 +263,14 @@ class TestAPath:
         ],
     )
     def test_never_leads_to_what_is_no_task_of_an_installed_app(self, path):
-        with pytest.raises(TaskNotAllowed, match=f"'{path}' is neither a task nor"):
+        with pytest.raises(TaskNotAllowed, match=f"'{path}' is (neither|in Python)"):
             resolve(path)
+
+    def test_never_runs_what_stands_in_pythons_own_library(self):
+        with pytest.raises(TaskNotAllowed, match="Python's own library"):
+            resolve("antigravity.fly")
+
+        assert "antigravity" not in sys.modules
 
     def test_does_not_lead_through_an_installed_module_to_what_it_imported(self):
         with pytest.raises(TaskNotAllowed):

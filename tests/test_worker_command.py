@@ -18,6 +18,7 @@ from tests.processes import (
     ROOT,
     finished,
     send,
+    thorough,
     unfinished,
     wait_until,
 )
@@ -85,6 +86,7 @@ def test_a_child_is_replaced_when_it_has_grown(run_worker, effects):
     assert 2 <= len(effects.pids()) <= 4
 
 
+@thorough
 def test_a_limit_below_what_a_child_needs_at_least_lets_it_work(run_worker, effects):
     worker = run_worker("--max-rss", 1, "--threads", 1)
     seen = set()
@@ -150,6 +152,7 @@ def test_two_workers_with_the_same_name_both_work(run_worker, effects):
     assert "Another worker is called 'twin'" in second.output
 
 
+@thorough
 def test_the_row_of_a_worker_goes_when_it_stops(run_worker):
     worker = run_worker("--processes", 2)
     worker.wait_until_working(2)
@@ -159,6 +162,7 @@ def test_the_row_of_a_worker_goes_when_it_stops(run_worker):
     assert not Worker.objects.exists()
 
 
+@thorough
 def test_verbosity_0_says_nothing_of_jobs_and_1_a_line_for_each(run_worker, effects):
     for verbosity, lines in (("0", 0), ("1", 3)):
         enqueue_many(tasks.note, [(f"{verbosity} {i}",) for i in range(3)])
@@ -300,6 +304,7 @@ def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effec
     worker.wait_until_gone()
 
 
+@thorough
 def test_broken_code_is_waited_out(project, start, effects):
     worker = start(
         [sys.executable, project / "manage.py", "runworker"],
@@ -318,6 +323,7 @@ def test_broken_code_is_waited_out(project, start, effects):
     assert worker.stop(signal.SIGINT) == 0
 
 
+@thorough
 def test_nothing_is_left_when_the_reloading_worker_is_killed(project, start):
     worker = start(
         [sys.executable, project / "manage.py", "runworker"],

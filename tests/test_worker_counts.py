@@ -4,7 +4,14 @@ import pytest
 
 from dbqueue import enqueue_many
 from tests import worker_tasks as tasks
-from tests.processes import finished, scaled, unfinished, wait_until, wait_until_empty
+from tests.processes import (
+    finished,
+    scaled,
+    thorough,
+    unfinished,
+    wait_until,
+    wait_until_empty,
+)
 
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,6 +75,7 @@ def test_atomic_async_and_plain_jobs_mixed_run_once(run_worker, effects):
     assert_each_ran_once(effects, keys)
 
 
+@thorough
 def test_progress_from_many_threads_disturbs_nothing(run_worker, effects):
     count = scaled(16, 160)
     enqueue_many(tasks.tell_progress, [(f"{i}", 0.5) for i in range(count)])
@@ -93,6 +101,7 @@ def test_a_drain_with_crashes_in_it_leaves_nothing(run_worker, effects):
     assert finished(state="FAILED").count() == rounds * 3
 
 
+@thorough
 def test_the_history_is_written_before_a_worker_ends(run_worker, effects):
     enqueue_many(tasks.note, [(i,) for i in range(200)])
     worker = run_worker()

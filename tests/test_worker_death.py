@@ -16,6 +16,7 @@ from tests.processes import (
     reasons,
     scaled,
     send,
+    thorough,
     unfinished,
     wait_until,
     wait_until_empty,
@@ -49,9 +50,9 @@ def test_a_job_that_kills_its_worker_ends_lost_and_the_others_finish(
     enqueue_many(tasks.note, [(i,) for i in range(20)])
     run_worker("--threads", 1)
 
-    record = wait_until_finished(poison)
+    wait_until_empty()
 
-    effects.wait_for("ended", times=20)
+    record = finished().get(pk=poison.id)
     assert (record.state, record.attempt, record.failures) == ("FAILED", 2, 2)
     assert reasons(record) == ["lost", "lost"]
     assert len(effects.all("began", "poison")) == 2
@@ -154,6 +155,7 @@ def test_a_frozen_worker_changes_nothing_when_it_thaws(run_worker, effects):
     assert second.process.poll() is None
 
 
+@thorough
 def test_a_short_freeze_costs_nothing(run_worker, effects):
     job = enqueue(tasks.work, "slow", 1.0)
     run_worker(settings={"DBQUEUE": {"LEASE": 20.0}})
@@ -217,6 +219,7 @@ def test_a_frozen_atomic_job_leaves_one_effect(run_worker, effects, only_postgre
     assert Group.objects.count() == 1
 
 
+@thorough
 def test_a_restarted_worker_takes_over_within_the_lease(run_worker, effects):
     job = enqueue(tasks.work, "slow", 0.5)
     first = run_worker(settings=SHORT)

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group
 
 from dbqueue import enqueue
 from tests import worker_tasks as tasks
-from tests.processes import finished, reasons, wait_until_finished
+from tests.processes import finished, reasons, thorough, wait_until_finished
 
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +19,9 @@ CLEAN = {
 
 
 @pytest.mark.parametrize(
-    "task", [tasks.leave, tasks.aleave, tasks.interrupt], ids=lambda task: task.name
+    "task",
+    [tasks.leave, pytest.param(tasks.aleave, marks=thorough), tasks.interrupt],
+    ids=lambda task: task.name,
 )
 def test_a_job_cannot_end_its_worker_by_an_exception(task, run_worker, effects):
     job = enqueue(task, "rude")
@@ -38,8 +40,8 @@ def test_a_job_cannot_end_its_worker_by_an_exception(task, run_worker, effects):
     "task",
     [
         tasks.leave_transaction_open,
-        tasks.leave_atomic_open,
-        tasks.close_connection,
+        pytest.param(tasks.leave_atomic_open, marks=thorough),
+        pytest.param(tasks.close_connection, marks=thorough),
         tasks.break_connection,
         tasks.terminate_backend,
         tasks.go_abroad,

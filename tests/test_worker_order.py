@@ -12,6 +12,7 @@ from tests import worker_tasks as tasks
 from tests.processes import (
     finished,
     reasons,
+    thorough,
     unfinished,
     wait_until,
     wait_until_empty,
@@ -41,6 +42,7 @@ def test_a_delayed_job_runs_on_time(run_worker, effects):
         assert 0 <= late < 0.5, line
 
 
+@thorough
 def test_many_delayed_jobs_that_are_due_together_all_run(run_worker, effects):
     due = time.time() + 1.5
     enqueue_many(
@@ -55,6 +57,7 @@ def test_many_delayed_jobs_that_are_due_together_all_run(run_worker, effects):
     assert effects.counts() == dict.fromkeys(range(1500), 1)
 
 
+@thorough
 def test_a_delayed_job_that_came_due_while_no_worker_ran_is_run(run_worker, effects):
     enqueue(tasks.note.using(run_after=in_seconds(0.05)), "late")
     wait_until(lambda: Job.objects.get().run_after.timestamp() < time.time(), "due")
@@ -79,6 +82,7 @@ def test_a_failed_job_runs_again_after_its_backoff_and_then_fails(run_worker, ef
     assert reasons(record) == ["failed"] * 3
 
 
+@thorough
 def test_a_job_that_fails_twice_succeeds_at_the_third_attempt(
     run_worker, effects, tmp_path
 ):
@@ -127,6 +131,7 @@ def test_priorities_hold_across_queues_that_are_served_alike(run_worker, effects
     assert [key % 2 for key in effects.keys()] == [1, 1, 1, 0, 0, 0]  # noqa: SIM118
 
 
+@thorough
 def test_excluded_queues_are_left_out(run_worker, effects):
     for queue in ("mail-in", "mail-out", "web"):
         enqueue(tasks.note.using(queue_name=queue), queue)
@@ -138,6 +143,7 @@ def test_excluded_queues_are_left_out(run_worker, effects):
     assert unfinished(state="READY").count() == 2
 
 
+@thorough
 def test_a_new_high_priority_overtakes_a_backlog(run_worker, effects):
     enqueue_many(tasks.work, [(i, 0.02) for i in range(300)])
     run_worker("--threads", 1)

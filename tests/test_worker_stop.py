@@ -11,6 +11,7 @@ from tests.processes import (
     finished,
     reasons,
     scaled,
+    thorough,
     unfinished,
     wait_until,
 )
@@ -19,7 +20,9 @@ pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=thorough)]
+)
 def test_a_stopped_worker_finishes_what_runs_and_takes_nothing_new(
     number, run_worker, effects
 ):
@@ -65,7 +68,9 @@ def test_a_second_signal_stops_at_once(run_worker, effects):
     assert unfinished(state="READY", failures=0).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=thorough)]
+)
 def test_a_signal_to_the_whole_group_counts_once(number, run_worker, effects):
     """As systemd sends it by default, and a terminal's Ctrl-C."""
     enqueue(tasks.work, "running", 1.0)
@@ -110,6 +115,7 @@ def test_nothing_runs_twice_or_fails_when_workers_are_stopped_amid_many_jobs(
     assert not unfinished().exists()
 
 
+@thorough
 def test_a_signal_while_a_child_is_being_forked_reaches_it(run_worker, effects):
     # Dying children keep the supervisor forking when the signal comes.
     enqueue_many(tasks.leave_at_once, [(i, 1) for i in range(6)])
@@ -145,6 +151,7 @@ def test_all_leave_when_supervisor_and_keeper_are_killed(run_worker, effects):
     assert unfinished(pk=job.id, state="RUNNING").exists()  # until another looks
 
 
+@thorough
 def test_a_stopped_child_is_replaced(run_worker, effects):
     worker = run_worker()
     (pid,) = worker.wait_until_working()

@@ -6,7 +6,7 @@ import pytest
 
 from dbqueue import enqueue
 from tests import worker_tasks as tasks
-from tests.processes import finished, reasons, unfinished, wait_until_finished
+from tests.processes import finished, reasons, thorough, unfinished, wait_until_finished
 
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +20,7 @@ STUBBORN = [
     tasks.hold_the_gil,
     tasks.swallow,
     tasks.ignore_cancellation,
-    tasks.block_the_loop,
+    pytest.param(tasks.block_the_loop, marks=thorough),
 ]
 
 
@@ -67,6 +67,7 @@ def test_a_job_that_ends_in_time_is_left_alone(run_worker, effects):
     assert len(effects.pids()) == 1
 
 
+@thorough
 def test_many_polite_timeouts_cost_no_child(run_worker, effects):
     for i in range(12):
         enqueue(tasks.spin if i % 2 else tasks.wait_for_ever, i)
@@ -78,6 +79,7 @@ def test_many_polite_timeouts_cost_no_child(run_worker, effects):
     assert len(effects.pids("began")) == 1
 
 
+@thorough
 def test_the_setting_limits_tasks_that_name_no_timeout(run_worker, effects):
     job = enqueue(tasks.work_once, "long", 60)
     run_worker(settings={"DBQUEUE": {"TIMEOUT": TIMEOUT}})

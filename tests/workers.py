@@ -58,7 +58,7 @@ def drain(**options):
         drain=True,
         **{"threads": 2, "async_concurrency": 4, **options},
     )
-    (slot,) = make_slots(1, given.threads + given.async_concurrency)
+    (slot,) = make_slots(1, given.threads + given.async_concurrency + 1)
     slot.open(uuid7())
     maintenance.register(
         "default", slot.worker_id, name="drain", host="", pid=1, queues="*", lease=60

@@ -13,7 +13,8 @@ CHANNEL = "dbqueue"
 # mode or a half-open connection accepts LISTEN and never delivers.
 TEST_INTERVAL = 10.0
 TEST_PATIENCE = 5.0
-RETRY_INTERVAL = 5.0
+# Seconds until another attempt, twice as long each time, up to LONGEST_RETRY.
+FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
 _PING = "\x01ping"  # no queue can be called so: names are printable
 
 
@@ -45,6 +46,8 @@ class PostgreSQLListener(Silence):
         self._connection: Any = None
         self._test_at = self._retry_at = 0.0
         self._pinged_at: float | None = None
+        self._retry = FIRST_RETRY
+        self._told = False
 
     def open(self) -> None:
         import psycopg
@@ -108,12 +111,15 @@ class PostgreSQLListener(Silence):
     def _passed(self) -> None:
         self._pinged_at = None
         self._test_at = time.monotonic() + TEST_INTERVAL
+        self._retry, self._told = FIRST_RETRY, False
         if not self.hears:
             self.hears = True
             logger.debug("Listening for notifications")
 
     def _give_up(self, why: object) -> None:
-        if self.hears or self._connection is not None:
-            logger.warning("No notifications, polling faster: %s", str(why).strip())
+        level = logging.DEBUG if self._told else logging.WARNING
+        logger.log(level, "No notifications, polling faster: %s", str(why).strip())
+        self._told = True
         self.close()
-        self._retry_at = time.monotonic() + RETRY_INTERVAL
+        self._retry_at = time.monotonic() + self._retry
+        self._retry = min(LONGEST_RETRY, self._retry * 2)

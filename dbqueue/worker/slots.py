@@ -142,7 +142,12 @@ class Slot:
 
 
 def make_slots(count: int, places: int) -> list[Slot]:
-    """Return slots in anonymous memory that forked processes share."""
+    """Return slots in anonymous memory that forked processes share.
+
+    `places` are those of threads and coroutines; one more is for a job whose task is
+    being imported.
+    """
+    places += 1
     size = (_RUNNING + 2 * places) * _WORD
     memory = memoryview(mmap.mmap(-1, count * size))
     return [Slot(memory[i * size : (i + 1) * size], places) for i in range(count)]

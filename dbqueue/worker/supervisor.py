@@ -57,7 +57,7 @@ class Supervisor:
         self._parent = os.getppid()
         self._reloading = False
         # Twice the children: a dead one's slot is kept until it has been buried.
-        places = options.threads + options.async_concurrency + 1
+        places = options.threads + options.async_concurrency
         self._slots = make_slots(2 * options.processes + 2, places)
         self._pokes = [Bell() for _ in self._slots]
         self._orders = Bell()

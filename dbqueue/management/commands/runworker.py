@@ -47,7 +47,9 @@ class Command(BaseCommand):
         # show a bare traceback, even for --help.
         add = parser.add_argument
         add(
-            "--backend", help="the alias in TASKS whose jobs to run; default: the first"
+            "--backend",
+            help="the alias in TASKS whose queues to serve; default: the first, with "
+            "all that share its database",
         )
         add(
             "--queues",
@@ -139,7 +141,7 @@ class Command(BaseCommand):
 
 
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
-    known = _known_queues(backend)
+    known = _known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
     for name in (*(wanted or ()), *given["exclude"]):
         if known and not any(fnmatchcase(queue, name) for queue in known):
@@ -164,11 +166,11 @@ def _check_health_file(name: str | None) -> None:
         raise CommandError(f"--health-file {name!r} is in no folder to write in.")
 
 
-def _known_queues(backend: DatabaseBackend) -> set[str]:
-    """Return the queues of all backends in the database; empty if one takes any."""
+def _known_queues(backend: DatabaseBackend, *, alone: bool) -> set[str]:
+    """Return the backend's queues, or those of all in its database; empty = any."""
     known: set[str] = set()
     for other in our_backends().values():
-        if other.database == backend.database:
+        if other is backend or (other.database == backend.database and not alone):
             if not other.queues:
                 return set()
             known |= other.queues
