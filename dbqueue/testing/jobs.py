@@ -10,12 +10,13 @@ from dbqueue.backend import DatabaseBackend, backend_of
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.django_tasks import AnyTask
-from dbqueue.exceptions import DbqueueError
+from dbqueue.exceptions import DbqueueError, TaskNotAllowed, TaskNotFound
 from dbqueue.ids import uuid7
 from dbqueue.models import Job, JobState
 from dbqueue.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
 from dbqueue.worker.executor import Executor
+from dbqueue.worker.intake import left_to_others
 
 
 def run_jobs(
@@ -33,7 +34,7 @@ def run_jobs(
     attempts: a job that retries itself would never end.
     """
     runner = _InlineWorker(backend_of(backend), queues)
-    ran: dict[str, None] = {}
+    ran: dict[UUID, None] = {}  # an ordered set
     with runner.registered():
         while runner.attempts < limit:
             if scheduled:
@@ -41,9 +42,10 @@ def run_jobs(
             maintenance.promote(runner.alias)
             job = runner.run_next()
             if job is None:
-                return [runner.backend.get_result(id) for id in ran]
-            ran.pop(str(job.id), None)
-            ran[str(job.id)] = None
+                ids = [str(id) for id in ran if id not in runner.not_run]
+                return [runner.backend.get_result(id) for id in ids]
+            ran.pop(job.id, None)
+            ran[job.id] = None
     raise DbqueueError(f"run_jobs() stopped at its limit of {limit} attempts.")
 
 
@@ -99,6 +101,7 @@ class _InlineWorker:
         self.alias = backend.database
         self.attempts = 0
         self._id: UUID = uuid7()
+        self.not_run: set[UUID] = set()
         self._scan = Scan([queues])
         self._executor = Executor(
             self.alias,
@@ -129,16 +132,29 @@ class _InlineWorker:
 
     def make_all_due(self) -> None:
         waiting = Job.objects.using(self.alias).filter(state=JobState.SCHEDULED)
-        waiting.update(run_after=self.backend.dialect.clock())
+        waiting.exclude(pk__in=self.not_run).update(
+            run_after=self.backend.dialect.clock()
+        )
 
     def run_next(self) -> ClaimedJob | None:
         for job in self.backend.dialect.claim(self._scan, self._id, 1):
             self.attempts += 1
-            outcome = self._executor.run(job, registry.resolve(job.task))
+            outcome = self._run(job)
             if outcome is not None:
                 self._settle(outcome)
             return job
         return None
+
+    def _run(self, job: ClaimedJob) -> Outcome | None:
+        try:
+            task = registry.resolve(job.task)
+        except TaskNotAllowed as error:
+            self.not_run.add(job.id)
+            return self._executor.refuse(job, error)
+        except TaskNotFound as error:
+            self.not_run.add(job.id)
+            return left_to_others(job, error)
+        return self._executor.run(job, task)
 
     def _settle(self, outcome: Outcome) -> bool:
         return bool(self.backend.dialect.settle(self._id, [outcome]))

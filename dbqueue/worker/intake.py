@@ -40,14 +40,14 @@ class Intake:
             self._ledger.done(job, self._executor.refuse(job, error))
         except TaskNotFound as error:
             self._ledger.take_on(job, None)
-            self._ledger.done(job, _for_others(job, error))
+            self._ledger.done(job, left_to_others(job, error))
         else:
             pool = self._crew.pool_for(task)
             self._ledger.take_on(job, pool)
             pool.submit(job, task)
 
 
-def _for_others(job: ClaimedJob, error: TaskNotFound) -> Outcome:
+def left_to_others(job: ClaimedJob, error: TaskNotFound) -> Outcome:
     """Leave a job to workers that know its task, or to a time when this one does.
 
     It waits in the schedule: as long as it was ready, every claim would meet it again.

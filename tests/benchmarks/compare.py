@@ -120,9 +120,8 @@ def report(rates, server_version):
         f"{server_version}, {machine}; django-tasks-db {version('django-tasks-db')}; "
         f"2 worker processes each, {ROUNDS} rounds, jobs per second, median (range).\n"
     )
-    print(
-        "| measure | database | dbqueue | django-tasks-db | ratio |\n|---|---|---|---|---|"
-    )
+    print("| measure | database | dbqueue | django-tasks-db | ratio |")
+    print("|---|---|---|---|---|")
     for measure, database in dict.fromkeys(key[:2] for key in rates):
         cells = [rates[measure, database, peer] for peer in JOBS]
         shown = [f"{median(c):,.0f} ({min(c):,.0f}-{max(c):,.0f})" for c in cells]
