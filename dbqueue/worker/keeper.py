@@ -60,6 +60,7 @@ class Keeper:
         self._scan = options.scan()
         self._beat_at = self._promote_at = self._prune_at = 0.0
         self._look_again_at = 0.0
+        self._heard = False
         self._patience = self._some_beats()
         self._pause = 0.0
         self._quitting = False
@@ -210,8 +211,14 @@ class Keeper:
                 poke.ring()
 
     def _tell_who_listens(self) -> None:
+        hears = self._listener.hears
         for slot in self._slots:
-            slot.listening = self._listener.hears
+            slot.listening = hears
+        if hears != self._heard:
+            # Something may have been announced while nobody heard; and the children
+            # are to look as often as they now must.
+            self._heard, self._promote_at = hears, 0.0
+            self._poke_all()
 
     # Trouble, and the end
 
