@@ -16,15 +16,14 @@ from django.db import DatabaseError, Error, connections
 
 from dbqueue import conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
-from dbqueue.models import JobState
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
 from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.pruning import prune_a_batch
 from dbqueue.worker.slots import Slot, SlotState
 
 logger = logging.getLogger(__name__)
 
-PRUNE_INTERVAL = 60.0  # seconds between two batches of pruning, unless more is left
 # Heartbeats in one lease: so many may get lost.
 BEATS_PER_LEASE = 6
 QUIT = b"q"
@@ -90,7 +89,7 @@ class Keeper:
         if now >= self._promote_at:
             self._promote(now)
         if now >= self._prune_at:
-            self._prune(now)
+            self._prune_at = now + prune_a_batch(self._alias)
         self._listener.open()
         # What came with the answer to a statement is no news to select().
         self._hear()
@@ -161,20 +160,6 @@ class Keeper:
         if now < self._look_again_at:
             poll = self._look_again_at - now
         self._promote_at = now + (poll if due is None else max(0.0, min(due, poll)))
-
-    def _prune(self, now: float) -> None:
-        settings, pruned = conf.current(), 0
-        for states, seconds in (
-            ((JobState.SUCCESSFUL,), settings.keep_successful),
-            ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
-        ):
-            if seconds is not None:
-                pruned += maintenance.prune(
-                    self._alias, states=states, older_than=seconds
-                )
-        more = pruned >= maintenance.PRUNE_BATCH
-        pause = 1.0 if more else PRUNE_INTERVAL * random.uniform(0.8, 1.2)
-        self._prune_at = now + pause
 
     # Wake-ups
 
