@@ -1,4 +1,4 @@
-"""python -m tests.databases: pytest on SQLite, then on PostgreSQL; see tests/run.
+"""python -m tests.databases: pytest on SQLite and on PostgreSQL; see tests/run.
 
 With `--serve COMMAND…`, the command on PostgreSQL instead.
 """
@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -27,41 +26,55 @@ def main(arguments):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     # A shell's background jobs ignore it, and hand that on; pytest must hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with postgres_url() as url:
+    with postgres_url() as url, TemporaryDirectory(prefix="dbqueue-") as folder:
         if arguments[:1] == ["--serve"]:
-            return call(arguments[1:], url)
-        version = ask(url, "SHOW server_version").split()[0]
-        runs = [
-            run(f"SQLite {sqlite3.sqlite_version}", "", arguments),
-            run(f"PostgreSQL {version}", url, arguments),
-        ]
+            with started(arguments[1:], url) as command:
+                return command.wait()
+        return run_suites(arguments, url, Path(folder))
+
+
+def run_suites(arguments, url, folder):
+    """Run pytest on both databases at once: its tests mostly wait for processes."""
+    names = [
+        f"SQLite {sqlite3.sqlite_version}",
+        f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}",
+    ]
+    reports = [folder / "sqlite.xml", folder / "postgresql.xml"]
+    commands = [
+        [sys.executable, "-m", "pytest", f"--junit-xml={report}", *arguments]
+        for report in reports
+    ]
+    print(f"\n{names[0]}", flush=True)
+    with (
+        (folder / "output").open("w+") as output,
+        started(commands[1], url, output) as aside,
+        started(commands[0], "") as shown,
+    ):
+        codes = [shown.wait(), aside.wait()]
+        output.seek(0)
+        print(f"\n{names[1]}", output.read(), sep="\n")
     print(
-        f"dbqueue on Python {platform.python_version()}, Django {django.__version__}:",
-        *(f"  {line}" for line, _ in runs),
-        sep="\n",
+        f"dbqueue on Python {platform.python_version()}, Django {django.__version__}:"
     )
-    return int(any(code for _, code in runs))
+    for name, report, code in zip(names, reports, codes, strict=True):
+        verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
+        print(f"  {name:<20} {counts(report)}: {verdict}")
+    return int(any(codes))
 
 
-def run(database, url, arguments):
-    """Run pytest; return a line that tells how it went, and its exit code."""
-    print(f"\n{database}", flush=True)
-    began = time.monotonic()
-    with TemporaryDirectory(prefix="dbqueue-") as folder:
-        report = Path(folder, "report.xml")
-        pytest = [sys.executable, "-m", "pytest", f"--junit-xml={report}"]
-        code = call([*pytest, *arguments], url)
-        line = f"{database:<20} {counts(report)} in {time.monotonic() - began:.0f} s"
-    verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
-    return f"{line}: {verdict}", code
+@contextmanager
+def started(command, url, output=None):
+    """Start the command on the database; if we are stopped, it may still tidy up.
 
-
-def call(command, url):
-    """Run the command on the database; if we are stopped meanwhile, it may tidy up."""
+    With an `output` it is not seen meanwhile, and cannot be typed to.
+    """
+    streams = {}
+    if output is not None:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
     environment = os.environ | {"DATABASE_URL": url}
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment, **streams) as process:
         try:
-            return process.wait()
+            yield process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -76,7 +89,8 @@ def counts(report):
         int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")
     )
     text = f"{total - sum(bad) - skipped:4} passed, {skipped:2} skipped"
-    return f"{text}, {sum(bad)} failed" if sum(bad) else text
+    text += f", {sum(bad)} failed" if sum(bad) else ""
+    return f"{text} in {float(suite.get('time')):.0f} s"
 
 
 @contextmanager

@@ -68,6 +68,29 @@ class TestRunJobs(TestCase):
         with pytest.raises(DbqueueError, match="stopped at its limit of 10 attempts"):
             run_jobs(limit=10)
 
+    def test_leaves_what_it_cannot_import(self):
+        tasks.noop.enqueue()
+        Job.objects.update(task="tests.nothing.here")
+        tasks.add.enqueue(1, 2)
+
+        run_jobs()
+
+        assert FinishedJob.objects.get().task == "tests.tasks.add"
+        job = Job.objects.get()
+        assert (job.state, job.failures) in (("READY", 0), ("SCHEDULED", 0))
+
+    def test_fails_what_may_not_be_run(self):
+        tasks.noop.enqueue()
+        Job.objects.update(task="os.system")
+        tasks.add.enqueue(1, 2)
+
+        run_jobs()
+
+        assert dict(FinishedJob.objects.values_list("task", "state")) == {
+            "os.system": "FAILED",
+            "tests.tasks.add": "SUCCESSFUL",
+        }
+
     def test_leaves_no_worker_behind(self):
         tasks.raise_.enqueue("KeyboardInterrupt")
 

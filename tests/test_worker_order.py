@@ -218,16 +218,6 @@ def test_async_jobs_do_not_wait_behind_slow_ones_of_one_child(run_worker, effect
     assert len({line["pid"] for line in lines}) == 4
 
 
-def test_sync_jobs_run_while_the_event_loop_is_full(run_worker, effects):
-    enqueue_many(tasks.awork, [(f"async {i}", 4.0) for i in range(3)])
-    run_worker("--async-concurrency", 2)
-    effects.wait_for("began", times=2)
-
-    enqueue(tasks.note, "sync")
-
-    effects.wait_for("ended", "sync", seconds=3)
-
-
 def test_async_and_sync_jobs_run_side_by_side(run_worker, effects):
     enqueue_many(tasks.awork, [(f"a{i}", 0.5) for i in range(60)])
     enqueue_many(tasks.work, [(f"s{i}", 0.1) for i in range(20)])

@@ -212,12 +212,12 @@ class Keeper:
         try:
             seconds = work() or 0.0
         except Error as error:
-            lease = conf.current().lease
+            lease, again = conf.current().lease, self._pause > 0.0
             self._pause = min(
                 _MAX_PAUSE, lease / BEATS_PER_LEASE, self._pause * 2 or 0.1
             )
             busy = isinstance(error, DatabaseError) and self._dialect.is_busy(error)
-            level = logging.DEBUG if busy else logging.WARNING
+            level = logging.DEBUG if busy and again else logging.WARNING
             logger.log(level, "Database trouble: %s", str(error).strip())
             self._patience = self._some_beats()
             if busy:

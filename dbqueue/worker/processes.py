@@ -13,6 +13,7 @@ from dbqueue.worker.slots import Slot
 
 logger = logging.getLogger(__name__)
 
+_HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
 
 
@@ -45,8 +46,12 @@ class Family:
 def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
     """Fork a process that runs `become` and exits with its code; return its pid.
 
-    `close` are file descriptors that only the parent is to hold.
+    `close` are file descriptors that only the parent is to hold. Both processes call
+    signals_welcome() when they are ready.
     """
+    # A signal between the fork and the child's own handlers would meet the parent's,
+    # and be lost on the copy. Held back, it waits for signals_welcome().
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     pid = os.fork()
     if pid:
         return pid
@@ -67,6 +72,15 @@ def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
         sys.stdout.flush()
         # No clean-up of the parent's, and no waiting for threads that are stuck.
         os._exit(code)
+
+
+def signals_welcome() -> None:
+    """Let the signals through that fork() held back, in either process.
+
+    To be called when they can be acted on: in the child, its handlers are set; in the
+    parent, the child is on record.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 def restart_delay(crashes: int) -> float:

@@ -25,6 +25,7 @@ from dbqueue.worker.processes import (
     reason,
     restart_delay,
     send,
+    signals_welcome,
 )
 from dbqueue.worker.reload import RELOAD, ChangeWatcher
 from dbqueue.worker.slots import Farewell, Slot, SlotState, make_slots
@@ -108,6 +109,7 @@ class Supervisor:
 
     def _be_keeper(self) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signals_welcome()
         Keeper(self._options, self._slots, self._pokes, self._orders).run()
         return 0
 
@@ -115,6 +117,7 @@ class Supervisor:
         worker = Worker(self._options, slot, pokes=poke, lifeline=self._lifeline[0])
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
         signal.signal(signal.SIGUSR1, lambda *_: worker.stop(now=True))
+        signals_welcome()
         slot.farewell = worker.run()
         return 0
 
@@ -123,6 +126,7 @@ class Supervisor:
         if not family.keeper and now >= family.keeper_start_at:
             family.keeper_started_at = now
             family.keeper = self._fork(self._be_keeper)
+            signals_welcome()
 
     def _start_children(self) -> None:
         for place in self._family.places:
@@ -137,9 +141,8 @@ class Supervisor:
             place.slot, place.started_at = slot, time.monotonic()
             place.pid = self._fork(partial(self._be_child, slot, poke))
             slot.fill(place.pid)
+            signals_welcome()
             self._orders.ring()
-            if self._stops:  # the signal came during the fork, and missed it
-                self._tell_to_stop(place)
 
     # Watching
 
@@ -232,6 +235,7 @@ class Supervisor:
     def _dismiss_keeper(self) -> None:
         if not self._family.keeper:
             self._family.keeper = self._fork(self._be_keeper)  # it has the dead to bury
+            signals_welcome()
         self._orders.ring(QUIT)
         deadline = time.monotonic() + KILL_AFTER
         while time.monotonic() < deadline:
