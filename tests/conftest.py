@@ -1,5 +1,6 @@
 """Fixtures of the whole suite; the header says on which database it runs."""
 
+import logging
 import platform
 
 import django
@@ -44,6 +45,14 @@ def single_attempt():
     """Let a job fail for good at its first failure."""
     with override_settings(DBQUEUE={"MAX_ATTEMPTS": 1}):
         yield
+
+
+@pytest.fixture
+def quiet():
+    """Log nothing: a parallel run could not hand on a text that is not valid."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

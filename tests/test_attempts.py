@@ -106,7 +106,7 @@ class TestAFailure:
         assert entry["message"] == "x" * 500
         assert len(entry["traceback"]) == 8_000
 
-    def test_with_a_message_no_database_takes_is_kept_escaped(self):
+    def test_with_a_message_no_database_takes_is_kept_escaped(self, quiet):
         (entry,) = run_once(tasks.fail_oddly).attempt_log
 
         assert entry["message"] == "a\\x00b \\ud800 é"
