@@ -40,8 +40,9 @@ def run_suites(arguments, url, folder):
         f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}",
     ]
     reports = [folder / "sqlite.xml", folder / "postgresql.xml"]
+    parallel = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     commands = [
-        [sys.executable, "-m", "pytest", f"--junit-xml={report}", *arguments]
+        [sys.executable, "-m", "pytest", *parallel, f"--junit-xml={report}", *arguments]
         for report in reports
     ]
     print(f"\n{names[0]}", flush=True)
