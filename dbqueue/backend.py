@@ -147,6 +147,11 @@ class DatabaseBackend(BaseTaskBackend):
                 f"{conf.nearest(name, self.OPTIONS)}"
             )
         self.validate_task(task)
+        if task.func.__module__ == "__main__":
+            raise InvalidTask(
+                f"{task.name!r} is in a script, where no worker would find it. Move it "
+                "to a module of the project."
+            )
         if task.atomic and self.database not in model_databases():
             raise AtomicUnavailable(
                 f"{task.module_path!r} is atomic, but its jobs are in database "
@@ -156,8 +161,7 @@ class DatabaseBackend(BaseTaskBackend):
             )
 
     def _check_queue(self, name: Any) -> None:
-        if not isinstance(name, str) or not 1 <= len(name) <= 100:
-            raise InvalidTask(f"queue_name={name!r} must be 1 to 100 characters.")
+        options.check_queue_name(name)
         if self.queues and name not in self.queues:
             near = conf.nearest(name, self.queues)
             raise InvalidTask(

@@ -15,7 +15,9 @@ def enqueue(
     `task` is a task, the dotted path of one, or a module-level function of an installed
     app. Raises TaskNotFound, TaskNotAllowed, InvalidTask and InvalidPayload.
     """
-    return as_task(task).enqueue(*args, **kwargs)
+    known = as_task(task)
+    # Not by way of the task's own method: a keyword argument may be called `self`.
+    return known.get_backend().enqueue(known, list(args), kwargs)
 
 
 async def aenqueue(

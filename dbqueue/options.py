@@ -3,7 +3,11 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from inspect import iscoroutinefunction
+from inspect import (
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +37,7 @@ def exception_classes(
 
 
 def check(task: Any) -> None:
+    _check_function(task.func)
     attempts, timeout = task.max_attempts, task.timeout
     if attempts is not None and (
         not _is_number(attempts, int) or not 1 <= attempts <= MAX_ATTEMPTS_LIMIT
@@ -57,6 +62,29 @@ def check(task: Any) -> None:
         raise InvalidTask(
             f"backoff={task.backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
             "sequence of them, or a function of (exception, task_result)."
+        )
+
+
+def check_queue_name(name: Any) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= 100:
+        raise InvalidTask(f"queue_name={name!r} must be 1 to 100 characters.")
+    # In `--queues` a comma separates names, and the others would be patterns.
+    if not name.isprintable() or any(character in name for character in ",*?[]"):
+        raise InvalidTask(
+            f"queue_name={name!r} must be printable, without any of , * ? [ ]."
+        )
+
+
+def _check_function(function: Any) -> None:
+    name = getattr(function, "__qualname__", "")
+    if "." in name and "<locals>" not in name:
+        raise InvalidTask(
+            f"Task function must be defined at a module level; {name!r} is a method."
+        )
+    if isgeneratorfunction(function) or isasyncgenfunction(function):
+        raise InvalidTask(
+            f"{name!r} is a generator function, whose body a call does not run. "
+            "Return a list instead."
         )
 
 
