@@ -55,9 +55,7 @@ def _look_up(path: str) -> Task[..., Any]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")
-    # An app of the project may be called as a module of Python's own, `profile` say.
-    ours = path in declared_tasks or apps.get_containing_app_config(path)
-    if not ours and (parts[0] in sys.stdlib_module_names or "__main__" in parts):
+    if parts[0] in sys.stdlib_module_names or "__main__" in parts:
         # Refused before the import, which runs what stands at a module's top level.
         raise TaskNotAllowed(
             f"{path!r} is in Python's own library or in a script; a task must be in a "
