@@ -55,7 +55,7 @@ def _look_up(path: str) -> Task[..., Any]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")
-    if parts[0] in sys.stdlib_module_names or "__main__" in parts:
+    if "__main__" in parts or _is_in_pythons_library(path):
         # Refused before the import, which runs what stands at a module's top level.
         raise TaskNotAllowed(
             f"{path!r} is in Python's own library or in a script; a task must be in a "
@@ -78,6 +78,12 @@ def _look_up(path: str) -> Task[..., Any]:
     if isinstance(found, DjangoTask):
         return _adopt(found)
     return declared_tasks.get(path) or _plain(path, found)
+
+
+def _is_in_pythons_library(path: str) -> bool:
+    # An app of the project may have the name of a module there: profile, code, ...
+    own = path in declared_tasks or apps.get_containing_app_config(path)
+    return path.partition(".")[0] in sys.stdlib_module_names and not own
 
 
 def _plain(path: str, found: Any) -> Task[..., Any]:

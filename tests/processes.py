@@ -162,6 +162,12 @@ class WorkerProcess:
         for pid in self.family():
             send(pid, number)
 
+    def freeze(self):
+        """Stop all of it by SIGSTOP, the supervisor first: it replaces a keeper."""
+        for pid in [self.pid, *self.family()]:
+            send(pid, signal.SIGSTOP)
+            wait_until(lambda pid=pid: is_stopped(pid), f"{pid} is stopped")
+
     def stop(self, number=signal.SIGTERM):
         self.tell(number)
         return self.wait()

@@ -246,6 +246,18 @@ class TestAPath:
         ):
             resolve(path)
 
+    def test_leads_into_an_app_named_like_a_module_of_pythons_library(
+        self, tmp_path, monkeypatch, settings
+    ):
+        app = tmp_path / "wave"
+        app.mkdir()
+        (app / "__init__.py").touch()
+        (app / "tasks.py").write_text("def greet(): ...\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "wave"]
+
+        assert resolve("wave.tasks.greet").func.__module__ == "wave.tasks"
+
     def test_is_refused_before_a_module_of_pythons_library_is_imported(self):
         assert "antigravity" not in sys.modules
 

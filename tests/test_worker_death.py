@@ -141,7 +141,7 @@ def test_a_frozen_worker_changes_nothing_when_it_thaws(run_worker, effects):
     job = enqueue(tasks.work, "slow", 1.5)
     first = run_worker(settings=SHORT)
     effects.wait_for("began")
-    first.tell_all(signal.SIGSTOP)
+    first.freeze()
     second = run_worker(settings=SHORT)
     effects.wait_for("began", times=2)
     record = wait_until_finished(job)

@@ -117,7 +117,8 @@ def report(rates, server_version):
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     print(
         f"Python {platform.python_version()}, Django {django.get_version()}, "
-        f"PostgreSQL {server_version}, {machine}; django-tasks-db {version('django-tasks-db')}; "
+        f"PostgreSQL {server_version}, {machine}; "
+        f"django-tasks-db {version('django-tasks-db')}; "
         f"2 worker processes each, {ROUNDS} rounds, jobs per second, median (range).\n"
     )
     print("| measure | database | dbqueue | django-tasks-db | ratio |")
