@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,9 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
     """The first argument of a task with `takes_context=True`."""
 
     _note: Callable[[str], None] = field(repr=False, compare=False)
+    _finishing: Callable[[Any], AbstractContextManager[None]] = field(
+        repr=False, compare=False
+    )
 
     @property
     def context(self) -> dict[str, Any]:
@@ -85,6 +89,16 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
             "message": payload.printable(str(message))[:500],
         }
         self._note(json.dumps(progress))
+
+    def finishing(self, result: Any = None) -> AbstractContextManager[None]:
+        """Return a transaction on the queue's database that ends with the job's end.
+
+        What is written inside it commits together with the job as SUCCESSFUL with
+        `result`, or not at all: exactly once, however long the job ran before. It is
+        for sync tasks, once, as the last step. Raises ClaimLost, having rolled back, if
+        the job was taken over meanwhile; InvalidPayload for a result that is not JSON.
+        """
+        return self._finishing(result)
 
 
 def job_result(

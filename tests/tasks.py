@@ -154,6 +154,22 @@ def write_group_and_lose_the_claim(name):
     Job.objects.update(worker_id=uuid7())
 
 
+@task(takes_context=True, max_attempts=1)
+def finish_with_group(context, name, *, inside=None, after=None):
+    with context.finishing(object() if inside == "result" else "ours"):
+        Group.objects.create(name=name)
+        if inside == "lose":
+            Job.objects.update(worker_id=uuid7())
+        elif inside and inside != "result":
+            raise getattr(builtins, inside)(name)
+    if after == "again":
+        with context.finishing():
+            Group.objects.create(name="again")
+    elif after:
+        raise getattr(builtins, after)(name)
+    return "not this"
+
+
 @task
 def tell_surroundings():
     return [

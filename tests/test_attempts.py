@@ -476,6 +476,57 @@ class TestAnAtomicJob:
         assert [group.name for group in Group.objects.all()] == ["kept"]
 
 
+class TestAJobThatFinishesInATransaction:
+    def test_commits_with_what_it_did_there(self):
+        result = run_to_the_end(tasks.finish_with_group, "ours")
+
+        assert (result.state, result.return_value) == ("SUCCESSFUL", "ours")
+        assert Group.objects.get().name == "ours"
+
+    @pytest.mark.parametrize("error", ["ValueError", "SystemExit"])
+    def test_leaves_nothing_when_it_fails_there(self, error):
+        result = run_to_the_end(tasks.finish_with_group, "ours", inside=error)
+
+        assert result.state == "FAILED"
+        assert not Group.objects.exists()
+
+    def test_leaves_nothing_when_its_claim_is_lost(self):
+        result = tasks.finish_with_group.enqueue("ours", inside="lose")
+        run_jobs()
+        result.refresh()
+
+        assert result.state == "RUNNING"
+        assert not Group.objects.exists()
+
+    def test_leaves_nothing_when_its_result_is_not_json(self):
+        result = run_to_the_end(tasks.finish_with_group, "ours", inside="result")
+
+        assert result.state == "FAILED"
+        assert not Group.objects.exists()
+
+    @pytest.mark.parametrize("after", ["ValueError", "SystemExit", "again"])
+    def test_has_succeeded_whatever_it_does_then(self, after):
+        with heard(task_finished) as calls:
+            result = run_to_the_end(tasks.finish_with_group, "ours", after=after)
+
+        assert (result.state, result.return_value) == ("SUCCESSFUL", "ours")
+        assert [group.name for group in Group.objects.all()] == ["ours"]
+        assert len(calls) == 1
+
+    @with_transactions
+    def test_commits_with_what_it_did_in_a_real_worker(self):
+        done, failed = (
+            tasks.finish_with_group.enqueue("kept"),
+            tasks.finish_with_group.enqueue("undone", inside="ValueError"),
+        )
+        drain()
+        done.refresh()
+        failed.refresh()
+
+        assert (done.state, failed.state) == ("SUCCESSFUL", "FAILED")
+        assert [group.name for group in Group.objects.all()] == ["kept"]
+
+
 class TestTheSignals:
     def test_name_the_class_of_the_backend_and_come_in_order(self):
         result = tasks.noop.enqueue()

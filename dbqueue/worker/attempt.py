@@ -4,13 +4,15 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
-from dbqueue import backoff, context
+from dbqueue import backoff, context, payload
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
 from dbqueue.exceptions import (
@@ -29,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 class Attempt:
-    """One run of one job, from its claim to its outcome."""
+    """One run of one job, from its claim to its outcome.
+
+    `settle` records an outcome at once and returns whether the claim still held.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,8 @@ class Attempt:
         task: Task[..., Any],
         *,
         worker_id: UUID,
+        database: str,
+        settle: Callable[[Outcome], bool],
         sender: type,
         note_progress: Callable[[ClaimedJob, str], None],
         reraise: tuple[type[BaseException], ...],
@@ -44,11 +51,15 @@ class Attempt:
         self.job = job
         self.task = task
         self.worker_id = worker_id
+        self.database = database
+        self.settle = settle
         self.sender = sender
         self.note_progress = note_progress
         self.reraise = reraise
         self.began = time.monotonic()
         self.result: JobResult | None = None
+        # The result, as JSON, of a job whose end is committed already.
+        self.committed: str | None = None
 
     def begin(self) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
         """Read the row, announce the start, and return what is to be called.
@@ -64,12 +75,39 @@ class Attempt:
             args = [self._context(self.result), *args]
         return self.task.func, args, kwargs
 
-    def succeeded(self, result: str) -> Outcome:
-        outcome = self.success(result)
-        self.announce_success(result)
+    @contextmanager
+    def finishing(self, value: Any = None) -> Iterator[None]:
+        """See JobContext.finishing()."""
+        with transaction.atomic(using=self.database, durable=True):
+            yield
+            result = self._end(value)
+        self.committed = result
+
+    def make(self, call: Callable[[], Any]) -> str:
+        """Make the call; return the result of the job as JSON."""
+        value = call()
+        return payload.result(value) if self.committed is None else self.committed
+
+    def atomically(self, call: Callable[[], Any]) -> str:
+        """As make(), in a transaction whose last statement ends the job."""
+        with transaction.atomic(using=self.database):
+            result = self._end(call())
+        self.committed = result
+        return result
+
+    def _end(self, value: Any) -> str:
+        result = payload.result(value)
+        if self.committed is not None or not self.settle(self._success(result)):
+            raise ClaimLost(f"Job {self.job.id} was taken over; rolled back.")
+        return result
+
+    def succeeded(self, result: str) -> Outcome | None:
+        """Announce the success; return its outcome, if that is not committed."""
+        outcome = self._success(result) if self.committed is None else None
+        self._announce_success(result)
         return outcome
 
-    def success(self, result: str) -> Outcome:
+    def _success(self, result: str) -> Outcome:
         return Outcome(
             id=self.job.id,
             attempt=self.job.attempt,
@@ -78,7 +116,7 @@ class Attempt:
             duration=time.monotonic() - self.began,
         )
 
-    def announce_success(self, result: str) -> None:
+    def _announce_success(self, result: str) -> None:
         self._finish(JobState.SUCCESSFUL)
         object.__setattr__(self.result, "_return_value", json.loads(result))
         task_finished.send_robust(self.sender, task_result=self.result)
@@ -88,6 +126,9 @@ class Attempt:
         """Return the outcome for an exception; called while it is being handled."""
         if isinstance(error, self.reraise):
             raise error
+        if self.committed is not None:
+            self._failed_after_the_end(self.committed)
+            return None
         if isinstance(error, ClaimLost):
             logger.warning("Claim lost: %s", error)
             return None
@@ -103,6 +144,12 @@ class Attempt:
         else:
             self._announce_failure(outcome)
         return outcome
+
+    def _failed_after_the_end(self, result: str) -> None:
+        logger.exception(
+            "Job id=%s task=%s raised after its end", self.job.id, self.job.task
+        )
+        self._announce_success(result)
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         if isinstance(error, Retry):
@@ -191,7 +238,7 @@ class Attempt:
         def note(text: str) -> None:
             self.note_progress(self.job, text)
 
-        return JobContext(task_result=result, _note=note)
+        return JobContext(task_result=result, _note=note, _finishing=self.finishing)
 
     def _log(
         self, level: int, state: str, *, exc_info: bool = False, **more: Any

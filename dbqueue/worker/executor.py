@@ -4,15 +4,14 @@ import contextvars
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.db import transaction
 
 from dbqueue import payload
 from dbqueue.dialects.rows import ClaimedJob, Outcome
-from dbqueue.exceptions import ClaimLost
 from dbqueue.models import JobState
 from dbqueue.tasks import Task
 from dbqueue.worker.attempt import Attempt, within
@@ -96,33 +95,22 @@ class Executor:
         attempt = self._attempt(job, task)
         try:
             function, args, kwargs = attempt.begin()
+            call = partial(function, *args, **kwargs)
             with limit or nullcontext():
-                if task.atomic:
-                    return self._atomically(attempt, function, args, kwargs)
-                value = function(*args, **kwargs)
-            result = payload.result(value)
+                result = attempt.atomically(call) if task.atomic else attempt.make(call)
         # The job is a stranger's code: whatever it raises, SystemExit and worse, must
         # end the job and not the thread, or the job would stay RUNNING for ever.
         except BaseException as error:
             return attempt.failed(error)
         return attempt.succeeded(result)
 
-    def _atomically(
-        self, attempt: Attempt, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Outcome | None:
-        with transaction.atomic(using=self.database):
-            result = payload.result(function(*args, **kwargs))
-            outcome = attempt.success(result)
-            if not self.settle(outcome):
-                raise ClaimLost(f"Job {attempt.job.id} was taken over; rolled back.")
-        attempt.announce_success(result)
-        return None
-
     def _attempt(self, job: ClaimedJob, task: Task[..., Any]) -> Attempt:
         return Attempt(
             job,
             task,
             worker_id=self.worker_id,
+            database=self.database,
+            settle=self.settle,
             sender=self.sender,
             note_progress=self.note_progress,
             reraise=self.reraise,
