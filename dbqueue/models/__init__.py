@@ -1,6 +1,27 @@
-"""The tables: unfinished jobs, finished ones, and the workers that hold them."""
+"""The tables: unfinished jobs, finished ones, workers that hold them, and uploads."""
 
 from dbqueue.models.job import FinishedJob, Job, JobRecord, JobState, entries
+from dbqueue.models.upload import (
+    HOLDING_BYTES,
+    ArtifactState,
+    Upload,
+    UploadArtifact,
+    UploadChunk,
+    UploadState,
+)
 from dbqueue.models.worker import Worker
 
-__all__ = ["FinishedJob", "Job", "JobRecord", "JobState", "Worker", "entries"]
+__all__ = [
+    "HOLDING_BYTES",
+    "ArtifactState",
+    "FinishedJob",
+    "Job",
+    "JobRecord",
+    "JobState",
+    "Upload",
+    "UploadArtifact",
+    "UploadChunk",
+    "UploadState",
+    "Worker",
+    "entries",
+]
