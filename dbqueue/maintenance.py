@@ -190,5 +190,6 @@ def _held(alias: str, condition: Any) -> list[HeldJob]:
 
 _MESSAGES = {
     "lost": "The worker died or was cut off while the job ran.",
-    "timeout": "The job ran past its timeout and did not stop.",
+    "timeout": "The job ran past its timeout, or the import of its module took too "
+    "long, and did not stop.",
 }

@@ -51,6 +51,11 @@ def resolve(path: str) -> Task[..., Any]:
     return known
 
 
+def is_resolved(path: str) -> bool:
+    """Tell whether resolve() knows the path without an import."""
+    return path in _resolved
+
+
 def _look_up(path: str) -> Task[..., Any]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):

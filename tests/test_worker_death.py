@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from dbqueue import enqueue, enqueue_many
-from dbqueue.models import Worker
+from dbqueue.models import Job, Worker
 from tests import worker_tasks as tasks
 from tests.processes import (
     finished,
@@ -74,6 +74,22 @@ def test_a_drain_survives_a_job_that_ends_its_process(deadly, run_worker, effect
     record = finished().get(pk=poison.id)
     assert reasons(record) == ["lost", "lost"]
     assert not unfinished().exists()
+
+
+def test_an_import_that_ends_the_process_costs_its_neighbours_nothing(
+    run_worker, effects
+):
+    poison = enqueue(tasks.work_once.using(priority=-1), "poison", 0)
+    Job.objects.update(task="tests.deadly.noop")
+    others = [enqueue(tasks.note, i) for i in range(3)]
+    run_worker("--threads", len(others) + 1)
+
+    record = wait_until_finished(poison)
+
+    assert (record.state, reasons(record)) == ("FAILED", ["lost"])
+    wait_until_empty()
+    assert effects.counts() == dict.fromkeys(range(3), 1)
+    assert finished(state="SUCCESSFUL", failures=0).count() == len(others)
 
 
 VICTIMS = {

@@ -1,12 +1,26 @@
 """Jobs that run too long: each ends in time, and costs no other job a failure."""
 
+import sys
 import time
 
 import pytest
 
 from dbqueue import enqueue
+from dbqueue.ids import uuid7
+from dbqueue.models import Job
+from dbqueue.worker.board import IMPORT_LIMIT, Board
+from dbqueue.worker.slots import make_slots
 from tests import worker_tasks as tasks
-from tests.processes import finished, reasons, thorough, unfinished, wait_until_finished
+from tests.processes import (
+    ROOT,
+    finished,
+    reasons,
+    thorough,
+    unfinished,
+    wait_until_empty,
+    wait_until_finished,
+)
+from tests.workers import HandWorker
 
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,3 +102,47 @@ def test_the_setting_limits_tasks_that_name_no_timeout(run_worker, effects):
 
     assert reasons(record) == ["timeout"]
     assert not unfinished().exists()
+
+
+IMPATIENT = """
+import django
+django.setup()
+from django.core.management import call_command
+from dbqueue.worker import board
+board.IMPORT_LIMIT = 0.5
+call_command("runworker")
+"""
+
+
+def test_a_job_whose_module_hangs_at_import_is_ended_and_the_others_run(start, effects):
+    hanging = enqueue(tasks.work_once.using(priority=-1), "hanging", 0)
+    Job.objects.update(task="tests.hanging.noop")
+    others = [enqueue(tasks.note, i) for i in range(3)]
+    start([sys.executable, "-c", IMPATIENT], [], PYTHONPATH=ROOT)
+
+    record = wait_until_finished(hanging)
+
+    assert (record.state, reasons(record)) == ("FAILED", ["timeout"])
+    assert record.attempt_log[0]["exception"] == "dbqueue.exceptions.TaskTimeout"
+    wait_until_empty()
+    assert effects.counts() == dict.fromkeys(range(3), 1)
+    for other in others:
+        record = wait_until_finished(other)
+        assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+
+
+def test_a_child_that_imports_is_to_be_killed_when_the_limit_is_over():
+    (slot,) = make_slots(1, 1)
+    slot.open(uuid7())
+    board = Board(slot, 1)
+    worker = HandWorker()
+    enqueue(tasks.note, "job")
+    (job,) = worker.claim()
+    before = time.monotonic()
+
+    with board.resolving(job):
+        culprit, limit, begun = slot.culprit, slot.kill_at, slot.running()
+
+    assert (culprit, begun) == (job.id, {job.id})
+    assert before + IMPORT_LIMIT <= limit <= time.monotonic() + IMPORT_LIMIT
+    assert (slot.kill_at, slot.running()) == (0.0, set())

@@ -18,6 +18,8 @@ from dbqueue.worker.slots import Slot
 # supervisor kills a child that could not even do that a little later.
 STUBBORN = 1.0
 UNRESPONSIVE = 0.5
+# Seconds the import of a task's module may take, until the child is killed for it.
+IMPORT_LIMIT = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +47,7 @@ class Board:
         self._free = list(range(places))
         self._import_place = places
         self._lock = Lock()
+        self._import: tuple[float, UUID] | None = None  # until when, and for which job
         self.running: dict[UUID, Running] = {}
 
     def begin(
@@ -63,9 +66,11 @@ class Board:
     def resolving(self, job: ClaimedJob) -> Iterator[None]:
         """Note that the job's task is being imported: that may cost the process."""
         self._slot.occupy(self._import_place, job.id)
+        self._limit_import((time.monotonic() + IMPORT_LIMIT, job.id))
         try:
             yield
         finally:
+            self._limit_import(None)
             self._slot.vacate(self._import_place)
 
     def end(self, job: ClaimedJob) -> None:
@@ -98,14 +103,20 @@ class Board:
         )
         return min((limit for limit in limits if limit is not None), default=None)
 
+    def _limit_import(self, limit: tuple[float, UUID] | None) -> None:
+        with self._lock:
+            self._import = limit
+            self._publish_limit()
+
     def _publish_limit(self) -> None:
-        overdue = [
-            (entry.hard_limit, id)
+        limits = [
+            (entry.hard_limit + UNRESPONSIVE, id)
             for id, entry in self.running.items()
             if entry.hard_limit is not None
         ]
-        moment, culprit = min(overdue, default=(0.0, None))
-        self._slot.due_to_be_killed(moment and moment + UNRESPONSIVE, culprit)
+        if self._import:
+            limits.append(self._import)
+        self._slot.due_to_be_killed(*min(limits, default=(0.0, None)))
 
 
 class ThreadLimit:

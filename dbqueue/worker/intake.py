@@ -1,10 +1,12 @@
 """What happens to a job between its claim and its pool: the way to its task."""
 
 import logging
+from typing import Any
 
 from dbqueue import backoff, registry
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.tasks import Task
 from dbqueue.worker.board import Board
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.executor import Executor
@@ -12,6 +14,8 @@ from dbqueue.worker.ledger import Ledger
 from dbqueue.worker.records import untouched
 
 logger = logging.getLogger(__name__)
+
+Resolved = Task[..., Any] | TaskNotAllowed | TaskNotFound
 
 
 class Intake:
@@ -26,25 +30,37 @@ class Intake:
         self._executor = executor
 
     def take(self, jobs: list[ClaimedJob]) -> None:
+        # All imports first: one that ends the process, or hangs, then costs no job of
+        # the claim a second run, as none of them has begun.
+        by_path: dict[str, Resolved] = {}
         for job in jobs:
-            self._take(job)
+            if job.task not in by_path:
+                by_path[job.task] = self._resolve(job)
+        for job in jobs:
+            self._hand_on(job, by_path[job.task])
         if jobs:
             self._crew.got({self._ledger.in_flight[job.id].pool for job in jobs})
 
-    def _take(self, job: ClaimedJob) -> None:
+    def _resolve(self, job: ClaimedJob) -> Resolved:
+        if registry.is_resolved(job.task):
+            return registry.resolve(job.task)
         try:
             with self._board.resolving(job):
-                task = registry.resolve(job.task)
-        except TaskNotAllowed as error:
-            self._ledger.take_on(job, None)
-            self._ledger.done(job, self._executor.refuse(job, error))
-        except TaskNotFound as error:
-            self._ledger.take_on(job, None)
-            self._ledger.done(job, left_to_others(job, error))
-        else:
+                return registry.resolve(job.task)
+        except (TaskNotAllowed, TaskNotFound) as error:
+            return error
+
+    def _hand_on(self, job: ClaimedJob, task: Resolved) -> None:
+        if isinstance(task, Task):
             pool = self._crew.pool_for(task)
             self._ledger.take_on(job, pool)
             pool.submit(job, task)
+            return
+        self._ledger.take_on(job, None)
+        if isinstance(task, TaskNotAllowed):
+            self._ledger.done(job, self._executor.refuse(job, task))
+        else:
+            self._ledger.done(job, left_to_others(job, task))
 
 
 def left_to_others(job: ClaimedJob, error: TaskNotFound) -> Outcome:

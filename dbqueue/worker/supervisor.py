@@ -203,7 +203,10 @@ class Supervisor:
         for place in self._family.children():
             assert place.slot is not None
             if place.slot.kill_at and now > place.slot.kill_at:
-                logger.error("Child %s hangs in a job past its timeout", place.pid)
+                logger.error(
+                    "Child %s hangs in a job past its timeout, or in an import",
+                    place.pid,
+                )
                 place.slot.state = SlotState.OVERDUE
                 send(place.pid, signal.SIGKILL)
             elif now > self._kill_at:

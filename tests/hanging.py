@@ -1,0 +1,5 @@
+"""A module whose import never ends, as one that waits for a server might."""
+
+import time
+
+time.sleep(3600)
