@@ -9,6 +9,17 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 DAY = 86_400.0  # seconds
+MB = 1_000_000  # bytes
+
+
+UPLOAD_LIMITS = (
+    "upload_max_size",
+    "upload_bytes",
+    "upload_bytes_per_owner",
+    "uploads_per_owner",
+    "keep_uploads",
+    "keep_failed_uploads",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,18 @@ class Settings:
     # Seconds a finished job is kept; None = for ever. Failed covers cancelled, too.
     keep_successful: float | None = 7 * DAY
     keep_failed: float | None = 30 * DAY
+    # Bytes of one file that BlobUploadHandler takes in, at most 100 MB; files that come
+    # another way are limited by their policy alone.
+    upload_max_size: int = 20 * MB
+    # Bytes of all uploads that wait, altogether and of one owner, and how many of one
+    # owner may wait. None = no limit.
+    upload_bytes: int | None = None
+    upload_bytes_per_owner: int | None = 200 * MB
+    uploads_per_owner: int | None = 50
+    # Seconds the record of an upload that has ended is kept, and the bytes of one that
+    # failed. Bytes that were received and never saved go after a day.
+    keep_uploads: float = 7 * DAY
+    keep_failed_uploads: float = 30 * DAY
 
     def __post_init__(self) -> None:
         for name in ("lease", "poll_interval", "sqlite_poll_interval"):
@@ -50,6 +73,11 @@ class Settings:
         for name in ("grace", "keep_successful", "keep_failed"):
             value = getattr(self, name)
             _demand(value is None or value >= 0, name, value, "0 or more")
+        for name in UPLOAD_LIMITS:
+            value = getattr(self, name)
+            _demand(value is None or value >= 1, name, value, "at least 1")
+        size = self.upload_max_size
+        _demand(size <= 100 * MB, "upload_max_size", size, f"at most {100 * MB}")
         timeout, attempts = self.timeout, self.max_attempts
         _demand(timeout is None or timeout > 0, "timeout", timeout, "above 0")
         _demand(1 <= attempts <= 32_767, "max_attempts", attempts, "from 1 to 32767")

@@ -75,6 +75,12 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         """The values that were bound where the job was enqueued."""
         return current_context()
 
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job is FAILED if this attempt fails."""
+        task: Any = self.task_result.task
+        return len(self.task_result.errors) + 1 >= int(task.attempts_allowed)
+
     def set_progress(
         self, value: float, total: float | None = None, message: str = ""
     ) -> None:

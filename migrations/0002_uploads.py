@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ),
                 ("size", models.BigIntegerField(verbose_name="size")),
                 ("sha256", models.CharField(max_length=64, verbose_name="SHA-256")),
+                ("chunk_size", models.IntegerField(verbose_name="bytes in a chunk")),
                 ("chunk_count", models.IntegerField(verbose_name="chunks")),
                 ("policy", models.JSONField(default=dict, verbose_name="policy")),
                 ("variants", models.JSONField(default=dict, verbose_name="variants")),

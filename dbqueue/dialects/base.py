@@ -106,6 +106,10 @@ class Dialect:
         """Return the seconds until the next scheduled job is due, None without one."""
         raise NotImplementedError
 
+    def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
+        """Write a piece of an upload."""
+        raise NotImplementedError
+
     def wake(self, queues: Iterable[str]) -> None:
         """Tell workers that the queues have work; a hint, allowed to be lost."""
 

@@ -145,6 +145,10 @@ SELECT extract(epoch FROM min(run_after) - statement_timestamp())::float8
 FROM dbqueue_job WHERE state = 'SCHEDULED'
 """
 
+WRITE_CHUNK = """
+INSERT INTO dbqueue_uploadchunk (upload_id, position, data) VALUES (%s, %s, %b)
+"""
+
 IDLE = 0  # PQTRANS_IDLE of libpq
 
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
@@ -223,6 +227,16 @@ class PostgreSQL(Dialect):
 
     def heads(self) -> list[Head]:
         return [Head(*row) for row in self._rows(HEADS, {})]
+
+    def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
+        # Django's cursors write values into the statement's text: for bytes that costs
+        # fourteen times the processor time of sending them as they are.
+        connection = self.connection
+        connection.ensure_connection()
+        connection.validate_no_broken_transaction()
+        cursor: Any = getattr(connection, "Database").Cursor  # noqa: B009  as above
+        with connection.wrap_database_errors, cursor(connection.connection) as sending:
+            sending.execute(WRITE_CHUNK, [upload_id, position, data])
 
     def wake(self, queues: Iterable[str]) -> None:
         # The bare psycopg cursor: a hint is no query of the project's, and is not

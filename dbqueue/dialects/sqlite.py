@@ -147,6 +147,11 @@ RETURNING queue_name
 
 NEXT_DUE = "SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'"
 
+WRITE_CHUNK = """
+INSERT INTO dbqueue_uploadchunk (upload_id, position, data)
+VALUES (%(upload)s, %(position)s, %(data)s)
+"""
+
 
 class SQLite(Dialect):
     def __init__(self, alias: str) -> None:
@@ -217,6 +222,10 @@ class SQLite(Dialect):
     def next_due(self) -> float | None:
         earliest = self._moments.read(self._rows(NEXT_DUE, {})[0][0])
         return None if earliest is None else (earliest - timezone.now()).total_seconds()
+
+    def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
+        params = {"upload": upload_id.hex, "position": position, "data": data}
+        self._rows(WRITE_CHUNK, params)
 
     def heads(self) -> list[Head]:
         rows = self._rows(HEADS, {})

@@ -49,6 +49,7 @@ class Upload(models.Model):
     content_type = models.CharField(_("declared type"), max_length=255)
     size = models.BigIntegerField(_("size"))
     sha256 = models.CharField(_("SHA-256"), max_length=64)
+    chunk_size = models.IntegerField(_("bytes in a chunk"))
     chunk_count = models.IntegerField(_("chunks"))
     policy = models.JSONField(_("policy"), default=dict)
     variants = models.JSONField(_("variants"), default=dict)

@@ -1,0 +1,143 @@
+"""The bytes of uploads: streamed into rows and out again, one piece in memory."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from typing import IO
+from uuid import UUID
+
+from dbqueue import dialects
+from dbqueue.exceptions import UploadDamaged, UploadIncomplete, UploadTooLarge
+from dbqueue.models import Upload, UploadChunk
+
+# Bytes in a row. A single row of 32 MB costs a client 256 MB; pieces cost 3 MB.
+CHUNK_SIZE = 256 * 1024
+
+
+class ChunkWriter:
+    """Writes the pieces of one upload, up to `limit` bytes, and sums them up."""
+
+    def __init__(self, database: str, upload_id: UUID, limit: int) -> None:
+        self.size = 0
+        self.count = 0
+        self._upload_id = upload_id
+        self._limit = limit
+        self._dialect = dialects.of(database)
+        self._digest = hashlib.sha256()
+        self._buffer = bytearray()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Take in some bytes. Raises UploadTooLarge past the limit."""
+        self.size += len(data)
+        if self.size > self._limit:
+            raise too_large(self._limit)
+        self._buffer += data
+        while len(self._buffer) >= CHUNK_SIZE:
+            self._write_chunk(bytes(self._buffer[:CHUNK_SIZE]))
+            del self._buffer[:CHUNK_SIZE]
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._buffer:
+            self._write_chunk(bytes(self._buffer))
+            self._buffer.clear()
+
+    def _write_chunk(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._dialect.write_chunk(self._upload_id, self.count, data)
+        self.count += 1
+
+
+def copy_in(file: IO[bytes], writer: ChunkWriter, *, expected: int | None) -> None:
+    """Write all of a file, from its beginning, whoever has read it before.
+
+    Raises UploadTooLarge, and UploadIncomplete if there is not as much as `expected`.
+    """
+    file.seek(0)
+    while data := file.read(CHUNK_SIZE):
+        writer.write(data)
+    writer.close()
+    if expected is not None and writer.size != expected:
+        raise UploadIncomplete(
+            f"{writer.size:,} bytes could be read of a file of {expected:,}. "
+            "It was closed, moved or cut off; upload it again."
+        )
+
+
+def pieces(upload: Upload) -> Iterator[bytes]:
+    """Yield the bytes of an upload piece by piece, a query each."""
+    chunks = UploadChunk.objects.using(upload._state.db).filter(upload=upload.pk)
+    for position in range(upload.chunk_count):
+        for data in chunks.filter(position=position).values_list("data", flat=True):
+            yield bytes(data)
+
+
+def copy_out(upload: Upload, file: IO[bytes]) -> None:
+    """Write an upload's bytes into a file. Raises UploadDamaged if they are not all."""
+    digest, size = hashlib.sha256(), 0
+    for data in pieces(upload):
+        file.write(data)
+        digest.update(data)
+        size += len(data)
+    file.flush()
+    if (size, digest.hexdigest()) != (upload.size, upload.sha256):
+        raise UploadDamaged(
+            f"Upload {upload.pk} has {size:,} of {upload.size:,} bytes, or others than "
+            "were stored. Discard it and upload the file again."
+        )
+
+
+def delete_chunks(database: str, upload_ids: Iterable[UUID]) -> int:
+    """Delete the bytes of uploads; return how many chunks there were."""
+    chunks = UploadChunk.objects.using(database)
+    return chunks.filter(upload__in=list(upload_ids)).delete()[0]
+
+
+def too_large(limit: int) -> UploadTooLarge:
+    return UploadTooLarge(
+        f"The file is larger than {limit / 1e6:g} MB, the most that is accepted here."
+    )
+
+
+class ChunkReader(io.RawIOBase):
+    """An upload's bytes as a seekable file, a piece in memory at a time."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self._at = 0
+        self._position = -1
+        self._piece = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._upload.size}
+        self._at = max(0, base[whence] + offset)
+        return self._at
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # narrower in the stubs
+        position, start = divmod(self._at, self._upload.chunk_size)
+        if position != self._position:
+            self._piece = self._read(position)
+            self._position = position
+        data = self._piece[start : start + len(buffer)]
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _read(self, position: int) -> bytes:
+        chunks = UploadChunk.objects.using(self._upload._state.db)
+        found = chunks.filter(upload=self._upload.pk, position=position)
+        data = found.values_list("data", flat=True).first()
+        return b"" if data is None else bytes(data)

@@ -1,0 +1,81 @@
+"""How uploads end: each end is one guarded move, whoever else makes one meanwhile."""
+
+from datetime import timedelta
+
+from django.apps import apps
+from django.db import transaction
+
+from dbqueue import conf, dialects
+from dbqueue.models import (
+    HOLDING_BYTES,
+    ArtifactState,
+    Upload,
+    UploadArtifact,
+    UploadState,
+)
+from dbqueue.uploads import signals
+from dbqueue.uploads.chunks import delete_chunks
+
+# Until an object is deleted that nothing refers to: pages that show it are still open.
+PURGE_DELAY = timedelta(hours=1)
+
+_SIGNALS = {
+    UploadState.STORED: signals.upload_stored,
+    UploadState.DONE: signals.upload_promoted,
+    UploadState.REJECTED: signals.upload_rejected,
+    UploadState.SUPERSEDED: signals.upload_superseded,
+    UploadState.FAILED: signals.upload_failed,
+}
+
+
+def end(
+    upload: Upload, state: UploadState, *, code: str = "", message: str = ""
+) -> bool:
+    """End an upload whose bytes wait; return False if it has ended already.
+
+    Its bytes go, except those of a failed one, and so will what attempts left stored.
+    """
+    database = str(upload._state.db)
+    with transaction.atomic(using=database):
+        if not _move(upload, state, code, message):
+            return False
+        _let_go(upload, keep_bytes=state == UploadState.FAILED)
+        upload.refresh_from_db()
+        announce(state, upload)
+    return True
+
+
+def announce(state: UploadState, upload: Upload) -> None:
+    """Send the signal of the state after the commit, if it has one."""
+    if state in _SIGNALS:
+        signals.announce(_SIGNALS[state], apps.get_model(upload.model), upload)
+
+
+def keeping(database: str, state: UploadState) -> object:
+    """Return when the record of an upload that ends now may go."""
+    settings = conf.current()
+    failed = state == UploadState.FAILED
+    seconds = settings.keep_failed_uploads if failed else settings.keep_uploads
+    return dialects.of(database).clock() + timedelta(seconds=seconds)
+
+
+def _move(upload: Upload, state: UploadState, code: str, message: str) -> int:
+    database = str(upload._state.db)
+    movable = set(HOLDING_BYTES) - {state}
+    rows = Upload.objects.using(database).filter(pk=upload.pk, state__in=movable)
+    return rows.update(
+        state=state,
+        error_code=code,
+        error_message=message,
+        finished_at=dialects.of(database).clock(),
+        expires_at=keeping(database, state),
+    )
+
+
+def _let_go(upload: Upload, *, keep_bytes: bool) -> None:
+    database = str(upload._state.db)
+    artifacts = UploadArtifact.objects.using(database).filter(upload=upload.pk)
+    planned = artifacts.filter(state=ArtifactState.PLANNED)
+    planned.condemn(dialects.of(database).clock() + PURGE_DELAY)
+    if not keep_bytes:
+        delete_chunks(database, [upload.pk])

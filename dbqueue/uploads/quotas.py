@@ -1,0 +1,52 @@
+"""How much may wait: of one owner, and altogether."""
+
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from dbqueue import conf
+from dbqueue.exceptions import UploadQuotaExceeded
+from dbqueue.models import Upload
+
+
+def check(database: str, owner_id: str, size: int) -> None:
+    """Raise UploadQuotaExceeded if `size` more bytes would be too much.
+
+    Counted without a lock: requests at the same moment may each see room for one.
+    """
+    settings = conf.current()
+    waiting = Upload.objects.using(database).open()
+    limit = settings.upload_bytes
+    if limit is not None:
+        total = waiting.aggregate(bytes=Sum("size"))["bytes"] or 0
+        _demand(total + size <= limit, "UPLOAD_BYTES", f"{total:,} bytes", limit)
+    if owner_id:
+        _check_owner(waiting.filter(owner_id=owner_id), size, settings)
+
+
+def owner_id_of(owner: Any) -> str:
+    """Return the id of a user, or a text as it is; "" for nobody and for anonymous."""
+    if owner is None or isinstance(owner, str):
+        return owner or ""
+    pk = getattr(owner, "pk", owner)
+    return "" if pk is None else str(pk)
+
+
+def _check_owner(waiting: Any, size: int, settings: conf.Settings) -> None:
+    found = waiting.aggregate(count=Count("pk"), bytes=Sum("size"))
+    count, total = found["count"], found["bytes"] or 0
+    limit = settings.uploads_per_owner
+    if limit is not None:
+        _demand(count < limit, "UPLOADS_PER_OWNER", f"{count} uploads", limit)
+    limit = settings.upload_bytes_per_owner
+    if limit is not None:
+        fits = total + size <= limit
+        _demand(fits, "UPLOAD_BYTES_PER_OWNER", f"{total:,} bytes", limit)
+
+
+def _demand(holds: bool, setting: str, waiting: str, limit: int) -> None:
+    if not holds:
+        raise UploadQuotaExceeded(
+            f"{waiting} wait already, and DBQUEUE[{setting!r}] is {limit:,}. "
+            "Try again when they have been worked off."
+        )

@@ -1,0 +1,176 @@
+"""A file handed over for a field: checked, written in pieces, and given to a job."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+
+from dbqueue import dialects
+from dbqueue.exceptions import (
+    UploadEmpty,
+    UploadError,
+    UploadIncomplete,
+    UploadPending,
+)
+from dbqueue.models import Upload, UploadState
+from dbqueue.uploads import endings, quotas, work
+from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter, copy_in, too_large
+from dbqueue.uploads.filenames import clean
+from dbqueue.uploads.handle import UploadHandle
+from dbqueue.uploads.received import ReceivedFile
+from dbqueue.uploads.signatures import HEAD
+from dbqueue.uploads.targets import Target
+
+ON_CONFLICT = ("newest", "keep_first", "error")
+# Two requests for one field wait for each other at the model's row. Where that is in
+# another database, they meet at the constraint instead, and the later goes again.
+_TRIES = 10
+
+
+class Submission:
+    """One file on its way from a request into the database."""
+
+    def __init__(
+        self, file: Any, instance: models.Model, owner: Any, on_conflict: str
+    ) -> None:
+        if not isinstance(instance, models.Model):
+            raise UploadError(f"{instance!r} is no model instance.")
+        if not hasattr(file, "read") or not hasattr(file, "seek"):
+            raise UploadError(f"{file!r} is no file. Pass request.FILES[...].")
+        if on_conflict not in ON_CONFLICT:
+            raise UploadError(
+                f"on_conflict={on_conflict!r} must be one of {ON_CONFLICT}."
+            )
+        self._file = file
+        self._owner_id = quotas.owner_id_of(owner)
+        self._on_conflict = on_conflict
+        self._limit = 0
+        self.filename = clean(getattr(file, "name", None))
+
+    @property
+    def form_name(self) -> str | None:
+        """The name of the form's field that the file came in, if it tells."""
+        name: str | None = getattr(self._file, "field_name", None)
+        return name
+
+    def check(self, limit: int, check_head: Callable[[bytes], Any]) -> None:
+        """Refuse what is empty, over `limit` bytes, or refused by its first bytes."""
+        size = getattr(self._file, "size", None)
+        if size is not None and size > limit:
+            raise too_large(limit)
+        head = self._read_head()
+        if not head:
+            raise UploadEmpty(f"{self.filename!r} is empty. Choose another file.")
+        check_head(head)
+        self._limit = limit
+
+    def place(self, target: Target, **columns: Any) -> UploadHandle:
+        """Write the file and its job in the caller's transaction."""
+        database = work.backend()[1].database
+        upload = Upload(
+            **target.key(),
+            **columns,
+            given_as=target.given_as._meta.label,
+            filename=self.filename,
+            content_type=str(getattr(self._file, "content_type", "") or "")[:255],
+            owner_id=self._owner_id,
+        )
+        try:
+            with transaction.atomic(using=database):
+                quotas.check(database, self._owner_id, self._file.size or 0)
+                self._take_in(upload, database)
+                self._attach(upload, target, database)
+        except _Kept as kept:
+            return UploadHandle(kept.upload)
+        return UploadHandle(upload)
+
+    def _read_head(self) -> bytes:
+        try:
+            self._file.seek(0)
+            head: bytes = self._file.read(HEAD)
+        except (OSError, ValueError) as error:  # ValueError: a closed file
+            raise UploadIncomplete(
+                f"{self.filename!r} cannot be read: {error}. Pass the file as it came "
+                "with the request."
+            ) from error
+        return head
+
+    # The bytes
+
+    def _take_in(self, upload: Upload, database: str) -> None:
+        if isinstance(self._file, ReceivedFile) and self._take_over(upload, database):
+            return
+        writer = ChunkWriter(database, upload.pk, self._limit)
+        copy_in(self._file, writer, expected=getattr(self._file, "size", None))
+        upload.size, upload.sha256 = writer.size, writer.sha256
+        upload.chunk_size, upload.chunk_count = CHUNK_SIZE, writer.count
+
+    def _received(self, upload: Upload) -> bool:
+        file = self._file
+        return isinstance(file, ReceivedFile) and file.upload.pk == upload.pk
+
+    def _take_over(self, upload: Upload, database: str) -> bool:
+        """Use the bytes that the handler has written; return False if they are used."""
+        received = self._file.upload
+        rows = Upload.objects.using(database).filter(
+            pk=received.pk, state=UploadState.RECEIVING
+        )
+        if not rows.select_for_update().exists():
+            return False
+        upload.pk = received.pk
+        for name in ("size", "sha256", "chunk_size", "chunk_count"):
+            setattr(upload, name, getattr(received, name))
+        return True
+
+    # The row
+
+    def _attach(self, upload: Upload, target: Target, database: str) -> None:
+        for _ in range(_TRIES):
+            try:
+                with transaction.atomic(using=database):
+                    self._make_room(target, database)
+                    self._write(upload, target, database)
+            except IntegrityError:
+                continue
+            endings.announce(UploadState.STORED, upload)
+            return
+        raise UploadPending(
+            f"Others upload to {target.label} {target.pk} {target.field.name!r} all "
+            "the time. Try again."
+        )
+
+    def _make_room(self, target: Target, database: str) -> None:
+        if target.database == database:
+            target.lock()
+        waiting = Upload.objects.using(database).filter(
+            **target.key(), state__in=(UploadState.STORED, UploadState.FAILED)
+        )
+        for older in waiting:
+            if older.state == UploadState.STORED and self._on_conflict != "newest":
+                self._yield_to(older)
+            endings.end(older, UploadState.SUPERSEDED)
+
+    def _yield_to(self, older: Upload) -> None:
+        if self._on_conflict == "keep_first":
+            raise _Kept(older)
+        raise UploadPending(
+            f"{older.filename!r} waits for the same field. Wait for it, cancel it, or "
+            'pass on_conflict="newest".'
+        )
+
+    def _write(self, upload: Upload, target: Target, database: str) -> None:
+        upload.state = UploadState.STORED
+        upload.expected_name = target.current_name()
+        upload.job_id = work.enqueue_processing(upload).id
+        upload.created_at = dialects.of(database).clock()
+        upload.expires_at = None
+        there = self._received(upload)
+        upload.save(using=database, force_insert=not there, force_update=there)
+        upload.refresh_from_db(using=database, fields=["created_at", "job_id"])
+
+
+class _Kept(Exception):
+    """The bytes that were written go with the transaction; another upload stays."""
+
+    def __init__(self, upload: Upload) -> None:
+        self.upload = upload

@@ -1,0 +1,163 @@
+"""The field of a row that an upload is for: found, read and, if unchanged, written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connections, models, router
+from django.db.models.fields.files import ImageField
+
+from dbqueue.conf import nearest
+from dbqueue.exceptions import InstanceNotSaved, UploadFieldUnknown
+from dbqueue.models import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file field of one row, named by the model whose table has the column."""
+
+    model: type[models.Model]
+    pk: Any
+    field: models.FileField
+    database: str
+    given_as: type[models.Model]
+
+    @property
+    def label(self) -> str:
+        return self.model._meta.label
+
+    def key(self) -> dict[str, str]:
+        """Return the columns of Upload that name the field of the row."""
+        return {
+            "model": self.label,
+            "object_pk": str(self.pk),
+            "field_name": self.field.name,
+            "database": self.database,
+        }
+
+    def current_name(self) -> str | None:
+        """Return what the column holds. Raises InstanceNotSaved if there is no row."""
+        for name in self._row().values_list(self.field.attname, flat=True):
+            return None if name is None else str(name)
+        raise InstanceNotSaved(
+            f"{self.label} {self.pk!r} is not in database {self.database!r}. Save the "
+            "instance first; the same transaction will do."
+        )
+
+    def lock(self) -> None:
+        """Lock the row until the end of the transaction, if it is there."""
+        features = connections[self.database].features
+        rows = self._row().select_for_update(
+            no_key=features.has_select_for_no_key_update
+        )
+        rows.values_list("pk").first()
+
+    def instance(self) -> models.Model | None:
+        """Return the row as an instance of the class it was given as, or None."""
+        rows = self.given_as._base_manager.using(self.database)
+        return rows.filter(**{self._pk_name: self.pk}).first()
+
+    def holds(self, name: str | None) -> bool:
+        found: bool = self._row_holding(name).exists()
+        return found
+
+    def replace(self, expected: str | None, values: dict[str, Any]) -> bool:
+        """Write the columns if the field still holds what is expected."""
+        return bool(self._row_holding(expected).update(**values))
+
+    def locked(self, expected: str | None) -> models.Model | None:
+        """Return the instance, its row locked, if the field holds what is expected."""
+        self.lock()
+        return self.instance() if self.holds(expected) else None
+
+    def columns(
+        self, name: str, width: int | None, height: int | None
+    ) -> dict[str, Any]:
+        """Return what is written with a name: also the dimensions, where kept."""
+        found: dict[str, Any] = {self.field.name: name}
+        if isinstance(self.field, ImageField):
+            field: Any = self.field  # the stubs know no width_field
+            if field.width_field:
+                found[field.width_field] = width
+            if field.height_field:
+                found[field.height_field] = height
+        return found
+
+    @property
+    def _pk_name(self) -> str:
+        return self.model._meta.pk.name
+
+    def _row(self) -> Any:
+        # Of the owning table: an UPDATE through a child would select its rows first.
+        rows = self.model._base_manager.using(self.database)
+        return rows.filter(**{self._pk_name: self.pk})
+
+    def _row_holding(self, name: str | None) -> Any:
+        if name is None:
+            return self._row().filter(**{f"{self.field.name}__isnull": True})
+        return self._row().filter(**{self.field.name: name})
+
+
+def target_of(
+    instance: models.Model, field: models.FileField, using: str | None
+) -> Target:
+    """Return the target for a field of an instance. Raises InstanceNotSaved."""
+    owner: type[models.Model] = field.model._meta.concrete_model or field.model
+    pk = getattr(instance, owner._meta.pk.attname)
+    if pk is None or isinstance(pk, tuple):
+        raise InstanceNotSaved(
+            f"{instance!r} has {'no' if pk is None else 'a composite'} primary key. "
+            "Save the instance first, and give its model a key of one column."
+        )
+    database = using or instance._state.db or router.db_for_write(type(instance))
+    return Target(owner, pk, field, database, type(instance))
+
+
+def target_of_upload(upload: Upload) -> Target:
+    """Return the target that a row names. Raises UploadFieldUnknown if it is gone."""
+    try:
+        model, given_as = map(apps.get_model, (upload.model, upload.given_as))
+        field = model._meta.get_field(upload.field_name)
+    except (LookupError, ValueError, FieldDoesNotExist) as error:
+        raise UploadFieldUnknown(
+            f"Upload {upload.pk} is for {upload.field_name!r} of {upload.model!r}, "
+            f"which does not exist here: {error}"
+        ) from error
+    assert isinstance(field, models.FileField)
+    pk = model._meta.pk.to_python(upload.object_pk)
+    return Target(model, pk, field, upload.database, given_as)
+
+
+def find_field(
+    instance: models.Model,
+    form_name: str | None,
+    field_name: str | None,
+    kind: type[models.FileField],
+) -> models.FileField:
+    """Return the field that an upload is for.
+
+    `field_name` names it. Without one, the name in the form does, behind the prefix of
+    a form or formset ("form-0-photo"); a file that carries no name of a form fits a
+    model with a single such field. Raises UploadFieldUnknown.
+    """
+    fields = {f.name: f for f in instance._meta.get_fields() if isinstance(f, kind)}
+    label, named = type(instance).__name__, field_name or form_name
+    if named in fields:
+        return fields[named]
+    if field_name is None and form_name:
+        # The longest, so that "form-0-cover-photo" is no "photo" where both exist.
+        for name in sorted(fields, key=len, reverse=True):
+            if form_name.endswith(f"-{name}"):
+                return fields[name]
+    if named:
+        raise UploadFieldUnknown(
+            f"{label} has no {kind.__name__} {named!r}.{nearest(named, fields)} "
+            f"Give field_name, one of: {', '.join(fields) or 'none'}."
+        )
+    if len(fields) != 1:
+        raise UploadFieldUnknown(
+            f"The file does not say which field of {label} it is for. Give field_name, "
+            f"one of: {', '.join(fields) or 'none'}."
+        )
+    return next(iter(fields.values()))

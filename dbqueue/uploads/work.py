@@ -1,0 +1,43 @@
+"""The job of an upload: which backend, which queue, which database."""
+
+from typing import Any
+
+from dbqueue import registry
+from dbqueue.backend import DatabaseBackend, our_backends
+from dbqueue.django_tasks import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend
+from dbqueue.models import Upload
+from dbqueue.results import JobResult
+
+# By path: the pipeline is imported where it runs.
+PROCESS = "dbqueue.uploads.tasks.process"
+SWEEP = "dbqueue.uploads.tasks.sweep"
+QUEUE = "uploads"
+
+
+def backend() -> tuple[str, DatabaseBackend]:
+    """Return the alias and the backend that uploads go through.
+
+    It is TASKS["default"] if that is ours, else the first that is. Raises
+    InvalidTaskBackend if none is.
+    """
+    ours = our_backends()
+    for alias in (DEFAULT_TASK_BACKEND_ALIAS, *ours):
+        if alias in ours:
+            return alias, ours[alias]
+    raise InvalidTaskBackend(
+        "No entry of TASKS is a backend of dbqueue, so uploads have nowhere to wait. "
+        'Set TASKS = {"default": {"BACKEND": "dbqueue.backend.DatabaseBackend"}}.'
+    )
+
+
+def enqueue_processing(upload: Upload) -> JobResult:
+    """Enqueue the job that brings the upload into its field."""
+    alias, _ = backend()
+    options = upload.options
+    task = registry.resolve(PROCESS).using(
+        backend=alias,
+        queue_name=options.get("queue_name", QUEUE),
+        priority=options.get("priority"),
+    )
+    result: Any = task.enqueue(str(upload.pk))
+    return result  # type: ignore[no-any-return]  # a JobResult, by our own backend
