@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,16 @@ from uuid import UUID
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router, transaction
-from django.utils import timezone
 
 from dbqueue import conf, dialects, options, payload, wakeup
 from dbqueue.checks import check_backend
-from dbqueue.dialects.rows import NewJob, Written
+from dbqueue.dialects.rows import Calls, NewJob, Written
 from dbqueue.django_tasks import (
     BaseTaskBackend,
     InvalidTask,
     InvalidTaskBackend,
     TaskResultDoesNotExist,
+    enqueueing_is_heard,
     task_backends,
     task_enqueued,
 )
@@ -31,7 +31,16 @@ from dbqueue.registry import as_task, resolve
 from dbqueue.results import JobResult, job_result
 from dbqueue.tasks import Task, stored
 from dbqueue.transactions import model_databases, open_elsewhere
-from dbqueue.writing import Call, Writer, as_call, migrated, new_jobs, new_result
+from dbqueue.writing import (
+    Call,
+    NewResults,
+    Writer,
+    as_calls,
+    expected,
+    migrated,
+    new_job,
+    new_result,
+)
 
 # Whose line a warning names: the first outside of this package.
 _CALLER: dict[str, Any] = (
@@ -85,10 +94,11 @@ class DatabaseBackend(BaseTaskBackend):
         task = as_task(task)
         self._check_usable(task)
         call = Call(*payload.arguments(args, kwargs))
-        (job,) = new_jobs(self.alias, task, [call])
+        job = new_job(self.alias, task, call)
         other = open_elsewhere(self.database)
         if other:
-            return self._defer(task, [job], [call], other)[0]
+            calls = Calls([job.id], [job.args], [job.kwargs])
+            return self._defer(task, job, calls, other)[0]
         writer = Writer(self.database)
         if task.job_id:
             written = writer.write_once(job)
@@ -98,27 +108,27 @@ class DatabaseBackend(BaseTaskBackend):
             written = writer.write(job)
         assert written is not None  # a fresh id is never taken
         self._wake(job, written)
-        return self._announce(task, job, written, call)
+        result = new_result(task, job, written, call)
+        self._announce([result])
+        return result
 
     def enqueue_many(
         self, task: Task[..., Any], calls: Iterable[Any]
-    ) -> list[JobResult]:
+    ) -> Sequence[JobResult]:
         """See dbqueue.enqueue_many()."""
         if task.job_id:
             raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
         self._check_usable(task)
-        checked = [as_call(item, i) for i, item in enumerate(calls, 1)]
-        jobs = list(new_jobs(self.alias, task, checked))
+        checked, job = as_calls(calls), new_job(self.alias, task, Call([], {}))
         other = open_elsewhere(self.database)
         if other:
-            return self._defer(task, jobs, checked, other)
-        written = {row.id: row for row in Writer(self.database).write_many(jobs)}
-        if jobs:
-            self._wake(jobs[0], written[jobs[0].id])
-        return [
-            self._announce(task, job, written[job.id], call)
-            for job, call in zip(jobs, checked, strict=True)
-        ]
+            return self._defer(task, job, checked, other)
+        written = Writer(self.database).write_many(job, checked)
+        if written:
+            self._wake(job, written[0])
+        results = NewResults(task, job, checked, written)
+        self._announce(results)
+        return results
 
     def get_result(self, result_id: str) -> JobResult:
         """Return the result of a job, unfinished or finished.
@@ -179,8 +189,8 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
     def _defer(
-        self, task: Task[..., Any], jobs: list[NewJob], calls: list[Call], other: str
-    ) -> list[JobResult]:
+        self, task: Task[..., Any], job: NewJob, calls: Calls, other: str
+    ) -> Sequence[JobResult]:
         warnings.warn(
             f"A job of {task.module_path!r} was enqueued inside a transaction on "
             f"database {other!r}, but jobs are in {self.database!r}: it is written "
@@ -192,34 +202,21 @@ class DatabaseBackend(BaseTaskBackend):
         def write() -> None:
             writer = Writer(self.database)
             if task.job_id:
-                once = writer.write_once(jobs[0])
+                once = writer.write_once(job)
                 written = [once] if once else []
             else:
-                written = writer.write_many(jobs)
-            by_id = {job.id: (job, call) for job, call in zip(jobs, calls, strict=True)}
-            for row in written:
-                job, call = by_id[row.id]
-                self._announce(task, job, row, call)
+                written = writer.write_many(job, calls)
             if written:
-                self._wake(jobs[0], written[0])
+                self._announce(NewResults(task, job, calls, written))
+                self._wake(job, written[0])
 
         transaction.on_commit(write, using=other)
-        now = timezone.now()
-        due = jobs[0].run_after if jobs else None
-        if jobs and jobs[0].delay is not None:
-            due = now + timedelta(seconds=jobs[0].delay)
-        state = JobState.SCHEDULED if due and due > now else JobState.READY
-        return [
-            new_result(task, job, Written(job.id, state, now, due), call)
-            for job, call in zip(jobs, calls, strict=True)
-        ]
+        return NewResults(task, job, calls, expected(job, calls))
 
-    def _announce(
-        self, task: Task[..., Any], job: NewJob, written: Written, call: Call
-    ) -> JobResult:
-        result = new_result(task, job, written, call)
-        task_enqueued.send(type(self), task_result=result)
-        return result
+    def _announce(self, results: Sequence[JobResult]) -> None:
+        if enqueueing_is_heard():
+            for result in results:
+                task_enqueued.send(type(self), task_result=result)
 
     def _wake(self, job: NewJob, written: Written) -> None:
         queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE

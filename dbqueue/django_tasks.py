@@ -1,5 +1,6 @@
 """What dbqueue uses of django.tasks: Django's own, or on 5.2 the backport's."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -28,7 +29,12 @@ if TYPE_CHECKING or django.VERSION >= (6, 0):
         TaskResultDoesNotExist,
         TaskResultMismatch,
     )
-    from django.tasks.signals import task_enqueued, task_finished, task_started
+    from django.tasks.signals import (
+        log_task_enqueued,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
 else:
     try:
         from django_tasks import (
@@ -56,7 +62,12 @@ else:
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
-    from django_tasks.signals import task_enqueued, task_finished, task_started
+    from django_tasks.signals import (
+        log_task_enqueued,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
 
 if TYPE_CHECKING:  # generic in the stubs, plain classes at runtime
     AnyTask = Task[..., Any]
@@ -64,6 +75,15 @@ if TYPE_CHECKING:  # generic in the stubs, plain classes at runtime
     AnyContext = TaskContext[..., Any]
 else:
     AnyTask, AnyResult, AnyContext = Task, TaskResult, TaskContext
+
+
+def enqueueing_is_heard() -> bool:
+    """Tell whether anybody but Django's own logger, at DEBUG, hears task_enqueued."""
+    logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
+    return logger.isEnabledFor(logging.DEBUG) or any(
+        key[0] != id(log_task_enqueued) for key, *_ in task_enqueued.receivers
+    )
+
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",

@@ -6,6 +6,7 @@ from threading import Lock
 from uuid import UUID
 
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
+_RANDOM_BITS = (1 << 62) - 1
 _lock = Lock()
 _last_tick = 0
 
@@ -16,16 +17,27 @@ def uuid7() -> UUID:
     RFC 9562, section 5.7, with the clock's fraction in rand_a (section 6.2, method 3):
     48 bits of milliseconds, 12 bits of their fraction, 62 random bits.
     """
-    tick = _next_tick()
-    random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
-    return UUID(
-        int=(tick >> 12) << 80 | (tick & 0xFFF) << 64 | _VERSION_AND_VARIANT | random
-    )
+    return _id(_next_tick(), int.from_bytes(os.urandom(8)))
 
 
-def _next_tick() -> int:
+def uuid7s(count: int) -> list[UUID]:
+    """Return so many new ids, in order."""
+    first, entropy = _next_tick(count), os.urandom(8 * count)
+    return [
+        _id(first + i, int.from_bytes(entropy[8 * i : 8 * i + 8])) for i in range(count)
+    ]
+
+
+def _id(tick: int, random: int) -> UUID:
+    time_fields = (tick >> 12) << 80 | (tick & 0xFFF) << 64
+    return UUID(int=time_fields | _VERSION_AND_VARIANT | random & _RANDOM_BITS)
+
+
+def _next_tick(count: int = 1) -> int:
+    """Return the first of so many ticks, which nobody else gets."""
     global _last_tick
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     with _lock:
-        _last_tick = max(_last_tick + 1, milliseconds << 12 | (rest << 12) // 1_000_000)
-        return _last_tick
+        tick = max(_last_tick + 1, milliseconds << 12 | (rest << 12) // 1_000_000)
+        _last_tick = tick + count - 1
+        return tick

@@ -31,6 +31,12 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
+# A normalized value does not contain itself.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False
+).encode
+
+
 def normalize(value: Any, where: str) -> Json:
     """Return the value as it will come back from the database.
 
@@ -67,7 +73,7 @@ def dump(value: Json, where: str) -> str:
     more digits than Python converts.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _encode(value)
     except ValueError as error:
         raise InvalidPayload(f"{where} cannot be written as JSON: {error}") from error
     limit = conf.current().max_payload

@@ -174,19 +174,21 @@ def stored(task: Task[..., Any], **values: Any) -> Task[..., Any]:
 
     The settings may have changed since: a queue that is gone keeps its jobs readable.
     """
-    fields = dataclasses.fields(Task)
-    return unchecked(**{f.name: getattr(task, f.name) for f in fields} | values)
+    if all(getattr(task, name) == value for name, value in values.items()):
+        return task  # it is immutable
+    return unchecked(**{name: getattr(task, name) for name in _DEFAULTS} | values)
 
 
 def unchecked(**values: Any) -> Task[..., Any]:
     """Return a task whose options are checked when it is enqueued, not before."""
     task: Task[..., Any] = object.__new__(Task)
-    for field in dataclasses.fields(Task):
-        object.__setattr__(task, field.name, values.get(field.name, field.default))
+    for name, value in (_DEFAULTS | values).items():
+        object.__setattr__(task, name, value)
     return task
 
 
-_OPTIONS = {field.name for field in dataclasses.fields(Task)} - {
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Task)}
+_OPTIONS = _DEFAULTS.keys() - {
     "func",
     "job_id",
     "run_after",

@@ -1,22 +1,24 @@
 """From a call of a task to the job that is written, and to its first result."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
+from django.utils import timezone
 
 from dbqueue import context, dialects, payload
-from dbqueue.dialects.rows import NewJob, Written
-from dbqueue.django_tasks import InvalidTask
+from dbqueue.dialects.rows import Calls, NewJob, Written
+from dbqueue.django_tasks import InvalidTask, TaskResultStatus
 from dbqueue.exceptions import MigrationsNotApplied
-from dbqueue.ids import uuid7
-from dbqueue.models import FinishedJob, Job
-from dbqueue.results import JobResult, job_result
-from dbqueue.tasks import Task
+from dbqueue.ids import uuid7, uuid7s
+from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.results import JobResult
+from dbqueue.tasks import Task, stored
 
 # Jobs in one INSERT of enqueue_many; a longer list takes several, in one transaction.
 CHUNK = 10_000
@@ -38,64 +40,128 @@ def as_call(item: Any, position: int) -> Call:
     )
 
 
-def new_jobs(
-    alias: str, task: Task[..., Any], calls: Sequence[Call]
-) -> Iterator[NewJob]:
+def as_calls(items: Iterable[Any]) -> Calls:
+    """Return the calls as they are written, under new ids. Raises InvalidPayload."""
+    args: list[str] = []
+    kwargs: list[str] = []
+    for position, item in enumerate(items, 1):
+        texts = _dumped(as_call(item, position))
+        args.append(texts[0])
+        kwargs.append(texts[1])
+    return Calls(uuid7s(len(args)), args, kwargs)
+
+
+def new_job(alias: str, task: Task[..., Any], call: Call) -> NewJob:
     after = task.run_after
-    first = NewJob(
+    args, kwargs = _dumped(call)
+    return NewJob(
         id=task.job_id or uuid7(),
         task=task.module_path,
         queue_name=task.queue_name,
         priority=int(task.priority),
         backend=alias,
         max_attempts=task.attempts_allowed,
-        args="[]",
-        kwargs="{}",
+        args=args,
+        kwargs=kwargs,
         context=context.dumped(),
         run_after=after if isinstance(after, datetime) else None,
         delay=after.total_seconds() if isinstance(after, timedelta) else None,
     )
-    for call in calls:
-        yield replace(
-            first,
-            id=task.job_id or uuid7(),
-            args=payload.dump(call.args, "The arguments"),
-            kwargs=payload.dump(call.kwargs, "The keyword arguments"),
-        )
-
-
-class _Row(NamedTuple):
-    """A fresh job as job_result() reads rows."""
-
-    id: UUID
-    priority: int
-    queue_name: str
-    backend: str
-    run_after: datetime | None
-    enqueued_at: datetime
-    started_at: None = None
-    last_attempted_at: None = None
 
 
 def new_result(
     task: Task[..., Any], job: NewJob, written: Written, call: Call
 ) -> JobResult:
-    row = _Row(
-        job.id,
-        job.priority,
-        job.queue_name,
-        job.backend,
-        written.run_after,
-        written.enqueued_at,
-    )
-    return job_result(
+    """Return the result of a job that was just written."""
+    return _result(_as_written(task, job, written), written, job.id, call)
+
+
+def expected(job: NewJob, calls: Calls) -> list[Written]:
+    """Return what the database will probably answer, later, for each CHUNK."""
+    now = timezone.now()
+    due = job.run_after
+    if job.delay is not None:
+        due = now + timedelta(seconds=job.delay)
+    state = JobState.SCHEDULED if due and due > now else JobState.READY
+    return [Written(state, now, due)] * math.ceil(len(calls.ids) / CHUNK)
+
+
+class NewResults(Sequence[JobResult]):
+    """The results of jobs written together; each is made when it is first asked for.
+
+    Few callers look at them, and a hundred thousand would fill the memory.
+    """
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        job: NewJob,
+        calls: Calls,
+        written: Sequence[Written],  # one for each CHUNK of the calls
+    ) -> None:
+        self._calls = calls
+        self._written = written
+        self._tasks = [_as_written(task, job, chunk) for chunk in written]
+        self._made: dict[int, JobResult] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> JobResult: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[JobResult]: ...
+
+    def __getitem__(self, index: int | slice) -> JobResult | list[JobResult]:
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self._at(place) for place in places]
+        return self._at(places)
+
+    def _at(self, place: int) -> JobResult:
+        if place not in self._made:
+            chunk, (ids, args, kwargs) = place // CHUNK, self._calls
+            call = Call(json.loads(args[place]), json.loads(kwargs[place]))
+            self._made[place] = _result(
+                self._tasks[chunk], self._written[chunk], ids[place], call
+            )
+        return self._made[place]
+
+
+def _as_written(task: Task[..., Any], job: NewJob, written: Written) -> Task[..., Any]:
+    return stored(
         task,
-        row,
+        priority=job.priority,
+        queue_name=job.queue_name,
+        backend=job.backend,
+        run_after=written.run_after,
+        job_id=None,
+    )
+
+
+def _result(task: Task[..., Any], written: Written, id: UUID, call: Call) -> JobResult:
+    return JobResult(
+        task=task,
+        id=str(id),
+        status=TaskResultStatus.READY,
+        enqueued_at=written.enqueued_at,
+        started_at=None,
+        finished_at=None,
+        last_attempted_at=None,
         args=call.args,
         kwargs=call.kwargs,
-        state=written.state,
+        backend=task.backend,
+        errors=[],
         worker_ids=[],
-        attempt_log=[],
+        state=written.state,
+    )
+
+
+def _dumped(call: Call) -> tuple[str, str]:
+    return (
+        payload.dump(call.args, "The arguments"),
+        payload.dump(call.kwargs, "The keyword arguments") if call.kwargs else "{}",
     )
 
 
@@ -122,14 +188,18 @@ class Writer:
                 return None
         return written
 
-    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
-        """Write jobs of one task, CHUNK in a statement."""
-        if len(jobs) <= CHUNK:
-            with migrated(self.database):
-                return self._dialect.write_many(jobs) if jobs else []
-        with transaction.atomic(using=self.database):
-            chunks = (jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK))
-            return [row for chunk in chunks for row in self.write_many(chunk)]
+    def write_many(self, job: NewJob, calls: Calls) -> list[Written]:
+        """Write a job for each call, CHUNK in a statement; return each one's answer."""
+        starts = range(0, len(calls.ids), CHUNK)
+        several = len(starts) > 1
+        with migrated(self.database), self._together(several):
+            return [
+                self._dialect.write_many(job, calls.part(first, first + CHUNK))
+                for first in starts
+            ]
+
+    def _together(self, several: bool) -> AbstractContextManager[Any]:
+        return transaction.atomic(using=self.database) if several else nullcontext()
 
 
 @contextmanager

@@ -1,7 +1,10 @@
+import logging
+import tracemalloc
 import warnings
 from datetime import timedelta
 from uuid import uuid4
 
+import django
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
@@ -279,12 +282,30 @@ class TestManyJobs:
 
     def test_may_be_none(self):
         with queries() as captured:
-            assert enqueue_many(tasks.noop, []) == []
+            assert len(enqueue_many(tasks.noop, [])) == 0
 
         assert len(captured) == 0
 
     def test_come_from_any_iterable(self):
         assert len(enqueue_many(tasks.echo, ((i,) for i in range(3)))) == 3
+
+    def test_give_a_sequence_of_results_each_made_once(self):
+        results = enqueue_many(tasks.echo, [(i,) for i in range(5)])
+
+        assert [result.args for result in results[1:-1]] == [[1], [2], [3]]
+        assert results[-1] is results[4] is list(results)[4]
+        with pytest.raises(IndexError):
+            results[5]
+
+    def test_leave_little_in_memory_until_somebody_looks(self):
+        calls = [(i,) for i in range(2_000)]
+        tracemalloc.start()
+
+        results = enqueue_many(tasks.echo, calls)
+
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept / len(results) < 500  # bytes
 
     def test_are_all_refused_for_one_that_is_wrong(self):
         with pytest.raises(InvalidPayload, match="Argument 1 is a object"):
@@ -305,7 +326,16 @@ class TestManyJobs:
         with heard(task_enqueued) as calls:
             results = enqueue_many(tasks.noop, [()] * 3)
 
-        assert [result for _, result in calls] == results
+        assert [result for _, result in calls] == list(results)
+
+    @pytest.mark.parametrize("lines", [0, 3])
+    def test_are_logged_by_django_at_debug(self, lines, caplog):
+        level = logging.DEBUG if lines else logging.INFO
+        name = "django_tasks" if django.VERSION < (6, 0) else "django.tasks"
+        with caplog.at_level(level, logger=name):
+            enqueue_many(tasks.noop, [()] * 3)
+
+        assert caplog.text.count("enqueued backend=default") == lines
 
 
 class TestAJobId:

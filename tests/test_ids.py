@@ -1,6 +1,8 @@
 import time
 
-from dbqueue.ids import uuid7
+import pytest
+
+from dbqueue.ids import uuid7, uuid7s
 from tests.workers import together
 
 
@@ -25,7 +27,18 @@ def test_ids_grow_even_within_one_tick_of_the_clock():
     assert ids == sorted(set(ids))
 
 
-def test_threads_never_make_the_same_id():
-    batches = together(*[lambda: [uuid7() for _ in range(2_000)]] * 4)
+def test_ids_made_together_are_in_order_with_those_before_and_after():
+    ids = [uuid7(), *uuid7s(10_000), uuid7(), *uuid7s(0), *uuid7s(1), uuid7()]
+
+    assert len(ids) == 10_004
+    assert ids == sorted(set(ids))
+    assert {id.version for id in ids} == {7}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: [uuid7() for _ in range(2_000)], lambda: uuid7s(2_000)]
+)
+def test_threads_never_make_the_same_id(make):
+    batches = together(*[make] * 4)
 
     assert len({id for batch in batches for id in batch}) == 8_000

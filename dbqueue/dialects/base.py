@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from dbqueue.dialects.listener import Silence
 from dbqueue.dialects.rows import (
+    Calls,
     ClaimedJob,
     Head,
     NewJob,
@@ -74,8 +75,8 @@ class Dialect:
         """Insert the job; return None if its id is taken."""
         raise NotImplementedError
 
-    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
-        """Insert jobs that differ in id, args and kwargs only, in one statement."""
+    def write_many(self, job: NewJob, calls: Calls) -> Written:
+        """Insert a job like this one for each call, in one statement."""
         raise NotImplementedError
 
     def take(

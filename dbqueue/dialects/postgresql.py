@@ -19,6 +19,7 @@ from dbqueue.dialects.base import (
 )
 from dbqueue.dialects.listener import CHANNEL, PostgreSQLListener, Silence
 from dbqueue.dialects.rows import (
+    Calls,
     ClaimedJob,
     Head,
     NewJob,
@@ -39,16 +40,20 @@ INSERT INTO dbqueue_job ({COLUMNS})
 VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]',
         statement_timestamp(), {_DUE})
 ON CONFLICT (id) DO NOTHING
-RETURNING id, state, enqueued_at, run_after
+RETURNING state, enqueued_at, run_after
 """
 
+# All rows get the same answer; one of them is enough to fetch.
 WRITE_MANY = f"""
+WITH written AS (
 INSERT INTO dbqueue_job ({COLUMNS})
 SELECT n.id, {_CONSTANT}, n.args::jsonb, n.kwargs::jsonb, %(context)s, '[]',
        statement_timestamp(), {_DUE}
 FROM unnest(%(ids)s::uuid[], %(args)s::text[], %(kwargs)s::text[])
      AS n(id, args, kwargs)
-RETURNING id, state, enqueued_at, run_after
+RETURNING state, enqueued_at, run_after
+)
+SELECT * FROM written LIMIT 1
 """
 
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
@@ -173,13 +178,9 @@ class PostgreSQL(Dialect):
         rows = self._rows(WRITE, self._params(job))
         return Written(*rows[0]) if rows else None
 
-    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
-        params = self._params(jobs[0]) | {
-            "ids": [job.id for job in jobs],
-            "args": [job.args for job in jobs],
-            "kwargs": [job.kwargs for job in jobs],
-        }
-        return [Written(*row) for row in self._rows(WRITE_MANY, params)]
+    def write_many(self, job: NewJob, calls: Calls) -> Written:
+        params = self._params(job) | calls._asdict()
+        return Written(*self._rows(WRITE_MANY, params)[0])
 
     def take(
         self, targets: Sequence[Target], worker_id: UUID, limit: int

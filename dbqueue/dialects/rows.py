@@ -23,10 +23,22 @@ class NewJob:
     delay: float | None = None  # seconds from now, by the database's clock
 
 
-class Written(NamedTuple):
-    """What the database decided when it wrote a job."""
+class Calls(NamedTuple):
+    """What differs between jobs that are written together, by column."""
 
-    id: UUID
+    ids: list[UUID]
+    args: list[str]  # JSON text, as in NewJob
+    kwargs: list[str]
+
+    def part(self, first: int, end: int) -> "Calls":
+        """Return the calls from `first` to before `end`."""
+        ids, args, kwargs = self
+        return Calls(ids[first:end], args[first:end], kwargs[first:end])
+
+
+class Written(NamedTuple):
+    """What the database decided when it wrote a job, or several in one statement."""
+
     state: str
     enqueued_at: datetime
     run_after: datetime | None

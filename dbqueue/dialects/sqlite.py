@@ -21,6 +21,7 @@ from dbqueue.dialects.base import (
 )
 from dbqueue.dialects.moments import Moments
 from dbqueue.dialects.rows import (
+    Calls,
     ClaimedJob,
     Head,
     NewJob,
@@ -37,7 +38,7 @@ WRITE = f"""
 INSERT INTO dbqueue_job ({COLUMNS})
 VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]', %(now)s, %(due)s)
 ON CONFLICT (id) DO NOTHING
-RETURNING id, state, enqueued_at, run_after
+RETURNING state
 """
 
 WRITE_MANY = f"""
@@ -45,7 +46,6 @@ INSERT INTO dbqueue_job ({COLUMNS})
 SELECT json_extract(value, '$[0]'), {_CONSTANT}, json_extract(value, '$[1]'),
        json_extract(value, '$[2]'), %(context)s, '[]', %(now)s, %(due)s
 FROM json_each(%(jobs)s)
-RETURNING id, state, enqueued_at, run_after
 """
 
 _READY = """SELECT id FROM dbqueue_job
@@ -163,15 +163,17 @@ class SQLite(Dialect):
             )
 
     def write(self, job: NewJob) -> Written | None:
-        rows = self._rows(WRITE, self._params(job))
-        return self._written(rows[0]) if rows else None
+        params = self._params(job)
+        return self._written(params) if self._rows(WRITE, params) else None
 
-    def write_many(self, jobs: Sequence[NewJob]) -> list[Written]:
-        params = self._params(jobs[0])
+    def write_many(self, job: NewJob, calls: Calls) -> Written:
+        params = self._params(job)
+        ids = [id.hex for id in calls.ids]
         params["jobs"] = json.dumps(
-            [(job.id.hex, job.args, job.kwargs) for job in jobs]
+            list(zip(ids, calls.args, calls.kwargs, strict=True))
         )
-        return [self._written(row) for row in self._rows(WRITE_MANY, params)]
+        self._rows(WRITE_MANY, params)
+        return self._written(params)
 
     def take(
         self, targets: Sequence[Target], worker_id: UUID, limit: int
@@ -287,10 +289,11 @@ class SQLite(Dialect):
         params = {name: getattr(job, name) for name in job.__slots__}
         return params | {"id": job.id.hex, "now": self._moments.now(), "due": due}
 
-    def _written(self, row: tuple[Any, ...]) -> Written:
-        id, state, enqueued_at, run_after = row
-        enqueued: Any = self._moments.read(enqueued_at)
-        return Written(UUID(id), state, enqueued, self._moments.read(run_after))
+    def _written(self, params: dict[str, Any]) -> Written:
+        now, due = params["now"], params["due"]
+        state = "SCHEDULED" if due is not None and due > now else "READY"  # as in SQL
+        enqueued_at: Any = self._moments.read(now)
+        return Written(state, enqueued_at, self._moments.read(due))
 
     def _claimed(self, row: tuple[Any, ...]) -> ClaimedJob:
         values = dict(zip(ClaimedJob._fields, row, strict=True))

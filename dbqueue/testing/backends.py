@@ -16,7 +16,7 @@ from dbqueue.registry import as_task
 from dbqueue.results import JobResult, job_result
 from dbqueue.tasks import Task
 from dbqueue.worker.executor import Executor
-from dbqueue.writing import Call, as_call, new_jobs, new_result
+from dbqueue.writing import Call, as_call, new_job, new_result
 
 
 class RecordingBackend(DatabaseBackend):
@@ -50,8 +50,8 @@ class RecordingBackend(DatabaseBackend):
         return []
 
     def _take(self, task: Task[..., Any], call: Call) -> JobResult:
-        (job,) = new_jobs(self.alias, task, [call])
-        written = Written(job.id, JobState.READY, timezone.now(), job.run_after)
+        job = new_job(self.alias, task, call)
+        written = Written(JobState.READY, timezone.now(), job.run_after)
         result = new_result(task, job, written, call)
         self.results.append(result)
         task_enqueued.send(type(self), task_result=result)
@@ -66,7 +66,7 @@ class ImmediateBackend(RecordingBackend):
 
     def _take(self, task: Task[..., Any], call: Call) -> JobResult:
         result = super()._take(task, call)
-        (job,) = new_jobs(self.alias, task.using(job_id=result.id), [call])
+        job = new_job(self.alias, task.using(job_id=result.id), call)
         run = _Run(job, self.database, type(self))
         while run.attempt(task) == JobState.READY:
             pass
