@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -165,13 +166,14 @@ def prune(
 
     Return how many were deleted.
     """
-    deleted = 0
+    deleted, history = 0, FinishedJob.objects.using(alias)
     for state in states:
-        ids = expired(alias, state, older_than).values_list("pk", flat=True)
-        batch = list(ids[: limit - deleted])
-        if batch:
-            history = FinishedJob.objects.using(alias)
-            deleted += history.filter(pk__in=batch).delete()[0]
+        if deleted < limit:
+            # Each keeper takes other rows: they would wait for each other, or deadlock.
+            rows = expired(alias, state, older_than).select_for_update(skip_locked=True)
+            batch = rows.values("pk")[: limit - deleted]
+            with transaction.atomic(using=alias):
+                deleted += history.filter(pk__in=batch).delete()[0]
     return deleted
 
 

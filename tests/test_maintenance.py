@@ -1,12 +1,15 @@
 import logging
 from datetime import timedelta
+from itertools import takewhile
 
 import pytest
 from django.utils import timezone
 
 from dbqueue import maintenance
 from dbqueue.ids import uuid7
+from dbqueue.maintenance import PRUNE_BATCH
 from dbqueue.models import FinishedJob, Job, JobState, Worker
+from dbqueue.worker.pruning import Pruner, next_batch
 from tests import tasks
 from tests.workers import HandWorker, together
 
@@ -273,3 +276,42 @@ class TestPruning:
         self.prune("SUCCESSFUL", "FAILED", "CANCELLED", days=0)
 
         assert Job.objects.count() == 1
+
+    @with_transactions
+    def test_may_be_done_by_several_at_once(self):
+        finished(days=8, count=600)
+
+        def prune_all():
+            batches = iter(lambda: self.prune("SUCCESSFUL", days=7, limit=50), 0)
+            return sum(batches)
+
+        assert sum(together(*[prune_all] * 3)) == 600
+        assert not FinishedJob.objects.exists()
+
+
+class TestAPruner:
+    def test_goes_on_after_a_short_pause_until_nothing_old_is_left(self):
+        finished(days=8, count=2 * PRUNE_BATCH)
+        finished("FAILED", days=31, count=PRUNE_BATCH + 1)
+        finished("CANCELLED", days=31)
+        kept = finished(days=6) + finished("FAILED", days=29)
+        pruner = Pruner(ALIAS)
+
+        pauses = list(takewhile(lambda pause: pause < 10, iter(pruner.prune, None)))
+
+        assert 2 <= len(pauses) <= 10
+        assert set(FinishedJob.objects.all()) == set(kept)
+
+    def test_leaves_what_is_kept_for_ever(self, settings):
+        settings.DBQUEUE = {"KEEP_SUCCESSFUL": None, "KEEP_FAILED": None}
+        finished(days=999)
+        finished("FAILED", days=999)
+
+        assert Pruner(ALIAS).prune() > 10
+        assert FinishedJob.objects.count() == 2
+
+    def test_deletes_less_at_a_time_where_the_database_is_slow(self):
+        assert next_batch(1000, seconds=0.2) == 500
+        assert next_batch(500, seconds=0.07) == 500
+        assert next_batch(500, seconds=0.01) == 1000 == next_batch(1000, seconds=0.01)
+        assert next_batch(1, seconds=9.0) == 1

@@ -19,7 +19,7 @@ from dbqueue.dialects.listener import Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.pruning import prune_a_batch
+from dbqueue.worker.pruning import Pruner
 from dbqueue.worker.slots import Slot, SlotState
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Keeper:
             self._dialect.listener() if conf.current().notify else Silence()
         )
         self._scan = options.scan()
+        self._pruner = Pruner(options.database)
         self._beat_at = self._promote_at = self._prune_at = 0.0
         self._look_again_at = 0.0
         self._heard = False
@@ -89,7 +90,7 @@ class Keeper:
         if now >= self._promote_at:
             self._promote(now)
         if now >= self._prune_at:
-            self._prune_at = now + prune_a_batch(self._alias)
+            self._prune_at = time.monotonic() + self._pruner.prune()
         self._listener.open()
         # What came with the answer to a statement is no news to select().
         self._hear()

@@ -1,23 +1,55 @@
-"""The keeper's share in pruning: a batch now and then, so that no delete is long."""
+"""The keeper's share in pruning: short deletes, and long pauses between them."""
 
 import random
+import time
 
 from dbqueue import conf, maintenance
 from dbqueue.models import JobState
 
-INTERVAL = 60.0  # seconds between two batches
-INTERVAL_BEHIND = 1.0  # seconds, while more is left
+INTERVAL = 60.0  # seconds between two looks while nothing is old enough
+# The share of the keeper's time that goes into pruning while there is more to prune.
+SHARE = 0.2
+# Seconds that a delete should not exceed: everything else the keeper does waits for it.
+LONG = 0.1
 
 
-def prune_a_batch(alias: str) -> float:
-    """Delete some of what is older than DBQUEUE keeps; return the seconds to wait."""
-    settings, pruned = conf.current(), 0
-    for states, seconds in (
-        ((JobState.SUCCESSFUL,), settings.keep_successful),
-        ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
-    ):
-        if seconds is not None:
-            pruned += maintenance.prune(alias, states=states, older_than=seconds)
-    if pruned >= maintenance.PRUNE_BATCH:
-        return INTERVAL_BEHIND
-    return INTERVAL * random.uniform(0.8, 1.2)
+class Pruner:
+    """Deletes what is older than DBQUEUE keeps, in batches that fit the database."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._batch = maintenance.PRUNE_BATCH
+
+    def prune(self) -> float:
+        """Delete one batch of each kind; return the seconds to wait before the next."""
+        settings, began = conf.current(), time.monotonic()
+        kinds = (
+            ((JobState.SUCCESSFUL,), settings.keep_successful),
+            ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
+        )
+        more = [
+            self._prune(states, seconds)
+            for states, seconds in kinds
+            if seconds is not None
+        ]
+        if any(more):
+            return (time.monotonic() - began) * (1 / SHARE - 1)
+        return INTERVAL * random.uniform(0.8, 1.2)
+
+    def _prune(self, states: tuple[JobState, ...], older_than: float) -> bool:
+        """Delete a batch; return whether there may be more."""
+        limit, began = self._batch, time.monotonic()
+        try:
+            deleted = maintenance.prune(
+                self._alias, states=states, older_than=older_than, limit=limit
+            )
+        finally:  # also when it was cancelled because it took too long
+            self._batch = next_batch(limit, time.monotonic() - began)
+        return deleted >= limit
+
+
+def next_batch(rows: int, seconds: float) -> int:
+    """Return how many rows to delete after a delete of so many that took so long."""
+    if seconds > LONG:
+        return max(1, rows // 2)
+    return min(maintenance.PRUNE_BATCH, rows * 2) if seconds < LONG / 2 else rows
