@@ -1,0 +1,1 @@
+"""An app with files in its models, as a project would have it."""

@@ -1,0 +1,575 @@
+"""Uploads from the call in a view to the field of the model."""
+
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+from dbqueue.uploads.policy import FilePolicy
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.db.models import F
+
+from dbqueue.exceptions import (
+    ContentRejected,
+    InstanceNotSaved,
+    UploadEmpty,
+    UploadError,
+    UploadFieldUnknown,
+    UploadIncomplete,
+    UploadPending,
+    UploadQuotaExceeded,
+    UploadTooLarge,
+)
+from dbqueue.ids import uuid7
+from dbqueue.models import (
+    FinishedJob,
+    Job,
+    Upload,
+    UploadArtifact,
+    UploadChunk,
+)
+from dbqueue.testing import run_jobs
+from dbqueue.uploads import save_file
+from dbqueue.uploads.cleanup import Sweep
+from dbqueue.uploads.signals import (
+    upload_promoted,
+    upload_stored,
+    upload_superseded,
+)
+from tests.gallery.models import Artist, Fan, Paper, Profile, forget, saved
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def storage(settings, tmp_path):
+    settings.MEDIA_ROOT = str(tmp_path)
+    saved.clear()
+    return default_storage
+
+
+@pytest.fixture
+def profile():
+    return Profile.objects.create(name="Ada")
+
+
+def a_file(content=b"Dear all", name="letter.txt", field_name="letter"):
+    file = SimpleUploadedFile(name, content)
+    file.field_name = field_name
+    return file
+
+
+def stored_files(storage, folder=""):
+    folders, files = storage.listdir(folder) if storage.exists(folder) else ([], [])
+    found = {f"{folder}/{name}".lstrip("/") for name in files}
+    for name in folders:
+        found |= stored_files(storage, f"{folder}/{name}".lstrip("/"))
+    return found
+
+
+class TestASavedFile:
+    def test_reaches_the_field_when_its_job_has_run(self, profile, storage):
+        handle = save_file(a_file(), profile)
+        assert (handle.state, handle.progress) == ("STORED", 0)
+        profile.refresh_from_db()
+        assert not profile.letter
+
+        run_jobs()
+
+        handle.refresh()
+        profile.refresh_from_db()
+        assert (handle.state, handle.progress, handle.error) == ("DONE", 100, None)
+        assert profile.letter.read() == b"Dear all"
+        assert profile.letter.name == handle.name
+        assert profile.letter.name.startswith("letters/letter-")
+        assert profile.letter.name.endswith("-1.txt")
+        assert not UploadChunk.objects.exists()
+        assert FinishedJob.objects.get().result == {"state": "DONE"}
+
+    def test_of_many_pieces_arrives_whole(self, profile):
+        content = bytes(range(256)) * 4 * 1024 + b"the end"
+        save_file(a_file(content), profile)
+        assert UploadChunk.objects.count() == 5
+
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert profile.letter.read() == content
+
+    def test_is_read_from_its_beginning_whoever_has_read_it(self, profile):
+        file = a_file()
+        file.read()
+        save_file(file, profile)
+
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert profile.letter.read() == b"Dear all"
+
+    def test_is_written_with_the_caller_or_not_at_all(self, profile):
+        with transaction.atomic():
+            save_file(a_file(), profile)
+            transaction.set_rollback(True)
+
+        assert not Upload.objects.exists()
+        assert not UploadChunk.objects.exists()
+        assert not Job.objects.exists()
+
+    def test_leaves_the_other_columns_alone(self, profile):
+        save_file(a_file(), profile)
+        Profile.objects.update(name="Ada Lovelace", visits=7)
+
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert (profile.name, profile.visits) == ("Ada Lovelace", 7)
+        assert profile.letter
+        assert saved == [("Profile", None)]
+
+    def test_can_be_saved_through_the_models_own_save(self, profile):
+        save_file(a_file(), profile, save_mode="save")
+
+        run_jobs()
+
+        assert saved[1:] == [("Profile", frozenset({"letter"}))]
+
+    @pytest.mark.parametrize("form_name", ["letter", "form-0-letter", "a-b-letter"])
+    def test_finds_its_field_by_the_name_in_the_form(self, form_name, profile):
+        save_file(a_file(field_name=form_name), profile)
+
+        assert Upload.objects.get().field_name == "letter"
+
+    def test_takes_the_only_field_if_the_form_did_not_tell(self):
+        paper = Paper.objects.create()
+        save_file(a_file(field_name=None), paper)
+
+        run_jobs()
+
+        paper.refresh_from_db()
+        assert paper.document.read() == b"Dear all"
+
+    def test_has_a_new_name_whatever_upload_to_says(self, storage):
+        paper = Paper.objects.create()
+        for content in (b"one", b"two"):
+            save_file(a_file(content), paper, "document")
+            run_jobs()
+
+        assert len(stored_files(storage, "papers")) == 2
+        assert all(
+            name.startswith(f"papers/{paper.pk}-") for name in stored_files(storage)
+        )
+
+    def test_of_a_child_or_a_proxy_reaches_the_parents_table(self):
+        artist, fan = Artist.objects.create(), Fan.objects.create()
+        save_file(a_file(b"artist"), artist)
+        save_file(a_file(b"fan"), fan, save_mode="save")
+
+        run_jobs()
+
+        artist.refresh_from_db()
+        fan.refresh_from_db()
+        assert (artist.letter.read(), fan.letter.read()) == (b"artist", b"fan")
+
+    def test_cleans_the_name_it_came_with(self, profile):
+        save_file(a_file(name="../../e\u202etc/pass\x00wd .txt"), profile)
+
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert profile.letter.name.startswith("letters/passwd_-")
+
+    def test_with_a_long_name_fits_into_the_column(self, profile):
+        save_file(a_file(name="x" * 300 + ".txt"), profile)
+
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert len(profile.letter.name) == 100
+        assert profile.letter.read() == b"Dear all"
+
+    def test_forgets_what_it_is_told_to_after_the_commit(
+        self, profile, django_capture_on_commit_callbacks
+    ):
+        cache.set_many({"a": 1, "b": 2})
+        save_file(a_file(), profile, invalidate="a")
+        with django_capture_on_commit_callbacks(execute=True):
+            run_jobs()
+        assert cache.get_many(["a", "b"]) == {"b": 2}
+
+        save_file(a_file(), profile, invalidate=forget, clear_cache=True)
+        with django_capture_on_commit_callbacks(execute=True):
+            run_jobs()
+        assert saved[-1][0] == "forgotten"
+        assert cache.get("b") is None
+
+    def test_is_announced_after_the_commit(
+        self, profile, django_capture_on_commit_callbacks
+    ):
+        calls = []
+
+        def hear(signal, sender, upload, **kwargs):
+            calls.append((signal, sender, upload.state))
+
+        with ExitStack() as stack:
+            for signal in (upload_stored, upload_promoted, upload_superseded):
+                signal.connect(hear)
+                stack.callback(signal.disconnect, hear)
+            with django_capture_on_commit_callbacks(execute=True):
+                save_file(a_file(), profile)
+            with django_capture_on_commit_callbacks(execute=True):
+                save_file(a_file(), profile)
+            with django_capture_on_commit_callbacks(execute=True):
+                run_jobs()
+
+        assert calls == [
+            (upload_stored, Profile, "STORED"),
+            (upload_superseded, Profile, "SUPERSEDED"),
+            (upload_stored, Profile, "STORED"),
+            (upload_promoted, Profile, "DONE"),
+        ]
+
+
+class TestARefusedFile:
+    @pytest.mark.parametrize(
+        ("file", "field_name", "error", "words"),
+        [
+            (a_file(field_name="photo"), None, UploadFieldUnknown, "no FileField 'x'"),
+            (a_file(field_name=None), None, UploadFieldUnknown, "Give field_name"),
+            (a_file(b""), "letter", UploadEmpty, "'letter.txt' is empty"),
+            (a_file(b"x" * 1001), "letter", UploadTooLarge, "larger than 0.001 MB"),
+            (a_file(b"MZ\x90\x00"), "letter", ContentRejected, "not accepted here"),
+            ("letter.txt", "letter", UploadError, "is no file"),
+        ],
+    )
+    def test_says_why_and_leaves_nothing(self, file, field_name, error, words, profile):
+        if error is UploadFieldUnknown and field_name is None and "'x'" in words:
+            file.field_name = "x"
+        with pytest.raises(error, match=words) as caught:
+            save_file(
+                file,
+                profile,
+                field_name,
+                policy=FilePolicy(max_size=1000, types=[".txt"]),
+            )
+
+        assert isinstance(caught.value, ValueError)
+        assert not Upload.objects.exists()
+        assert not UploadChunk.objects.exists()
+
+    def test_is_one_for_a_row_that_is_not_there(self, profile):
+        with pytest.raises(InstanceNotSaved, match="has no primary key"):
+            save_file(a_file(), Profile())
+        profile.pk = 4711
+        with pytest.raises(InstanceNotSaved, match="is not in database"):
+            save_file(a_file(), profile)
+        assert not UploadChunk.objects.exists()
+
+    def test_is_one_that_is_shorter_than_it_says(self, profile):
+        file = a_file()
+        file.size = 9
+        with pytest.raises(
+            UploadIncomplete, match="8 bytes could be read of a file of 9"
+        ):
+            save_file(file, profile)
+        file.close()
+        with pytest.raises(UploadIncomplete, match="closed"):
+            save_file(file, profile)
+        assert not UploadChunk.objects.exists()
+
+    @pytest.mark.parametrize(
+        "limits",
+        [
+            {"UPLOAD_BYTES": 10},
+            {"UPLOAD_BYTES_PER_OWNER": 10},
+            {"UPLOADS_PER_OWNER": 1},
+        ],
+    )
+    def test_is_one_over_the_quota(self, limits, profile, settings):
+        settings.DBQUEUE = limits
+        save_file(a_file(), profile, owner="ada")
+
+        with pytest.raises(UploadQuotaExceeded, match=next(iter(limits))):
+            save_file(a_file(), Profile.objects.create(), owner="ada")
+
+        assert Upload.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"save_mode": "saev"},
+            {"on_conflict": "never"},
+            {"invalidate": len},
+            {"invalidate": lambda instance: None},
+            {"invalidate": [1]},
+        ],
+    )
+    def test_is_one_with_an_option_that_is_none(self, wrong, profile):
+        with pytest.raises(UploadError, match=next(iter(wrong))):
+            save_file(a_file(), profile, **wrong)
+
+
+class TestTwoAtOnce:
+    def test_the_later_upload_wins(self, profile, storage):
+        first, second = (save_file(a_file(c), profile) for c in (b"first", b"second"))
+
+        run_jobs()
+
+        first.refresh()
+        second.refresh()
+        profile.refresh_from_db()
+        assert (first.state, second.state) == ("SUPERSEDED", "DONE")
+        assert profile.letter.read() == b"second"
+        assert len(stored_files(storage)) == 1
+
+    def test_the_earlier_may_be_kept(self, profile):
+        first = save_file(a_file(b"first"), profile)
+        second = save_file(a_file(b"second"), profile, on_conflict="keep_first")
+
+        assert first.id == second.id
+        assert UploadChunk.objects.count() == 1
+
+    def test_the_later_may_be_an_error(self, profile):
+        save_file(a_file(), profile)
+
+        with pytest.raises(
+            UploadPending, match=r"'letter\.txt' waits for the same field"
+        ):
+            save_file(a_file(), profile, on_conflict="error")
+        assert Upload.objects.count() == 1
+
+    def test_who_changed_the_field_meanwhile_wins(self, profile, storage):
+        handle = save_file(a_file(), profile)
+        profile.letter.save("own.txt", ContentFile(b"own"))
+
+        run_jobs()
+
+        handle.refresh()
+        profile.refresh_from_db()
+        assert handle.state == "SUPERSEDED"
+        assert profile.letter.read() == b"own"
+        sweep_all()
+        assert stored_files(storage) == {"letters/own.txt"}
+
+    def test_a_row_that_was_deleted_meanwhile_frees_the_bytes(self, profile, storage):
+        handle = save_file(a_file(), profile)
+        profile.delete()
+
+        run_jobs()
+
+        handle.refresh()
+        assert handle.state == "SUPERSEDED"
+        assert not UploadChunk.objects.exists()
+        assert not stored_files(storage)
+
+
+class TestTheHandle:
+    def test_cancels_what_waits(self, profile):
+        handle = save_file(a_file(), profile)
+
+        assert handle.cancel()
+        assert not handle.cancel()
+        assert (handle.state, handle.is_pending) == ("CANCELLED", False)
+        assert not UploadChunk.objects.exists()
+        run_jobs()
+        profile.refresh_from_db()
+        assert not profile.letter
+
+    def test_does_not_wait_inside_a_transaction(self, profile):
+        with pytest.raises(RuntimeError, match="inside a transaction"):
+            save_file(a_file(), profile).wait(1)
+
+    def test_tries_again_what_failed(self, profile, settings, tmp_path):
+        handle = save_file(a_file(), profile)
+        blocked(settings, tmp_path)
+        run_jobs(scheduled=True)
+        handle.refresh()
+        assert (handle.state, handle.error.code) == ("FAILED", "failed")
+        assert UploadChunk.objects.exists()
+        assert FinishedJob.objects.get().failures == 8
+
+        settings.MEDIA_ROOT = str(tmp_path)
+        assert handle.retry()
+        run_jobs()
+
+        handle.refresh()
+        profile.refresh_from_db()
+        assert (handle.state, handle.error) == ("DONE", None)
+        assert profile.letter.read() == b"Dear all"
+        assert not handle.retry()
+
+    def test_does_not_try_again_beside_a_newer_one(self, profile, settings, tmp_path):
+        handle = save_file(a_file(), profile)
+        blocked(settings, tmp_path)
+        run_jobs(scheduled=True)
+        Upload.objects.create(**newer_than(handle))
+
+        with pytest.raises(UploadPending, match="a newer one waits"):
+            handle.retry()
+
+
+class TestTheSweep:
+    def test_deletes_what_was_replaced_when_no_page_shows_it(self, profile, storage):
+        for content in (b"first", b"second"):
+            save_file(a_file(content), profile)
+            run_jobs()
+        assert len(stored_files(storage)) == 2
+        assert Sweep("default").run()["objects_deleted"] == 0  # not before an hour
+
+        sweep_all()
+
+        profile.refresh_from_db()
+        assert stored_files(storage) == {profile.letter.name}
+
+    def test_keeps_what_another_row_or_a_default_refers_to(self, storage):
+        storage.save("papers/none.txt", ContentFile(b"none"))
+        storage.save("papers/shared.txt", ContentFile(b"shared"))
+        first, second = (
+            Paper.objects.create(document=name)
+            for name in ("papers/none.txt", "papers/shared.txt")
+        )
+        Paper.objects.create(document="papers/shared.txt")
+        for paper in (first, second):
+            save_file(a_file(), paper, "document")
+        run_jobs()
+
+        sweep_all()
+
+        assert {"papers/none.txt", "papers/shared.txt"} <= stored_files(storage)
+        assert not UploadArtifact.objects.filter(state="PURGE").exists()
+
+    def test_deletes_what_failed_attempts_left(self, profile, storage, settings):
+        handle = save_file(a_file(), profile)
+        artifact = UploadArtifact.objects.create(
+            upload_id=handle.id, name="letters/left.txt", attempt=0, state="PLANNED"
+        )
+        storage.save(artifact.name, ContentFile(b"half"))
+
+        run_jobs()
+        sweep_all()
+
+        profile.refresh_from_db()
+        assert stored_files(storage) == {profile.letter.name}
+
+    def test_enqueues_again_an_upload_without_a_job(self, profile):
+        save_file(a_file(), profile)
+        Job.objects.all().delete()
+        age()
+
+        assert Sweep("default").is_due()
+        assert Sweep("default").run()["jobs_mended"] == 1
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert profile.letter
+        assert not Sweep("default").is_due()
+
+    def test_fails_an_upload_whose_job_was_lost_for_good(self, profile):
+        handle = save_file(a_file(), profile)
+        job = Job.objects.get()
+        columns = {f.attname: getattr(job, f.attname) for f in Job._meta.fields}
+        FinishedJob.objects.create(
+            **columns | {"state": "FAILED", "finished_at": job.enqueued_at}
+        )
+        Job.objects.all().delete()
+        age()
+
+        Sweep("default").run()
+
+        handle.refresh()
+        assert handle.state == "FAILED"
+        assert UploadChunk.objects.exists()
+
+    def test_deletes_records_whose_time_is_over(self, profile):
+        save_file(a_file(), profile)
+        run_jobs()
+        age()
+
+        Sweep("default").run()
+
+        assert not Upload.objects.exists()
+        assert not UploadArtifact.objects.exists()
+        profile.refresh_from_db()
+        assert profile.letter.read() == b"Dear all"
+
+
+def test_saving_a_model_costs_no_query_more(profile, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        profile.save()
+
+
+def test_damaged_bytes_fail_at_once_and_say_so(profile):
+    handle = save_file(a_file(), profile)
+    UploadChunk.objects.update(data=b"Dear nobody")
+
+    run_jobs(scheduled=True)
+
+    handle.refresh()
+    assert handle.state == "FAILED"
+    record = FinishedJob.objects.get()
+    assert (record.state, record.failures) == ("FAILED", 1)
+    assert "has 11 of 8 bytes" in record.attempt_log[0]["message"]
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_a_model_in_another_database_is_reached_by_two_commits(storage):
+    profile = Profile.objects.using("other").create()
+    handle = save_file(a_file(), profile)
+    run_jobs()
+
+    handle.refresh()
+    profile.refresh_from_db()
+    assert handle.state == "DONE"
+    assert profile.letter.read() == b"Dear all"
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_an_attempt_that_died_between_the_two_commits_is_completed(storage):
+    profile = Profile.objects.using("other").create()
+    handle = save_file(a_file(), profile)
+    UploadArtifact.objects.create(
+        upload_id=handle.id, name="letters/before.txt", attempt=1, state="PLANNED"
+    )
+    storage.save("letters/before.txt", ContentFile(b"Dear all"))
+    Profile.objects.using("other").update(letter="letters/before.txt")
+    Job.objects.update(attempt=1)
+
+    run_jobs()
+
+    handle.refresh()
+    assert (handle.state, handle.name) == ("DONE", "letters/before.txt")
+    sweep_all()
+    assert stored_files(storage) == {"letters/before.txt"}
+
+
+def blocked(settings, tmp_path):
+    """Let the storage refuse everything: a file stands where its folder should be."""
+    (tmp_path / "blocked").touch()
+    settings.MEDIA_ROOT = str(tmp_path / "blocked")
+
+
+def newer_than(handle):
+    """Return the columns of an upload that waits for the same field."""
+    row = Upload.objects.get(pk=handle.id)
+    columns = {f.attname: getattr(row, f.attname) for f in Upload._meta.fields}
+    return columns | {"id": uuid7(), "state": "STORED"}
+
+
+def age():
+    """Let a month go by for all that has a time."""
+    month = timedelta(days=31)
+    Upload.objects.update(
+        created_at=F("created_at") - month,
+        finished_at=F("finished_at") - month,
+        expires_at=F("expires_at") - month,
+    )
+    UploadArtifact.objects.update(purge_after=F("purge_after") - month)
+
+
+def sweep_all():
+    """Sweep when all delays are over, but no record has expired."""
+    UploadArtifact.objects.update(purge_after=F("purge_after") - timedelta(days=1))
+    Upload.objects.update(finished_at=F("finished_at") - timedelta(days=1))
+    return Sweep("default").run()
