@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from dbqueue.django_tasks import (
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
     AnyTask,
+    InvalidTask,
 )
 
 P = ParamSpec("P")
@@ -159,10 +160,36 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
                 **given,
             },
         )
-        declared_tasks[declared.module_path] = declared
+        _declare(declared)
         return declared
 
     return decorate if function is None else decorate(function)
+
+
+def _declare(declared: Task[..., Any]) -> None:
+    path = declared.module_path
+    first = declared_tasks.get(path)
+    # Another function at the path is the same one after a reload of its module.
+    if first is not None and unwrap(first.func) is unwrap(declared.func):
+        _demand_same_options(first, declared)
+    declared_tasks[path] = declared
+
+
+def _demand_same_options(first: Task[..., Any], second: Task[..., Any]) -> None:
+    other = [
+        name
+        for name in sorted(_OPTIONS)
+        if getattr(first, name) != getattr(second, name)
+    ]
+    if other:
+        one, two = (
+            ", ".join(f"{name}={getattr(task, name)!r}" for name in other)
+            for task in (first, second)
+        )
+        raise InvalidTask(
+            f"{second.module_path!r} is declared twice, with {one} and with {two}; a "
+            "worker would find only one of them. Give each a function of its own."
+        )
 
 
 def _is_ours(task: Task[..., Any]) -> bool:

@@ -1,6 +1,9 @@
 import dataclasses
 import sys
 from datetime import timedelta
+from functools import wraps
+from importlib import import_module, reload
+from unittest.mock import patch
 
 import pytest
 from django.test import override_settings
@@ -9,7 +12,7 @@ from dbqueue import registry, task
 from dbqueue.django_tasks import InvalidTask, TaskResultStatus
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.registry import as_task, resolve
-from dbqueue.tasks import Task
+from dbqueue.tasks import Task, declared_tasks
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.conformance import tasks as django_tasks
@@ -45,12 +48,55 @@ class Methods:
 @pytest.fixture(autouse=True)
 def forget_lookups():
     registry._resolved.clear()
+    with patch.dict(declared_tasks, clear=True):
+        yield
 
 
 class TestTheDecorator:
     def test_needs_no_parentheses(self):
         assert isinstance(task(function), Task)
         assert isinstance(task()(function), Task)
+
+    def test_refuses_a_second_task_of_a_function_with_other_options(self):
+        task(timeout=1, max_attempts=2)(function)
+
+        with pytest.raises(InvalidTask) as refused:
+            task(timeout=100, max_attempts=2)(function)
+
+        assert str(refused.value) == (
+            "'tests.test_tasks.function' is declared twice, with timeout=1 and with "
+            "timeout=100; a worker would find only one of them. Give each a function "
+            "of its own."
+        )
+
+    def test_refuses_a_second_task_of_a_wrapped_function_likewise(self):
+        @wraps(function)
+        def wrapped():
+            function()
+
+        task(function)
+
+        with pytest.raises(InvalidTask, match="atomic=False and with atomic=True"):
+            task(atomic=True)(wrapped)
+
+    def test_takes_the_same_options_again(self):
+        first, second = (task(timeout=1)(function) for _ in range(2))
+
+        assert first == second
+
+    def test_takes_other_options_when_the_module_is_loaded_again(
+        self, tmp_path, monkeypatch
+    ):
+        path = tmp_path / "edited.py"
+        source = "import dbqueue\n@dbqueue.task(timeout={})\ndef noop(): pass\n"
+        monkeypatch.syspath_prepend(tmp_path)
+        path.write_text(source.format(1))
+        module = import_module("edited")
+        path.write_text(source.format(100))
+
+        reload(module)
+
+        assert module.noop.timeout == 100
 
     def test_leaves_defaults_to_the_settings(self):
         made = task(function)
