@@ -111,3 +111,11 @@ class ContentRejected(UploadError):
 
 class UploadDamaged(DbqueueError):
     """The bytes in the database are not those that were stored."""
+
+
+class MissingExtra(DbqueueError):
+    """A package is not installed that an optional part of dbqueue needs."""
+
+
+class SandboxFailed(DbqueueError):
+    """The process that decodes pictures could not work; the picture is not to blame."""

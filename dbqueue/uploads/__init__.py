@@ -1,0 +1,1 @@
+"""Uploads that wait in the database until a worker has made them safe and saved."""

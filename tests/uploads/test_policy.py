@@ -1,0 +1,129 @@
+"""Policies and variants: what may be said, what is refused, what travels as JSON."""
+
+import json
+
+import pytest
+
+from dbqueue.uploads.policy import FilePolicy, ImagePolicy, Variant, size_in_bytes
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (5, 5),
+        ("5", 5),
+        ("20MB", 20_000_000),
+        ("20 mb", 20_000_000),
+        ("1.5kB", 1500),
+        ("512KiB", 524_288),
+        ("1MiB", 1_048_576),
+        ("1GB", 1_000_000_000),
+    ],
+)
+def test_a_size_may_be_a_number_or_text(size, expected):
+    assert size_in_bytes(size) == expected
+
+
+@pytest.mark.parametrize("size", ["", "MB", "20 Mbit", "-1MB", "1e6", None, 1.5, True])
+def test_what_is_no_size_is_refused(size):
+    with pytest.raises(ValueError, match=r"is no size\. Give bytes, or text such as"):
+        size_in_bytes(size)
+
+
+class TestAVariant:
+    @pytest.mark.parametrize(
+        "variant",
+        [
+            Variant(1600),
+            Variant(200, 100, fit="cover", format="JPEG", quality=70),
+        ],
+    )
+    def test_survives_the_way_through_json(self, variant):
+        stored = json.loads(json.dumps(variant.as_json()))
+
+        assert Variant.from_json(stored) == variant
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"width": 0}, "width=0 must be a whole number, from 1 to 16383"),
+            ({"width": 5.5}, "width=5.5 must be a whole number"),
+            ({"width": True}, "width=True must be a whole number"),
+            ({"width": 20_000}, "width=20000 must be a whole number"),
+            ({"width": 5, "height": 0}, "height=0 must be a whole number"),
+            ({"width": 5, "fit": "cover"}, "so it needs a height"),
+            ({"width": 5, "fit": "crop"}, "Use one of contain, cover"),
+            ({"width": 5, "format": "webp"}, "Did you mean 'WEBP'"),
+            ({"width": 5, "format": "HEIF"}, "format='HEIF' is unknown"),
+            ({"width": 5, "quality": 101}, "quality=101 must be"),
+        ],
+    )
+    def test_is_refused_in_words(self, options, words):
+        with pytest.raises(ValueError, match=words):
+            Variant(**options)
+
+    def test_is_refused_with_an_option_nobody_knows(self):
+        with pytest.raises(
+            ValueError, match=r"no option 'widht'\. Did you mean 'width'"
+        ):
+            Variant.from_json({"widht": 5})
+
+
+class TestAnImagePolicy:
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            ImagePolicy(),
+            ImagePolicy(
+                max_size=5, formats=["JPEG"], original="keep", animated="first"
+            ),
+        ],
+    )
+    def test_survives_the_way_through_json(self, policy):
+        stored = json.loads(json.dumps(policy.as_json()))
+
+        assert ImagePolicy.from_json(stored) == policy
+
+    def test_knows_its_size_in_bytes(self):
+        assert ImagePolicy().max_size == 20_000_000
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"max_size": "101MB"}, "max_size='101MB' must be from 1 byte to 100MB"),
+            ({"max_size": 0}, "max_size=0 must be from 1 byte"),
+            ({"max_pixels": 0}, "max_pixels=0 must be a whole number, at least 1"),
+            ({"max_frames": "9"}, "max_frames='9' must be a whole number"),
+            ({"max_total_pixels": None}, "max_total_pixels=None"),
+            ({"formats": ()}, r"formats=\(\) must be a list of at least one name"),
+            ({"formats": "JPEG"}, "formats='JPEG' must be a list"),
+            ({"formats": ["jpeg"]}, "formats has 'jpeg'. Did you mean 'JPEG'"),
+            ({"formats": ["TIFF"]}, "Use one of JPEG, PNG, GIF, WEBP, AVIF, HEIF"),
+            ({"original": "strip"}, "original='strip' is unknown"),
+            ({"animated": "kep"}, "Did you mean 'keep'"),
+            ({"quality": 0}, "quality=0 must be a whole number, from 1 to 100"),
+        ],
+    )
+    def test_is_refused_in_words(self, options, words):
+        with pytest.raises(ValueError, match=words):
+            ImagePolicy(**options)
+
+    def test_is_refused_with_an_option_nobody_knows(self):
+        with pytest.raises(ValueError, match="ImagePolicy has no option 'max_pixel'"):
+            ImagePolicy.from_json({"max_pixel": 5})
+
+
+class TestAFilePolicy:
+    @pytest.mark.parametrize(
+        "policy",
+        [FilePolicy(), FilePolicy(types=["application/pdf", "image/*", ".csv"])],
+    )
+    def test_survives_the_way_through_json(self, policy):
+        stored = json.loads(json.dumps(policy.as_json()))
+
+        assert FilePolicy.from_json(stored) == policy
+
+    @pytest.mark.parametrize("type_", ["csv", "*.csv", "text/*", "", 5, "a/b/c"])
+    def test_is_refused_with_what_is_no_type(self, type_):
+        with pytest.raises(ValueError, match="types has "):
+            FilePolicy(types=[type_])
