@@ -1,7 +1,9 @@
 """System checks: settings that are wrong, and settings that will hurt."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -36,7 +38,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_backend(backend: Any) -> list[checks.CheckMessage]:
-    """E002-E004 and W002-W004, for one entry of TASKS."""
+    """E002-E004 and W002-W005, for one entry of TASKS."""
     where = f"TASKS[{backend.alias!r}]['OPTIONS']"
     found: list[checks.CheckMessage] = [
         checks.Error(
@@ -70,6 +72,15 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
 def _check_sqlite(connection: Any) -> Iterable[checks.CheckMessage]:
     if connection.vendor != "sqlite":
         return
+    zone = connection.timezone_name
+    if _changes_its_clock(zone):
+        yield checks.Warning(
+            f"SQLite database {connection.alias!r} keeps the local time of {zone!r}.",
+            hint="When its clock changes, leases and due times are wrong by an hour: "
+            "jobs may run twice, early or late. Set USE_TZ = True, and no TIME_ZONE in "
+            "DATABASES.",
+            id="dbqueue.W005",
+        )
     options = connection.settings_dict.get("OPTIONS", {})
     if options.get("transaction_mode") != "IMMEDIATE":
         yield checks.Warning(
@@ -85,3 +96,9 @@ def _check_sqlite(connection: Any) -> Iterable[checks.CheckMessage]:
             "PRAGMA synchronous=NORMAL', or readers and the worker block each other.",
             id="dbqueue.W004",
         )
+
+
+def _changes_its_clock(zone: str) -> bool:
+    year = datetime.now().year
+    months = [datetime(y, m, 1) for y in (year, year + 1) for m in range(1, 13)]
+    return len({ZoneInfo(zone).utcoffset(month) for month in months}) > 1

@@ -12,6 +12,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from dbqueue import context, dialects, payload
+from dbqueue.dialects.moments import as_kept
 from dbqueue.dialects.rows import Calls, NewJob, Written
 from dbqueue.django_tasks import InvalidTask, TaskResultStatus
 from dbqueue.exceptions import MigrationsNotApplied
@@ -79,7 +80,7 @@ def new_result(
 def expected(job: NewJob, calls: Calls) -> list[Written]:
     """Return what the database will probably answer, later, for each CHUNK."""
     now = timezone.now()
-    due = job.run_after
+    due = None if job.run_after is None else as_kept(job.run_after)
     if job.delay is not None:
         due = now + timedelta(seconds=job.delay)
     state = JobState.SCHEDULED if due and due > now else JobState.READY

@@ -1,8 +1,11 @@
+from unittest.mock import patch
+
 import pytest
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection, connections
+from django.test import override_settings
 
 from dbqueue.checks import check_settings
 from dbqueue.django_tasks import task_backends
@@ -99,6 +102,30 @@ def test_w003_and_w004_tell_of_an_sqlite_that_will_be_locked(found, option, id):
 
     assert option.replace("init_command", "journal_mode") in message.msg
     assert message.hint
+
+
+CLOCKS = [
+    ({"USE_TZ": False, "TIME_ZONE": "Europe/Berlin"}, None, True),
+    ({"USE_TZ": False, "TIME_ZONE": "Asia/Kathmandu"}, None, False),
+    ({"USE_TZ": True, "TIME_ZONE": "Europe/Berlin"}, None, False),
+    ({"USE_TZ": True, "TIME_ZONE": "UTC"}, "America/New_York", True),
+    ({"USE_TZ": True, "TIME_ZONE": "Europe/Berlin"}, "Asia/Tokyo", False),
+]
+
+
+@pytest.mark.parametrize(("clock", "zone", "changes"), CLOCKS)
+@pytest.mark.usefixtures("only_sqlite")
+def test_w005_tells_of_a_local_time_whose_clock_changes(found, clock, zone, changes):
+    # In this order: the change of the settings makes the connection read its own again.
+    with (
+        patch.dict(connection.settings_dict, TIME_ZONE=zone),
+        override_settings(**clock),
+    ):
+        messages = found()
+
+    assert ("dbqueue.W005" in messages) is changes
+    if changes:
+        assert repr(zone or clock["TIME_ZONE"]) in messages["dbqueue.W005"].msg
 
 
 def test_a_backend_for_tests_needs_no_checks(settings):

@@ -1,7 +1,7 @@
 import logging
 import tracemalloc
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import django
@@ -91,6 +91,20 @@ class TestAJob:
         result.refresh()
 
         assert result.return_value == 3
+
+    @pytest.mark.parametrize(("hours", "state"), [(1, "SCHEDULED"), (-1, "READY")])
+    def test_takes_an_aware_moment_in_a_project_without_time_zones(
+        self, hours, state, settings
+    ):
+        settings.USE_TZ = False
+        moment = datetime.now(UTC) + timedelta(hours=hours)
+
+        result = enqueue(tasks.noop.using(run_after=moment))
+
+        local = timezone.make_naive(moment, timezone.get_default_timezone())
+        assert result.state == state
+        assert result.task.run_after == Job.objects.get().run_after == local
+        assert not run_jobs() or state == "READY"
 
     def test_is_enqueued_by_the_method_of_the_task(self):
         tasks.add.enqueue(1, 2)
@@ -420,6 +434,14 @@ class TestATransactionOnAnotherDatabase:
                 transaction.set_rollback(True)
 
             assert not Job.objects.using("other").exists()
+
+    def test_takes_an_aware_moment_in_a_project_without_time_zones(self, settings):
+        settings.USE_TZ = False
+        moment = datetime.now(UTC) + timedelta(hours=1)
+        with jobs_elsewhere(), transaction.atomic(), pytest.warns(RuntimeWarning):
+            result = enqueue(tasks.noop.using(run_after=moment))
+
+        assert result.state == "SCHEDULED"
 
     def test_delays_many_jobs_likewise(self):
         with jobs_elsewhere():

@@ -3,10 +3,18 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
 from django.db.models import DateTimeField, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+
+
+def as_kept(moment: datetime) -> datetime:
+    """Return the moment as Django's models know it: naive without USE_TZ."""
+    if settings.USE_TZ or timezone.is_naive(moment):
+        return moment
+    return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
 class Moments:
@@ -28,7 +36,7 @@ class Moments:
 
     def write(self, moment: datetime) -> str:
         operations: Any = connections[self._alias].ops
-        return str(operations.adapt_datetimefield_value(moment))
+        return str(operations.adapt_datetimefield_value(as_kept(moment)))
 
     def read(self, value: str | datetime | None) -> datetime | None:
         moment = parse_datetime(value) if isinstance(value, str) else value
