@@ -28,11 +28,13 @@ def outputs_of(
 
 
 def _pictures(upload: Upload, source: int, folder: Path) -> list[Output]:
+    made = folder / "pictures"
+    made.mkdir()
     rendered = sandbox.render(
         source,
         ImagePolicy.from_json(upload.policy),
         {name: Variant.from_json(v) for name, v in upload.variants.items()},
-        folder,
+        made,
     )
     pictures = {"": rendered.original, **rendered.variants}
     return [
