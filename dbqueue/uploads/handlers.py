@@ -1,0 +1,153 @@
+"""BlobUploadHandler: files of a request's body go straight into the database."""
+
+import logging
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
+from django.db import DatabaseError
+from django.http.multipartparser import MultiPartParser
+
+from dbqueue import conf, dialects
+from dbqueue.exceptions import UploadQuotaExceeded, UploadTooLarge
+from dbqueue.models import Upload, UploadState
+from dbqueue.uploads import quotas, work
+from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter
+from dbqueue.uploads.filenames import clean
+from dbqueue.uploads.received import ReceivedFile
+
+logger = logging.getLogger(__name__)
+
+# Until the sweep deletes what a killed web process left behind.
+KEEP_RECEIVED = timedelta(days=1)
+
+
+class BodyTooLarge(UploadTooLarge, RequestDataTooBig):
+    """A file in the body of a request is over `UPLOAD_MAX_SIZE`."""
+
+    status_code = 413
+
+
+class BodyRefused(UploadQuotaExceeded, RequestDataTooBig):
+    """There is no room in `UPLOAD_BYTES` for the body of a request."""
+
+    status_code = 503
+
+
+class BlobUploadHandler(FileUploadHandler):
+    """Writes files into the database as they arrive, a piece in memory at a time.
+
+    A form gets a StreamedFile. Raises BodyTooLarge and BodyRefused, for which Django
+    answers 400, UploadLimitMiddleware what they mean; nothing is left of the body.
+    """
+
+    chunk_size = CHUNK_SIZE
+
+    def __init__(self, request: Any = None) -> None:
+        super().__init__(request)
+        self._parsing = False
+        self._body_left = 0
+        self._upload: Upload | None = None
+        self._writer: ChunkWriter | None = None
+
+    def handle_raw_input(
+        self,
+        input_data: Any,
+        META: Any,
+        content_length: int,
+        boundary: Any,
+        encoding: str | None = None,
+    ) -> Any:
+        if self._parsing:
+            return None
+        self._parsing, self._body_left = True, content_length
+        handlers = self.request.upload_handlers  # type: ignore[union-attr]  # Django gives one
+        # Nothing tells a handler that a body broke off: it has to be around the parser.
+        with ExitStack() as cleaning:
+            cleaning.callback(self._discard)
+            parsed = MultiPartParser(META, input_data, handlers, encoding).parse()
+            cleaning.pop_all()
+        return parsed
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        self._discard()  # another handler had the parser skip it
+        database = work.backend()[1].database
+        limit = conf.current().upload_max_size
+        # Until its size is known, what is left of the body counts as waiting.
+        size = min(limit, self._body_left)
+        try:
+            quotas.check(database, "", size)
+        except UploadQuotaExceeded as error:
+            self._refuse(BodyRefused(*error.args))
+        self._upload = self._begin(database, size)
+        self._writer = ChunkWriter(database, self._upload.pk, limit)
+        raise StopFutureHandlers
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        assert self._writer
+        self._body_left -= len(raw_data)
+        try:
+            self._writer.write(raw_data)
+        except UploadTooLarge as error:
+            self._refuse(BodyTooLarge(*error.args))
+
+    def file_complete(self, file_size: int) -> "StreamedFile | None":
+        upload, writer = self._upload, self._writer
+        if upload is None or writer is None:
+            return None
+        writer.close()
+        upload.size, upload.sha256 = writer.size, writer.sha256
+        upload.chunk_count = writer.count
+        upload.save(update_fields=["size", "sha256", "chunk_count"])
+        self._upload = None
+        return StreamedFile(upload, str(self.field_name), self.charset)
+
+    def upload_interrupted(self) -> None:
+        self._discard()
+
+    def upload_complete(self) -> None:
+        self._discard()  # another handler had the parser stop
+
+    def _begin(self, database: str, size: int) -> Upload:
+        clock = dialects.of(database).clock()
+        return Upload.objects.using(database).create(
+            state=UploadState.RECEIVING,
+            is_image=False,
+            filename=clean(self.file_name),
+            content_type=str(self.content_type or "")[:255],
+            size=size,
+            chunk_size=CHUNK_SIZE,
+            chunk_count=0,
+            created_at=clock,
+            expires_at=clock + KEEP_RECEIVED,
+        )
+
+    def _refuse(self, error: BodyTooLarge | BodyRefused) -> None:
+        self.request.upload_refusal = error  # type: ignore[union-attr]  # for the middleware
+        raise error from None
+
+    def _discard(self) -> None:
+        if self._upload is not None:
+            discard(self._upload)
+        self._upload = None
+
+
+class StreamedFile(ReceivedFile):
+    """A file whose bytes go with its request, unless it was saved by then."""
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            discard(self.upload)
+
+
+def discard(upload: Upload) -> None:
+    """Delete what was received, unless it was saved; leave it to the sweep at worst."""
+    rows = Upload.objects.using(upload._state.db)
+    try:
+        rows.filter(pk=upload.pk, state=UploadState.RECEIVING).delete()
+    except DatabaseError as error:
+        logger.warning("Upload id=%s is left for a day: %s", upload.pk, error)
