@@ -1,13 +1,24 @@
 """What stands in the queues and who works on them, in three queries."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 
-from django.db.models import Count, Max, Min
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Count
 
 from dbqueue import dialects
 from dbqueue.models import Job, JobState, Worker
+
+# Jobs that are counted: beyond, only that there are so many.
+CAP = 10_000
+
+
+class AtLeast(int):
+    """A number of jobs that nobody counted to the end."""
+
+    def __str__(self) -> str:
+        return f"{int(self)}+"
 
 
 @dataclass(slots=True)
@@ -35,21 +46,19 @@ class WorkerStatus:
 
 
 def queues(alias: str) -> list[QueueStatus]:
-    """Return the queues that have unfinished jobs, by name."""
+    """Return the queues that have unfinished jobs, by name.
+
+    Of the ready jobs of a queue, and of all scheduled ones, it counts the first CAP.
+    """
     found: dict[str, QueueStatus] = {}
-    clock = dialects.of(alias).clock()
-    rows = (
-        Job.objects.using(alias)
-        .values("queue_name", "state")
-        .annotate(jobs=Count("pk"), waits_since=Min(_DUE_SINCE), now=Max(clock))
-        .order_by("queue_name")
-    )
-    for row in rows:
-        queue = found.setdefault(row["queue_name"], QueueStatus(row["queue_name"]))
-        setattr(queue, JobState(row["state"]).name.lower(), row["jobs"])
-        if row["state"] == JobState.READY:
-            queue.oldest_wait = _seconds(row["waits_since"], row["now"])
-    return list(found.values())
+    for row in dialects.of(alias).standing(CAP):
+        queue = found.setdefault(row.queue_name, QueueStatus(row.queue_name))
+        state = JobState(row.state).name.lower()
+        setattr(queue, state, getattr(queue, state) + row.jobs)
+        if row.wait is not None:
+            queue.oldest_wait = max(queue.oldest_wait or 0.0, round(row.wait, 1))
+    _mark_cut_counts(found.values())
+    return sorted(found.values(), key=attrgetter("queue"))
 
 
 def workers(alias: str) -> list[WorkerStatus]:
@@ -77,9 +86,14 @@ def workers(alias: str) -> list[WorkerStatus]:
     ]
 
 
+def _mark_cut_counts(queues: Collection[QueueStatus]) -> None:
+    cut = sum(queue.scheduled for queue in queues) >= CAP
+    for queue in queues:
+        if queue.ready >= CAP:
+            queue.ready = AtLeast(CAP)
+        if cut:
+            queue.scheduled = AtLeast(queue.scheduled)
+
+
 def _seconds(since: datetime, now: datetime) -> float:
     return max(0.0, round((now - since).total_seconds(), 1))
-
-
-# A job that was scheduled waits since it was due, any other since it was enqueued.
-_DUE_SINCE = Coalesce(Greatest("run_after", "enqueued_at"), "enqueued_at")

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 
+from dbqueue import enqueue_many, status
 from dbqueue.django_tasks import BaseTaskBackend
 from dbqueue.models import FinishedJob, Job
 from tests import tasks
@@ -90,6 +91,42 @@ class TestQueueStatus:
         (queue,) = json.loads(run("queuestatus", "--json"))["queues"]
 
         assert 29 < queue["oldest_wait"] < 35
+
+    def test_shows_the_longest_wait_of_all_priorities(self):
+        for priority, seconds in ((0, 50), (7, 10), (-7, 90)):
+            moment = timezone.now() - timedelta(seconds=seconds)
+            job = tasks.noop.using(priority=priority).enqueue()
+            Job.objects.filter(pk=job.id).update(enqueued_at=moment)
+
+        (queue,) = status.queues("default")
+
+        assert queue.ready == 3
+        assert 89 < queue.oldest_wait < 95
+
+    def test_counts_no_further_than_a_cap(self, monkeypatch):
+        monkeypatch.setattr(status, "CAP", 5)
+        enqueue_many(tasks.noop.using(queue_name="busy"), [()] * 6)
+        enqueue_many(tasks.noop.using(queue_name="busy", priority=1), [()] * 6)
+        enqueue_many(tasks.noop.using(queue_name="calm"), [()] * 4)
+        late = tasks.noop.using(run_after=timedelta(days=2))
+        enqueue_many(late.using(queue_name="later"), [()] * 9)
+        enqueue_many(late.using(run_after=timedelta(days=1)), [()] * 2)
+
+        _titles, *rows = run("queuestatus").partition("\n\n")[0].splitlines()
+        queues = json.loads(run("queuestatus", "--json"))["queues"]
+
+        assert [row.split()[:3] for row in rows] == [
+            ["busy", "5+", "0+"],
+            ["calm", "4", "0+"],
+            ["default", "0", "2+"],
+            ["later", "0", "3+"],
+        ]
+        assert [(q["ready"], q["scheduled"]) for q in queues] == [
+            (5, 0),
+            (4, 0),
+            (0, 2),
+            (0, 3),
+        ]
 
     def test_asks_few_queries_however_many_queues_and_workers(
         self, django_assert_max_num_queries

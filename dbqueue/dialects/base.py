@@ -20,6 +20,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Standing,
     Target,
     Written,
 )
@@ -38,19 +39,56 @@ CARRIED = (
 )
 
 # A loose index scan: one probe a queue, however many rows each of them holds.
-HEADS = """
-WITH RECURSIVE names(name) AS (
+_NAMES = """names(name) AS (
     SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY'
     UNION ALL
     SELECT (SELECT min(queue_name) FROM dbqueue_job
             WHERE state = 'READY' AND queue_name > name)
     FROM names WHERE name IS NOT NULL
-)
+)"""
+
+HEADS = f"""
+WITH RECURSIVE {_NAMES}
 SELECT h.queue_name, h.priority, h.id FROM names JOIN dbqueue_job h ON h.id = (
     SELECT id FROM dbqueue_job j
     WHERE j.state = 'READY' AND j.queue_name = name
     ORDER BY priority DESC, id LIMIT 1
 )
+"""
+
+_LEVEL = """FROM dbqueue_job j
+    WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
+    ORDER BY j.id"""
+
+# Each part reads one partial index, and no more than `most` rows of it at a time. The
+# first of a priority are looked at for the oldest: a job that was scheduled waits since
+# it was due, any other since it was enqueued.
+STANDING = f"""
+WITH RECURSIVE {_NAMES},
+levels(name, priority) AS (
+    SELECT name, (SELECT max(priority) FROM dbqueue_job
+                  WHERE state = 'READY' AND queue_name = name)
+    FROM names WHERE name IS NOT NULL
+    UNION ALL
+    SELECT name, (SELECT max(j.priority) FROM dbqueue_job j
+                  WHERE j.state = 'READY' AND j.queue_name = name
+                    AND j.priority < levels.priority)
+    FROM levels WHERE priority IS NOT NULL
+)
+SELECT 'READY', name,
+    (SELECT count(*) FROM (SELECT 1 {_LEVEL} LIMIT %(most)s) AS counted),
+    (SELECT {{age}} FROM (
+        SELECT CASE WHEN run_after > enqueued_at THEN run_after ELSE enqueued_at END
+            AS since {_LEVEL} LIMIT 1000) AS oldest)
+FROM levels WHERE priority IS NOT NULL
+UNION ALL
+SELECT 'SCHEDULED', queue_name, count(*), NULL
+FROM (SELECT queue_name FROM dbqueue_job WHERE state = 'SCHEDULED'
+      ORDER BY run_after LIMIT %(most)s) AS next
+GROUP BY queue_name
+UNION ALL
+SELECT 'RUNNING', queue_name, count(*), NULL
+FROM dbqueue_job WHERE state = 'RUNNING' GROUP BY queue_name
 """
 
 
@@ -146,6 +184,10 @@ class Dialect:
 
     def heads(self) -> list[Head]:
         """Return the first ready job of each queue."""
+        raise NotImplementedError
+
+    def standing(self, most: int) -> list[Standing]:
+        """Count what stands in the queues, up to `most` of each kind."""
         raise NotImplementedError
 
     # The moves composed

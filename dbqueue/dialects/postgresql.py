@@ -15,6 +15,7 @@ from dbqueue.dialects.base import (
     COLUMNS,
     HEADS,
     LOG_LENGTH,
+    STANDING,
     Dialect,
 )
 from dbqueue.dialects.listener import CHANNEL, PostgreSQLListener, Silence
@@ -24,6 +25,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Standing,
     Target,
     Written,
 )
@@ -154,6 +156,8 @@ WRITE_CHUNK = """
 INSERT INTO dbqueue_uploadchunk (upload_id, position, data) VALUES (%s, %s, %b)
 """
 
+_AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
+
 IDLE = 0  # PQTRANS_IDLE of libpq
 
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
@@ -228,6 +232,10 @@ class PostgreSQL(Dialect):
 
     def heads(self) -> list[Head]:
         return [Head(*row) for row in self._rows(HEADS, {})]
+
+    def standing(self, most: int) -> list[Standing]:
+        sql = STANDING.format(age=_AGE)
+        return [Standing(*row) for row in self._rows(sql, {"most": most})]
 
     def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
         # Django's cursors write values into the statement's text: for bytes that costs

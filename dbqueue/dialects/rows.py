@@ -121,6 +121,15 @@ class Target(NamedTuple):
         return self == Target(self.queue)
 
 
+class Standing(NamedTuple):
+    """How many jobs of a state stand in a queue; READY ones come by priority."""
+
+    state: str
+    queue_name: str
+    jobs: int
+    wait: float | None  # seconds that one of them is READY by now, the longest
+
+
 class Head(NamedTuple):
     """The first ready job of a queue."""
 

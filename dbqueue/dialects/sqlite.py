@@ -17,6 +17,7 @@ from dbqueue.dialects.base import (
     COLUMNS,
     HEADS,
     LOG_LENGTH,
+    STANDING,
     Dialect,
 )
 from dbqueue.dialects.moments import Moments
@@ -26,6 +27,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Standing,
     Target,
     Written,
 )
@@ -222,8 +224,8 @@ class SQLite(Dialect):
         return {queue for (queue,) in rows}
 
     def next_due(self) -> float | None:
-        earliest = self._moments.read(self._rows(NEXT_DUE, {})[0][0])
-        return None if earliest is None else (earliest - timezone.now()).total_seconds()
+        age = self._age(self._rows(NEXT_DUE, {})[0][0])
+        return None if age is None else -age
 
     def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
         params = {"upload": upload_id.hex, "position": position, "data": data}
@@ -232,6 +234,13 @@ class SQLite(Dialect):
     def heads(self) -> list[Head]:
         rows = self._rows(HEADS, {})
         return [Head(queue, priority, UUID(id)) for queue, priority, id in rows]
+
+    def standing(self, most: int) -> list[Standing]:
+        rows = self._rows(STANDING.format(age="min(since)"), {"most": most})
+        return [
+            Standing(state, queue, jobs, self._age(since))
+            for state, queue, jobs, since in rows
+        ]
 
     @contextmanager
     def one_commit(self) -> Iterator[None]:
@@ -288,6 +297,11 @@ class SQLite(Dialect):
             due = self._moments.now(job.delay)
         params = {name: getattr(job, name) for name in job.__slots__}
         return params | {"id": job.id.hex, "now": self._moments.now(), "due": due}
+
+    def _age(self, moment: str | None) -> float | None:
+        """Return the seconds since the moment; before it, below 0."""
+        past = self._moments.read(moment)
+        return None if past is None else (timezone.now() - past).total_seconds()
 
     def _written(self, params: dict[str, Any]) -> Written:
         now, due = params["now"], params["due"]
