@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbqueue.exceptions import ContentRejected, UploadError
     from dbqueue.uploads.handle import UploadHandle
+    from dbqueue.uploads.pending import prefetch_uploads, uploads_for
     from dbqueue.uploads.policy import FilePolicy, ImagePolicy, Variant
     from dbqueue.uploads.saving import asave_file, asave_image, save_file, save_image
 
@@ -18,8 +19,10 @@ __all__ = [
     "Variant",
     "asave_file",
     "asave_image",
+    "prefetch_uploads",
     "save_file",
     "save_image",
+    "uploads_for",
 ]
 
 _HOMES = {
@@ -31,8 +34,10 @@ _HOMES = {
     "Variant": "dbqueue.uploads.policy",
     "asave_file": "dbqueue.uploads.saving",
     "asave_image": "dbqueue.uploads.saving",
+    "prefetch_uploads": "dbqueue.uploads.pending",
     "save_file": "dbqueue.uploads.saving",
     "save_image": "dbqueue.uploads.saving",
+    "uploads_for": "dbqueue.uploads.pending",
 }
 
 

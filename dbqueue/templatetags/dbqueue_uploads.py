@@ -1,0 +1,76 @@
+"""{% pending_image %}: a picture, or what has become of it so far."""
+
+from typing import Any
+
+from django import template
+from django.db import models
+from django.forms.utils import flatatt
+from django.utils.text import capfirst
+
+from dbqueue.models import Upload, UploadState
+from dbqueue.uploads.pending import FieldUploads, field_uploads, file_field
+
+register = template.Library()
+
+_TOLD = (UploadState.STORED, UploadState.REJECTED, UploadState.FAILED)
+
+
+@register.inclusion_tag("dbqueue/uploads/pending_image.html")
+def pending_image(
+    instance: models.Model,
+    field_name: str,
+    *,
+    variant: str = "",
+    alt: str | None = None,
+    placeholder: str = "",
+    **attributes: Any,
+) -> dict[str, Any]:
+    """Show the picture of a field; while a new one is waiting, or failed, say so.
+
+    variant: one of save_image()'s variants; the picture itself where there is none.
+    alt: what is said in place of the picture; default the field's name.
+    placeholder: the URL of what is shown until there is a first picture.
+    attributes: of the <img>, such as class="round" loading="lazy".
+
+    Costs one query, none after prefetch_uploads(); the storage is asked for URLs alone.
+    """
+    field = file_field(instance, field_name)
+    file = getattr(instance, field.attname)
+    uploads = field_uploads(instance, field.name)
+    upload = _worth_telling(uploads.latest, file.name)
+    return {
+        "picture": _picture(instance, file, uploads, variant) if file else None,
+        "upload": upload,
+        "waits": upload is not None and upload.state == UploadState.STORED,
+        "alt": capfirst(str(field.verbose_name)) if alt is None else alt,
+        "placeholder": placeholder,
+        "attributes": flatatt(attributes),
+    }
+
+
+def _worth_telling(upload: Upload | None, held: str | None) -> Upload | None:
+    """Return the upload if the page is to speak of it, not of what came after it."""
+    if upload is None or upload.state not in _TOLD:
+        return None
+    return upload if (upload.expected_name or "") == (held or "") else None
+
+
+def _picture(
+    instance: models.Model, file: Any, uploads: FieldUploads, variant: str
+) -> dict[str, Any]:
+    saved = uploads.saved.get(file.name)
+    chosen = saved.pictures.get(variant) if saved else None
+    if chosen:
+        return {**chosen, "url": file.storage.url(chosen["name"])}
+    if saved:
+        return {"url": file.url, "width": saved.width, "height": saved.height}
+    return {
+        "url": file.url,
+        "width": _kept(instance, getattr(file.field, "width_field", None)),
+        "height": _kept(instance, getattr(file.field, "height_field", None)),
+    }
+
+
+def _kept(instance: models.Model, name: str | None) -> Any:
+    # Never file.width, which would open the file.
+    return getattr(instance, name) if name else None
