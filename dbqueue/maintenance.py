@@ -145,9 +145,18 @@ def rescued(job: HeldJob, reason: str) -> Outcome:
         state=JobState.FAILED if final else JobState.READY,
         record=record,
         failed=failed,
-        # A lost job ran beside whatever killed its worker; one that hangs, hangs again.
-        delay=backoff.exponential(job.failures + 1) if reason == "timeout" else 0.0,
+        delay=_pause(reason, job.failures),
     )
+
+
+def _pause(reason: str, failures: int) -> float:
+    if reason == "timeout":  # it would hang again
+        return backoff.exponential(failures + 1)
+    if reason == "lost" and failures:
+        # Once, it ran beside whatever killed its worker. Those that fail again come
+        # back apart, so that the one to blame takes fewer others with it.
+        return backoff.exponential(failures, base=1.0, cap=30.0)
+    return 0.0
 
 
 def promote(alias: str) -> set[str]:

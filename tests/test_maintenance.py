@@ -5,7 +5,7 @@ from itertools import takewhile
 import pytest
 from django.utils import timezone
 
-from dbqueue import maintenance
+from dbqueue import enqueue_many, maintenance
 from dbqueue.ids import uuid7
 from dbqueue.maintenance import PRUNE_BATCH
 from dbqueue.models import FinishedJob, Job, JobState, Worker
@@ -189,10 +189,22 @@ class TestARescue:
             victim.claim()
             maintenance.retire(ALIAS, victim.id)
             maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+            Job.objects.update(state="READY")
 
         result.refresh()
         assert (result.state, result.attempts) == ("FAILED", 5)
         assert HandWorker().claim() == []
+
+    def test_lets_jobs_come_back_apart_that_were_lost_before(self):
+        enqueue_many(tasks.noop, [()] * 5)
+        for _ in range(2):
+            victim = HandWorker()
+            victim.claim(5)
+            maintenance.retire(ALIAS, victim.id)
+            maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+
+        waiting = Job.objects.filter(state="SCHEDULED")
+        assert len(set(waiting.values_list("run_after", flat=True))) == 5
 
     def test_comes_too_late_for_a_job_that_has_ended(self, worker):
         tasks.noop.enqueue()

@@ -1,0 +1,135 @@
+"""Uploads while workers die at every stage, and while requests come at once."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import F
+
+from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
+from dbqueue.uploads import save_file
+from dbqueue.uploads.cleanup import Sweep
+from tests.gallery.models import Profile
+from tests.processes import scaled, wait_until_empty
+from tests.test_uploads import a_file, stored_files
+from tests.workers import together
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STAGES = ("claimed", "stored", "written", "committed")
+
+
+@pytest.fixture
+def run_mortal_worker(run_worker, tmp_path, settings):
+    """Return a function that starts a worker which dies so often at each stage."""
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    (tmp_path / "deaths").mkdir()
+
+    def run(deaths):
+        return run_worker(
+            "--processes",
+            2,
+            settings={
+                "MEDIA_ROOT": settings.MEDIA_ROOT,
+                "STORAGES": {
+                    "default": {"BACKEND": "tests.gallery.deaths.DeadlyStorage"}
+                },
+            },
+            DBQUEUE_TEST_DEATHS=json.dumps(deaths),
+            DBQUEUE_TEST_DEATHS_AT=tmp_path / "deaths",
+        )
+
+    return run
+
+
+def sweep_when_all_delays_are_over():
+    UploadArtifact.objects.update(purge_after=F("purge_after") - timedelta(days=1))
+    Upload.objects.update(finished_at=F("finished_at") - timedelta(days=1))
+    while Sweep("default").is_due():
+        Sweep("default").run()
+
+
+def test_every_upload_is_saved_once_though_workers_die_at_every_stage(
+    run_mortal_worker, tmp_path
+):
+    count, deaths = scaled(20, 200), scaled(1, 10)
+    profiles = Profile.objects.bulk_create(Profile(name=str(i)) for i in range(count))
+    for profile in profiles:
+        save_file(a_file(profile.name.encode() * 100_000), profile)
+
+    worker = run_mortal_worker(dict.fromkeys(STAGES, deaths))
+    wait_until_empty(worker, seconds=120)
+
+    assert len(list((tmp_path / "deaths").iterdir())) == deaths * len(STAGES)
+    for profile in Profile.objects.all():
+        assert profile.letter.read() == profile.name.encode() * 100_000
+    assert set(Upload.objects.values_list("state", flat=True)) == {"DONE"}
+    assert FinishedJob.objects.filter(state="SUCCESSFUL").count() == count
+    assert not UploadChunk.objects.exists()
+    sweep_when_all_delays_are_over()
+    names = set(Profile.objects.values_list("letter", flat=True))
+    assert stored_files(default_storage) == names
+    live = UploadArtifact.objects.filter(state="LIVE")
+    assert set(live.values_list("name", flat=True)) == names
+    assert UploadArtifact.objects.count() == count
+
+
+def test_the_last_of_many_uploads_at_once_wins(run_mortal_worker):
+    """Each request saves its own mark beside its file: the two always agree."""
+    profile = Profile.objects.create()
+
+    def upload(number):
+        def request():
+            for round in range(5):
+                mark = f"{number}-{round}"
+                with transaction.atomic():
+                    mine = Profile.objects.select_for_update().get(pk=profile.pk)
+                    mine.name = mark
+                    mine.save(update_fields=["name"])
+                    save_file(a_file(mark.encode()), mine)
+
+        return request
+
+    worker = run_mortal_worker({})
+    together(*(upload(number) for number in range(4)))
+    wait_until_empty(worker)
+
+    profile.refresh_from_db()
+    assert profile.letter.read().decode() == profile.name
+    states = list(Upload.objects.order_by("pk").values_list("state", flat=True))
+    assert set(states) <= {"DONE", "SUPERSEDED"}
+    assert not UploadChunk.objects.exists()
+    sweep_when_all_delays_are_over()
+    assert stored_files(default_storage) == {profile.letter.name}
+
+
+def test_requests_that_do_not_lock_the_row_do_not_deadlock_with_the_worker(
+    run_mortal_worker,
+):
+    """In either order of saving the row and the file, on all rows at once."""
+    profiles = [Profile.objects.create(name=str(i)) for i in range(3)]
+
+    def upload(first):
+        def request():
+            for round in range(10):
+                for profile in profiles:
+                    with transaction.atomic():
+                        if first == "row":
+                            Profile.objects.filter(pk=profile.pk).update(visits=round)
+                        save_file(a_file(str(round).encode()), profile)
+                        if first == "file":
+                            Profile.objects.filter(pk=profile.pk).update(visits=round)
+
+        return request
+
+    worker = run_mortal_worker({})
+    together(upload("row"), upload("file"))
+    wait_until_empty(worker)
+
+    for profile in profiles:
+        profile.refresh_from_db()
+        assert profile.letter.read() == b"9"
+    assert "deadlock" not in worker.output
