@@ -108,7 +108,8 @@ class Sweep:
             self._uploads().filter(pk=upload.pk).update(expires_at=later)
             return False
         if upload.pictures:
-            live.condemn(self._clock)
+            # The picture itself is the project's, whatever it did to the field.
+            live.exclude(variant="").condemn(self._clock)
         self.purge(of=upload)
         waiting = self._artifacts().filter(upload=upload.pk)
         if waiting.exclude(state=ArtifactState.LIVE).exists():
@@ -149,7 +150,7 @@ class Sweep:
 
     def _condemned(self) -> Any:
         return self._artifacts().filter(
-            state=ArtifactState.PURGE, purge_after__lt=self._clock
+            state=ArtifactState.PURGE, purge_after__lte=self._clock
         )
 
     def _forgotten(self) -> Any:
