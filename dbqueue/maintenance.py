@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -159,9 +159,16 @@ def _pause(reason: str, failures: int) -> float:
     return 0.0
 
 
-def promote(alias: str) -> set[str]:
-    """Make jobs ready that are due; return their queues."""
-    return dialects.of(alias).promote(PROMOTE_BATCH)
+def promote(alias: str, *, limit: int = PROMOTE_BATCH) -> set[str]:
+    """Make up to `limit` jobs ready that are due; return their queues."""
+    dialect = dialects.of(alias)
+    while True:
+        try:
+            return dialect.promote(limit)
+        except OperationalError as error:
+            if limit == 1 or not dialect.is_cancelled(error):
+                raise
+            limit //= 2  # the server allows a statement too little time for so many
 
 
 def prune(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
@@ -175,6 +175,10 @@ class Dialect:
 
     def is_busy(self, error: DatabaseError) -> bool:
         """Tell whether a writer on this host keeps everybody else out."""
+        return False
+
+    def is_cancelled(self, error: Error) -> bool:
+        """Tell whether the server cancelled the statement, as for its time limit."""
         return False
 
     @staticmethod

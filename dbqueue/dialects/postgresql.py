@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, Error, transaction
 
 from dbqueue.dialects.base import (
     CARRIED,
@@ -267,6 +267,9 @@ class PostgreSQL(Dialect):
 
     def is_missing_table(self, error: DatabaseError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "42P01"
+
+    def is_cancelled(self, error: Error) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == "57014"
 
     def _fenced(
         self, sql: str, worker_id: UUID, documents: list[dict[str, Any]]

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from dbqueue.worker.portion import WHOLE
+
 # Seconds of work that may wait behind the threads: about one round trip under load.
 AHEAD = 0.03
-# Jobs in one claim.
-BATCH = 500
 # The share of the newest duration in the moving average.
 _WEIGHT = 0.1
 
@@ -39,12 +39,12 @@ class Appetite:
         alone, there must be a thread for each.
         """
         if self._only_async:
-            return max(0, min(BATCH, free_coroutines)) if free_threads > 0 else 0
+            return max(0, min(WHOLE, free_coroutines)) if free_threads > 0 else 0
         if free_coroutines <= 0:
             return 0
-        return max(0, min(BATCH, free_threads + self._ahead()))
+        return max(0, min(WHOLE, free_threads + self._ahead()))
 
     def _ahead(self) -> int:
         if not self._average:
             return 0
-        return min(BATCH, int(self._threads * AHEAD / self._average))
+        return min(WHOLE, int(self._threads * AHEAD / self._average))

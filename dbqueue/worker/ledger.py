@@ -4,12 +4,14 @@ Nothing leaves it before the database has confirmed it.
 """
 
 import logging
+import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 
 from dbqueue import maintenance, wakeup
 from dbqueue.dialects import Dialect
@@ -19,11 +21,10 @@ from dbqueue.exceptions import InvalidPayload
 from dbqueue.models import JobState
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.pools import Pool
+from dbqueue.worker.portion import Portion
 from dbqueue.worker.records import ending_record, released, untouched
 
 logger = logging.getLogger(__name__)
-
-BATCH = 500  # outcomes in one statement
 
 # What one outcome may do to the statement of a whole batch, on its way or on arrival.
 REFUSALS = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
@@ -40,6 +41,7 @@ class Ledger:
     def __init__(self, dialect: Dialect, worker_id: UUID, bell: Bell) -> None:
         self.in_flight: dict[UUID, Flight] = {}
         self.finished = 0
+        self.portion = Portion()
         self._dialect = dialect
         self._worker_id = worker_id
         self._bell = bell
@@ -117,9 +119,10 @@ class Ledger:
         """Settle a batch and claim up to `limit` jobs, in one commit."""
         batch = self._batch()
         try:
-            settled, claimed = self._dialect.exchange(
-                self._worker_id, batch, scan, limit
-            )
+            with self._portioned(max(len(batch), limit)):
+                settled, claimed = self._dialect.exchange(
+                    self._worker_id, batch, scan, limit
+                )
         except REFUSALS:
             self._settle_one_by_one(batch)
             return []
@@ -130,7 +133,9 @@ class Ledger:
         """Settle all outcomes."""
         while batch := self._batch():
             try:
-                self._confirm(batch, self._dialect.settle(self._worker_id, batch))
+                with self._portioned(len(batch)):
+                    settled = self._dialect.settle(self._worker_id, batch)
+                self._confirm(batch, settled)
             except REFUSALS:
                 self._settle_one_by_one(batch)
 
@@ -152,7 +157,17 @@ class Ledger:
         maintenance.rescue(alias, hidden, reason="released")
 
     def _batch(self) -> list[Outcome]:
-        return list(self._outcomes.values())[:BATCH]
+        return list(self._outcomes.values())[: self.portion.size]
+
+    @contextmanager
+    def _portioned(self, jobs: int) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            if self._dialect.is_cancelled(error):
+                self.portion.shrink(jobs, time.monotonic())
+            raise
+        self.portion.recover(time.monotonic())
 
     def _confirm(self, batch: list[Outcome], settled: set[UUID]) -> None:
         lost = {outcome.id for outcome in batch} - settled

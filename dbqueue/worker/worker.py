@@ -153,7 +153,7 @@ class Worker:
         """Return how many jobs could be claimed, were it time to look."""
         if self._stopping or self._recycling:
             return 0
-        room = self._crew.room()
+        room = min(self._crew.room(), self._ledger.portion.size)
         if self._options.max_jobs is not None:
             taken = self._ledger.finished + len(self._ledger.in_flight)
             room = min(room, self._options.max_jobs - taken)
@@ -168,6 +168,14 @@ class Worker:
             self._drained = True
 
     def _back_off(self, error: Error) -> None:
+        size = self._ledger.portion.size
+        if self._dialect.is_cancelled(error) and size > 1:
+            logger.warning(
+                "A statement took too long; now %d jobs at a time: %s",
+                size,
+                str(error).strip(),
+            )
+            return
         pause = self._rhythm.back_off()
         logger.warning(
             "Database trouble, trying again in %.1f s: %s", pause, str(error).strip()
