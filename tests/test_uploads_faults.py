@@ -1,6 +1,8 @@
 """Uploads while workers die at every stage, and while requests come at once."""
 
 import json
+import os
+import signal
 from datetime import timedelta
 
 import pytest
@@ -9,11 +11,12 @@ from django.db import transaction
 from django.db.models import F
 
 from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
-from dbqueue.uploads import save_file
+from dbqueue.uploads import save_file, save_image
 from dbqueue.uploads.cleanup import Sweep
 from tests.gallery.models import Profile
-from tests.processes import scaled, wait_until_empty
+from tests.processes import scaled, session, wait_until, wait_until_empty
 from tests.test_uploads import a_file, stored_files
+from tests.test_uploads_images import an_image, picture
 from tests.workers import together
 
 pytest_plugins = ["tests.worker_fixtures"]
@@ -75,6 +78,38 @@ def test_every_upload_is_saved_once_though_workers_die_at_every_stage(
     live = UploadArtifact.objects.filter(state="LIVE")
     assert set(live.values_list("name", flat=True)) == names
     assert UploadArtifact.objects.count() == count
+
+
+def test_a_picture_is_saved_though_its_worker_dies_while_it_is_decoded(
+    run_mortal_worker,
+):
+    profile = Profile.objects.create()
+    handle = save_image(an_image(picture((6000, 4000), format="PNG")), profile)
+    worker = run_mortal_worker({})
+    child, decoder = wait_until(lambda: decoding(worker), "a picture is decoded")
+
+    os.kill(child, signal.SIGKILL)
+    wait_until_empty(worker)
+
+    handle.refresh()
+    profile.refresh_from_db()
+    assert (handle.state, profile.photo_width) == ("DONE", 6000)
+    assert FinishedJob.objects.get().attempt == 2
+    wait_until(lambda: decoder not in worker.family(), "the decoder is gone")
+    worker.stop()
+    worker.wait_until_gone()
+    sweep_when_all_delays_are_over()
+    assert stored_files(default_storage) == {profile.photo.name}
+
+
+def decoding(worker):
+    """Return the pids of a worker's child and of what decodes a picture for it."""
+    parents = {entry.pid: entry.parent for entry in session(worker.pid)}
+    for pid, parent in parents.items():
+        child = parents.get(parent)
+        if child in worker.children():
+            return child, pid
+    return None
 
 
 def test_the_last_of_many_uploads_at_once_wins(run_mortal_worker):
