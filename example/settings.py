@@ -8,8 +8,9 @@ import django
 from environment import database, smtp, sqlite
 
 BASE = Path(__file__).resolve().parent
-VAR = BASE / "var"  # everything the example writes
-VAR.mkdir(exist_ok=True)
+# Everything the example writes.
+VAR = Path(os.environ.get("EXAMPLE_VAR") or BASE / "var").absolute()
+VAR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = os.environ.get("DJANGO_DEBUG", "1") != "0"
 SECRET_KEY = os.environ.get("SECRET_KEY", "known to everybody: for the example only")
@@ -53,6 +54,8 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+MEDIA_URL = "media/"
+MEDIA_ROOT = VAR / "media"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -60,7 +63,7 @@ USE_TZ = True
 TASKS = {
     "default": {
         "BACKEND": "dbqueue.backend.DatabaseBackend",
-        "QUEUES": ["default", "mail"],
+        "QUEUES": ["default", "mail", "uploads"],
     }
 }
 

@@ -1,5 +1,7 @@
 """The pages of the example."""
 
+from django.conf import settings
+from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import path
 
@@ -8,5 +10,7 @@ from people import views
 urlpatterns = [
     path("", views.about_me, name="about_me"),
     path("on-its-way/", views.on_its_way, name="on_its_way"),
+    path("on-its-way/photo/", views.photo, name="photo"),
     path("admin/", admin.site.urls),
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

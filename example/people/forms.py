@@ -8,6 +8,15 @@ from people.models import Profile
 class ProfileForm(forms.ModelForm):
     """Asks for a profile; the limits are those of the model."""
 
+    # A file, not Django's ImageField, which decodes the picture here and now: that is
+    # left to a worker. What is no picture by its first bytes, save_image() refuses.
+    photo = forms.FileField(
+        required=False,
+        widget=forms.FileInput(attrs={"accept": "image/*"}),
+        help_text="JPEG, PNG, GIF, WebP or AVIF, up to 20 MB.",
+        error_messages={"empty": "This file is empty. Please choose another one."},
+    )
+
     class Meta:
         model = Profile
         fields = [

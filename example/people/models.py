@@ -22,6 +22,15 @@ class Profile(models.Model):
     dream_job = models.CharField(
         "dream job", max_length=100, blank=True, validators=[validate_line]
     )
+    # Empty until a worker has saved what was uploaded.
+    photo = models.ImageField(
+        upload_to="photos",
+        blank=True,
+        width_field="photo_width",
+        height_field="photo_height",
+    )
+    photo_width = models.IntegerField("photo width", null=True, editable=False)
+    photo_height = models.IntegerField("photo height", null=True, editable=False)
     created_at = models.DateTimeField("created at", auto_now_add=True)
 
     def __str__(self):

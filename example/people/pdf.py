@@ -4,6 +4,8 @@ from threading import Lock
 
 from django.template.loader import render_to_string
 
+from people import photos
+
 APT = (
     "sudo apt-get install -y --no-install-recommends "
     "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -17,7 +19,8 @@ class PdfUnavailable(Exception):
 def render_pdf(profile):
     """Return the bytes of the profile's PDF. Raises PdfUnavailable."""
     weasyprint = load_weasyprint()
-    html = render_to_string("people/summary.html", {"profile": profile})
+    context = {"profile": profile, "portrait": photos.portrait(profile)}
+    html = render_to_string("people/summary.html", context)
     # The template escapes what a visitor wrote. Should markup ever slip through, it
     # can fetch neither a file of this machine nor a page of its network.
     fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"])
