@@ -2,12 +2,14 @@
 
 import html
 import re
+import secrets
 import time
 from urllib.error import URLError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
+from urllib.parse import urljoin
+from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+_PICTURE = re.compile(r'<img [^>]*?src="([^"]+)"')
 
 
 class Browser:
@@ -21,19 +23,54 @@ class Browser:
     def reaches_the_site(self):
         """Tell whether somebody answers at the address."""
         try:
-            return bool(self._get())
+            return bool(self._open(self._address))
         except URLError:
             return False
 
-    def submit(self, fields):
-        """Fill in and send the form; return the text of the page that answers."""
-        token = _TOKEN.search(self._get())[1]
-        began = time.monotonic()
-        page = self._get({**fields, "csrfmiddlewaretoken": token})
-        self.seconds = time.monotonic() - began
-        return html.unescape(re.sub(r"<[^>]*>", "", page))
+    def submit(self, fields, photo=None):
+        """Fill in and send the form; return the text of the page that answers.
 
-    def _get(self, fields=None):
-        data = urlencode(fields).encode() if fields else None
-        with self._opener.open(self._address, data, timeout=30) as answer:
-            return answer.read().decode()
+        `photo` is the name and the content of a file.
+        """
+        token = _TOKEN.search(self._open(self._address).decode())[1]
+        fields = {**fields, "csrfmiddlewaretoken": token}
+        began = time.monotonic()
+        page = self._open(_posted(self._address, fields, photo)).decode()
+        self.seconds = time.monotonic() - began
+        return _text(page)
+
+    def look_at_photo(self):
+        """Return what the page shows of the photo: its bytes, or else its words."""
+        page = self._open(urljoin(self._address, "on-its-way/photo/")).decode()
+        picture = _PICTURE.search(page)
+        if picture is None:
+            return _text(page)
+        return self._open(urljoin(self._address, html.unescape(picture[1])))
+
+    def _open(self, request):
+        with self._opener.open(request, timeout=30) as answer:
+            return answer.read()
+
+
+def _posted(address, fields, photo):
+    boundary = secrets.token_hex(16)
+    parts = [_part(f'name="{name}"', value.encode()) for name, value in fields.items()]
+    if photo is not None:
+        filename, content = photo
+        parts.append(_part(f'name="photo"; filename="{filename}"', content))
+    mark = f"--{boundary}".encode()
+    body = mark + mark.join(parts) + mark + b"--\r\n"
+    kind = f"multipart/form-data; boundary={boundary}"
+    return Request(address, body, {"Content-Type": kind})
+
+
+def _part(head, content):
+    return (
+        f"\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+    )
+
+
+def _text(page):
+    return html.unescape(re.sub(r"<[^>]*>", "", page))

@@ -10,10 +10,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import Error
 
-from dbqueue.models import FinishedJob, Job
+from dbqueue.models import FinishedJob, Job, Upload
 from people.models import Profile
 from walkthrough.services import Failed
-from walkthrough.visitors import VISITORS
+from walkthrough.visitors import PHOTOGRAPHERS, VISITORS
 
 ADMIN = "demo"
 
@@ -31,7 +31,7 @@ def alone():
 
 def clear():
     """Migrate the database and remove what an earlier walkthrough left behind."""
-    for folder in ("pdf", "mail"):
+    for folder in ("pdf", "mail", "media"):
         shutil.rmtree(settings.VAR / folder, ignore_errors=True)
     for path in settings.VAR.glob("db.sqlite3*"):
         path.unlink()
@@ -41,8 +41,16 @@ def clear():
         own_jobs(FinishedJob).delete()
         emails = [visitor["email"] for visitor in VISITORS]
         Profile.objects.filter(email__in=emails).delete()
+        Profile.objects.filter(email__endswith=PHOTOGRAPHERS).delete()
+        _forget_photos()
     except Error as error:
         raise Failed(f"The database cannot be used: {error}") from error
+
+
+def _forget_photos():
+    Upload.objects.filter(model=Profile._meta.label).delete()
+    without = {"photo": "", "photo_width": None, "photo_height": None}
+    Profile.objects.exclude(photo="").update(**without)
 
 
 def own_jobs(model):

@@ -12,8 +12,16 @@ from people.pdf import PdfUnavailable, load_weasyprint
 from people.tasks import flaky, hopeless, reminder
 from walkthrough import report
 from walkthrough.browser import Browser
+from walkthrough.gallery import Gallery
 from walkthrough.ground import own_jobs
-from walkthrough.proof import REMINDER_DELAY, complaints, reason, task_name
+from walkthrough.proof import (
+    REMINDER_DELAY,
+    complaints,
+    is_for_photograph,
+    pdf_file,
+    reason,
+    task_name,
+)
 from walkthrough.services import Failed, wait_until
 from walkthrough.visitors import ERRING_VISITOR, VISITORS, has_font_for
 
@@ -33,6 +41,7 @@ class Story:
     def __init__(self, say, address, *, site, worker):
         self._say = say
         self._browser = Browser(address)
+        self._gallery = Gallery(say, address)
         self._services = (site, worker)
         self._worker = worker
         self._pdf_trouble = _pdf_trouble()
@@ -46,8 +55,10 @@ class Story:
         enqueue(flaky)
         enqueue(hopeless)
         enqueue(reminder.using(run_after=REMINDER_DELAY), "Water the plants")
+        self._gallery.send()
         self._await_jobs()
         jobs, profiles = list(own_jobs(FinishedJob)), Profile.objects.in_bulk()
+        self._gallery.look()
         self._show(jobs, profiles)
         self._check(jobs, profiles)
 
@@ -57,8 +68,8 @@ class Story:
             return f"All worked but the PDFs: {self._pdf_trouble}"
         how = "mailed and read back" if settings.MAIL_FOLDER else "sent by SMTP"
         return (
-            f"It all worked: {len(self._visitors)} summaries were drawn, {how}, "
-            "and the other jobs ended as they should."
+            f"It all worked: {len(self._visitors)} summaries were drawn, {how}, and "
+            "the photographs and the other jobs ended as they should."
         )
 
     def _presentable(self):
@@ -122,10 +133,13 @@ class Story:
         return "\n".join([head, *jobs, self._worker.last_words()])
 
     def _show(self, jobs, profiles):
+        jobs = [job for job in jobs if not is_for_photograph(job, profiles)]
         for block in (
             report.table(jobs, profiles),
             report.failures(jobs),
             report.files(jobs, profiles),
+            self._gallery.table(),
+            self._gallery.sentences(),
         ):
             if block:
                 self._say("\n" + "\n".join(f"  {line}" for line in block))
@@ -137,7 +151,13 @@ class Story:
             for job in jobs
             for complaint in complaints(job, profiles, self._pdf_trouble)
         ]
-        expected = len(self._visitors) + len(report.DESCRIBED)
+        summaries = {
+            job.args[0]: job for job in jobs if task_name(job) == "send_summary"
+        }
+        pdfs = {pk: pdf_file(job) for pk, job in summaries.items() if job.result}
+        found.extend(self._gallery.complaints(pdfs))
+        people = len(self._visitors) + self._gallery.accepted
+        expected = people + len(report.DESCRIBED)
         if len(jobs) != expected:
             found.append(f"{expected} jobs should have finished, not {len(jobs)}.")
         if found:

@@ -72,6 +72,18 @@ ERRING_VISITOR = {
     "colour": "#336699",
 }
 
+PHOTOGRAPHERS = "photographs.example.com"  # where they have their addresses
+
+
+def photographer(title):
+    """Return what the sender of a photograph fills in."""
+    return {
+        "name": f"Photograph: {title}",
+        "email": f"{title.replace(' ', '-').replace(',', '')}@{PHOTOGRAPHERS}",
+        "about_me": "I am here for my photograph.",
+        "colour": "#336699",
+    }
+
 
 def has_font_for(name):
     """Tell whether one of the system's fonts has all the unusual letters of a name."""
