@@ -1,0 +1,99 @@
+"""Chromium, driven through the WebDriver protocol in plain HTTP."""
+
+import base64
+import json
+import re
+import shutil
+from contextlib import contextmanager
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from tests.processes import WorkerProcess, wait_until
+
+PROGRAMS = ("chromium", "chromedriver")
+MISSING = [name for name in PROGRAMS if not shutil.which(name)]
+
+_ARGUMENTS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    # It must ask nobody but the site: without these it calls home at every start.
+    *("--no-first-run", "--disable-background-networking", "--disable-quic"),
+    *("--disable-component-update", "--disable-sync", "--no-proxy-server"),
+]
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's name for a reference
+_STARTED = re.compile(r"started successfully on port (\d+)")
+
+
+@contextmanager
+def chromium(folder, environment):
+    """Give a Browser, which writes below the folder."""
+    command = [shutil.which("chromedriver"), "--port=0"]
+    driver = WorkerProcess(command, environment, folder / "chromedriver.log")
+    try:
+        started = wait_until(lambda: _STARTED.search(driver.output), "the driver is up")
+        browser = Browser(f"http://127.0.0.1:{started[1]}", folder / "profile")
+        yield browser
+        browser.quit()
+    finally:
+        driver.kill_all()
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, driver, profile):
+        self._driver = f"{driver}/session"
+        self._open = build_opener(ProxyHandler({})).open
+        options = {
+            "binary": shutil.which("chromium"),
+            "args": [*_ARGUMENTS, f"--user-data-dir={profile}"],
+        }
+        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        self._driver += "/" + self._ask("POST", "", wanted)["sessionId"]
+
+    def visit(self, address):
+        self._ask("POST", "/url", {"url": address})
+
+    def reload(self):
+        self._ask("POST", "/refresh", {})
+
+    def find(self, selector):
+        """Return a reference to the first element that fits, or None."""
+        wanted = {"using": "css selector", "value": selector}
+        found = self._ask("POST", "/elements", wanted)
+        return found[0][_ELEMENT] if found else None
+
+    def text(self, selector="body"):
+        """Return what can be read there."""
+        return self._ask("GET", f"/element/{self.find(selector)}/text")
+
+    def fill_in(self, selector, text):
+        """Type a text, or choose a file by its path."""
+        at = f"/element/{self.find(selector)}/value"
+        self._ask("POST", at, {"text": str(text)})
+
+    def click(self, selector):
+        self._ask("POST", f"/element/{self.find(selector)}/click", {})
+
+    def run(self, script):
+        """Return what the JavaScript returns."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": []})
+
+    def command(self, name, **parameters):
+        """Send a command of the DevTools protocol."""
+        wanted = {"cmd": name, "params": parameters}
+        return self._ask("POST", "/goog/cdp/execute", wanted)
+
+    def screenshot(self, path):
+        path.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
+
+    def quit(self):
+        self._ask("DELETE", "")
+
+    def _ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self._driver + path, data, method=method)
+        try:
+            with self._open(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"]) from error

@@ -1,0 +1,180 @@
+"""The example's photo in a real browser: a real server, and a real worker behind it.
+
+DBQUEUE_TEST_SCREENSHOTS names a folder for pictures of every stage.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from tests.browser.chromium import MISSING, chromium
+from tests.processes import ROOT, WorkerProcess, wait_until
+
+EXAMPLE = ROOT / "example"
+PHOTO = EXAMPLE / "photos" / "hopper.jpg"
+MANAGE = [sys.executable, EXAMPLE / "manage.py"]
+SCREENSHOTS = os.environ.get("DBQUEUE_TEST_SCREENSHOTS")
+
+pytestmark = [
+    pytest.mark.usefixtures("only_sqlite"),  # the example brings a database of its own
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
+        "chromium and chromium-driver",
+    ),
+]
+
+
+class Site:
+    """The example in a folder of its own, seen through a browser."""
+
+    def __init__(self, browser, address, environment, folder):
+        self.browser = browser
+        self.address = address
+        self._environment = environment
+        self._folder = folder
+
+    def send(self, photo):
+        """Fill in the form, choose the photo, and send."""
+        browser = self.browser
+        browser.visit(self.address)
+        browser.fill_in("#id_name", "Grace Hopper")
+        browser.fill_in("#id_email", "grace@example.com")
+        browser.fill_in("#id_about_me", "I find it easier to ask forgiveness.")
+        browser.fill_in("#id_photo", photo)
+        self.show("form")
+        browser.click("form button")
+
+    def start_worker(self):
+        command = [*MANAGE, "runworker", "--no-reload", "--queues", "uploads"]
+        log = self._folder / "worker.log"
+        return WorkerProcess(command, self._environment, log)
+
+    def wait_for(self, selector):
+        """Wait until the page has such an element."""
+        wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
+
+    def show(self, stage):
+        if SCREENSHOTS:
+            self.browser.screenshot(Path(SCREENSHOTS) / f"{stage}.png")
+
+
+@pytest.fixture
+def site(tmp_path):
+    environment = _environment(tmp_path)
+    subprocess.run([*MANAGE, "migrate", "-v0"], env=environment, check=True)
+    address = f"127.0.0.1:{_free_port()}"
+    command = [*MANAGE, "runserver", "--noreload", address]
+    server = WorkerProcess(command, environment, tmp_path / "server.log")
+    try:
+        wait_until(lambda: _answers(f"http://{address}/"), "the site answers")
+        with chromium(tmp_path, environment) as browser:
+            yield Site(browser, f"http://{address}/", environment, tmp_path)
+    finally:
+        server.kill_all()
+
+
+@pytest.fixture
+def worker(site):
+    """Return a function that starts a worker."""
+    started = []
+
+    def start():
+        started.append(site.start_worker())
+
+    yield start
+    for process in started:
+        process.kill_all()
+
+
+def test_the_placeholder_turns_into_the_photo_by_itself(site, worker):
+    site.send(PHOTO)
+    site.wait_for("#photo [data-upload]")
+    assert "We are preparing your photo." in site.browser.text()
+    site.show("placeholder")
+    site.browser.run("window.isTheSamePage = true")
+
+    worker()
+    site.wait_for("#photo img")
+
+    assert site.browser.run("return window.isTheSamePage")
+    assert not site.browser.find("#photo [aria-busy]")
+    wait_until(lambda: _width_of_loaded_photo(site.browser) == 512, "it has loaded")
+    site.show("photo")
+
+
+def test_without_javascript_a_reload_shows_the_photo(site, worker):
+    site.browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    site.send(PHOTO)
+    site.wait_for("#photo [data-upload]")
+    assert "Look again" in site.browser.text("#photo")
+
+    worker()
+
+    def shown_after_a_reload():
+        site.browser.reload()
+        return site.browser.find("#photo img")
+
+    wait_until(shown_after_a_reload, "a reload shows the photo")
+
+
+def test_a_photo_that_cannot_be_read_is_turned_away_in_words(site, worker, tmp_path):
+    half = tmp_path / "half.jpg"
+    half.write_bytes(PHOTO.read_bytes()[:30_000])
+    site.send(half)
+    site.wait_for("#photo [data-upload]")
+
+    worker()
+    site.wait_for("#photo [role=alert]")
+
+    assert "damaged or incomplete" in site.browser.text("#photo")
+    assert "comes without a photo" in site.browser.text("#photo")
+    site.show("rejected")
+
+
+def test_what_is_no_picture_is_refused_by_the_form(site, tmp_path):
+    vector = tmp_path / "logo.jpg"
+    vector.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+
+    site.send(vector)
+    site.wait_for(".photo .errorlist")
+
+    assert site.browser.text(".photo .errorlist") == "This file is not a picture."
+    assert site.browser.text("h1") == "About me"
+    site.show("refused")
+
+
+def _width_of_loaded_photo(browser):
+    photo = "document.querySelector('#photo img')"
+    return browser.run(f"return {photo}.complete && {photo}.naturalWidth")
+
+
+def _environment(folder):
+    inherited = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    return {
+        **inherited,
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "EXAMPLE_VAR": str(folder / "var"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(address):
+    try:
+        with build_opener(ProxyHandler({})).open(address, timeout=5) as answer:
+            return answer.status == 200
+    except URLError:
+        return False
