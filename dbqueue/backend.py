@@ -62,6 +62,9 @@ class DatabaseBackend(BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
+    # Whether jobs wait in the database, where a worker finds them.
+    stores_jobs = True
+
     OPTIONS = frozenset({"database"})
 
     @property

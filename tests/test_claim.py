@@ -400,13 +400,20 @@ class TestAScan:
         assert scan.rank("mail-slow") is None
         assert Scan([["a"]]).rank("b") is None
 
+    @pytest.mark.parametrize("name", ["a[1]", "a?", "a.b", "(a|b)+", "a\nb"])
+    def test_takes_every_character_but_the_star_as_it_is(self, name):
+        assert Scan([[name]]).rank(name) == 0
+        assert Scan([[f"{name[:2]}*"]]).rank(name) == 0
+        assert Scan([[name]]).rank("a1") is Scan([[name]]).rank("ab") is None
+        assert Scan([["*"]], [name]).rank(name) is None
+
     def test_of_plain_names_asks_nothing(self):
         def asked():
             raise AssertionError("asked for the heads")
 
-        targets = Scan([["a"], ["b"]]).fresh(asked)
+        targets = Scan([["a"], ["b[1]"]]).fresh(asked)
 
-        assert [target.queue for target in targets] == ["a", "b"]
+        assert [target.queue for target in targets] == ["a", "b[1]"]
 
 
 def test_heads_are_the_first_jobs_of_each_queue():

@@ -152,6 +152,16 @@ class TestQueueStatus:
         with pytest.raises(CommandError, match="No entry of TASKS has the BACKEND"):
             run(command)
 
+    @pytest.mark.parametrize("command", ["queuestatus", "prunejobs", "runworker"])
+    @pytest.mark.parametrize("backend", ["RecordingBackend", "ImmediateBackend"])
+    def test_refuses_a_backend_for_tests_that_stores_no_jobs(
+        self, command, backend, settings
+    ):
+        settings.TASKS = {"default": {"BACKEND": f"dbqueue.testing.{backend}"}}
+
+        with pytest.raises(CommandError, match="No entry of TASKS has the BACKEND"):
+            run(command)
+
 
 class TestPruneJobs:
     def left(self):

@@ -171,6 +171,17 @@ def test_verbosity_0_says_nothing_of_jobs_and_1_a_line_for_each(run_worker, effe
         assert worker.output.count("state=SUCCESSFUL") == lines
 
 
+def test_a_level_that_logging_sets_stays(run_worker, effects):
+    enqueue(tasks.note, "quiet")
+    level = {"version": 1, "loggers": {"dbqueue": {"level": "ERROR"}}}
+    worker = run_worker("--drain", "-v", 2, settings={"LOGGING": level})
+
+    assert worker.wait() == 0
+
+    assert finished().count() == 1
+    assert "state=SUCCESSFUL" not in worker.output
+
+
 # What it cannot do
 
 

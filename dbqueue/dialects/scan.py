@@ -1,12 +1,14 @@
 """Where a worker looks for work: its queues in order, and how far it has read each."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from functools import cache
 from uuid import UUID
 
 from dbqueue.dialects.rows import ClaimedJob, Head, Target
 
+WILDCARD = "*"
 # Seconds between two looks from the start of the index: the longest that late commits,
 # retries and higher priorities can stay unseen behind the low-water mark.
 RESCAN = 0.25
@@ -30,10 +32,10 @@ class Scan:
 
     def rank(self, queue: str) -> int | None:
         """Return the position of the queue's group, or None for a queue left out."""
-        if any(fnmatchcase(queue, pattern) for pattern in self.excluded):
+        if any(matches(queue, pattern) for pattern in self.excluded):
             return None
         for rank, patterns in enumerate(self.groups):
-            if any(fnmatchcase(queue, pattern) for pattern in patterns):
+            if any(matches(queue, pattern) for pattern in patterns):
                 return rank
         return None
 
@@ -80,10 +82,17 @@ class Scan:
     def _is_plain(self) -> bool:
         # One name a group: the order is known without asking the database.
         return not self.excluded and all(
-            len(patterns) == 1 and not _is_pattern(patterns[0])
+            len(patterns) == 1 and WILDCARD not in patterns[0]
             for patterns in self.groups
         )
 
 
-def _is_pattern(name: str) -> bool:
-    return any(character in name for character in "*?[")
+def matches(queue: str, pattern: str) -> bool:
+    """Tell whether the pattern, in which only `*` is special, stands for the queue."""
+    return _compiled(pattern).fullmatch(queue) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = (re.escape(part) for part in pattern.split(WILDCARD))
+    return re.compile(".*".join(parts), re.DOTALL)

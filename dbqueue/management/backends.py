@@ -24,12 +24,17 @@ def database_errors_explained(alias: str) -> Iterator[None]:
         raise CommandError(f"Database {alias!r}: {str(error).strip()}") from error
 
 
+def storing_backends() -> dict[str, DatabaseBackend]:
+    """Return the dbqueue entries of TASKS that keep jobs for a worker, by alias."""
+    return {a: b for a, b in our_backends().items() if b.stores_jobs}
+
+
 def choose_backend(alias: str | None) -> DatabaseBackend:
     """Return the dbqueue entry of TASKS with the alias; by default, the first.
 
     Raises CommandError if there is none.
     """
-    ours = our_backends()
+    ours = storing_backends()
     if not ours:
         raise CommandError(
             "No entry of TASKS has the BACKEND 'dbqueue.backend.DatabaseBackend'."

@@ -22,6 +22,8 @@ from dbqueue.writing import Call, as_call, new_job, new_result
 class RecordingBackend(DatabaseBackend):
     """Keeps what is enqueued in `results`, and runs nothing."""
 
+    stores_jobs = False
+
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
         self.results: list[JobResult] = []

@@ -4,7 +4,6 @@ import logging
 import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from django.db import Error, connections
 from django.utils.module_loading import autodiscover_modules
 
 from dbqueue import conf
-from dbqueue.backend import DatabaseBackend, our_backends
-from dbqueue.management.backends import choose_backend
+from dbqueue.backend import DatabaseBackend
+from dbqueue.dialects.scan import matches
+from dbqueue.management.backends import choose_backend, storing_backends
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions, default_name
 from dbqueue.worker.reload import WORKING, ChangeWatcher, run_with_reload
@@ -144,7 +144,7 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     known = _known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
     for name in (*(wanted or ()), *given["exclude"]):
-        if known and not any(fnmatchcase(queue, name) for queue in known):
+        if known and not any(matches(queue, name) for queue in known):
             raise CommandError(
                 f"No queue is called {name!r}.{conf.nearest(name, known)} "
                 f"TASKS has: {', '.join(sorted(known))}."
@@ -169,7 +169,7 @@ def _check_health_file(name: str | None) -> None:
 def _known_queues(backend: DatabaseBackend, *, alone: bool) -> set[str]:
     """Return the backend's queues, or those of all in its database; empty = any."""
     known: set[str] = set()
-    for other in our_backends().values():
+    for other in storing_backends().values():
         if other is backend or (other.database == backend.database and not alone):
             if not other.queues:
                 return set()
@@ -222,12 +222,13 @@ def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -
 
 
 def _log_to(stream: Any, verbosity: int) -> None:
-    """Show the worker's log, unless the project has its own handlers for it."""
+    """Show the worker's log, as far as LOGGING leaves its handler and level open."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     if not logger.hasHandlers():
         logger.addHandler(handler)
-        logger.setLevel(_LEVELS[verbosity])
+        if logger.level == logging.NOTSET:
+            logger.setLevel(_LEVELS[verbosity])
     # Django's own lines say the same twice a job; its errors carry the traceback.
     for name in ("django.tasks", "django_tasks"):
         theirs = logging.getLogger(name)
