@@ -10,4 +10,8 @@ class DbqueueConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dbqueue import checks  # noqa: F401  registers them; models must be loaded
+        # Models must be loaded by now; the checks register themselves.
+        from dbqueue import checks, chores  # noqa: F401
+        from dbqueue.uploads.chore import enqueue_sweep_if_due
+
+        chores.register(enqueue_sweep_if_due)

@@ -1,5 +1,6 @@
 """Job and worker ids: UUID version 7, ordered by time, known before the INSERT."""
 
+import hashlib
 import os
 import time
 from threading import Lock
@@ -26,6 +27,12 @@ def uuid7s(count: int) -> list[UUID]:
     return [
         _id(first + i, int.from_bytes(entropy[8 * i : 8 * i + 8])) for i in range(count)
     ]
+
+
+def uuid7_at(seconds: float, name: str) -> UUID:
+    """Return the id that is everybody's for this name at this time since the epoch."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return _id(int(seconds * 1000) << 12, int.from_bytes(digest[:8]))
 
 
 def _id(tick: int, random: int) -> UUID:

@@ -34,7 +34,7 @@ from dbqueue.worker import records
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
-COMMANDS = ["runworker", "queuestatus", "prunejobs"]
+COMMANDS = ["runworker", "queuestatus", "prunejobs", "uploads_cleanup"]
 WORKER = "run the jobs"  # in a comment of a page: here somebody starts a worker
 
 _BLOCK = re.compile(

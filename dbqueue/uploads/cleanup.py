@@ -1,13 +1,14 @@
 """What the sweep does: objects nobody refers to, uploads that are over, lost jobs."""
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from django.apps import apps
-from django.db import models, router, transaction
-from django.db.models import Exists, OuterRef
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from dbqueue import dialects
 from dbqueue.exceptions import UploadFieldUnknown
@@ -20,11 +21,14 @@ from dbqueue.models import (
     UploadState,
 )
 from dbqueue.uploads import endings, work
-from dbqueue.uploads.targets import Target, target_of_upload
+from dbqueue.uploads.references import is_in_use, is_needed
+from dbqueue.uploads.targets import target_of_upload
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+PATIENCE = 30.0  # seconds after which a sweep begins nothing new
+DEEDS = ("jobs_mended", "uploads_deleted", "objects_deleted")
 # Until an upload without a job is taken for one whose job was lost.
 LOST_AFTER = timedelta(minutes=5)
 # After a storage refused to delete an object.
@@ -36,42 +40,73 @@ ENDED = (
     UploadState.FAILED,
     UploadState.CANCELLED,
 )
+DELETABLE = (*ENDED, UploadState.RECEIVING)
 
 
 class Sweep:
-    """One look at everything that may be due, a batch of each."""
+    """Deals with everything that is due.
 
-    def __init__(self, database: str, batch: int = BATCH) -> None:
+    batch: how many uploads or objects are looked up at once.
+    states, older_than: delete the uploads that came to one of these states over so many
+        seconds ago, in place of those whose time is over by the settings.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        batch: int = BATCH,
+        *,
+        states: Collection[str] | None = None,
+        older_than: float | None = None,
+    ) -> None:
         self._database = database
         self._batch = batch
+        self._states = DELETABLE if states is None else states
+        self._older_than = older_than
         self._clock = dialects.of(database).clock()
+        self._done = dict.fromkeys(DEEDS, 0)
+        self._last = UUID(int=0)
 
-    def run(self) -> dict[str, int]:
-        """Do what is due; return how many of each were dealt with."""
-        return {
-            "jobs_mended": self.mend_jobs(),
-            "uploads_deleted": self.delete_expired(),
-            "objects_deleted": self.purge(),
-        }
+    def run(self, seconds: float = PATIENCE) -> dict[str, int]:
+        """Do what is due, for so long; return how many of each were dealt with."""
+        deadline = time.monotonic() + seconds
+        while self._pass() and time.monotonic() < deadline:
+            pass
+        return dict(self._done)
 
     def is_due(self) -> bool:
         """Tell whether run() would find anything."""
         looks = (self._lost, self._expired, self._forgotten, self._condemned)
         return any(look().exists() for look in looks)
 
+    def due(self) -> dict[str, int]:
+        """Return how many of each run() would find, but for what others then let go."""
+        uploads = self._expired().iterator()
+        return {
+            "jobs_mended": self._lost().count(),
+            "uploads_deleted": sum(not is_in_use(upload) for upload in uploads),
+            "objects_deleted": self._condemned().count() + self._forgotten().count(),
+        }
+
+    def _pass(self) -> bool:
+        before = sum(self._done.values())
+        self.mend_jobs()
+        seen = self.delete_expired()
+        self.purge()
+        return seen > 0 or sum(self._done.values()) > before
+
     # Uploads whose job is gone
 
-    def mend_jobs(self) -> int:
+    def mend_jobs(self) -> None:
         """Fail or enqueue again the uploads whose job ended without them."""
-        lost = list(self._lost()[: self._batch])
-        for upload in lost:
+        for upload in list(self._lost()[: self._batch]):
             ended = FinishedJob.objects.using(self._database).filter(pk=upload.job_id)
             if ended.exists():
                 message = "The file could not be saved: its job failed."
                 endings.end(upload, UploadState.FAILED, code="failed", message=message)
             else:
                 self._enqueue_again(upload)
-        return len(lost)
+            self._done["jobs_mended"] += 1
 
     def _enqueue_again(self, upload: Upload) -> None:
         with transaction.atomic(using=self._database):
@@ -94,50 +129,76 @@ class Sweep:
     # Uploads that are over
 
     def delete_expired(self) -> int:
-        """Delete the records, and the bytes, of uploads whose time is over."""
-        deleted = 0
-        for upload in list(self._expired()[: self._batch]):
-            deleted += self.delete(upload)
-        return deleted
+        """Delete the records, and the bytes, of uploads whose time is over.
+
+        Return how many were looked at; the next call looks at others.
+        """
+        batch = list(self._expired().filter(pk__gt=self._last)[: self._batch])
+        for upload in batch:
+            self._done["uploads_deleted"] += self.delete(upload)
+            self._last = upload.pk
+        return len(batch)
 
     def delete(self, upload: Upload) -> bool:
         """Delete an upload that has ended, but not while its variants are shown."""
-        live = self._artifacts().filter(upload=upload.pk, state=ArtifactState.LIVE)
-        if upload.pictures and _is_shown(upload):
-            later = endings.keeping(self._database, UploadState.DONE)
-            self._uploads().filter(pk=upload.pk).update(expires_at=later)
+        if is_in_use(upload):
+            self._keep(upload)
             return False
         if upload.pictures:
             # The picture itself is the project's, whatever it did to the field.
+            live = self._artifacts().filter(upload=upload.pk, state=ArtifactState.LIVE)
             live.exclude(variant="").condemn(self._clock)
         self.purge(of=upload)
         waiting = self._artifacts().filter(upload=upload.pk)
         if waiting.exclude(state=ArtifactState.LIVE).exists():
             return False  # the record of what is still to be deleted
-        return bool(self._uploads().filter(pk=upload.pk).delete()[0])
+        return self._delete_record(upload)
+
+    def _keep(self, upload: Upload) -> None:
+        later = endings.keeping(self._database, UploadState.DONE)
+        self._uploads().filter(pk=upload.pk).update(expires_at=later)
+
+    def _delete_record(self, upload: Upload) -> bool:
+        with transaction.atomic(using=self._database):
+            # One that failed may be tried again meanwhile, one received be saved.
+            row = self._uploads().filter(pk=upload.pk, state=upload.state)
+            if not row.select_for_update().exists():
+                return False
+            return bool(row.delete()[0])
 
     def _expired(self) -> Any:
-        over = (*ENDED, UploadState.RECEIVING)
-        due = self._uploads().filter(expires_at__lt=self._clock, state__in=over)
+        rows = self._uploads().filter(self._over(), state__in=self._states)
         held = self._artifacts().filter(
             upload=OuterRef("pk"), state=ArtifactState.PURGE
         )
-        return due.exclude(Exists(held)).order_by("expires_at")
+        return rows.exclude(Exists(held)).order_by("pk")
+
+    def _over(self) -> Q:
+        if self._older_than is None:
+            return Q(expires_at__lt=self._clock)
+        limit = self._clock - timedelta(seconds=self._older_than)
+        # What is just being received may be as old as a slow connection makes it.
+        return Q(finished_at__lt=limit) | Q(
+            state=UploadState.RECEIVING,
+            created_at__lt=limit,
+            expires_at__lt=self._clock,
+        )
 
     # Objects in storages
 
-    def purge(self, of: Upload | None = None) -> int:
+    def purge(self, of: Upload | None = None) -> None:
         """Delete the objects that are due and that no field refers to."""
         self._forgotten().condemn(self._clock)
         due = self._condemned().select_related("upload")
         if of is not None:
             due = due.filter(upload=of.pk)
-        return sum(self._purge(artifact) for artifact in list(due[: self._batch]))
+        for artifact in list(due[: self._batch]):
+            self._done["objects_deleted"] += self._purge(artifact)
 
     def _purge(self, artifact: UploadArtifact) -> bool:
         try:
             target = target_of_upload(artifact.upload)
-            if not _is_needed(artifact.name, target):
+            if not is_needed(artifact.name, target):
                 target.field.storage.delete(artifact.name)
         except UploadFieldUnknown as error:
             logger.warning("Object name=%s is left: %s", artifact.name, error)
@@ -166,33 +227,3 @@ class Sweep:
 
     def _artifacts(self) -> Any:
         return UploadArtifact.objects.using(self._database)
-
-
-def _is_shown(upload: Upload) -> bool:
-    try:
-        return target_of_upload(upload).holds(upload.final_name)
-    except UploadFieldUnknown:
-        return False
-
-
-def _is_needed(name: str, target: Target) -> bool:
-    """Tell whether any row refers to the object, or a field has it as its default."""
-    return any(
-        name == field.get_default()
-        or model._base_manager.using(database).filter(**{field.name: name}).exists()
-        for model, field, database in _sharing(target)
-    )
-
-
-def _sharing(
-    target: Target,
-) -> Iterator[tuple[type[models.Model], models.FileField, str]]:
-    """Yield the file fields, of all models, whose objects are in the same storage."""
-    for model in apps.get_models():
-        for field in model._meta.local_fields:
-            if not isinstance(field, models.FileField):
-                continue
-            if field.storage == target.field.storage:
-                own = model is target.model
-                database = target.database if own else router.db_for_read(model)
-                yield model, field, database

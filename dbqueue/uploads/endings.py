@@ -48,7 +48,7 @@ def end(
 def announce(state: UploadState, upload: Upload) -> None:
     """Send the signal of the state after the commit, if it has one."""
     if state in _SIGNALS:
-        signals.announce(_SIGNALS[state], apps.get_model(upload.model), upload)
+        signals.announce(_SIGNALS[state], _sender(upload), upload)
 
 
 def keeping(database: str, state: UploadState) -> object:
@@ -57,6 +57,13 @@ def keeping(database: str, state: UploadState) -> object:
     failed = state == UploadState.FAILED
     seconds = settings.keep_failed_uploads if failed else settings.keep_uploads
     return dialects.of(database).clock() + timedelta(seconds=seconds)
+
+
+def _sender(upload: Upload) -> object:
+    try:
+        return apps.get_model(upload.model)
+    except LookupError:
+        return None  # the model is gone, and nobody listens to it
 
 
 def _move(upload: Upload, state: UploadState, code: str, message: str) -> int:

@@ -8,10 +8,10 @@ from django.template import Context, Template
 from django.utils import translation
 
 from dbqueue.exceptions import UploadError, UploadFieldUnknown
-from dbqueue.ids import uuid7
-from dbqueue.models import Upload, UploadState
+from dbqueue.models import UploadState
 from dbqueue.uploads import prefetch_uploads, uploads_for
 from tests.gallery.models import Artist, Fan, Profile
+from tests.uploads.rows import an_upload
 
 pytestmark = pytest.mark.django_db
 THUMB = {"thumb": {"name": "photos/ada-thumb.webp", "width": 200, "height": 150}}
@@ -25,26 +25,6 @@ def media(settings):
 @pytest.fixture
 def profile():
     return Profile.objects.create(name="Ada")
-
-
-def an_upload(instance, state="STORED", field_name="photo", **columns):
-    columns = {
-        "id": uuid7(),
-        "model": "gallery.Profile",
-        "given_as": "gallery.Profile",
-        "object_pk": str(instance.pk),
-        "field_name": field_name,
-        "database": "default",
-        "is_image": True,
-        "filename": "ada.jpg",
-        "size": 3,
-        "chunk_size": 3,
-        "chunk_count": 1,
-        "created_at": "2026-01-01T00:00:00Z",
-        "expected_name": getattr(instance, field_name).name,
-        **columns,
-    }
-    return Upload.objects.create(state=state, **columns)
 
 
 def a_saved_upload(instance, name="photos/ada.jpg", **columns):

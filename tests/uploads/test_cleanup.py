@@ -1,0 +1,284 @@
+"""What is swept up, by the command and by the workers themselves."""
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+from django.utils import timezone
+
+from dbqueue import chores
+from dbqueue.django_tasks import task_backends
+from dbqueue.models import Job, Upload, UploadArtifact, UploadChunk
+from dbqueue.testing import run_jobs
+from dbqueue.uploads.chore import enqueue_sweep_if_due
+from dbqueue.uploads.cleanup import Sweep
+from dbqueue.uploads.endings import end
+from dbqueue.uploads.signals import upload_failed
+from tests.gallery.models import Profile
+from tests.uploads.rows import an_upload
+
+pytestmark = pytest.mark.django_db
+STATES = ("DONE", "REJECTED", "SUPERSEDED", "FAILED", "CANCELLED", "RECEIVING")
+
+
+@pytest.fixture(autouse=True)
+def storage(settings, tmp_path):
+    settings.MEDIA_ROOT = str(tmp_path)
+
+
+def ago(**span):
+    return timezone.now() - timedelta(**span)
+
+
+def over(state="REJECTED", *, hours=1.0, due=True, **columns):
+    """Have an upload that ended so many hours ago, and whose time is over or not."""
+    return an_upload(
+        Profile.objects.create(),
+        state,
+        created_at=ago(hours=hours),
+        finished_at=None if state == "RECEIVING" else ago(hours=hours),
+        expires_at=ago(hours=-1 + 2 * due),
+        **columns,
+    )
+
+
+def shown(**columns):
+    """Have one whose time is over, but not that of its thumbnail on some page."""
+    pictures = {"thumb": {"name": "thumb.webp", "width": 1, "height": 1}}
+    upload = over("DONE", final_name="a.jpg", pictures=pictures, **columns)
+    Profile.objects.filter(pk=upload.object_pk).update(photo="a.jpg")
+    return upload
+
+
+def condemned(name="old.jpg"):
+    """Have an object in the storage that is to be deleted."""
+    default_storage.save(name, ContentFile(b"x"))
+    upload = an_upload(Profile.objects.create(), "DONE", finished_at=ago(hours=1))
+    return UploadArtifact.objects.create(
+        upload=upload, name=name, attempt=1, state="PURGE", purge_after=ago(hours=1)
+    )
+
+
+def run(*args):
+    out = io.StringIO()
+    call_command("uploads_cleanup", *args, stdout=out)
+    return out.getvalue()
+
+
+def left():
+    return sorted(Upload.objects.values_list("state", flat=True))
+
+
+class TestTheCommand:
+    def test_deletes_what_is_over_and_says_so(self):
+        for state in STATES:
+            over(state)
+            over(state, due=False)
+        condemned()
+
+        assert run() == (
+            "6 uploads deleted, 1 files deleted from storages, 0 lost jobs mended.\n"
+        )
+        assert left() == sorted([*STATES, "DONE"])
+        assert not default_storage.exists("old.jpg")
+
+    def test_goes_on_until_nothing_is_left(self):
+        for number in range(7):
+            over()
+            condemned(f"{number}.jpg")
+
+        assert "7 uploads deleted, 7 files" in run("--batch", "2")
+
+    def test_goes_past_what_must_stay(self):
+        for _ in range(3):
+            shown()
+        over()
+
+        assert "1 uploads deleted" in run("--batch", "1")
+        assert left() == ["DONE"] * 3
+
+    def test_takes_an_age_in_place_of_the_settings(self):
+        over(hours=3, due=False)
+        over(hours=1, due=True)
+
+        run("--age", "2")
+
+        assert Upload.objects.get().finished_at > ago(hours=2)
+
+    def test_takes_states(self):
+        for state in STATES:
+            over(state)
+
+        run("--state", "failed", "--state", "receiving")
+
+        assert left() == ["CANCELLED", "DONE", "REJECTED", "SUPERSEDED"]
+
+    def test_deletes_the_bytes_with_a_failed_upload(self):
+        upload = over("FAILED", hours=49, due=False)
+        UploadChunk.objects.create(upload=upload, position=0, data=b"abc")
+
+        run("--state", "failed", "--age", "48")
+
+        assert not UploadChunk.objects.exists()
+
+    @pytest.mark.parametrize("args", [[], ["--age", "0"]])
+    def test_never_deletes_what_waits_or_is_shown_or_arrives(self, args):
+        an_upload(Profile.objects.create(), "STORED", created_at=ago(seconds=1))
+        over("RECEIVING", hours=1, due=False)
+        shown()
+
+        run(*args)
+
+        assert left() == ["DONE", "RECEIVING", "STORED"]
+
+    def test_only_counts_when_told(self):
+        over()
+        shown()
+        condemned()
+        an_upload(Profile.objects.create(), "STORED", created_at=ago(hours=1))
+
+        said = run("--dry-run")
+
+        assert said == (
+            "1 uploads would be deleted, 1 files would be deleted from storages, "
+            "1 lost jobs would be mended.\n"
+        )
+        assert left() == ["DONE", "DONE", "REJECTED", "STORED"]
+        assert default_storage.exists("old.jpg")
+        assert not Job.objects.exists()
+
+    def test_prints_json(self):
+        over()
+
+        assert json.loads(run("--json")) == {
+            "jobs_mended": 0,
+            "uploads_deleted": 1,
+            "objects_deleted": 0,
+            "dry_run": False,
+        }
+
+    def test_is_quiet_when_told(self):
+        assert run("--verbosity", "0") == ""
+
+    @pytest.mark.parametrize("age", ["", "soon", "-1", "nan", "inf", "2d"])
+    def test_refuses_what_is_no_age(self, age):
+        with pytest.raises(CommandError, match="no number of hours such as 48 or"):
+            run(f"--age={age}")
+
+    def test_refuses_a_project_without_our_backend(self, settings):
+        other = f"{task_backends.__module__}.backends.dummy.DummyBackend"
+        settings.TASKS = {"default": {"BACKEND": other}}
+
+        with pytest.raises(CommandError, match="No entry of TASKS is a backend of"):
+            run()
+
+
+class TestTheSweep:
+    def test_leaves_an_upload_that_is_tried_again_meanwhile(self):
+        upload = over("FAILED")
+        Upload.objects.update(state="STORED", expires_at=None)
+
+        assert not Sweep("default").delete(upload)
+        assert left() == ["STORED"]
+
+    def test_mends_an_upload_whose_model_is_gone(self):
+        upload = an_upload(Profile.objects.create(), model="gone.Model")
+        heard = []
+        upload_failed.connect(lambda sender, **more: heard.append(sender), weak=False)
+
+        try:
+            assert end(upload, "FAILED", code="failed", message="It failed.")
+        finally:
+            upload_failed.receivers.clear()
+            upload_failed.sender_receivers_cache.clear()
+
+        assert left() == ["FAILED"]
+
+
+class TestTheWorkersShare:
+    def sweeps(self):
+        return Job.objects.filter(task="dbqueue.uploads.tasks.sweep").count()
+
+    def test_is_nothing_while_nothing_is_due(self, django_assert_max_num_queries):
+        over(due=False)
+
+        with django_assert_max_num_queries(4):
+            enqueue_sweep_if_due("default")
+
+        assert not Job.objects.exists()
+
+    def test_is_one_job_for_all_of_them(self):
+        over()
+
+        for _ in range(10):
+            enqueue_sweep_if_due("default")
+
+        assert self.sweeps() == 1
+        run_jobs()
+        assert left() == []
+
+    def test_is_one_job_a_minute_also_if_others_cannot_see_it_yet(self, monkeypatch):
+        over()
+        monkeypatch.setattr("dbqueue.uploads.chore._waits", lambda alias: False)
+        now = timezone.now().replace(second=1)
+
+        for seconds in (0, 30, 57, 60):
+            moment = now + timedelta(seconds=seconds)
+            monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
+            enqueue_sweep_if_due("default")
+
+        assert self.sweeps() == 2
+
+    def test_does_not_pile_up_where_no_worker_takes_the_queue(self, monkeypatch):
+        over()
+        enqueue_sweep_if_due("default")
+        later = timezone.now() + timedelta(hours=1)
+        monkeypatch.setattr(timezone, "now", lambda: later)
+
+        enqueue_sweep_if_due("default")
+
+        assert self.sweeps() == 1
+
+    def test_is_not_of_another_database(self):
+        over()
+
+        enqueue_sweep_if_due("other")
+
+        assert not Job.objects.exists()
+
+    def test_calls_no_storage(self, monkeypatch):
+        condemned()
+        shown()
+
+        def refuse(*args):
+            raise AssertionError("The storage was asked.")
+
+        for name in ("delete", "exists", "open"):
+            monkeypatch.setattr(
+                f"django.core.files.storage.FileSystemStorage.{name}", refuse
+            )
+        enqueue_sweep_if_due("default")
+
+        assert self.sweeps() == 1
+
+    def test_is_registered(self):
+        assert enqueue_sweep_if_due in chores._chores
+
+
+@pytest.mark.parametrize("error", [ValueError, DatabaseError])
+def test_a_chore_that_fails_hinders_no_other(monkeypatch, caplog, error):
+    done = []
+
+    def fail(alias):
+        raise error("broken")
+
+    monkeypatch.setattr(chores, "_chores", [fail, done.append])
+
+    assert 40 < chores.do("default") < 80
+    assert done == ["default"]
+    assert "A chore failed name=fail" in caplog.text
