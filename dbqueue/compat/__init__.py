@@ -1,0 +1,1 @@
+"""Import paths and shapes of packages that dbqueue takes the place of."""

@@ -1,0 +1,22 @@
+"""save_image(), as views call it that were written for async_image_save."""
+
+from typing import Any
+
+from django.db import models
+
+from dbqueue.uploads.saving import save_image as save
+
+
+def save_image(imagefield_data: Any, instance: models.Model) -> None:
+    """Have a worker save an uploaded image to the model's field of the same name.
+
+    As in async_image_save: two positional arguments, the field found from the form's,
+    the model's save signals sent, the whole cache cleared afterwards, nothing returned.
+
+    What differs: the image waits in the database, written in the caller's transaction
+    with its job. One column is saved, if it still holds what it held, and no other.
+    The image is decoded, checked and written anew under a name of its own, without its
+    metadata. At once an UploadError, a ValueError, is raised for a field that cannot be
+    found, an instance without a row, and a file that is empty, too large or no image.
+    """
+    save(imagefield_data, instance, clear_cache=True, save_mode="save")
