@@ -70,11 +70,22 @@ else:
     )
 
 if TYPE_CHECKING:  # generic in the stubs, plain classes at runtime
+    from django.tasks.base import Task as GenericTask
+    from django.tasks.base import TaskResult as GenericResult
+
     AnyTask = Task[..., Any]
     AnyResult = TaskResult[..., Any]
     AnyContext = TaskContext[..., Any]
 else:
     AnyTask, AnyResult, AnyContext = Task, TaskResult, TaskContext
+
+    class GenericTask:
+        def __class_getitem__(cls, parameters):
+            return Task
+
+    class GenericResult:
+        def __class_getitem__(cls, parameters):
+            return TaskResult
 
 
 def enqueueing_is_heard() -> bool:
@@ -95,6 +106,8 @@ __all__ = [
     "AnyResult",
     "AnyTask",
     "BaseTaskBackend",
+    "GenericResult",
+    "GenericTask",
     "InvalidTask",
     "InvalidTaskBackend",
     "Task",

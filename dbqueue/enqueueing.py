@@ -1,10 +1,44 @@
 """The public ways to write a job."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, overload
 
-from dbqueue.django_tasks import AnyResult, AnyTask, InvalidTask
+from dbqueue.django_tasks import (
+    AnyResult,
+    AnyTask,
+    GenericResult,
+    GenericTask,
+    InvalidTask,
+)
 from dbqueue.registry import as_task
+from dbqueue.results import JobResult
+from dbqueue.tasks import P, R, Task
+
+
+@overload
+def enqueue(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> JobResult[R]: ...
+
+
+@overload
+def enqueue(
+    task: GenericTask[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> GenericResult[P, R]: ...
+
+
+@overload
+def enqueue(
+    task: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+) -> JobResult[R]: ...
+
+
+@overload
+def enqueue(
+    task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> JobResult[R]: ...
+
+
+@overload
+def enqueue(task: str, /, *args: Any, **kwargs: Any) -> JobResult: ...
 
 
 def enqueue(
@@ -20,11 +54,55 @@ def enqueue(
     return known.get_backend().enqueue(known, list(args), kwargs)
 
 
+@overload
+async def aenqueue(
+    task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> JobResult[R]: ...
+
+
+@overload
+async def aenqueue(
+    task: GenericTask[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> GenericResult[P, R]: ...
+
+
+@overload
+async def aenqueue(
+    task: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+) -> JobResult[R]: ...
+
+
+@overload
+async def aenqueue(
+    task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> JobResult[R]: ...
+
+
+@overload
+async def aenqueue(task: str, /, *args: Any, **kwargs: Any) -> JobResult: ...
+
+
 async def aenqueue(
     task: AnyTask | Callable[..., Any] | str, /, *args: Any, **kwargs: Any
 ) -> AnyResult:
     """See enqueue()."""
     return await as_task(task).aenqueue(*args, **kwargs)
+
+
+@overload
+def enqueue_many(
+    task: Task[..., R], calls: Iterable[Any], /
+) -> Sequence[JobResult[R]]: ...
+
+
+@overload
+def enqueue_many(
+    task: GenericTask[..., R] | Callable[..., R], calls: Iterable[Any], /
+) -> Sequence[JobResult[R]]: ...
+
+
+@overload
+def enqueue_many(task: str, calls: Iterable[Any], /) -> Sequence[JobResult]: ...
 
 
 def enqueue_many(

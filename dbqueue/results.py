@@ -5,13 +5,26 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from dbqueue import payload
 from dbqueue.context import current_context
 from dbqueue.dialects.base import LOG_LENGTH
-from dbqueue.django_tasks import AnyContext, AnyResult, TaskError, TaskResultStatus
+from dbqueue.django_tasks import (
+    AnyContext,
+    AnyResult,
+    GenericResult,
+    TaskError,
+    TaskResultStatus,
+)
 from dbqueue.tasks import Task, stored
+
+if TYPE_CHECKING:  # the default, for a plain `JobResult`, is new in Python 3.13
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)
+else:
+    from dbqueue.tasks import R
 
 _STATUS = {
     "SCHEDULED": TaskResultStatus.READY,
@@ -33,7 +46,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult(AnyResult):  # type: ignore[misc]  # frozen, but not in the stubs
+class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # frozen, but not in the stubs
     """A TaskResult that also knows the job's own state and its progress."""
 
     state: str  # a JobState; `status` has only the four of django.tasks

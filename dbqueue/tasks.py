@@ -2,11 +2,23 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from inspect import iscoroutinefunction, unwrap
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 from uuid import UUID
 
 from django.utils import timezone
@@ -18,15 +30,19 @@ from dbqueue.django_tasks import (
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
     AnyTask,
+    GenericTask,
     InvalidTask,
 )
+
+if TYPE_CHECKING:
+    from dbqueue.results import JobContext, JobResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(AnyTask, Generic[P, R]):
+class Task(GenericTask[P, R], Generic[P, R]):
     """A django.tasks Task that also says how it is retried, limited and committed."""
 
     run_after: datetime | timedelta | None = None  # type: ignore[assignment]  # wider
@@ -84,6 +100,16 @@ class Task(AnyTask, Generic[P, R]):
         given = {name: value for name, value in changes.items() if value is not None}
         return dataclasses.replace(self, **given)
 
+    if TYPE_CHECKING:  # what our backend returns, and Django's methods hand on
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobResult[R]: ...
+
+        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobResult[R]: ...
+
+        def get_result(self, result_id: str) -> JobResult[R]: ...
+
+        async def aget_result(self, result_id: str) -> JobResult[R]: ...
+
     @property
     def is_async(self) -> bool:
         return iscoroutinefunction(self.func)
@@ -104,24 +130,56 @@ class Task(AnyTask, Generic[P, R]):
         return not self.retry_on or isinstance(exception, self.retry_on)
 
 
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _ContextDecorator(Protocol):
+    @overload
+    def __call__(
+        self, function: "Callable[Concatenate[JobContext, P], Awaitable[R]]", /
+    ) -> Task[P, R]: ...
+
+    @overload
+    def __call__(
+        self, function: "Callable[Concatenate[JobContext, P], R]", /
+    ) -> Task[P, R]: ...
+
+
+class _Options(TypedDict, total=False):
+    queue_name: str
+    priority: int
+    backend: str
+    max_attempts: int | None
+    backoff: Backoff | None
+    retry_on: options.ExceptionClasses
+    give_up_on: options.ExceptionClasses
+    timeout: float | None
+    atomic: bool
+
+
+@overload
+def task(function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+
+
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 @overload
 def task(
-    *,
-    queue_name: str = ...,
-    priority: int = ...,
-    backend: str = ...,
-    takes_context: bool = ...,
-    max_attempts: int | None = ...,
-    backoff: Backoff | None = ...,
-    retry_on: options.ExceptionClasses = ...,
-    give_up_on: options.ExceptionClasses = ...,
-    timeout: float | None = ...,
-    atomic: bool = ...,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    *, takes_context: Literal[True], **given: Unpack[_Options]
+) -> _ContextDecorator: ...
+
+
+@overload
+def task(
+    *, takes_context: Literal[False] = ..., **given: Unpack[_Options]
+) -> _Decorator: ...
 
 
 def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
