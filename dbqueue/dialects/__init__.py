@@ -10,7 +10,7 @@ from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.postgresql import PostgreSQL
 from dbqueue.dialects.sqlite import SQLite
 
-__all__ = ["SUPPORTED", "Dialect", "is_at_rest", "of"]
+__all__ = ["SUPPORTED", "Dialect", "is_at_rest", "is_remote", "of"]
 
 SUPPORTED: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
 
@@ -27,6 +27,11 @@ def of(alias: str) -> Dialect:
             f"Database {alias!r} is {vendor}; dbqueue runs on {', '.join(SUPPORTED)}."
         )
     return SUPPORTED[vendor](alias)
+
+
+def is_remote(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the database is behind a connection that may go silent."""
+    return SUPPORTED.get(connection.vendor, Dialect).is_remote
 
 
 def is_at_rest(connection: BaseDatabaseWrapper) -> bool:

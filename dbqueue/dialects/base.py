@@ -97,6 +97,8 @@ class Dialect:
 
     # Whether NOTIFY wakes workers here; without it they poll often.
     notifies: ClassVar[bool] = False
+    # Whether the database is behind a connection that may go silent.
+    is_remote: ClassVar[bool] = False
     # Whether a claim goes on from where the last one ended (see Scan).
     low_water: ClassVar[bool] = False
 
@@ -180,6 +182,10 @@ class Dialect:
     def is_cancelled(self, error: Error) -> bool:
         """Tell whether the server cancelled the statement, as for its time limit."""
         return False
+
+    @staticmethod
+    def cut(raw: Any) -> None:
+        """End the driver's connection under whoever waits for its answer."""
 
     @staticmethod
     def driver_is_at_rest(raw: Any) -> bool:

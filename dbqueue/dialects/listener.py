@@ -26,6 +26,10 @@ class Silence:
     def open(self) -> None:
         """Connect, or test the connection, if it is time to."""
 
+    def raw(self) -> list[Any]:
+        """Return the driver's connection, if there is one."""
+        return []
+
     def fileno(self) -> int | None:
         """Return the descriptor to select() on, if there is one."""
         return None
@@ -63,6 +67,9 @@ class PostgreSQLListener(Silence):
                 self._ping()
         except (psycopg.Error, OSError) as error:
             self._give_up(error)
+
+    def raw(self) -> list[Any]:
+        return [] if self._connection is None else [self._connection]
 
     def fileno(self) -> int | None:
         return None if self._connection is None else self._connection.fileno()

@@ -1,6 +1,8 @@
 """PostgreSQL 14 and later, through psycopg 3."""
 
 import json
+import os
+import socket
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -165,6 +167,7 @@ NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(que
 
 class PostgreSQL(Dialect):
     notifies = True
+    is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long
     # transaction elsewhere forbids that, and a scan from the start reads them all.
     low_water = True
@@ -260,6 +263,12 @@ class PostgreSQL(Dialect):
 
     def one_commit(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
+
+    @staticmethod
+    def cut(raw: Any) -> None:
+        if raw is not None and not raw.closed:
+            with socket.socket(fileno=os.dup(raw.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def driver_is_at_rest(raw: Any) -> bool:

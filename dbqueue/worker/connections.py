@@ -9,6 +9,15 @@ from dbqueue import dialects
 
 logger = logging.getLogger(__name__)
 
+# libpq's names; seconds, but for the last, which is in milliseconds.
+_IMPATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 12_000,
+}
+
 
 def tidy() -> None:
     """Make this thread's connections fit for the next job.
@@ -35,6 +44,19 @@ def close_all() -> None:
         connection.close()
         if _is_pooled(connection):
             _close_pool(connection)
+
+
+def be_impatient() -> None:
+    """Let connections that this process and its children open notice a lost network.
+
+    The kernel's own patience is two hours for one that is idle, and a quarter of an
+    hour for one that waits. What OPTIONS say stays.
+    """
+    for connection in connections.all():
+        if dialects.is_remote(connection):
+            options = connection.settings_dict["OPTIONS"]
+            for name, value in _IMPATIENCE.items():
+                options.setdefault(name, value)
 
 
 def _close_pool(connection: Any) -> None:

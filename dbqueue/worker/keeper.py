@@ -20,7 +20,8 @@ from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pruning import Pruner
-from dbqueue.worker.slots import Slot, SlotState
+from dbqueue.worker.slots import Pulse, Slot, SlotState
+from dbqueue.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class Keeper:
     """Looks after the slots until it is told to quit or everybody is gone.
 
     `orders` is rung by the supervisor when a slot changed; QUIT on it ends the keeper.
-    `pokes` are the bells of the slots' children, in the same order.
+    `pokes` are the bells of the slots' children, in the same order. `pulse` is the
+    supervisor's.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Keeper:
         slots: Sequence[Slot],
         pokes: Sequence[Bell],
         orders: Bell,
+        pulse: Pulse,
     ) -> None:
         self._options = options
+        self._pulse = pulse
         self._alias = options.database
         self._slots = slots
         self._pokes = pokes
@@ -56,6 +60,7 @@ class Keeper:
         self._listener = (
             self._dialect.listener() if conf.current().notify else Silence()
         )
+        self._watchdog = Watchdog(self._alias, self._listener.raw)
         self._scan = options.scan()
         self._pruner = Pruner(options.database)
         self._beat_at = self._promote_at = self._prune_at = 0.0
@@ -120,7 +125,10 @@ class Keeper:
             for slot in self._slots
             if slot.state is SlotState.LIVE and slot.beat
         }
-        if alive:
+        # A supervisor that is frozen would not see its children freeze or hang: their
+        # jobs are better off with others.
+        watched = self._orphaned_at is not None or self._pulse.age() < lease
+        if alive and watched:
             condemned = maintenance.heartbeat(self._alias, alive.keys(), lease=lease)
             for worker_id, slot in alive.items():
                 if worker_id in condemned:
@@ -211,7 +219,8 @@ class Keeper:
     def _pause_or(self, work: Callable[[], float | None]) -> float:
         """Do the work; when the database is away, return how long to leave it alone."""
         try:
-            seconds = work() or 0.0
+            with self._watchdog.during():
+                seconds = work() or 0.0
         except Error as error:
             lease, again = conf.current().lease, self._pause > 0.0
             self._pause = min(

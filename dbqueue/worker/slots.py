@@ -6,6 +6,7 @@ runs, and when it is overdue.
 """
 
 import mmap
+import time
 from enum import IntEnum
 from uuid import UUID
 
@@ -35,6 +36,21 @@ _STATE, _PID, _BEAT, _KILL_AT, _LISTENING, _FAREWELL = range(6)
 _WORKER, _CULPRIT, _RUNNING = 6, 8, 10  # ids take two; the running jobs come last
 _WORD = 8
 _NOTHING = bytes(16)
+
+
+class Pulse:
+    """When a process last came by; it writes, others read."""
+
+    def __init__(self) -> None:
+        self._moment = memoryview(mmap.mmap(-1, _WORD)).cast("d")
+        self.beat()
+
+    def beat(self) -> None:
+        self._moment[0] = time.monotonic()
+
+    def age(self) -> float:
+        """Return the seconds since the last beat."""
+        return time.monotonic() - self._moment[0]
 
 
 class Slot:

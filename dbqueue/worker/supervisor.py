@@ -15,7 +15,7 @@ from functools import partial
 
 from dbqueue.ids import uuid7
 from dbqueue.worker.bell import Bell, wait
-from dbqueue.worker.connections import close_all
+from dbqueue.worker.connections import be_impatient, close_all
 from dbqueue.worker.keeper import QUIT, Keeper
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.processes import (
@@ -28,7 +28,7 @@ from dbqueue.worker.processes import (
     signals_welcome,
 )
 from dbqueue.worker.reload import RELOAD, ChangeWatcher
-from dbqueue.worker.slots import Farewell, Slot, SlotState, make_slots
+from dbqueue.worker.slots import Farewell, Pulse, Slot, SlotState, make_slots
 from dbqueue.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Supervisor:
         self._orders = Bell()
         self._lifeline = os.pipe()
         self._signals = Bell()
+        self._pulse = Pulse()
         self._family = Family(places=[Place() for _ in range(options.processes)])
         self._stops = 0
         self._kill_at = float("inf")
@@ -71,8 +72,10 @@ class Supervisor:
 
     def run(self) -> int:
         close_all()
+        be_impatient()
         self._catch_signals()
         while not self._is_over():
+            self._pulse.beat()
             self._start_keeper()
             self._start_children()
             self._kill_overdue()
@@ -110,7 +113,7 @@ class Supervisor:
     def _be_keeper(self) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signals_welcome()
-        Keeper(self._options, self._slots, self._pokes, self._orders).run()
+        Keeper(self._options, self._slots, self._pokes, self._orders, self._pulse).run()
         return 0
 
     def _be_child(self, slot: Slot, poke: Bell) -> int:
@@ -242,6 +245,7 @@ class Supervisor:
         self._orders.ring(QUIT)
         deadline = time.monotonic() + KILL_AFTER
         while time.monotonic() < deadline:
+            self._pulse.beat()
             with suppress(ChildProcessError):
                 pid, _ = os.waitpid(self._family.keeper, os.WNOHANG)
                 if not pid:

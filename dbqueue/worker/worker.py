@@ -20,6 +20,7 @@ from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.records import untouched
 from dbqueue.worker.rhythm import Rhythm
 from dbqueue.worker.slots import Farewell, Slot, SlotState
+from dbqueue.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Worker:
         self._recycling = False
         self._at_once = False
         self._drained = False
+        self._watchdog = Watchdog(options.database)
         self._rhythm = Rhythm(self._dialect, slot)
         self._waiting_since = 0.0
         self._notes_at = 0.0
@@ -112,29 +114,36 @@ class Worker:
     # One round
 
     def _work(self) -> None:
-        ledger = self._ledger
-        self._crew.appetite.learn(ledger.collect())
+        self._crew.appetite.learn(self._ledger.collect())
         limit = self._limit()
         try:
-            if self._rhythm.in_trouble:
-                ledger.reconcile()
-            due = time.monotonic() >= self._notes_at or ledger.has_outcomes()
-            if (
-                ledger.has_notes() and due
-            ):  # before the finish, or the last would be lost
-                ledger.flush_notes()
-                self._notes_at = time.monotonic() + PROGRESS_INTERVAL
+            with self._watchdog.during():
+                self._flush_notes()
+                jobs = self._exchange(limit)
             if limit:
-                self._claim(limit)
-            elif ledger.has_outcomes():
-                ledger.flush()
+                self._take(jobs, limit)
         except Error as error:
             self._back_off(error)
         else:
             self._rhythm.recovered()
 
-    def _claim(self, limit: int) -> None:
-        jobs = self._ledger.exchange(self._scan, limit)
+    def _flush_notes(self) -> None:
+        # Before the finish, or the last would be lost.
+        due = time.monotonic() >= self._notes_at or self._ledger.has_outcomes()
+        if self._ledger.has_notes() and due:
+            self._ledger.flush_notes()
+            self._notes_at = time.monotonic() + PROGRESS_INTERVAL
+
+    def _exchange(self, limit: int) -> list[ClaimedJob]:
+        if self._rhythm.in_trouble:
+            self._ledger.reconcile()
+        if limit:
+            return self._ledger.exchange(self._scan, limit)
+        if self._ledger.has_outcomes():
+            self._ledger.flush()
+        return []
+
+    def _take(self, jobs: list[ClaimedJob], limit: int) -> None:
         self._intake.take(jobs)
         if self._rhythm.looked(more=len(jobs) == limit):
             self._finish_draining(jobs)
@@ -273,7 +282,8 @@ class Worker:
         deadline = time.monotonic() + LAST_FLUSH
         while True:
             try:
-                return self._ledger.flush()
+                with self._watchdog.during():
+                    return self._ledger.flush()
             except Error as error:
                 if time.monotonic() > deadline:
                     logger.error("Left to the rescue of others: %s", error)

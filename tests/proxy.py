@@ -1,0 +1,62 @@
+"""A TCP proxy before a PostgreSQL server that can be made to misbehave."""
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
+
+
+class Proxy:
+    """Hands bytes on in both directions, until it is told otherwise.
+
+    `mute()` lets every connection of this moment stay open and swallow everything; new
+    ones work. `cut()` ends them.
+    """
+
+    def __init__(self, database_url):
+        parts = urlsplit(database_url)
+        folder = parse_qs(parts.query).get("host", [""])[0]
+        self._server = os.path.join(folder, f".s.PGSQL.{parts.port or 5432}")
+        self._ear = socket.create_server(("127.0.0.1", 0))
+        self._pairs = []
+        self._muted = set()
+        port = self._ear.getsockname()[1]
+        self.url = f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def mute(self):
+        self._muted.update(self._pairs)
+
+    def cut(self):
+        for pair in self._pairs:
+            for end in pair:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self._ear.close()
+        self.cut()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._ear.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._server)
+                pair = (client, server)
+                self._pairs.append(pair)
+                for ends in (pair, pair[::-1]):
+                    threading.Thread(
+                        target=self._carry, args=(pair, *ends), daemon=True
+                    ).start()
+
+    def _carry(self, pair, source, goal):
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if pair not in self._muted:
+                    goal.sendall(data)
+        # A mute connection hides its end from the other side, too.
+        if pair not in self._muted:
+            with suppress(OSError):
+                goal.shutdown(socket.SHUT_RDWR)

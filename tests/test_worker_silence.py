@@ -1,0 +1,101 @@
+"""Connections that stay open and never answer, and a supervisor that stands still."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from dbqueue import enqueue, enqueue_many
+from tests import worker_tasks as tasks
+from tests.processes import (
+    QUICK,
+    finished,
+    is_stopped,
+    reasons,
+    thorough,
+    wait_until,
+    wait_until_empty,
+    wait_until_finished,
+)
+from tests.proxy import Proxy
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG = {"DBQUEUE": {"LEASE": 30.0}}
+
+
+@pytest.fixture
+def proxy(only_postgres, database_address):
+    proxy = Proxy(database_address)
+    yield proxy
+    proxy.close()
+
+
+def test_a_worker_whose_connections_fell_silent_makes_new_ones(
+    proxy, run_worker, effects
+):
+    worker = run_worker("--processes", 2, database_url=proxy.url, settings=LONG)
+    enqueue(tasks.note, "before")
+    effects.wait_for("ended", "before")
+    worker.wait_until_working(2)
+    proxy.mute()
+    silent = time.monotonic()
+
+    enqueue_many(tasks.note, [(i,) for i in range(50)])
+
+    wait_until_empty(worker)
+    assert time.monotonic() - silent < 20
+    assert finished(state="SUCCESSFUL", failures=0).count() == 51
+    assert worker.stop() == 0
+
+
+@thorough
+def test_an_outcome_that_was_sent_into_silence_is_recorded(proxy, run_worker, effects):
+    job = enqueue(tasks.work, "long", 1.0)
+    worker = run_worker(database_url=proxy.url, settings=LONG)
+    effects.wait_for("began", "long")
+
+    proxy.mute()
+
+    record = wait_until_finished(job)
+    assert (record.attempt, record.failures) == (1, 0)
+    assert effects.counts("ended") == {"long": 1}
+    assert worker.process.poll() is None
+
+
+def test_connections_that_are_cut_cost_no_failure(proxy, run_worker, effects):
+    enqueue_many(tasks.work, [(i, 0.05) for i in range(100)])
+    worker = run_worker("--processes", 2, database_url=proxy.url)
+    for share in (20, 50, 80):
+        effects.wait_for("ended", times=share)
+        proxy.cut()
+
+    wait_until_empty(worker)
+
+    assert finished(state="SUCCESSFUL", failures=0).count() == 100
+    assert worker.stop() == 0
+
+
+def test_a_frozen_supervisor_gives_its_childrens_jobs_away(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    job = enqueue(tasks.work_until, "slow", str(leave))
+    settings = {"DBQUEUE": QUICK | {"LEASE": 1.5}}
+    first = run_worker(settings=settings)
+    effects.wait_for("began")
+    os.kill(first.pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(first.pid), "the supervisor is stopped")
+    run_worker(settings=settings)
+
+    effects.wait_for("began", times=2)
+
+    leave.touch()
+    record = wait_until_finished(job)
+    assert (record.attempt, reasons(record)) == (2, ["lost"])
+    os.kill(first.pid, signal.SIGCONT)
+    enqueue(tasks.note, "after")
+    effects.wait_for("ended", "after")
+    assert first.stop() == 0
