@@ -182,7 +182,12 @@ class Migration(migrations.Migration):
                         condition=models.Q(("state", "PURGE")),
                         fields=["purge_after"],
                         name="dbqueue_uploadartifact_purge",
-                    )
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "PLANNED")),
+                        fields=["upload"],
+                        name="dbqueue_uploadartifact_plan",
+                    ),
                 ],
             },
         ),

@@ -160,6 +160,11 @@ class UploadArtifact(models.Model):
                 condition=models.Q(state="PURGE"),
                 name="dbqueue_uploadartifact_purge",
             ),
+            models.Index(
+                fields=["upload"],
+                condition=models.Q(state="PLANNED"),
+                name="dbqueue_uploadartifact_plan",
+            ),
         ]
 
     def __str__(self) -> str:
