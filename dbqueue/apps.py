@@ -12,6 +12,7 @@ class DbqueueConfig(AppConfig):
     def ready(self) -> None:
         # Models must be loaded by now; the checks register themselves.
         from dbqueue import checks, chores  # noqa: F401
+        from dbqueue.uploads import checks as upload_checks  # noqa: F401
         from dbqueue.uploads.chore import enqueue_sweep_if_due
 
         chores.register(enqueue_sweep_if_due)

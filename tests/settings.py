@@ -59,6 +59,7 @@ DATABASES = {
     # For what happens when models or transactions are not where the jobs are.
     "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
+MEDIA_ROOT = f"{gettempdir()}/dbqueue-{os.getpid()}-media"  # tests take others
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "tests only"
 USE_TZ = True

@@ -1,0 +1,169 @@
+"""System checks of uploads: silent in a project that has none."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage
+from django.db import connections, models
+from django.urls import get_resolver
+
+from dbqueue import dialects
+from dbqueue.backend import our_backends
+from dbqueue.dialects.scan import Scan
+from dbqueue.models import Job, JobState, Upload, UploadState, Worker
+from dbqueue.uploads import work
+
+HANDLER = "dbqueue.uploads.handlers.BlobUploadHandler"
+API = "dbqueue.uploads.saving"
+OLDEST_PILLOW = (12, 3)  # the first without the known holes
+WAIT = timedelta(seconds=60)
+
+
+# Not "dbqueue": workers check that when they start, and have no use for the URLs.
+@checks.register("dbqueue_uploads")
+def check_uploads(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E005, W006 and W007, where the project's views use uploads."""
+    if not our_backends() or not _in_use():
+        return []
+    return [*_check_queue(), *_check_pillow(), *_check_storages()]
+
+
+@checks.register(checks.Tags.database)
+def check_workers(
+    databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """W008: uploads wait, and no worker takes them."""
+    if not our_backends():
+        return []
+    alias = work.backend()[1].database
+    if alias not in (databases or ()) or not _migrated(alias):
+        return []
+    return [
+        checks.Warning(
+            f"Uploads have waited for over {WAIT.seconds} seconds in queue {queue!r}, "
+            "and no live worker takes it.",
+            hint="Start 'manage.py runworker', without --queues or with this one.",
+            id="dbqueue.W008",
+        )
+        for queue in sorted(_waiting_queues(alias))
+        if not _served(alias, queue)
+    ]
+
+
+def _in_use() -> bool:
+    # The views import the API; they are imported by the URLs, if not by now.
+    if getattr(settings, "ROOT_URLCONF", None):
+        get_resolver().url_patterns  # noqa: B018  read to be imported
+    return API in sys.modules or HANDLER in settings.FILE_UPLOAD_HANDLERS
+
+
+def _check_queue() -> Iterator[checks.CheckMessage]:
+    alias, backend = work.backend()
+    if backend.queues and work.QUEUE not in backend.queues:
+        yield checks.Error(
+            f"TASKS[{alias!r}]['QUEUES'] has no {work.QUEUE!r}, where uploads wait.",
+            hint="Add it, or set QUEUES to [], which allows any name.",
+            id="dbqueue.E005",
+        )
+
+
+def _check_pillow() -> Iterator[checks.CheckMessage]:
+    if not any(isinstance(field, models.ImageField) for field in _file_fields()):
+        return
+    try:
+        found = metadata.version("pillow")
+    except metadata.PackageNotFoundError:
+        found = "not installed"
+    if _numbers(found) < OLDEST_PILLOW:
+        wanted = ".".join(map(str, OLDEST_PILLOW))
+        yield checks.Warning(
+            f"Uploaded images are decoded by Pillow, which is {found}; {wanted} or "
+            "later is needed.",
+            hint="pip install 'dbqueue-django[images]'",
+            id="dbqueue.W006",
+        )
+
+
+def _check_storages() -> Iterator[checks.CheckMessage]:
+    told = set()
+    for field in _file_fields():
+        problem = _problem_of(field)
+        if problem and problem not in told:
+            told.add(problem)
+            yield checks.Warning(
+                f"Files of {field} cannot be stored: {problem}",
+                hint="See STORAGES and MEDIA_ROOT; workers need the same as the site.",
+                id="dbqueue.W007",
+            )
+
+
+def _problem_of(field: models.FileField) -> str:
+    try:
+        storage: Any = field.storage
+        if not isinstance(storage, FileSystemStorage):
+            return ""
+        place, given = Path(storage.location), storage.base_location
+    except ImproperlyConfigured as error:
+        return str(error)
+    if not given:
+        return "MEDIA_ROOT is not set, so they would lie about where a worker starts."
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return ""
+    return f"this user may not write to {str(storage.location)!r}."
+
+
+def _file_fields() -> Iterator[models.FileField]:
+    for model in apps.get_models():
+        for field in model._meta.local_fields:
+            if isinstance(field, models.FileField):
+                yield field
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts) if all(map(str.isdecimal, parts)) else ()
+
+
+def _migrated(alias: str) -> bool:
+    # `migrate` runs this, too, before there is anything.
+    tables = connections[alias].introspection.table_names()
+    return {Upload._meta.db_table, Job._meta.db_table, Worker._meta.db_table} <= set(
+        tables
+    )
+
+
+def _waiting_queues(alias: str) -> set[str]:
+    long = Upload.objects.using(alias).filter(
+        state=UploadState.STORED, created_at__lt=dialects.of(alias).clock() - WAIT
+    )
+    jobs = Job.objects.using(alias).filter(
+        pk__in=long.values("job_id"), state=JobState.READY
+    )
+    return set(jobs.values_list("queue_name", flat=True).distinct())
+
+
+def _served(alias: str, queue: str) -> bool:
+    """Tell whether a live worker takes the queue."""
+    alive = Worker.objects.using(alias).filter(
+        expires_at__gt=dialects.of(alias).clock()
+    )
+    scans = map(_scan, alive.values_list("queues", flat=True))
+    return any(scan.rank(queue) is not None for scan in scans)
+
+
+def _scan(described: str) -> Scan:
+    """Return what WorkerOptions.described() tells of."""
+    parts = described.split(",")
+    groups = [part.split("|") for part in parts if not part.startswith("-")]
+    return Scan(groups, [part[1:] for part in parts if part.startswith("-")])
