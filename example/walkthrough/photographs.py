@@ -24,7 +24,7 @@ _STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-# Each of them in every photograph, none of them in what is stored.
+# What the photographs tell of their owner; nothing of it may be in what is stored.
 PRIVATE = (b"Anna Example", b"do not show around", b"xmpmeta", b"Exif\0")
 _COMMENT = "Private, do not show around"
 _XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>Anna Example, at home</x:xmpmeta>"

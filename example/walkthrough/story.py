@@ -25,7 +25,7 @@ from walkthrough.proof import (
 from walkthrough.services import Failed, wait_until
 from walkthrough.visitors import ERRING_VISITOR, VISITORS, has_font_for
 
-PROCESSES = 2
+PROCESSES, THREADS = 2, 12  # of the worker: a thread for each of their summaries
 WORKER_NAME = "about-me-demo"
 START_TIMEOUT = 30  # seconds until site and worker must be there
 JOBS_TIMEOUT = 60  # seconds until all jobs must have finished

@@ -11,7 +11,7 @@ from django.db import connection
 
 from walkthrough.ground import ADMIN, admin_password, alone, clear
 from walkthrough.services import Failed, Service, free_port
-from walkthrough.story import PROCESSES, WORKER_NAME, Story
+from walkthrough.story import PROCESSES, THREADS, WORKER_NAME, Story
 
 
 class Command(BaseCommand):
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         worker = Service(
             "worker",
             *("runworker", "--no-reload", "--worker-name", WORKER_NAME),
-            *("--processes", str(PROCESSES)),
+            *("--processes", str(PROCESSES), "--threads", str(THREADS)),
         )
         self._say(f"The site is {address}, its database {_database()}.")
         with site, worker:
