@@ -8,7 +8,8 @@ from people.models import Profile
 
 PICTURE = Template(
     "{% load dbqueue_uploads %}"
-    '{% pending_image profile "photo" variant="thumb" alt="" %}'
+    '{% pending_image profile "photo" variant="thumb" alt="" '
+    'style="width: 3rem; height: auto" %}'
 )
 
 
