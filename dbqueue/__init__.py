@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbqueue.context import bind_context, current_context
+    from dbqueue.declaring import task
     from dbqueue.enqueueing import aenqueue, enqueue, enqueue_many
     from dbqueue.exceptions import Cancel, Retry, TaskTimeout
     from dbqueue.results import JobContext, JobResult
-    from dbqueue.tasks import Task, task
+    from dbqueue.tasks import Task
 
 __all__ = [
     "Cancel",
@@ -37,7 +38,7 @@ _HOMES = {
     "current_context": "context",
     "enqueue": "enqueueing",
     "enqueue_many": "enqueueing",
-    "task": "tasks",
+    "task": "declaring",
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.apps import apps
 
+from dbqueue.declaring import declared_tasks
 from dbqueue.django_tasks import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
@@ -18,7 +19,7 @@ from dbqueue.django_tasks import (
 )
 from dbqueue.django_tasks import Task as DjangoTask
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.tasks import Task, declared_tasks, unchecked
+from dbqueue.tasks import Task, unchecked
 
 
 def as_task(task: AnyTask | Callable[..., Any] | str) -> Task[..., Any]:

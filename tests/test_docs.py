@@ -24,7 +24,7 @@ from django.test import SimpleTestCase, override_settings
 from django.test.utils import isolate_apps
 
 import dbqueue
-from dbqueue import conf, exceptions, status, tasks, testing
+from dbqueue import conf, declaring, exceptions, status, testing
 from dbqueue.backend import our_backends
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.results import JobResult
@@ -176,7 +176,7 @@ def page(request, db):
     with ExitStack() as stack:
         stack.enter_context(patch.dict(sys.modules))
         stack.enter_context(patch.dict("dbqueue.registry._resolved"))
-        stack.enter_context(patch.dict("dbqueue.tasks.declared_tasks"))
+        stack.enter_context(patch.dict("dbqueue.declaring.declared_tasks"))
         yield Page(request.param, request)
 
 
@@ -220,7 +220,7 @@ def test_every_check_is_documented():
 def test_every_option_of_a_task_is_documented():
     documented = re.findall(r"^\(option-[a-z-]+\)=\n`(\w+)`$", read("api.md"), re.M)
 
-    assert set(documented) == tasks._OPTIONS
+    assert set(documented) == declaring._OPTIONS
 
 
 def test_every_parameter_of_using_is_documented():

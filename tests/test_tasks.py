@@ -9,10 +9,11 @@ import pytest
 from django.test import override_settings
 
 from dbqueue import registry, task
+from dbqueue.declaring import declared_tasks
 from dbqueue.django_tasks import InvalidTask, TaskResultStatus
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.registry import as_task, resolve
-from dbqueue.tasks import Task, declared_tasks
+from dbqueue.tasks import Task
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.conformance import tasks as django_tasks

@@ -5,10 +5,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from dbqueue.declaring import task
 from dbqueue.exceptions import ContentRejected, UploadDamaged
 from dbqueue.models import Upload, UploadState
 from dbqueue.results import JobContext
-from dbqueue.tasks import task
 from dbqueue.uploads import cleanup, endings, invalidation, work
 from dbqueue.uploads.outputs import outputs_of
 from dbqueue.uploads.promotion import promote
