@@ -24,7 +24,7 @@ from django.test import SimpleTestCase, override_settings
 from django.test.utils import isolate_apps
 
 import dbqueue
-from dbqueue import conf, declaring, exceptions, status, testing
+from dbqueue import conf, declaring, exceptions, status, tasks, testing
 from dbqueue.backend import our_backends
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.results import JobResult
