@@ -12,6 +12,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from django.db import connection
 
 from tests.browser.chromium import MISSING, chromium
 from tests.processes import ROOT, WorkerProcess, wait_until
@@ -22,7 +23,10 @@ MANAGE = [sys.executable, EXAMPLE / "manage.py"]
 SCREENSHOTS = os.environ.get("DBQUEUE_TEST_SCREENSHOTS")
 
 pytestmark = [
-    pytest.mark.usefixtures("only_sqlite"),  # the example brings a database of its own
+    pytest.mark.skipif(
+        connection.vendor != "sqlite",
+        reason="the example has an SQLite file of its own; once is enough",
+    ),
     pytest.mark.skipif(
         bool(MISSING),
         reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
@@ -65,19 +69,28 @@ class Site:
             self.browser.screenshot(Path(SCREENSHOTS) / f"{stage}.png")
 
 
-@pytest.fixture
-def site(tmp_path):
-    environment = _environment(tmp_path)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    environment = _environment(folder)
     subprocess.run([*MANAGE, "migrate", "-v0"], env=environment, check=True)
     address = f"127.0.0.1:{_free_port()}"
     command = [*MANAGE, "runserver", "--noreload", address]
-    server = WorkerProcess(command, environment, tmp_path / "server.log")
+    server = WorkerProcess(command, environment, folder / "server.log")
     try:
         wait_until(lambda: _answers(f"http://{address}/"), "the site answers")
-        with chromium(tmp_path, environment) as browser:
-            yield Site(browser, f"http://{address}/", environment, tmp_path)
+        with chromium(folder, environment) as browser:
+            yield Site(browser, f"http://{address}/", environment, folder)
     finally:
         server.kill_all()
+
+
+@pytest.fixture
+def without_javascript(site):
+    """Return a function that switches JavaScript off, until the end of the test."""
+    name = "Emulation.setScriptExecutionDisabled"
+    yield lambda browser: browser.command(name, value=True)
+    site.browser.command(name, value=False)
 
 
 @pytest.fixture
@@ -109,8 +122,8 @@ def test_the_placeholder_turns_into_the_photo_by_itself(site, worker):
     site.show("photo")
 
 
-def test_without_javascript_a_reload_shows_the_photo(site, worker):
-    site.browser.command("Emulation.setScriptExecutionDisabled", value=True)
+def test_without_javascript_a_reload_shows_the_photo(site, worker, without_javascript):
+    without_javascript(site.browser)
     site.send(PHOTO)
     site.wait_for("#photo [data-upload]")
     assert "Look again" in site.browser.text("#photo")
