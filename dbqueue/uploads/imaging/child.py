@@ -54,8 +54,8 @@ def _blame(error: Exception) -> dict[str, str]:
         return {"rejected": _LIMITS[number]}
     if number:
         return {"failed": f"{type(error).__name__}: {os.strerror(number)}"}
-    # The words of Pillow for its C code's errno -9.
-    if "out of memory" in str(error):
+    # The words of Pillow and of libavif.
+    if "out of memory" in str(error).lower():
         return {"rejected": "too_much_memory"}
     return {"rejected": "damaged", "by": type(error).__name__}
 

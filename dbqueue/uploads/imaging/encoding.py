@@ -1,5 +1,6 @@
 """Writing pictures: nothing but pixels goes into a file, and the same ones always."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from dbqueue.uploads.imaging.colours import plain, upright
 from dbqueue.uploads.imaging.order import Made
+from dbqueue.uploads.imaging.rejections import Rejected
 
 # At Pillow's default, 6, the AVIF of a photo takes seconds; 8 is twice as quick for a
 # few per cent more bytes.
@@ -17,7 +19,7 @@ _WHITE = (255, 255, 255)
 def write_still(image: Image.Image, name: str, format: str, quality: int) -> Made:
     """Write the picture into the current folder."""
     shown = _flat(image) if format == "JPEG" else image
-    shown.save(name, format, **_options(format, quality))
+    _save(shown, name, format, **_options(format, quality))
     return Made(image.width, image.height)
 
 
@@ -29,8 +31,10 @@ def write_animation(frames: "Frames", name: str, format: str, quality: int) -> M
         options["disposal"] = 2 if frames.see_through else 1
     if frames.loop is not None:
         options["loop"] = frames.loop
-    frames.save(name, format, save_all=True, duration=frames.durations, **options)
-    return Made(frames.width, frames.height, frames.n_frames)
+    _save(frames, name, format, save_all=True, duration=frames.durations, **options)
+    with Image.open(name, formats=[format]) as written:
+        # Pillow joins frames that are alike.
+        return Made(*written.size, int(getattr(written, "n_frames", 1)))
 
 
 class Frames(Image.Image):
@@ -43,7 +47,9 @@ class Frames(Image.Image):
         check: Callable[[tuple[int, int]], None],
     ) -> None:
         super().__init__()
-        self.n_frames = int(getattr(source, "n_frames", 1))
+        # An APNG may begin with a picture for viewers that know no APNG.
+        self._first = 1 if source.info.get("default_image") else 0
+        self.n_frames = int(getattr(source, "n_frames", 1)) - self._first
         self.is_animated = True
         self._source, self._orientation, self._check = source, orientation, check
         self._at = -1
@@ -65,11 +71,24 @@ class Frames(Image.Image):
             return
         if frame >= self.n_frames:
             raise EOFError
-        self._source.seek(frame)
+        self._source.seek(self._first + frame)
         self._check(self._source.size)
         image = upright(plain(self._source.copy()), self._orientation)
         self.im, self._mode, self._size = image.im, image.mode, image.size
         self._at = frame
+
+
+def _save(image: Image.Image, name: str, format: str, **options: Any) -> None:
+    # Pillow's C code takes a write for done that a full disk or a limit cut short.
+    encoded = io.BytesIO()
+    try:
+        image.save(encoded, format, **options)
+    except (OSError, RuntimeError, ValueError):
+        # All of it could be decoded; what an encoder lacks is room, in memory or in
+        # the format's numbers, and each says so in words of its own.
+        raise Rejected("too_much_memory") from None
+    with open(name, "wb") as target:
+        target.write(encoded.getbuffer())
 
 
 def _options(format: str, quality: int) -> dict[str, Any]:

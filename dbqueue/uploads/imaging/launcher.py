@@ -25,7 +25,9 @@ from dbqueue.uploads.imaging.zygote import serve
 serve(int(sys.argv[2]))
 """
 # How the loader finds the interpreter's own libraries; nothing else is passed on.
-_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+# glibc would reserve address space, which is limited, for each thread of a decoder.
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 
 
 class Launcher:
@@ -106,11 +108,12 @@ def hand_over(descriptors: Sequence[int]) -> None:
 
 def _process(control: int) -> subprocess.Popen[bytes]:
     path = [os.path.abspath(entry) for entry in sys.path]
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return subprocess.Popen(
         [_interpreter(), "-I", "-c", _START, json.dumps(path), str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        env=_ENVIRONMENT | passed_on,
         cwd="/",
         pass_fds=[control],
         process_group=0,  # the terminal's Ctrl-C is for the worker to act on

@@ -11,6 +11,12 @@ from dbqueue.uploads.imaging.rejections import Rejected
 from dbqueue.uploads.policy import ImagePolicy
 from dbqueue.uploads.signatures import HEAD, Kind, check_image_head
 
+Size = tuple[int, int]
+
+# Bytes that decoding takes at least for a pixel, where it is more than Pillow's four.
+# These two decoders say "damaged" when they get no memory.
+_PIXEL = {"WEBP": 16, "AVIF": 8}
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -18,7 +24,7 @@ class Opened:
 
     source: BinaryIO
     kind: Kind
-    size: tuple[int, int]
+    size: Size
     frames: int
 
     def again(self) -> AbstractContextManager[Image.Image]:
@@ -26,18 +32,25 @@ class Opened:
         return _open(self.source, self.kind)
 
 
-def inspect(source: BinaryIO, policy: ImagePolicy) -> Opened:
-    """Look at the headers and at what can be verified without decoding."""
+def inspect(source: BinaryIO, policy: ImagePolicy, memory: int) -> Opened:
+    """Look at the headers and at what can be verified without decoding.
+
+    `memory` is the bytes that may be used.
+    """
     source.seek(0)
-    kind = check_image_head(source.read(HEAD), policy)
+    head = source.read(HEAD)
+    kind = check_image_head(head, policy)
     if kind.name in ("AVIF", "HEIF", "WEBP") and not _readable(kind):
         raise Rejected("format_not_allowed")
     # Pillow's own limit, an error by this filter, stands below a larger one of ours.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, policy.max_pixels)
+    if kind.name == "WEBP":
+        # Its decoder takes memory for two frames as soon as it is opened.
+        _check_room(_webp_size(head), kind, policy, memory)
     with _open(source, kind) as image:
-        check_size(image.size, policy)
+        _check_room(image.size, kind, policy, memory)
         image.verify()
     with _open(source, kind) as image:
         frames = _frames(image)
@@ -50,9 +63,29 @@ def inspect(source: BinaryIO, policy: ImagePolicy) -> Opened:
         return Opened(source, kind, image.size, frames)
 
 
-def check_size(size: tuple[int, int], policy: ImagePolicy) -> None:
+def check_size(size: Size, policy: ImagePolicy) -> None:
     if size[0] * size[1] > policy.max_pixels:
         raise Rejected("too_many_pixels")
+
+
+def _check_room(size: Size, kind: Kind, policy: ImagePolicy, memory: int) -> None:
+    check_size(size, policy)
+    if size[0] * size[1] * _PIXEL.get(kind.name, 4) > memory:
+        raise Rejected("too_much_memory")
+
+
+def _webp_size(head: bytes) -> Size:
+    """Return what the first chunk says: VP8X, VP8L (lossless) or VP8."""
+    if head[12:16] == b"VP8X":
+        return _number(head[24:27]) + 1, _number(head[27:30]) + 1
+    if head[12:16] == b"VP8L":
+        bits = _number(head[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return _number(head[26:28]) & 0x3FFF, _number(head[28:30]) & 0x3FFF
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
 
 
 def _open(source: BinaryIO, kind: Kind) -> Image.Image:

@@ -26,7 +26,7 @@ class Rendering:
     def __init__(self, source: BinaryIO, order: Order) -> None:
         self._order = order
         self._policy = order.policy
-        self._opened = inspect(source, order.policy)
+        self._opened = inspect(source, order.policy, order.limits.memory)
         self._outputs = [
             (file_name(place, format), format)
             for place, format in enumerate(order.formats(self._opened.kind.name))

@@ -20,6 +20,8 @@ from dbqueue.uploads.imaging.order import READY
 # What a child would otherwise load for each picture anew.
 LOADED = (AvifImagePlugin, MpoImagePlugin, WebPImagePlugin)
 Image.preinit()
+# More pictures at once are better than more threads at one, each with its own stack.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 with suppress(ImportError):
     import pillow_heif

@@ -1,0 +1,30 @@
+"""How a picture gets into the sandbox here."""
+
+import tempfile
+
+import pytest
+
+from dbqueue.uploads.imaging import sandbox
+from dbqueue.uploads.policy import ImagePolicy
+
+pytest.importorskip("PIL", reason="Pillow is not installed: pip install '.[images]'")
+
+
+@pytest.fixture
+def render(tmp_path_factory):
+    """Return render(data, variants, **policy), each time into a new folder."""
+
+    def render(data, variants=None, *, limits=None, **policy):
+        folder = tmp_path_factory.mktemp("outputs")
+        with tempfile.TemporaryFile() as source:
+            source.write(data)
+            source.flush()
+            return sandbox.render(
+                source.fileno(),
+                ImagePolicy(**policy),
+                variants or {},
+                folder,
+                limits=limits,
+            )
+
+    return render

@@ -1,0 +1,292 @@
+"""The sandbox from outside: what it survives, and what it keeps to itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dbqueue.exceptions import ContentRejected, MissingExtra, SandboxFailed
+from dbqueue.uploads.imaging import launcher, sandbox
+from dbqueue.uploads.policy import ImagePolicy, Variant
+from tests.processes import ROOT, wait_until
+from tests.uploads import pictures
+from tests.uploads.pictures import CORNERS, corners, data, near, quarters, read
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def children(pid):
+    """Return the pids of a process's children."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def zygote():
+    """Return the pid of this process's zygote."""
+    (pid,) = (
+        child
+        for child in children(os.getpid())
+        if b"zygote" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    return pid
+
+
+@pytest.fixture
+def heavy():
+    """A picture and variants that keep a child busy until it is killed."""
+    picture = data(pictures.noise((4000, 3000)), quality=95)
+    many = {str(n): Variant(3000 + n, format="AVIF", quality=100) for n in range(9)}
+    return picture, many
+
+
+@pytest.fixture
+def thread():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def child_at_work():
+    """Wait for a child that has begun to decode; return its pid."""
+    return wait_until(lambda: children(zygote()), "a child is there")[0]
+
+
+class TestAThumbnail:
+    @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
+    def test_is_a_small_jpeg_and_all_there_is(self, tmp_path, format):
+        with tempfile.TemporaryFile() as source:
+            source.write(data(quarters((900, 600)), format))
+            source.flush()
+            picture = sandbox.thumbnail(source.fileno(), tmp_path, size=120)
+
+        assert (picture.width, picture.height) == (120, 80)
+        assert list(tmp_path.iterdir()) == [picture.path]
+        assert read(picture.path).format == "JPEG"
+        assert near(corners(read(picture.path)), CORNERS, 16)
+
+
+def test_the_client_does_not_load_pillow(tmp_path):
+    (tmp_path / "source.jpg").write_bytes(data(quarters()))
+    program = """
+import os, sys
+from pathlib import Path
+from dbqueue.uploads.imaging import sandbox
+from dbqueue.uploads.policy import ImagePolicy, Variant
+source = os.open("source.jpg", os.O_RDONLY)
+rendered = sandbox.render(source, ImagePolicy(), {"a": Variant(9)}, Path("."))
+assert rendered.original.width == 96
+assert not [name for name in sys.modules if name.startswith(("PIL", "django"))]
+"""
+
+    # From another folder, with nothing but a path: a plain checkout is enough.
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+
+
+def test_a_missing_pillow_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    launcher._launcher.close()
+
+    with pytest.raises(MissingExtra, match=r"pip install 'dbqueue-django\[images\]'"):
+        _render(data(quarters()), tmp_path)
+
+
+def test_the_source_is_read_where_it_is_and_stays_there(render, tmp_path):
+    path = tmp_path / "source"
+    path.write_bytes(data(quarters()))
+    with path.open("rb") as source:
+        os.lseek(source.fileno(), 17, os.SEEK_SET)
+
+        sandbox.render(source.fileno(), ImagePolicy(), {}, tmp_path)
+
+        assert os.lseek(source.fileno(), 0, os.SEEK_CUR) == 17
+
+
+def test_eight_threads_render_at_once(render):
+    picture = data(pictures.noise((600, 400)))
+    variants = {"a": Variant(100), "b": Variant(50, 50, fit="cover")}
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: render(picture, variants), range(24)))
+
+    sizes = {
+        (r.original.size, r.variants["a"].size, r.variants["b"].size) for r in made
+    }
+    assert len(sizes) == 1
+
+
+def test_no_descriptor_stays_open(render):
+    render(data(quarters()))
+    before = len(os.listdir("/dev/fd"))
+
+    for _ in range(5):
+        render(data(quarters()))
+    with pytest.raises(ContentRejected):
+        render(data(quarters())[:300])
+
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_folder_that_takes_no_file_is_no_fault_of_the_picture(tmp_path):
+    (tmp_path / "0.jpg").mkdir()
+
+    with pytest.raises(SandboxFailed, match="IsADirectoryError"):
+        _render(data(quarters()), tmp_path)
+
+
+@linux
+class TestAChild:
+    def test_that_is_killed_is_replaced_by_a_second_one(self, render, heavy, thread):
+        render(data(quarters()))
+        job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
+        os.kill(child_at_work(), signal.SIGKILL)
+
+        assert job.result().variants["a"].width == 3000
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+    def test_that_is_killed_twice_is_the_pictures_fault(
+        self, render, heavy, thread, number
+    ):
+        render(data(quarters()))
+        job = thread.submit(render, *heavy)
+        first = child_at_work()
+        os.kill(first, number)
+        second = wait_until(
+            lambda: [pid for pid in children(zygote()) if pid != first], "a second"
+        )
+        os.kill(second[0], number)
+
+        with pytest.raises(ContentRejected) as caught:
+            job.result()
+        assert caught.value.code == "decoder_crash"
+
+    def test_dies_with_the_zygote(self, render, heavy, thread):
+        render(data(quarters()))
+        thread.submit(render, *heavy)
+        pid, old = child_at_work(), zygote()
+
+        os.kill(old, signal.SIGKILL)
+
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child is gone")
+        launcher._launcher.close()
+
+    def test_has_given_up_all_rights(self, render, heavy, thread):
+        render(data(quarters()))
+        job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
+
+        status = wait_until(lambda: _confined(child_at_work()), "it is confined")
+
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+        assert job.result()
+
+
+def _confined(pid):
+    text = Path(f"/proc/{pid}/status").read_text()
+    status = dict(line.split(":\t", 1) for line in text.splitlines())
+    return status if status["NoNewPrivs"] == "1" else None
+
+
+@linux
+class TestTheZygote:
+    def test_is_replaced_when_it_was_killed(self, render):
+        render(data(quarters()))
+        old = zygote()
+        os.kill(old, signal.SIGKILL)
+
+        assert render(data(quarters())).original.width == 96
+        assert zygote() != old
+
+    def test_that_dies_midway_costs_the_picture_nothing(self, render, heavy, thread):
+        render(data(quarters()))
+        job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
+        child_at_work()
+        os.kill(zygote(), signal.SIGKILL)
+
+        assert job.result().variants["a"].width == 3000
+
+    def test_has_no_environment(self, render):
+        render(data(quarters()))
+
+        names = Path(f"/proc/{zygote()}/environ").read_bytes().split(b"\0")
+
+        known = (b"MALLOC_ARENA_MAX", b"LD_LIBRARY_PATH", b"LC_CTYPE", b"")
+        assert {name.partition(b"=")[0] for name in names} <= set(known)
+
+    def test_ends_with_its_client_and_so_does_its_child(self, tmp_path):
+        (tmp_path / "source").write_bytes(data(pictures.noise((4000, 3000))))
+        program = """
+import os
+from pathlib import Path
+from dbqueue.uploads.imaging import sandbox
+from dbqueue.uploads.policy import ImagePolicy, Variant
+many = {str(n): Variant(3000 + n, format="AVIF", quality=100) for n in range(9)}
+source = os.open("source", os.O_RDONLY)
+print("ready", flush=True)
+sandbox.render(source, ImagePolicy(), many, Path("."))
+"""
+        client = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+        )
+        with client:
+            client.stdout.readline()
+            (mother,) = wait_until(lambda: children(client.pid), "a zygote")
+            (child,) = wait_until(lambda: children(mother), "a child")
+            client.kill()
+
+        for pid in (mother, child):
+            wait_until(lambda: not _alive(pid), "the process is gone")  # noqa: B023
+
+    def test_of_a_parent_is_not_used_by_its_fork(self, tmp_path):
+        first, second = tmp_path / "first", tmp_path / "second"
+        first.mkdir()
+        second.mkdir()
+        _render(data(quarters()), first)
+        ours = zygote()
+
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                _render(data(quarters()), second)
+                code = 0 if zygote() != ours else 2
+            finally:
+                launcher._launcher.close()
+                os._exit(code)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert zygote() == ours
+        _render(data(quarters()), first)
+
+    def test_does_not_hear_the_terminals_ctrl_c(self, render):
+        render(data(quarters()))
+
+        assert os.getpgid(zygote()) != os.getpgrp()
+        assert os.getsid(zygote()) == os.getsid(0)
+
+
+def _alive(pid):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def _render(content, folder):
+    with tempfile.TemporaryFile() as source:
+        source.write(content)
+        source.flush()
+        return sandbox.render(source.fileno(), ImagePolicy(), {}, folder)
