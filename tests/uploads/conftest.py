@@ -7,8 +7,6 @@ import pytest
 from dbqueue.uploads.imaging import sandbox
 from dbqueue.uploads.policy import ImagePolicy
 
-pytest.importorskip("PIL", reason="Pillow is not installed: pip install '.[images]'")
-
 
 @pytest.fixture
 def render(tmp_path_factory):
