@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.db import DatabaseError, Error, connections
 
-from dbqueue import conf, dialects, maintenance, wakeup
+from dbqueue import chores, conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
@@ -63,7 +63,7 @@ class Keeper:
         self._watchdog = Watchdog(self._alias, self._listener.raw)
         self._scan = options.scan()
         self._pruner = Pruner(options.database)
-        self._beat_at = self._promote_at = self._prune_at = 0.0
+        self._beat_at = self._promote_at = self._prune_at = self._chores_at = 0.0
         self._look_again_at = 0.0
         self._heard = False
         self._patience = self._some_beats()
@@ -96,11 +96,13 @@ class Keeper:
             self._promote(now)
         if now >= self._prune_at:
             self._prune_at = time.monotonic() + self._pruner.prune()
+        if now >= self._chores_at:
+            self._chores_at = now + chores.do(self._alias)
         self._listener.open()
         # What came with the answer to a statement is no news to select().
         self._hear()
         self._tell_who_listens()
-        next_at = min(self._beat_at, self._promote_at, self._prune_at)
+        next_at = min(self._beat_at, self._promote_at, self._prune_at, self._chores_at)
         return max(0.0, next_at - time.monotonic())
 
     def _register_newcomers(self) -> None:

@@ -20,8 +20,10 @@ from dbqueue.uploads.cleanup import Sweep
 from dbqueue.uploads.endings import end
 from dbqueue.uploads.signals import upload_failed
 from tests.gallery.models import Profile
+from tests.processes import wait_until
 from tests.uploads.rows import an_upload
 
+pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db
 STATES = ("DONE", "REJECTED", "SUPERSEDED", "FAILED", "CANCELLED", "RECEIVING")
 
@@ -282,3 +284,11 @@ def test_a_chore_that_fails_hinders_no_other(monkeypatch, caplog, error):
     assert 40 < chores.do("default") < 80
     assert done == ["default"]
     assert "A chore failed name=fail" in caplog.text
+
+
+def test_a_worker_sweeps_by_itself(run_worker):
+    over()
+
+    run_worker()
+
+    wait_until(lambda: not Upload.objects.exists(), "the upload is deleted")
