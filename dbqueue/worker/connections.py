@@ -1,9 +1,11 @@
 """What is left of a job's database connections when it has ended."""
 
 import logging
+import threading
 from typing import Any
 
 from django.db import Error, connections
+from django.db.backends.signals import connection_created
 
 from dbqueue import dialects
 
@@ -20,11 +22,13 @@ _IMPATIENCE = {
 
 
 def tidy() -> None:
-    """Make this thread's connections fit for the next job.
+    """Make this thread's connections, if it ever had one, fit for the next job.
 
     One that is in a transaction, closed or broken is dropped; a sound one stays, as
     reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is kept.
     """
+    if not getattr(_connected, "ever", False):
+        return
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
             continue
@@ -65,6 +69,15 @@ def _close_pool(connection: Any) -> None:
 
 def _is_pooled(connection: Any) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
+
+
+def _note_connection(**kwargs: Any) -> None:
+    _connected.ever = True
+
+
+# Of each thread: asking Django for its connections costs a short job dearly.
+_connected = threading.local()
+connection_created.connect(_note_connection)
 
 
 def _tidy(connection: Any) -> None:

@@ -56,6 +56,7 @@ class Ledger:
         """Report the end of a job; from any thread."""
         self._reports.append((job, outcome))
         if self._asleep:
+            self._asleep = False  # once is enough, and a system call is not cheap
             self._bell.ring()
 
     def note_progress(self, job: ClaimedJob, text: str) -> None:
