@@ -1,16 +1,17 @@
 """Uploads from the call in a view to the field of the model."""
 
+import hashlib
 from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from dbqueue.uploads.policy import FilePolicy
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from dbqueue.exceptions import (
     ContentRejected,
@@ -34,6 +35,8 @@ from dbqueue.models import (
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_file
 from dbqueue.uploads.cleanup import Sweep
+from dbqueue.uploads.policy import FilePolicy
+from dbqueue.uploads.received import ReceivedFile
 from dbqueue.uploads.signals import (
     upload_promoted,
     upload_stored,
@@ -295,6 +298,29 @@ class TestARefusedFile:
             save_file(a_file(), Profile.objects.create(), owner="ada")
 
         assert Upload.objects.count() == 1
+
+    def test_is_none_because_of_the_bytes_it_has_in_the_database_already(
+        self, profile, settings
+    ):
+        settings.DBQUEUE = {"UPLOAD_BYTES": 8}
+        received = Upload.objects.create(
+            state="RECEIVING",
+            is_image=False,
+            filename="letter.txt",
+            size=8,
+            sha256=hashlib.sha256(b"Dear all").hexdigest(),
+            chunk_size=8,
+            chunk_count=1,
+            created_at=timezone.now(),
+        )
+        UploadChunk.objects.create(upload=received, position=0, data=b"Dear all")
+
+        handle = save_file(ReceivedFile(received, "letter"), profile)
+        run_jobs()
+
+        profile.refresh_from_db()
+        assert handle.id == received.pk
+        assert profile.letter.read() == b"Dear all"
 
     @pytest.mark.parametrize(
         "wrong",

@@ -1,6 +1,7 @@
 """How much may wait: of one owner, and altogether."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Sum
 
@@ -9,13 +10,18 @@ from dbqueue.exceptions import UploadQuotaExceeded
 from dbqueue.models import Upload
 
 
-def check(database: str, owner_id: str, size: int) -> None:
+def check(
+    database: str, owner_id: str, size: int, *, received: UUID | None = None
+) -> None:
     """Raise UploadQuotaExceeded if `size` more bytes would be too much.
 
-    Counted without a lock: requests at the same moment may each see room for one.
+    `received` is the upload that has them already. Counted without a lock: requests at
+    the same moment may each see room for one.
     """
     settings = conf.current()
     waiting = Upload.objects.using(database).open()
+    if received is not None:
+        waiting = waiting.exclude(pk=received)
     limit = settings.upload_bytes
     if limit is not None:
         total = waiting.aggregate(bytes=Sum("size"))["bytes"] or 0

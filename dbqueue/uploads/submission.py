@@ -77,12 +77,21 @@ class Submission:
         )
         try:
             with transaction.atomic(using=database):
-                quotas.check(database, self._owner_id, self._file.size or 0)
+                self._check_quotas(database)
                 self._take_in(upload, database)
                 self._attach(upload, target, database)
         except _Kept as kept:
             return UploadHandle(kept.upload)
         return UploadHandle(upload)
+
+    def _check_quotas(self, database: str) -> None:
+        received = isinstance(self._file, ReceivedFile)
+        quotas.check(
+            database,
+            self._owner_id,
+            getattr(self._file, "size", None) or 0,
+            received=self._file.upload.pk if received else None,
+        )
 
     def _read_head(self) -> bytes:
         try:
