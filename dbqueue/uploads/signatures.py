@@ -90,7 +90,8 @@ _PROGRAMS = {
     ),
 }
 PROGRAMS = frozenset(kind.name for kind in _PROGRAMS)
-_CONTAINERS = ("ZIP", "OLE")  # what many other types are made of
+_CONTAINERS = ("ZIP", "OLE")  # what many other types are made of, but not these:
+_NO_CONTAINERS = ("text/", "image/", "audio/", "video/", "application/json")
 _EXTENSIONS = frozenset(
     [kind.extension for kind, _ in _SIGNATURES]
     + [kind.extension for kind in (*_OFFICE_FOLDERS.values(), *_BRANDS, *_PROGRAMS)]
@@ -174,7 +175,9 @@ def _agrees(ending: str, kind: Kind | None) -> bool:
         return extension not in _EXTENSIONS
     if kind.extension == extension:
         return True
-    return kind.name in _CONTAINERS and extension not in _EXTENSIONS
+    guess = mimetypes.guess_type("a" + ending)[0] or ""
+    own = extension in _EXTENSIONS or guess.startswith(_NO_CONTAINERS)
+    return kind.name in _CONTAINERS and not own
 
 
 def _extension(filename: str) -> str:

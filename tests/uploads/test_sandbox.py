@@ -271,6 +271,17 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
         assert zygote() == ours
         _render(data(quarters()), first)
 
+    def test_leaves_it_to_the_worker_to_stop(self, render, heavy, thread):
+        render(data(quarters()))
+        job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
+        child, mother = child_at_work(), zygote()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(child, number)
+            os.kill(mother, number)
+
+        assert job.result()
+        assert zygote() == mother
+
     def test_does_not_hear_the_terminals_ctrl_c(self, render):
         render(data(quarters()))
 

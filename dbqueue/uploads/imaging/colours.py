@@ -15,10 +15,13 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SRGB = ImageCms.createProfile("sRGB")
+_NAMES_OF_SRGB = ("sRGB", "sRGB built-in", "sRGB IEC61966-2.1")
 
 
 def orientation(image: Image.Image) -> int:
     """Return how the camera was held, 1 to 8; 1 = upright, or nobody knows."""
+    if image.format == "PNG":
+        image.load()  # its notes may stand behind the pixels
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     # The notes of a camera are no reason to refuse its picture, and their parser
@@ -83,7 +86,7 @@ def _through(profile: bytes, image: Image.Image) -> Image.Image:
 @lru_cache(maxsize=4)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
-    if ImageCms.getProfileDescription(source).startswith("sRGB"):
+    if ImageCms.getProfileDescription(source).strip() in _NAMES_OF_SRGB:
         return None
     return ImageCms.buildTransform(
         source,

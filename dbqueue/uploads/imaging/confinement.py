@@ -50,8 +50,10 @@ def confine(limits: Limits, keep: Collection[int]) -> None:
 
     `keep` are the open files it needs. The current folder stays writable.
     """
-    # All that is read from /proc is read now: later there is no way there.
+    # What /proc is for, now: later there is no way there.
     space = _mapped()
+    with suppress(OSError):
+        _be_the_first_to_go()
     _close_all_but(keep)
     os.environ.clear()
     for give_up in (_unshare_network, _drop_privileges, _see_only_this_folder):
@@ -67,6 +69,12 @@ def _mapped() -> int | None:
             return int(statm.read().split()[0]) * resource.getpagesize()
     except OSError:
         return None
+
+
+def _be_the_first_to_go() -> None:
+    # Where memory is short, Linux kills the highest score: this and not the worker.
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
 
 
 def _close_all_but(keep: Collection[int]) -> None:

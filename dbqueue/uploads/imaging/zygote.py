@@ -51,6 +51,11 @@ class Zygote:
         signal.set_wakeup_fd(alarm.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
+        # What a service manager sends to all processes is for the worker to act on: it
+        # may have time to finish. The end of the client is the end of this, anyway.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
     def run(self) -> None:
         self._control.sendall(READY)
         while self._turn():
