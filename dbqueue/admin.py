@@ -1,90 +1,18 @@
 """The admin's pages: read-only lists that stay fast at millions of rows."""
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
-from django.core.paginator import Paginator
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from dbqueue.backend import our_backends
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState, Worker
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState, Upload, Worker
+from dbqueue.readonly import LeanChangeList, ReadOnlyAdmin, StateFilter, as_uuid
+from dbqueue.uploads.admin import UploadAdmin
 
-
-class Many(int):
-    """A number of rows that nobody counted to the end."""
-
-    def __str__(self) -> str:
-        return f"{int(self):,}+"
-
-
-class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs
-    """Counts up to `cap` rows only: a COUNT of millions would cost every page."""
-
-    cap = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        counted: int = rows.order_by().values_list("pk")[: self.cap + 1].count()
-        return counted if counted <= self.cap else Many(self.cap)
-
-
-class StateFilter(admin.SimpleListFilter):
-    """The states a table can hold, without asking it."""
-
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(state, JobState(state).label) for state in model_admin.states]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(state=self.value()) if self.value() else queryset
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
-    paginator = CappedPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
-    list_max_show_all = 0
-    actions = None
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Where the jobs are, whatever a router would say; with several, the first.
-        backend = next(iter(our_backends().values()), None)
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows if backend is None else rows.using(backend.database)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class LeanChangeList(ChangeList):
-    """Leaves out what no row of the list shows and what may be long."""
-
-    long = ("args", "kwargs", "context", "attempt_log", "progress", "result")
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        # Only what an index serves: `?o=` would sort millions of rows.
-        self.params.pop(ORDER_VAR, None)
-        return super().get_ordering(request, queryset)
-
-    def get_queryset(self, request: HttpRequest, *args: Any) -> QuerySet[Any]:
-        columns = {field.name for field in self.model._meta.fields}
-        rows: QuerySet[Any] = super().get_queryset(request, *args)
-        return rows.defer(*columns.intersection(self.long))
+admin.site.register(Upload, UploadAdmin)
 
 
 class JobRecordAdmin(ReadOnlyAdmin):
@@ -115,7 +43,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        return queryset.filter(pk=_as_uuid(search_term)), False
+        return queryset.filter(pk=as_uuid(search_term)), False
 
     @admin.display(description=_("failures"))
     def failed(self, job: JobRecord) -> str:
@@ -175,10 +103,3 @@ class FinishedJobAdmin(JobRecordAdmin):
 class WorkerAdmin(ReadOnlyAdmin):
     list_display = ("name", "host", "pid", "queues", "started_at", "last_seen")
     ordering = ("name", "pid")
-
-
-def _as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        return None

@@ -1,0 +1,263 @@
+"""Uploads in the admin: what waits, what became of it, and what can be done."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import filesizeformat
+from django.urls import NoReverseMatch, path, reverse
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from dbqueue.exceptions import DbqueueError, UploadPending
+from dbqueue.models import HOLDING_BYTES, FinishedJob, Job, Upload, UploadState
+from dbqueue.readonly import LeanChangeList, ReadOnlyAdmin, StateFilter, as_uuid
+from dbqueue.uploads import exposure, work
+from dbqueue.uploads.handle import UploadHandle
+
+_WHOLE = (UploadState.STORED, UploadState.FAILED)  # all bytes are there
+
+
+class UploadAdmin(ReadOnlyAdmin):
+    states = tuple(UploadState)
+    list_display = (*("file", "state", "model", "object", "bytes", "owner", "age"),)
+    ordering = ("-id",)
+    sortable_by = ()
+    list_filter = (StateFilter,)
+    search_fields = ("id",)
+    search_help_text = _("The whole id of an upload")
+    actions = ("retry", "discard")
+    save_on_top = True
+    change_form_template = "admin/dbqueue/upload/change_form.html"
+    readonly_fields = ("file", "preview", "object", "job", "bytes", "owner", "age")
+    fields: ClassVar[Any] = (
+        ("filename", "state"),
+        "preview",
+        ("model", "object", "field_name"),
+        ("error_code", "error_message"),
+        "job",
+        ("bytes", "content_type", "sha256"),
+        ("owner", "database"),
+        ("expected_name", "final_name"),
+        ("width", "height"),
+        "pictures",
+        ("policy", "variants", "options"),
+        ("created_at", "finished_at", "expires_at"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).using(work.backend()[1].database)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return LeanChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        pk: Any = as_uuid(search_term)
+        return queryset.filter(pk=pk), False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may retry, discard and download."""
+        return super(ReadOnlyAdmin, self).has_change_permission(request)
+
+    # What the pages show
+
+    @admin.display(description=_("file"))
+    def file(self, upload: Upload) -> str:
+        return upload.filename or str(upload.pk)
+
+    @admin.display(description=_("object"), empty_value="")
+    def object(self, upload: Upload) -> Any:
+        name = upload.model.lower().replace(".", "_")
+        try:
+            url = reverse(f"admin:{name}_change", args=[upload.object_pk])
+        except NoReverseMatch:
+            return upload.object_pk or None
+        return format_html('<a href="{}">{}</a>', url, upload.object_pk)
+
+    @admin.display(description=_("size"))
+    def bytes(self, upload: Upload) -> str:
+        return filesizeformat(upload.size)
+
+    @admin.display(description=_("owner"), empty_value="")
+    def owner(self, upload: Upload) -> str | None:
+        return upload.owner_id or None
+
+    @admin.display(description=_("age"))
+    def age(self, upload: Upload) -> str:
+        return timesince(upload.created_at, depth=1)
+
+    @admin.display(description=_("job"), empty_value="")
+    def job(self, upload: Upload) -> Any:
+        if upload.job_id is None:
+            return None
+        for model, place in ((Job, "job"), (FinishedJob, "finishedjob")):
+            rows = model.objects.using(upload._state.db).filter(pk=upload.job_id)
+            for state in rows.values_list("state", flat=True):
+                url = reverse(f"admin:dbqueue_{place}_change", args=[upload.job_id])
+                return format_html('<a href="{}">{}</a> {}', url, upload.job_id, state)
+        return None
+
+    @admin.display(description=_("preview"), empty_value="")
+    def preview(self, upload: Upload) -> Any:
+        if not upload.is_image or upload.state not in _WHOLE:
+            return None
+        url = reverse("admin:dbqueue_upload_preview", args=[upload.pk])
+        return format_html('<img src="{}" alt="{}">', url, _("No preview"))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        upload = self.get_object(request, object_id)
+        may = upload is not None and self.has_operate_permission(request)
+        state = upload.state if upload else None
+        context = {
+            "can_retry": may and state == UploadState.FAILED,
+            "can_download": may and state in _WHOLE,
+            "can_discard": may and state in HOLDING_BYTES,
+        }
+        return super().change_view(
+            request, object_id, form_url, {**context, **(extra_context or {})}
+        )
+
+    # What can be done
+
+    @admin.action(permissions=["operate"], description=_("Retry failed uploads"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        done, left = self._do_to_all(_retried, request, queryset, "Retried.")
+        self._tell(
+            request,
+            ngettext("%d upload is tried again.", "%d uploads are tried again.", done),
+            done,
+        )
+        self._tell_of_the_rest(request, left)
+
+    @admin.action(permissions=["operate"], description=_("Discard uploads that wait"))
+    def discard(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        done, left = self._do_to_all(_discarded, request, queryset, "Discarded.")
+        self._tell(
+            request,
+            ngettext("%d upload was discarded.", "%d uploads were discarded.", done),
+            done,
+        )
+        self._tell_of_the_rest(request, left)
+
+    def get_urls(self) -> list[Any]:
+        views: dict[str, Callable[..., Any]] = {
+            "retry": self.retry_view,
+            "discard": self.discard_view,
+            "download": self.download_view,
+            "preview": self.preview_view,
+        }
+        ours = [
+            path(
+                f"<uuid:object_id>/{name}/",
+                self.admin_site.admin_view(view),
+                name=f"dbqueue_upload_{name}",
+            )
+            for name, view in views.items()
+        ]
+        return [*ours, *super().get_urls()]
+
+    def retry_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        return self._act(self.retry, request, object_id)
+
+    def discard_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        return self._act(self.discard, request, object_id)
+
+    def download_view(
+        self, request: HttpRequest, object_id: UUID
+    ) -> StreamingHttpResponse:
+        upload = self._found(request, object_id, self.has_operate_permission)
+        self.log_change(request, upload, "Downloaded.")
+        return exposure.download(upload)
+
+    def preview_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        upload = self._found(request, object_id, self.has_view_permission)
+        try:
+            return exposure.preview(upload)
+        except DbqueueError as error:
+            raise Http404(str(error)) from error
+
+    def _act(
+        self, action: Callable[..., None], request: HttpRequest, object_id: UUID
+    ) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        action(request, self.get_queryset(request).filter(pk=object_id))
+        return HttpResponseRedirect(
+            reverse("admin:dbqueue_upload_change", args=[object_id])
+        )
+
+    def _found(
+        self, request: HttpRequest, pk: UUID, permitted: Callable[..., bool]
+    ) -> Upload:
+        if not permitted(request):
+            raise PermissionDenied
+        rows = self.get_queryset(request).filter(state__in=_WHOLE)
+        upload: Upload = get_object_or_404(rows, pk=pk)
+        return upload
+
+    def _do_to_all(
+        self,
+        deed: Callable[[Upload], bool],
+        request: HttpRequest,
+        queryset: QuerySet[Upload],
+        log: str,
+    ) -> tuple[int, int]:
+        """Return for how many it could be done, and for how many not."""
+        done = left = 0
+        for upload in queryset:
+            if deed(upload):
+                self.log_change(request, upload, log)
+                done += 1
+            else:
+                left += 1
+        return done, left
+
+    def _tell(self, request: HttpRequest, text: str, count: int) -> None:
+        if count:
+            self.message_user(request, text % count, messages.SUCCESS)
+
+    def _tell_of_the_rest(self, request: HttpRequest, count: int) -> None:
+        text = ngettext(
+            "%d upload was left: it is in another state, or a newer one waits.",
+            "%d uploads were left: they are in another state, or newer ones wait.",
+            count,
+        )
+        if count:
+            self.message_user(request, text % count, messages.WARNING)
+
+
+def _retried(upload: Upload) -> bool:
+    try:
+        return UploadHandle(upload).retry()
+    except UploadPending:
+        return False
+
+
+def _discarded(upload: Upload) -> bool:
+    return UploadHandle(upload).cancel()

@@ -1,0 +1,42 @@
+"""The bytes of uploads for an operator: a file to save, or a small picture to see."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+from dbqueue.models import Upload
+from dbqueue.uploads.chunks import copy_out, pieces
+from dbqueue.uploads.imaging import sandbox
+
+# What a stranger has sent is neither run by a browser nor kept by a cache.
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-store",
+}
+
+
+def download(upload: Upload) -> StreamingHttpResponse:
+    """Return the bytes as a file to save, never as something to look at."""
+    response = StreamingHttpResponse(
+        pieces(upload), content_type="application/octet-stream", headers=SAFE
+    )
+    name = content_disposition_header(True, upload.filename)
+    response["Content-Disposition"] = name
+    response["Content-Length"] = str(upload.size)
+    return response
+
+
+def preview(upload: Upload) -> HttpResponse:
+    """Return a small picture, decoded and written anew in the sandbox.
+
+    Raises DbqueueError if that cannot be done.
+    """
+    with TemporaryFile() as source, TemporaryDirectory(prefix="dbqueue-") as folder:
+        copy_out(upload, source)
+        picture = sandbox.thumbnail(source.fileno(), Path(folder))
+        content = picture.path.read_bytes()
+    return HttpResponse(content, content_type=picture.content_type, headers=SAFE)
