@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                         name="dbqueue_upload_open",
                     ),
                     models.Index(fields=["expires_at"], name="dbqueue_upload_expiry"),
+                    models.Index(fields=["state", "-id"], name="dbqueue_upload_state"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(

@@ -93,6 +93,7 @@ class Upload(models.Model):
                 name="dbqueue_upload_open",
             ),
             models.Index(fields=["expires_at"], name="dbqueue_upload_expiry"),
+            models.Index(fields=["state", "-id"], name="dbqueue_upload_state"),
         ]
 
     def __str__(self) -> str:
