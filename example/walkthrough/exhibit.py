@@ -73,6 +73,8 @@ class Exhibit:
     def complaints(self, pdfs):
         """Yield what is wrong; `pdfs` has the files of the summaries, if any."""
         if not self.is_accepted:
+            if Profile.objects.filter(email=self._fields["email"]).exists():
+                yield "was refused, but the rest of its form was saved"
             return
         photograph, state = self._photograph, self._upload.state
         if state != photograph.end:
