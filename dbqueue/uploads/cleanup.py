@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,8 +21,8 @@ from dbqueue.models import (
     UploadState,
 )
 from dbqueue.uploads import endings, work
-from dbqueue.uploads.references import is_in_use, is_needed
-from dbqueue.uploads.targets import target_of_upload
+from dbqueue.uploads.references import is_in_use, needed
+from dbqueue.uploads.targets import Target, target_of_upload
 
 logger = logging.getLogger(__name__)
 
@@ -192,22 +192,35 @@ class Sweep:
         due = self._condemned().select_related("upload")
         if of is not None:
             due = due.filter(upload=of.pk)
-        for artifact in list(due[: self._batch]):
-            self._done["objects_deleted"] += self._purge(artifact)
+        for artifacts in _by_field(due[: self._batch]):
+            self._purge_together(artifacts)
 
-    def _purge(self, artifact: UploadArtifact) -> bool:
+    def _purge_together(self, artifacts: list[UploadArtifact]) -> None:
+        """Delete objects of one field's storage."""
         try:
-            target = target_of_upload(artifact.upload)
-            if not is_needed(artifact.name, target):
-                target.field.storage.delete(artifact.name)
+            target = target_of_upload(artifacts[0].upload)
         except UploadFieldUnknown as error:
-            logger.warning("Object name=%s is left: %s", artifact.name, error)
+            logger.warning("Objects are left in their storage: %s", error)
+            self._forget(artifacts)
+            return
+        in_use = needed([artifact.name for artifact in artifacts], target)
+        for artifact in artifacts:
+            if artifact.name in in_use or self._deleted(artifact, target):
+                self._forget([artifact])
+
+    def _deleted(self, artifact: UploadArtifact, target: Target) -> bool:
+        try:
+            target.field.storage.delete(artifact.name)
         except Exception:  # a storage of whatever make
             logger.exception("Object name=%s could not be deleted", artifact.name)
             rows = self._artifacts().filter(pk=artifact.pk)
             rows.update(purge_after=self._clock + PURGE_AGAIN)
             return False
-        return bool(self._artifacts().filter(pk=artifact.pk).delete()[0])
+        return True
+
+    def _forget(self, artifacts: list[UploadArtifact]) -> None:
+        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in artifacts])
+        self._done["objects_deleted"] += rows.delete()[0]
 
     def _condemned(self) -> Any:
         return self._artifacts().filter(
@@ -227,3 +240,12 @@ class Sweep:
 
     def _artifacts(self) -> Any:
         return UploadArtifact.objects.using(self._database)
+
+
+def _by_field(artifacts: Iterable[UploadArtifact]) -> list[list[UploadArtifact]]:
+    groups: dict[tuple[str, ...], list[UploadArtifact]] = {}
+    for artifact in artifacts:
+        of = artifact.upload
+        key = (of.model, of.field_name, of.database, of.given_as)
+        groups.setdefault(key, []).append(artifact)
+    return list(groups.values())
