@@ -1,7 +1,7 @@
 """BlobUploadHandler: files of a request's body go straight into the database."""
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Until the sweep deletes what a killed web process left behind.
 KEEP_RECEIVED = timedelta(days=1)
+LONGEST_REST = 100 * conf.MB  # bytes of a refused body that are still read
 
 
 class BodyTooLarge(UploadTooLarge, RequestDataTooBig):
@@ -67,7 +68,12 @@ class BlobUploadHandler(FileUploadHandler):
         # Nothing tells a handler that a body broke off: it has to be around the parser.
         with ExitStack() as cleaning:
             cleaning.callback(self._discard)
-            parsed = MultiPartParser(META, input_data, handlers, encoding).parse()
+            parser = MultiPartParser(META, input_data, handlers, encoding)
+            try:
+                parsed = parser.parse()
+            except (BodyTooLarge, BodyRefused):
+                self._read_the_rest(input_data)
+                raise
             cleaning.pop_all()
         return parsed
 
@@ -128,6 +134,13 @@ class BlobUploadHandler(FileUploadHandler):
     def _refuse(self, error: BodyTooLarge | BodyRefused) -> None:
         self.request.upload_refusal = error  # type: ignore[union-attr]  # for the middleware
         raise error from None
+
+    def _read_the_rest(self, input_data: Any) -> None:
+        # A client that still sends when the connection closes never sees the answer.
+        if self._body_left <= LONGEST_REST:
+            with suppress(OSError):
+                while input_data.read(CHUNK_SIZE):
+                    pass
 
     def _discard(self) -> None:
         if self._upload is not None:

@@ -335,7 +335,11 @@ class TestAFileThatIsTooLarge:
         assert client.post("/look", {"letter": files}).status_code == 413
         assert nothing_left()
 
-    def test_is_not_read_to_its_end(self, rf):
+    @pytest.mark.parametrize(("longest", "read"), [(10**6, False), (10**7, True)])
+    def test_is_read_to_its_end_unless_that_is_far(
+        self, rf, monkeypatch, longest, read
+    ):
+        monkeypatch.setattr(handlers, "LONGEST_REST", longest)
         content = body(b"x" * 9 * CHUNK_SIZE)
         request = rf.generic(
             "POST", "/", content, f"multipart/form-data; boundary={BOUNDARY}"
@@ -344,7 +348,8 @@ class TestAFileThatIsTooLarge:
         with pytest.raises(BodyTooLarge):
             request.FILES  # noqa: B018  reads the body
 
-        assert len(request.read()) > 5 * CHUNK_SIZE
+        assert (request.read() == b"") is read
+        assert nothing_left()
 
     def test_may_be_answered_by_the_view(self, client):
         answer = client.post("/explain", {"letter": a_file(3 * CHUNK_SIZE)})
