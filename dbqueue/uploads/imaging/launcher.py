@@ -26,8 +26,12 @@ serve(int(sys.argv[2]))
 """
 # How the loader finds the interpreter's own libraries; nothing else is passed on.
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-# glibc would reserve address space, which is limited, for each thread of a decoder.
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+_ENVIRONMENT = {
+    # glibc would reserve address space, which is limited, for each thread of a decoder.
+    "MALLOC_ARENA_MAX": "1",
+    # Huge pages: a photo's first touch of its memory is 800 page faults, not 20,000.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 class Launcher:
