@@ -12,20 +12,18 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dbqueue import backoff, context, payload
+from dbqueue import context, payload
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
 from dbqueue.exceptions import (
-    Cancel,
     ClaimLost,
     InvalidPayload,
-    Retry,
     TaskTimeout,
 )
 from dbqueue.models import JobState, entries
 from dbqueue.results import JobContext, JobResult, job_result, task_error
 from dbqueue.tasks import Task
-from dbqueue.worker.records import ending_record
+from dbqueue.worker.verdict import verdict
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +132,7 @@ class Attempt:
             return None
         if isinstance(error, TaskTimeout) and not error.args:
             error.args = (f"The job ran longer than {self.task.seconds_allowed} s.",)
-        outcome = self._outcome_of(error)
+        outcome = verdict(self.job, self.task, self.worker_id, self.result, error)
         outcome.duration = time.monotonic() - self.began
         if outcome.state == JobState.READY:
             level = logging.WARNING if outcome.failed else logging.INFO
@@ -150,57 +148,6 @@ class Attempt:
             "Job id=%s task=%s raised after its end", self.job.id, self.job.task
         )
         self._announce_success(result)
-
-    def _outcome_of(self, error: BaseException) -> Outcome:
-        if isinstance(error, Retry):
-            return self._ended(JobState.READY, "snoozed", error, delay=error.after)
-        if isinstance(error, Cancel):
-            return self._ended(JobState.CANCELLED, "cancelled", error)
-        reason = "timeout" if isinstance(error, TaskTimeout) else "failed"
-        delay = self._delay(error)
-        if delay is None:
-            return self._ended(JobState.FAILED, reason, error, failed=1)
-        return self._ended(JobState.READY, reason, error, failed=1, delay=delay)
-
-    def _delay(self, error: BaseException) -> float | None:
-        """Return the seconds until the next attempt, or None if this was the last."""
-        failures = self.job.failures + 1
-        # What cannot be written or read as JSON will be no better next time.
-        final = isinstance(error, InvalidPayload) or not self.task.may_retry(error)
-        if final or failures >= self.job.max_attempts:
-            return None
-        try:
-            return backoff.delay(
-                self.task.backoff,
-                failures=failures,
-                exception=error,
-                result=self.result,
-            )
-        except Exception:
-            logger.exception("The backoff of task=%s raised", self.job.task)
-            return backoff.exponential(failures)
-
-    def _ended(
-        self,
-        state: str,
-        reason: str,
-        error: BaseException,
-        *,
-        failed: int = 0,
-        delay: float = 0.0,
-    ) -> Outcome:
-        record = ending_record(self.job, self.worker_id, reason, error)
-        if reason == "snoozed":
-            for key in ("exception", "traceback"):
-                del record[key]
-        return Outcome(
-            id=self.job.id,
-            attempt=self.job.attempt,
-            state=state,
-            record=record,
-            failed=failed,
-            delay=delay,
-        )
 
     def _announce_failure(self, outcome: Outcome) -> None:
         if self.result is not None and outcome.record is not None:
