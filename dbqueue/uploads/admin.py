@@ -191,7 +191,7 @@ class UploadAdmin(ReadOnlyAdmin):
     ) -> StreamingHttpResponse:
         upload = self._found(request, object_id, self.has_operate_permission)
         self.log_change(request, upload, "Downloaded.")
-        return exposure.download(upload)
+        return exposure.download(request, upload)
 
     def preview_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         upload = self._found(request, object_id, self.has_view_permission)

@@ -1,9 +1,13 @@
 """The bytes of uploads for an operator: a file to save, or a small picture to see."""
 
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-from django.http import HttpResponse, StreamingHttpResponse
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from dbqueue.models import Upload
@@ -19,10 +23,14 @@ SAFE = {
 }
 
 
-def download(upload: Upload) -> StreamingHttpResponse:
+def download(request: HttpRequest, upload: Upload) -> StreamingHttpResponse:
     """Return the bytes as a file to save, never as something to look at."""
+    # Over ASGI, Django would collect all that a plain iterator yields.
+    over_asgi = isinstance(request, ASGIRequest)
     response = StreamingHttpResponse(
-        pieces(upload), content_type="application/octet-stream", headers=SAFE
+        _in_a_thread(pieces(upload)) if over_asgi else pieces(upload),
+        content_type="application/octet-stream",
+        headers=SAFE,
     )
     name = content_disposition_header(True, upload.filename)
     response["Content-Disposition"] = name
@@ -40,3 +48,9 @@ def preview(upload: Upload) -> HttpResponse:
         picture = sandbox.thumbnail(source.fileno(), Path(folder))
         content = picture.path.read_bytes()
     return HttpResponse(content, content_type=picture.content_type, headers=SAFE)
+
+
+async def _in_a_thread(found: Iterator[bytes]) -> AsyncIterator[bytes]:
+    read = sync_to_async(partial(next, found, b""))
+    while piece := await read():
+        yield piece

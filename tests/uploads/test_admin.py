@@ -4,9 +4,11 @@ import re
 from io import BytesIO
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from PIL import Image
@@ -252,6 +254,22 @@ class TestTheDownload:
         assert response["X-Content-Type-Options"] == "nosniff"
         assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
         assert response["Content-Length"] == str(len(page))
+
+    def test_is_streamed_over_asgi_too(self, transactional_db, admin_user):
+        content = bytes(range(256)) * 2048
+        save_file(a_file(content), Profile.objects.create())
+        address = url(Upload.objects.get(), "download")
+        client = AsyncClient()
+        client.force_login(admin_user)
+
+        async def receive():
+            response = await client.get(address)
+            return [piece async for piece in response]
+
+        received = async_to_sync(receive)()
+
+        assert b"".join(received) == content
+        assert len(received) == 2
 
     def test_is_not_there_when_the_bytes_are_gone(self, admin_client, profile):
         upload = an_upload(profile, "REJECTED")
