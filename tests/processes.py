@@ -25,10 +25,13 @@ SCALE = float(os.environ.get("DBQUEUE_TEST_SCALE", "1"))
 thorough = pytest.mark.skipif(
     SCALE < 10, reason="for a thorough run set DBQUEUE_TEST_SCALE=10"
 )
-PATIENCE = 30.0  # seconds until a condition counts as never coming true
+PATIENCE = 60.0  # seconds until a condition counts as never coming true
+NEVER = 600.0  # seconds: what would take so long is not what a test waited for
 
-# Short leases and looks, so that recovery takes moments.
-QUICK = {"LEASE": 3.0, "POLL_INTERVAL": 0.2, "GRACE": 10.0}
+# Short looks, but a lease that no busy machine lets run out by accident.
+QUICK = {"LEASE": 20.0, "POLL_INTERVAL": 0.2, "GRACE": 10.0}
+# A lease for tests that wait until it is over, and live with it if one more runs out.
+SHORT = {"DBQUEUE": {"LEASE": 3.0}}
 
 
 ENQUEUER = """

@@ -53,7 +53,7 @@ def migrate(database_url):
 
 
 def assert_refused(worker, *texts):
-    assert worker.wait(15) == 1
+    assert worker.wait() == 1
     for text in texts:
         assert text in worker.output
     assert "Traceback" not in worker.output
@@ -101,7 +101,7 @@ def test_a_limit_below_what_a_child_needs_at_least_lets_it_work(run_worker, effe
 
 def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):
     health = tmp_path / "health"
-    worker = run_worker("--health-file", health, settings={"DBQUEUE": {"LEASE": 1.0}})
+    worker = run_worker("--health-file", health, settings={"DBQUEUE": {"LEASE": 6.0}})
     first = wait_until(lambda: health.exists() and health.stat().st_mtime_ns, "touched")
 
     wait_until(lambda: health.stat().st_mtime_ns > first, "it is touched again")
@@ -121,7 +121,7 @@ def test_a_health_file_that_cannot_be_written_any_more_stops_no_job(
     folder = tmp_path / "run"
     folder.mkdir()
     worker = run_worker(
-        "--health-file", folder / "health", settings={"DBQUEUE": {"LEASE": 1.0}}
+        "--health-file", folder / "health", settings={"DBQUEUE": {"LEASE": 6.0}}
     )
     wait_until((folder / "health").exists, "it is touched")
     keeper = wait_until(worker.keeper, "there is a keeper")
@@ -137,14 +137,17 @@ def test_a_health_file_that_cannot_be_written_any_more_stops_no_job(
     assert "Traceback" not in worker.output
 
 
-def test_two_workers_with_the_same_name_both_work(run_worker, effects):
+def test_two_workers_with_the_same_name_both_work(run_worker, effects, tmp_path):
+    leave = tmp_path / "leave"
     first = run_worker("--worker-name", "twin", "--threads", 1)
     first.wait_until_working()
     second = run_worker("--worker-name", "twin", "--threads", 1)
     second.wait_until_working()
 
-    enqueue_many(tasks.work, [(i, 1.0) for i in range(2)])
+    enqueue_many(tasks.work_until, [(i, str(leave)) for i in range(2)])
 
+    effects.wait_for("began", times=2)
+    leave.touch()
     effects.wait_for("ended", times=2)
     assert len(effects.pids()) == 2
     assert set(Worker.objects.values_list("name", flat=True)) == {"twin"}
@@ -249,7 +252,7 @@ def test_a_read_only_disk_is_told_of(run_worker, only_sqlite, tmp_path):
     }
     worker = run_worker(settings=settings)
 
-    worker.wait_for_output("attempt to write a readonly database", seconds=10)
+    worker.wait_for_output("attempt to write a readonly database")
 
     worker.stop()
     assert "Traceback" not in worker.output
@@ -345,4 +348,4 @@ def test_nothing_is_left_when_the_reloading_worker_is_killed(project, start):
 
     send(worker.pid, signal.SIGKILL)
 
-    worker.wait_until_gone(15)
+    worker.wait_until_gone()

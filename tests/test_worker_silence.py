@@ -2,14 +2,14 @@
 
 import os
 import signal
-import time
 
 import pytest
 
 from dbqueue import enqueue, enqueue_many
 from tests import worker_tasks as tasks
 from tests.processes import (
-    QUICK,
+    NEVER,
+    SHORT,
     finished,
     is_stopped,
     reasons,
@@ -23,7 +23,7 @@ from tests.proxy import Proxy
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LONG = {"DBQUEUE": {"LEASE": 30.0}}
+LONG = {"DBQUEUE": {"LEASE": NEVER}}
 
 
 @pytest.fixture
@@ -41,12 +41,10 @@ def test_a_worker_whose_connections_fell_silent_makes_new_ones(
     effects.wait_for("ended", "before")
     worker.wait_until_working(2)
     proxy.mute()
-    silent = time.monotonic()
 
     enqueue_many(tasks.note, [(i,) for i in range(50)])
 
     wait_until_empty(worker)
-    assert time.monotonic() - silent < 20
     assert finished(state="SUCCESSFUL", failures=0).count() == 51
     assert worker.stop() == 0
 
@@ -83,12 +81,11 @@ def test_a_frozen_supervisor_gives_its_childrens_jobs_away(
 ):
     leave = tmp_path / "leave"
     job = enqueue(tasks.work_until, "slow", str(leave))
-    settings = {"DBQUEUE": QUICK | {"LEASE": 1.5}}
-    first = run_worker(settings=settings)
+    first = run_worker(settings=SHORT)
     effects.wait_for("began")
     os.kill(first.pid, signal.SIGSTOP)
     wait_until(lambda: is_stopped(first.pid), "the supervisor is stopped")
-    run_worker(settings=settings)
+    run_worker(settings=SHORT)
 
     effects.wait_for("began", times=2)
 

@@ -8,6 +8,8 @@ import pytest
 from dbqueue import enqueue, enqueue_many
 from tests import worker_tasks as tasks
 from tests.processes import (
+    NEVER,
+    SHORT,
     finished,
     reasons,
     scaled,
@@ -24,15 +26,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=thorough)]
 )
 def test_a_stopped_worker_finishes_what_runs_and_takes_nothing_new(
-    number, run_worker, effects
+    number, run_worker, effects, tmp_path
 ):
-    running = enqueue(tasks.work, "running", 1.0)
-    worker = run_worker("--threads", 1)
+    leave = tmp_path / "leave"
+    running = enqueue(tasks.work_until, "running", str(leave))
+    worker = run_worker("--threads", 1, "--grace", NEVER)
     effects.wait_for("began", "running")
     waiting = enqueue(tasks.work, "waiting", 0)
 
-    assert worker.stop(number) == 0
+    worker.tell(number)
 
+    worker.wait_for_output("Stopping")
+    leave.touch()
+    assert worker.wait() == 0
     assert effects.keys("ended") == ["running"]
     assert finished(pk=running.id, state="SUCCESSFUL", attempt=1).exists()
     assert unfinished(pk=waiting.id, state="READY", failures=0).exists()
@@ -41,7 +47,7 @@ def test_a_stopped_worker_finishes_what_runs_and_takes_nothing_new(
 def test_what_still_runs_after_the_grace_period_is_released_not_failed(
     run_worker, effects
 ):
-    job = enqueue(tasks.work_once, "long", 60)
+    job = enqueue(tasks.work_once, "long", NEVER)
     worker = run_worker("--grace", 0.5)
     effects.wait_for("began", "long")
 
@@ -53,8 +59,8 @@ def test_what_still_runs_after_the_grace_period_is_released_not_failed(
 
 
 def test_a_second_signal_stops_at_once(run_worker, effects):
-    enqueue(tasks.work, "long", 60)
-    worker = run_worker("--grace", 60)
+    enqueue(tasks.work, "long", NEVER)
+    worker = run_worker("--grace", NEVER)
     (line,) = effects.wait_for("began", "long")
     worker.tell(signal.SIGTERM)
 
@@ -63,7 +69,7 @@ def test_a_second_signal_stops_at_once(run_worker, effects):
         worker.tell(signal.SIGTERM)
         return line["pid"] not in worker.family()
 
-    wait_until(tell_again, "the child is gone", seconds=3)
+    wait_until(tell_again, "the child is gone")
     assert worker.wait() == 0
     assert unfinished(state="READY", failures=0).exists()
 
@@ -118,12 +124,12 @@ def test_nothing_runs_twice_or_fails_when_workers_are_stopped_amid_many_jobs(
 def test_a_signal_while_children_are_forked_reaches_all(run_worker):
     for _ in range(scaled(1, 10)):
         for count in (2, 4, 6):
-            worker = run_worker("--processes", 6, "--grace", 60)
+            worker = run_worker("--processes", 6, "--grace", NEVER)
             wait_until(lambda: len(worker.below()) >= count, f"{count} are there")  # noqa: B023
 
             worker.tell(signal.SIGTERM)
 
-            assert worker.wait(10) == 0
+            assert worker.wait() == 0
 
 
 def test_children_and_keeper_leave_when_their_supervisor_is_killed(run_worker, effects):
@@ -134,21 +140,21 @@ def test_children_and_keeper_leave_when_their_supervisor_is_killed(run_worker, e
 
     worker.tell(signal.SIGKILL)
 
-    worker.wait_until_gone(10)
+    worker.wait_until_gone()
     assert effects.keys("ended") == ["running"]
     assert finished(attempt=1, state="SUCCESSFUL").exists()
 
 
 def test_all_leave_when_supervisor_and_keeper_are_killed(run_worker, effects):
-    job = enqueue(tasks.work, "long", 60)
-    worker = run_worker(settings={"DBQUEUE": {"LEASE": 1.5}})
+    job = enqueue(tasks.work, "long", NEVER)
+    worker = run_worker(settings=SHORT)
     effects.wait_for("began", "long")
-    keeper = worker.keeper()
+    keeper = wait_until(worker.keeper, "there is a keeper")
 
     worker.tell(signal.SIGKILL)
     os.kill(keeper, signal.SIGKILL)
 
-    worker.wait_until_gone(5)
+    worker.wait_until_gone()
     assert unfinished(pk=job.id, state="RUNNING").exists()  # until another looks
 
 

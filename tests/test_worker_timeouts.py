@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from dbqueue.worker.board import IMPORT_LIMIT, Board
 from dbqueue.worker.slots import make_slots
 from tests import worker_tasks as tasks
 from tests.processes import (
+    NEVER,
     ROOT,
     finished,
     reasons,
@@ -25,8 +27,8 @@ from tests.workers import HandWorker
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TIMEOUT = 0.5
-SPARE = 2.0
+TIMEOUT = timedelta(seconds=0.5)
+LATE = timedelta(seconds=15)  # of a job that would run for an hour, on a busy machine
 
 POLITE = [tasks.spin, tasks.wait_for_ever]
 STUBBORN = [
@@ -52,12 +54,11 @@ def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(
     worker = run_worker("--threads", 2)
     effects.wait_for("began", times=2)
     overdue = enqueue(task, "overdue")
-    (began,) = effects.wait_for("began", "overdue")
+    effects.wait_for("began", "overdue")
 
-    record = wait_until_finished(overdue, seconds=10)
+    record = wait_until_finished(overdue)
 
-    took = time.time() - began["at"]
-    assert TIMEOUT <= took < TIMEOUT + SPARE
+    assert TIMEOUT <= record.finished_at - record.last_attempted_at < LATE
     assert (record.state, reasons(record)) == ("FAILED", ["timeout"])
     assert record.attempt_log[0]["exception"] == "dbqueue.exceptions.TaskTimeout"
     attempt = 1 if task in POLITE else 2
@@ -95,10 +96,10 @@ def test_many_polite_timeouts_cost_no_child(run_worker, effects):
 
 @thorough
 def test_the_setting_limits_tasks_that_name_no_timeout(run_worker, effects):
-    job = enqueue(tasks.work_once, "long", 60)
-    run_worker(settings={"DBQUEUE": {"TIMEOUT": TIMEOUT}})
+    job = enqueue(tasks.work_once, "long", NEVER)
+    run_worker(settings={"DBQUEUE": {"TIMEOUT": TIMEOUT.total_seconds()}})
 
-    record = wait_until_finished(job, seconds=10)
+    record = wait_until_finished(job)
 
     assert reasons(record) == ["timeout"]
     assert not unfinished().exists()
@@ -109,6 +110,7 @@ import django
 django.setup()
 from django.core.management import call_command
 from dbqueue.worker import board
+import tests.worker_tasks
 board.IMPORT_LIMIT = 0.5
 call_command("runworker")
 """

@@ -201,10 +201,10 @@ async def block_the_loop(key):
     time.sleep(3600)
 
 
-@task(max_attempts=1, timeout=0.5)
+@task(max_attempts=1, timeout=2.0)
 def in_time(key):
     effect("began", key)
-    time.sleep(0.3)
+    time.sleep(0.8)
     effect("ended", key)
 
 
@@ -283,11 +283,12 @@ async def adescribe_surroundings(key):
 
 
 @task(atomic=True)
-def write_atomically(key, seconds):
+def write_atomically(key, path):
     effect("began", key)
     Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
     effect("written", key)
-    time.sleep(seconds)
+    while not os.path.exists(path):
+        time.sleep(0.01)
     effect("ended", key)
 
 

@@ -104,6 +104,11 @@ class Outcome:
     delay: float = 0.0  # seconds until a job given back is due
     duration: float | None = None  # seconds the attempt ran
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the job goes back as it came, without having begun."""
+        return self.state == "READY" and self.record is None
+
 
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
 BEFORE_ALL = UUID(int=0)

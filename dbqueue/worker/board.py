@@ -31,11 +31,13 @@ class Running:
     began: float  # monotonic
     soft_limit: float | None  # monotonic: when it is asked to stop
     interrupt: Callable[[], None]
-    interrupted: bool = False
+    asked_at: float | None = None  # monotonic: when it was asked to stop
 
     @property
     def hard_limit(self) -> float | None:
-        return None if self.soft_limit is None else self.soft_limit + STUBBORN
+        """When it counts as stubborn; on a busy machine it may be asked late."""
+        since = self.soft_limit if self.asked_at is None else self.asked_at
+        return None if since is None else since + STUBBORN
 
 
 class Board:
@@ -88,17 +90,24 @@ class Board:
         for entry in list(self.running.values()):
             if entry.soft_limit is None or now < entry.soft_limit:
                 continue
-            if not entry.interrupted:
-                entry.interrupted = True
-                entry.interrupt()
+            if entry.asked_at is None:
+                self._ask(entry, now)
             elif entry.hard_limit is not None and now >= entry.hard_limit:
                 stubborn.append(entry)
         return stubborn
 
+    def _ask(self, entry: Running, now: float) -> None:
+        # As long as the lock is held, no other job begins in the thread of this one.
+        with self._lock:
+            if self.running.get(entry.job.id) is entry:
+                entry.asked_at = now
+                self._publish_limit()
+                entry.interrupt()
+
     def next_limit(self) -> float | None:
         """Return the moment, monotonic, at which a job has to be looked at."""
         limits = (
-            entry.hard_limit if entry.interrupted else entry.soft_limit
+            entry.soft_limit if entry.asked_at is None else entry.hard_limit
             for entry in list(self.running.values())
         )
         return min((limit for limit in limits if limit is not None), default=None)

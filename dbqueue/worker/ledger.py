@@ -179,7 +179,7 @@ class Ledger:
             logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
         for outcome in batch:
             self._forget(outcome.id)
-        self.finished += len(settled)
+        self.finished += sum(o.id in settled and not o.is_untouched for o in batch)
         if any(outcome.delay for outcome in batch):
             wakeup.announce(self._dialect.alias, wakeup.SCHEDULE)
 

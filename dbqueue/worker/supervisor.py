@@ -66,7 +66,7 @@ class Supervisor:
         self._signals = Bell()
         self._pulse = Pulse()
         self._family = Family(places=[Place() for _ in range(options.processes)])
-        self._stops = 0
+        self._stops = self._told = 0
         self._kill_at = float("inf")
         self._killed = False
 
@@ -82,6 +82,7 @@ class Supervisor:
             self._watch()
             wait([self._signals], TICK)
             self._signals.silence()
+            self._say_if_stopping()
             self._reap()
         self._dismiss_keeper()
         # Python gives the default handlers back as it ends: a late signal would kill.
@@ -254,6 +255,13 @@ class Supervisor:
                     continue
             return
         send(self._family.keeper, signal.SIGKILL)
+
+    def _say_if_stopping(self) -> None:
+        # Not in stop(): a signal handler may interrupt another line of the log.
+        if self._stops > self._told:
+            self._told = self._stops
+            patience = max(0.0, self._kill_at - KILL_AFTER - time.monotonic())
+            logger.info("Stopping; running jobs have %.0f s left", patience)
 
     # Signals
 
