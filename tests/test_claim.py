@@ -184,13 +184,14 @@ class TestTheLowWaterMark:
         put("urgent", priority=9)
         began = time.monotonic()
 
-        claimed = []
+        claimed, late = [], 0
         while "urgent" not in claimed:
+            late += time.monotonic() - began > RESCAN
             (job,) = worker.claim(1)
             claimed += names([job])
             worker.give_back(job)
 
-        assert time.monotonic() - began < RESCAN + 0.2
+        assert late <= 1  # the first claim after it
 
     def test_is_kept_for_each_queue(self):
         put("a1", "a2", queue="a")
@@ -323,7 +324,7 @@ class TestGivingBack:
         row = Job.objects.get()
         assert row.state == JobState.SCHEDULED
         wait = (row.run_after - row.last_attempted_at).total_seconds()
-        assert 60 <= wait < 70
+        assert 60 <= wait < 90
 
 
 @with_transactions

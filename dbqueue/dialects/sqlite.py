@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -292,11 +293,15 @@ class SQLite(Dialect):
         return document | {"id": outcome.id.hex, "due": due}
 
     def _params(self, job: NewJob) -> dict[str, Any]:
-        due = None if job.run_after is None else self._moments.write(job.run_after)
+        now, due = timezone.now(), job.run_after
         if job.delay is not None:
-            due = self._moments.now(job.delay)
+            due = now + timedelta(seconds=job.delay)
         params = {name: getattr(job, name) for name in job.__slots__}
-        return params | {"id": job.id.hex, "now": self._moments.now(), "due": due}
+        return params | {
+            "id": job.id.hex,
+            "now": self._moments.write(now),
+            "due": None if due is None else self._moments.write(due),
+        }
 
     def _age(self, moment: str | None) -> float | None:
         """Return the seconds since the moment; before it, below 0."""
