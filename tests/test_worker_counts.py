@@ -3,6 +3,8 @@
 import pytest
 
 from dbqueue import enqueue_many
+from dbqueue.worker.processes import Family, Place
+from dbqueue.worker.slots import Farewell
 from tests import worker_tasks as tasks
 from tests.processes import (
     finished,
@@ -99,6 +101,23 @@ def test_a_drain_with_crashes_in_it_leaves_nothing(run_worker, effects):
         assert not unfinished().exists()
     assert len(effects.counts()) == rounds * 50
     assert finished(state="FAILED").count() == rounds * 3
+
+
+def test_a_drain_is_over_when_a_child_has_looked_after_the_last_burial():
+    """The others may have found nothing before, and gone."""
+    crashed, other = Place(), Place()
+    family = Family(places=[crashed, other])
+    family.crashed = crashed.clear(Farewell.NONE, now=0.0)
+    other.clear(Farewell.DRAINED, now=0.0)
+    assert not family.has_drained(buried=False)
+    crashed.clear(Farewell.DRAINED, now=1.0)
+
+    assert not family.has_drained(buried=False)
+    assert crashed.finished
+    assert not family.has_drained(buried=True)
+    assert not crashed.finished
+    crashed.clear(Farewell.DRAINED, now=2.0)
+    assert family.has_drained(buried=True)
 
 
 @thorough

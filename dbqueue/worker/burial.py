@@ -5,14 +5,12 @@ from uuid import UUID
 
 from dbqueue import maintenance
 from dbqueue.dialects.rows import HeldJob
-from dbqueue.worker.slots import Slot, SlotState
-
-_ENDED = (SlotState.DEAD, SlotState.OVERDUE, SlotState.CUT_SHORT)
+from dbqueue.worker.slots import ENDED, Slot, SlotState
 
 
 def bury(alias: str, slots: Sequence[Slot]) -> bool:
     """Rescue what dead children held and free their slots; return whether any did."""
-    ended = [slot for slot in slots if slot.state in _ENDED]
+    ended = [slot for slot in slots if slot.state in ENDED]
     for slot in ended:
         begun = slot.running()
         maintenance.retire(alias, slot.worker_id)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dbqueue.worker.slots import Slot
+from dbqueue.worker.slots import Farewell, Slot
 
 logger = logging.getLogger(__name__)
 
+# Seconds a child must have lived for its crash to be taken as an accident.
+STABLE = 10.0
 _HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
 
@@ -28,6 +30,17 @@ class Place:
     start_at: float = 0.0  # monotonic
     finished: bool = False  # drained
 
+    def clear(self, farewell: Farewell, now: float) -> bool:
+        """Note that the child is gone; return whether it had crashed."""
+        self.pid = 0
+        self.finished = farewell is Farewell.DRAINED
+        if farewell in (Farewell.STOPPED, Farewell.DRAINED, Farewell.RECYCLED):
+            self.crashes = 0
+            return False
+        self.crashes = 1 if now - self.started_at > STABLE else self.crashes + 1
+        self.start_at = now + restart_delay(self.crashes)
+        return True
+
 
 @dataclass(slots=True)
 class Family:
@@ -38,9 +51,23 @@ class Family:
     keeper_start_at: float = 0.0
     keeper_crashes: int = 0
     places: list[Place] = field(default_factory=list)
+    crashed: bool = False  # a child, since one was last sent to look what is left
 
     def children(self) -> list[Place]:
         return [place for place in self.places if place.pid]
+
+    def has_drained(self, *, buried: bool) -> bool:
+        """Tell whether all is done; after a crash, have a child look again.
+
+        What a dead child held is ready only when it is `buried`. The others may have
+        looked, found nothing and left before that.
+        """
+        if not all(place.finished for place in self.places):
+            return False
+        if self.crashed and buried:
+            self.crashed = self.places[0].finished = False
+            return False
+        return not self.crashed
 
 
 def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:

@@ -21,6 +21,9 @@ class SlotState(IntEnum):
     CUT_SHORT = 6  # killed because it did not stop in time: no fault of its jobs
 
 
+ENDED = (SlotState.DEAD, SlotState.OVERDUE, SlotState.CUT_SHORT)
+
+
 class Farewell(IntEnum):
     """Why a child ended, by its own account; NONE if it could not say."""
 

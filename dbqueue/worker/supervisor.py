@@ -19,6 +19,7 @@ from dbqueue.worker.connections import be_impatient, close_all
 from dbqueue.worker.keeper import QUIT, Keeper
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.processes import (
+    STABLE,
     Family,
     Place,
     fork,
@@ -28,7 +29,7 @@ from dbqueue.worker.processes import (
     signals_welcome,
 )
 from dbqueue.worker.reload import RELOAD, ChangeWatcher
-from dbqueue.worker.slots import Farewell, Pulse, Slot, SlotState, make_slots
+from dbqueue.worker.slots import ENDED, Pulse, Slot, SlotState, make_slots
 from dbqueue.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,6 @@ logger = logging.getLogger(__name__)
 KILL_AFTER = 5.0
 # Seconds between looks at deadlines that a child may have missed.
 TICK = 0.25
-# Seconds a child must have lived for its crash to be taken as an accident.
-STABLE = 10.0
 WATCH_INTERVAL = 1.0  # seconds between looks for changed code
 
 
@@ -191,15 +190,9 @@ class Supervisor:
         if slot.state not in (SlotState.OVERDUE, SlotState.CUT_SHORT):
             slot.state = SlotState.DEAD
         self._orders.ring()
-        lived = time.monotonic() - place.started_at
-        place.pid = 0
-        place.finished = farewell is Farewell.DRAINED
-        if farewell in (Farewell.STOPPED, Farewell.DRAINED, Farewell.RECYCLED):
-            place.crashes = 0
-            return
-        place.crashes = 1 if lived > STABLE else place.crashes + 1
-        place.start_at = time.monotonic() + restart_delay(place.crashes)
-        if not self._stops:
+        crashed = place.clear(farewell, time.monotonic())
+        self._family.crashed |= crashed
+        if crashed and not self._stops:
             logger.error("A child ended (%s); starting another", reason(status))
 
     def _kill_overdue(self) -> None:
@@ -237,7 +230,8 @@ class Supervisor:
     def _is_over(self) -> bool:
         if self._family.children():
             return False
-        return bool(self._stops) or all(p.finished for p in self._family.places)
+        buried = all(slot.state not in ENDED for slot in self._slots)
+        return bool(self._stops) or self._family.has_drained(buried=buried)
 
     def _dismiss_keeper(self) -> None:
         if not self._family.keeper:
