@@ -149,7 +149,10 @@ class Migration(migrations.Migration):
                         blank=True, max_length=100, verbose_name="variant"
                     ),
                 ),
-                ("attempt", models.IntegerField(verbose_name="attempt")),
+                (
+                    "run",
+                    models.CharField(blank=True, max_length=30, verbose_name="run"),
+                ),
                 (
                     "state",
                     models.CharField(

@@ -469,7 +469,7 @@ class TestTheSweep:
     def test_deletes_what_failed_attempts_left(self, profile, storage, settings):
         handle = save_file(a_file(), profile)
         artifact = UploadArtifact.objects.create(
-            upload_id=handle.id, name="letters/left.txt", attempt=0, state="PLANNED"
+            upload_id=handle.id, name="letters/left.txt", run="", state="PLANNED"
         )
         storage.save(artifact.name, ContentFile(b"half"))
 
@@ -556,7 +556,7 @@ def test_an_attempt_that_died_between_the_two_commits_is_completed(storage):
     profile = Profile.objects.using("other").create()
     handle = save_file(a_file(), profile)
     UploadArtifact.objects.create(
-        upload_id=handle.id, name="letters/before.txt", attempt=1, state="PLANNED"
+        upload_id=handle.id, name="letters/before.txt", run="before-1", state="PLANNED"
     )
     storage.save("letters/before.txt", ContentFile(b"Dear all"))
     Profile.objects.using("other").update(letter="letters/before.txt")

@@ -146,7 +146,9 @@ class UploadArtifact(models.Model):
     upload = models.ForeignKey(Upload, models.CASCADE, related_name="artifacts")
     name = models.TextField(_("name"))
     variant = models.CharField(_("variant"), max_length=100, blank=True)
-    attempt = models.IntegerField(_("attempt"))
+    # The job and the attempt that made it, as they are in the name; "" for what the
+    # upload replaces.
+    run = models.CharField(_("run"), max_length=30, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=ArtifactState)
     purge_after = models.DateTimeField(_("delete after"), null=True)
 

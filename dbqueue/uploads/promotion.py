@@ -17,9 +17,7 @@ from dbqueue.uploads.storing import Stored
 from dbqueue.uploads.targets import Target
 
 
-def promote(
-    upload: Upload, target: Target, stored: Stored, attempt: int
-) -> UploadState:
+def promote(upload: Upload, target: Target, stored: Stored, run: str) -> UploadState:
     """Write the name into the field if it still holds what the upload replaces.
 
     Runs in the transaction that ends the job. Returns the state of the upload: DONE,
@@ -33,13 +31,13 @@ def promote(
         target.lock()
     state = _locked_state(upload)
     if state != UploadState.STORED:
-        _discard(upload, attempt)
+        _discard(upload, run)
         return state
     written = _write(upload, target, stored) or target.holds(stored.name)
     if not written:
         endings.end(upload, UploadState.SUPERSEDED)
         return UploadState.SUPERSEDED
-    _complete(upload, target, stored, attempt)
+    _complete(upload, target, stored, run)
     return UploadState.DONE
 
 
@@ -75,16 +73,16 @@ def _assign(
             setattr(instance, name, value)
 
 
-def _discard(upload: Upload, attempt: int) -> None:
+def _discard(upload: Upload, run: str) -> None:
     database = str(upload._state.db)
     later = dialects.of(database).clock() + endings.PURGE_DELAY
     artifacts = UploadArtifact.objects.using(database)
-    artifacts.filter(
-        upload=upload.pk, attempt=attempt, state=ArtifactState.PLANNED
-    ).condemn(later)
+    artifacts.filter(upload=upload.pk, run=run, state=ArtifactState.PLANNED).condemn(
+        later
+    )
 
 
-def _complete(upload: Upload, target: Target, stored: Stored, attempt: int) -> None:
+def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
     database = str(upload._state.db)
     clock = dialects.of(database).clock()
     Upload.objects.using(database).filter(pk=upload.pk).update(
@@ -98,8 +96,8 @@ def _complete(upload: Upload, target: Target, stored: Stored, attempt: int) -> N
     )
     delete_chunks(database, [upload.pk])
     own = UploadArtifact.objects.using(database).filter(upload=upload.pk)
-    own.filter(attempt=attempt).update(state=ArtifactState.LIVE)
-    own.exclude(attempt=attempt).condemn(clock + endings.PURGE_DELAY)
+    own.filter(run=run).update(state=ArtifactState.LIVE)
+    own.exclude(run=run).condemn(clock + endings.PURGE_DELAY)
     _retire_predecessors(upload, target)
     upload.refresh_from_db()
     endings.announce(UploadState.DONE, upload)
@@ -119,7 +117,6 @@ def _retire_predecessors(upload: Upload, target: Target) -> None:
         UploadArtifact.objects.using(database).create(
             upload_id=upload.pk,
             name=upload.expected_name,
-            attempt=0,
             state=ArtifactState.PURGE,
             purge_after=later,
         )

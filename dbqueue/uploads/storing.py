@@ -40,11 +40,11 @@ def store(
     target: Target,
     instance: models.Model,
     outputs: list[Output],
-    attempt: int,
+    run: str,
 ) -> Stored:
     """Save the outputs under new names; each is on record before it exists."""
     names = {
-        output.variant: _store(upload, target, instance, output, attempt)
+        output.variant: _store(upload, target, instance, output, run)
         for output in outputs
     }
     return _stored(names, outputs)
@@ -52,8 +52,8 @@ def store(
 
 def stored_before(
     upload: Upload, target: Target, outputs: list[Output]
-) -> tuple[Stored, int] | None:
-    """Return what an earlier attempt stored, and its number, if the field has it.
+) -> tuple[Stored, str] | None:
+    """Return what an earlier attempt stored, and its run, if the field has it.
 
     Where the model is in another database than the jobs, its commit comes first, and an
     attempt may die between the two.
@@ -62,9 +62,9 @@ def stored_before(
     held = artifacts.filter(variant="", name=target.current_name() or "").first()
     if held is None:
         return None
-    rows = artifacts.filter(attempt=held.attempt)
+    rows = artifacts.filter(run=held.run)
     names = dict(rows.values_list("variant", "name"))
-    return _stored(names, outputs), held.attempt
+    return _stored(names, outputs), held.run
 
 
 def _stored(names: dict[str, str], outputs: list[Output]) -> Stored:
@@ -81,14 +81,14 @@ def _stored(names: dict[str, str], outputs: list[Output]) -> Stored:
 
 
 def _store(
-    upload: Upload, target: Target, instance: models.Model, output: Output, attempt: int
+    upload: Upload, target: Target, instance: models.Model, output: Output, run: str
 ) -> str:
-    name = name_for(upload, target.field, instance, output, attempt)
+    name = name_for(upload, target.field, instance, output, run)
     artifact = UploadArtifact(
         upload_id=upload.pk,
         name=name,
         variant=output.variant,
-        attempt=attempt,
+        run=run,
         state=ArtifactState.PLANNED,
     )
     artifact.save(using=upload._state.db, force_insert=True)
@@ -109,15 +109,14 @@ def name_for(
     field: models.FileField,
     instance: models.Model,
     output: Output,
-    attempt: int,
+    run: str,
 ) -> str:
     """Return a name that no other object has, where upload_to wants it.
 
-    It holds a part of the upload's id and the attempt: attempts of one upload never
+    It holds the run, a part of the job's id and the attempt: attempts of an upload never
     write to the same object, and the later one need not know what became of the other.
     """
-    marks = (upload.pk.hex[-12:], str(attempt), output.variant)
-    tail = "-".join(filter(None, marks)) + output.extension
+    tail = "-".join(filter(None, (run, output.variant))) + output.extension
     stem = stem_of(upload.filename)
     name = _named(field, instance, stem, tail)
     limit = field.max_length or len(name)

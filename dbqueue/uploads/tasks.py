@@ -62,7 +62,9 @@ class _Processing:
     def __init__(self, context: JobContext, upload: Upload) -> None:
         self._context = context
         self._upload = upload
-        self._attempt = context.attempt
+        # The fence's number: `context.attempt` leaves out what was merely claimed.
+        result: Any = context.task_result
+        self._run = f"{UUID(result.id).hex[-12:]}-{result.attempt}"
 
     def run(self) -> UploadState:
         target = target_of_upload(self._upload)
@@ -75,18 +77,18 @@ class _Processing:
             self._tell(70, "storing")
             before = stored_before(self._upload, target, outputs)
             if before is None:
-                new = store(self._upload, target, instance, outputs, self._attempt)
-                before = new, self._attempt
+                new = store(self._upload, target, instance, outputs, self._run)
+                before = new, self._run
         self._tell(90, "promoting")
         return self._finish(target, *before)
 
     def _tell(self, percent: int, stage: str) -> None:
         self._context.set_progress(percent, 100, stage)
 
-    def _finish(self, target: Target, stored: Stored, attempt: int) -> UploadState:
+    def _finish(self, target: Target, stored: Stored, run: str) -> UploadState:
         result: dict[str, Any] = {}
         with self._context.finishing(result):
-            state = promote(self._upload, target, stored, attempt)
+            state = promote(self._upload, target, stored, run)
             result["state"] = state
             if state == UploadState.DONE:
                 invalidation.after_commit(self._upload, target)

@@ -62,7 +62,7 @@ def condemned(name="old.jpg"):
     default_storage.save(name, ContentFile(b"x"))
     upload = an_upload(Profile.objects.create(), "DONE", finished_at=ago(hours=1))
     return UploadArtifact.objects.create(
-        upload=upload, name=name, attempt=1, state="PURGE", purge_after=ago(hours=1)
+        upload=upload, name=name, run="", state="PURGE", purge_after=ago(hours=1)
     )
 
 
