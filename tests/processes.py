@@ -219,7 +219,11 @@ def session(leader):
 
 
 def is_stopped(pid):
-    return ProcessEntry(pid).state == "T"
+    """Tell whether it stands still; one that has ended meanwhile does, too."""
+    try:
+        return ProcessEntry(pid).state in "TZX"
+    except OSError:
+        return True
 
 
 def send(pid, number):

@@ -7,6 +7,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection, connections
 from django.test import override_settings
 
+from dbqueue import dialects
 from dbqueue.checks import check_settings
 from dbqueue.django_tasks import task_backends
 
@@ -59,6 +60,15 @@ def test_e003_tells_of_a_database_that_is_not_there(found):
     assert "['database'] is 'defualt'. Did you mean 'default'?" in message.msg
 
 
+@pytest.fixture
+def forget_dialects():
+    """Have each database looked at again: other tests have used them, too."""
+    dialects.of.cache_clear()
+    yield
+    dialects.of.cache_clear()
+
+
+@pytest.mark.usefixtures("forget_dialects")
 def test_e004_tells_of_a_database_that_is_not_supported(found, monkeypatch):
     monkeypatch.setattr(connections["other"], "vendor", "oracle")
 

@@ -145,6 +145,8 @@ class Supervisor:
             place.pid = self._fork(partial(self._be_child, slot, poke))
             slot.fill(place.pid)
             signals_welcome()
+            if self._stops:  # since the question above: stop() did not know this child
+                self._tell_to_stop(place)
             self._orders.ring()
 
     # Watching
