@@ -113,8 +113,8 @@ def name_for(
 ) -> str:
     """Return a name that no other object has, where upload_to wants it.
 
-    It holds the run, a part of the job's id and the attempt: attempts of an upload never
-    write to the same object, and the later one need not know what became of the other.
+    It holds the run, which is a part of the job's id and the attempt: no two attempts
+    write to the same object, and the later need not know what became of the other.
     """
     tail = "-".join(filter(None, (run, output.variant))) + output.extension
     stem = stem_of(upload.filename)
