@@ -117,7 +117,7 @@ class TestAnAnimation:
     def test_may_have_too_many_pixels_in_all(self, reject):
         size = 4 * 64 * 48
 
-        assert reject(animation(), max_total_pixels=size - 1) == "too_many_pixels"
+        assert reject(animation(), max_total_pixels=size - 1) == "too_many_frames"
 
     @pytest.mark.parametrize("original", ["keep", "reencode"])
     def test_is_damaged_by_its_last_frame(self, reject, original):

@@ -55,11 +55,9 @@ def inspect(source: BinaryIO, policy: ImagePolicy, memory: int) -> Opened:
     with _open(source, kind) as image:
         frames = _frames(image)
         check_size(image.size, policy)
-        if frames > policy.max_frames:
+        pixels = frames * image.width * image.height
+        if frames > policy.max_frames or pixels > policy.max_total_pixels:
             raise Rejected("too_many_frames")
-        width, height = image.size
-        if frames * width * height > policy.max_total_pixels:
-            raise Rejected("too_many_pixels")
         return Opened(source, kind, image.size, frames)
 
 

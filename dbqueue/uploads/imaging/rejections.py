@@ -8,8 +8,9 @@ _SENTENCES = {
     "format_not_allowed": "Pictures of this format are not accepted here. Please use "
     "one of these: {formats}.",
     "too_many_pixels": "This picture is too large: {megapixels:g} megapixels are "
-    "allowed, and {total:g} for all frames of an animation together.",
-    "too_many_frames": "This animation is too long: {frames} frames are allowed.",
+    "allowed.",
+    "too_many_frames": "This animation is too long: {frames} frames are allowed, and "
+    "{total:g} megapixels in all of them together.",
     "damaged": "This picture is damaged or incomplete and cannot be read.",
     "too_complex": "This picture takes too long to process. Please save it again with "
     "another program, or make it smaller.",
