@@ -33,7 +33,7 @@ from dbqueue.models import (
     UploadChunk,
 )
 from dbqueue.testing import run_jobs
-from dbqueue.uploads import save_file
+from dbqueue.uploads import save_file, save_image
 from dbqueue.uploads.cleanup import Sweep
 from dbqueue.uploads.policy import FilePolicy
 from dbqueue.uploads.received import ReceivedFile
@@ -43,6 +43,7 @@ from dbqueue.uploads.signals import (
     upload_superseded,
 )
 from tests.gallery.models import Artist, Fan, Paper, Profile, forget, saved
+from tests.uploads.pictures import data, quarters
 
 pytestmark = pytest.mark.django_db
 
@@ -389,6 +390,46 @@ class TestTwoAtOnce:
         assert handle.state == "SUPERSEDED"
         assert not UploadChunk.objects.exists()
         assert not stored_files(storage)
+
+    def test_who_saved_the_row_without_a_change_to_the_field_does_not(self, profile):
+        Profile.objects.update(banner=None)
+        profile.refresh_from_db()
+        file = SimpleUploadedFile("b.png", data(quarters(), "PNG"))
+        handle = save_image(file, profile, "banner")
+        profile.save()  # which makes "" of NULL
+
+        run_jobs()
+
+        handle.refresh()
+        assert handle.state == "DONE"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+class TestWithAReplica:
+    """The router of Django's documentation; "other" stands for one without a row."""
+
+    class Router:
+        def db_for_read(self, model, **hints):
+            return "other"
+
+        def db_for_write(self, model, **hints):
+            return "default"
+
+    @pytest.fixture(autouse=True)
+    def router(self, settings):
+        settings.DATABASE_ROUTERS = [self.Router()]
+
+    def test_a_row_that_was_read_there_is_written_where_writes_go(self, profile):
+        profile._state.db = "other"
+        handle = save_file(a_file(), profile)
+
+        run_jobs()
+
+        handle.refresh()
+        assert (handle.state, handle.database) == ("DONE", "default")
+
+    def test_an_upload_can_be_ended(self, profile):
+        assert save_file(a_file(), profile).cancel()
 
 
 class TestTheHandle:

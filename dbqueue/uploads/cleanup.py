@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from dbqueue import dialects
+from dbqueue.django_tasks import InvalidTask
 from dbqueue.exceptions import UploadFieldUnknown
 from dbqueue.models import (
     ArtifactState,
@@ -21,7 +22,7 @@ from dbqueue.models import (
     UploadState,
 )
 from dbqueue.uploads import endings, work
-from dbqueue.uploads.references import is_in_use, needed
+from dbqueue.uploads.references import is_in_use, needed, shown_again
 from dbqueue.uploads.targets import Target, target_of_upload
 
 logger = logging.getLogger(__name__)
@@ -105,8 +106,16 @@ class Sweep:
                 message = "The file could not be saved: its job failed."
                 endings.end(upload, UploadState.FAILED, code="failed", message=message)
             else:
-                self._enqueue_again(upload)
+                self._enqueue_again_or_fail(upload)
             self._done["jobs_mended"] += 1
+
+    def _enqueue_again_or_fail(self, upload: Upload) -> None:
+        try:
+            self._enqueue_again(upload)
+        except InvalidTask as error:  # such as a queue that was taken from the settings
+            logger.warning("Upload id=%s cannot be tried again: %s", upload.pk, error)
+            message = "The file could not be saved: its job was lost."
+            endings.end(upload, UploadState.FAILED, code="failed", message=message)
 
     def _enqueue_again(self, upload: Upload) -> None:
         with transaction.atomic(using=self._database):
@@ -203,8 +212,13 @@ class Sweep:
             logger.warning("Objects are left in their storage: %s", error)
             self._forget(artifacts)
             return
-        in_use = needed([artifact.name for artifact in artifacts], target)
-        for artifact in artifacts:
+        shown = shown_again(artifacts)
+        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in shown])
+        # Until the field changes once more.
+        rows.update(state=ArtifactState.LIVE, purge_after=None)
+        due = [artifact for artifact in artifacts if artifact not in shown]
+        in_use = needed([artifact.name for artifact in due], target)
+        for artifact in due:
             if artifact.name in in_use or self._deleted(artifact, target):
                 self._forget([artifact])
 

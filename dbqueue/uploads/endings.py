@@ -40,7 +40,7 @@ def end(
         if not _move(upload, state, code, message):
             return False
         _let_go(upload, keep_bytes=state == UploadState.FAILED)
-        upload.refresh_from_db()
+        upload.refresh_from_db(using=database)
         announce(state, upload)
     return True
 

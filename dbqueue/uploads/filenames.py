@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.utils.text import get_valid_filename
@@ -12,9 +13,11 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL"} | {
 }
 
 
-def clean(name: str | None) -> str:
+def clean(name: Any) -> str:
     """Return a file name without path, control characters or surprises."""
-    text = unicodedata.normalize("NFC", name or "").replace("\\", "/")
+    # The name of an open file may be the number of its descriptor.
+    given = str(name) if isinstance(name, str | os.PathLike) else ""
+    text = unicodedata.normalize("NFC", given).replace("\\", "/")
     # Cc and Cf: what a terminal obeys, and what turns "gpj.exe" around on a page.
     text = "".join(c for c in text if not unicodedata.category(c).startswith("C"))
     try:
@@ -28,6 +31,11 @@ def clean(name: str | None) -> str:
         stem = f"_{stem}"
     extension = extension[:20]
     return stem[: LONGEST - len(extension)] + extension
+
+
+def clean_type(content_type: Any) -> str:
+    """Return a declared content type as a column can hold it."""
+    return "".join(filter(str.isprintable, str(content_type or "")))[:255]
 
 
 def stem_of(name: str) -> str:

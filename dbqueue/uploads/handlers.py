@@ -15,7 +15,7 @@ from dbqueue.exceptions import UploadQuotaExceeded, UploadTooLarge
 from dbqueue.models import Upload, UploadState
 from dbqueue.uploads import quotas, work
 from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter
-from dbqueue.uploads.filenames import clean
+from dbqueue.uploads.filenames import clean, clean_type
 from dbqueue.uploads.received import ReceivedFile
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class BlobUploadHandler(FileUploadHandler):
             state=UploadState.RECEIVING,
             is_image=False,
             filename=clean(self.file_name),
-            content_type=str(self.content_type or "")[:255],
+            content_type=clean_type(self.content_type),
             size=size,
             chunk_size=CHUNK_SIZE,
             chunk_count=0,

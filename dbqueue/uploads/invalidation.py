@@ -28,7 +28,7 @@ def described(invalidate: Invalidate | None) -> dict[str, Any]:
         return {"keys": [invalidate]}
     if callable(invalidate):
         return {"function": _path_of(invalidate)}
-    keys = list(invalidate)
+    keys = list(invalidate) if isinstance(invalidate, Iterable) else [invalidate]
     if not all(isinstance(key, str) for key in keys):
         raise UploadError(
             f"invalidate={invalidate!r} must be a function, or cache keys as text."

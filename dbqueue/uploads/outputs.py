@@ -7,7 +7,7 @@ from dbqueue.models import Upload
 from dbqueue.uploads.chunks import copy_out
 from dbqueue.uploads.imaging import sandbox
 from dbqueue.uploads.policy import FilePolicy, ImagePolicy, Variant
-from dbqueue.uploads.signatures import HEAD, check_file
+from dbqueue.uploads.signatures import HEAD, check_file, extension_of
 from dbqueue.uploads.storing import Output
 
 
@@ -52,15 +52,11 @@ def _pictures(upload: Upload, source: int, folder: Path) -> list[Output]:
 
 def _file(upload: Upload, source: Path) -> Output:
     with source.open("rb") as file:
-        kind = check_file(
-            file.read(HEAD),
-            filename=upload.filename,
-            policy=FilePolicy.from_json(upload.policy),
-        )
-    extension = Path(upload.filename).suffix.lower()
+        policy = FilePolicy.from_json(upload.policy)
+        kind = check_file(file.read(HEAD), filename=upload.filename, policy=policy)
     return Output(
         variant="",
         path=source,
-        extension=extension,
+        extension=extension_of(upload.filename, kind, policy),
         content_type=kind.content_type if kind else "application/octet-stream",
     )

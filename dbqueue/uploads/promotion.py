@@ -99,7 +99,7 @@ def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
     own.filter(run=run).update(state=ArtifactState.LIVE)
     own.exclude(run=run).condemn(clock + endings.PURGE_DELAY)
     _retire_predecessors(upload, target)
-    upload.refresh_from_db()
+    upload.refresh_from_db(using=database)
     endings.announce(UploadState.DONE, upload)
 
 

@@ -60,6 +60,7 @@ def save_image(
     first bytes.
     """
     policy = policy or ImagePolicy()
+    _check_kind(policy, ImagePolicy)
     submission = Submission(uploaded_file, instance, owner, on_conflict)
     field = find_field(instance, submission.form_name, field_name, ImageField)
     submission.check(int(policy.max_size), partial(check_image_head, policy=policy))
@@ -93,6 +94,7 @@ def save_file(
     default FilePolicy(), says which types are accepted.
     """
     policy = policy or FilePolicy()
+    _check_kind(policy, FilePolicy)
     submission = Submission(uploaded_file, instance, owner, on_conflict)
     field = find_field(instance, submission.form_name, field_name, models.FileField)
     name = submission.filename
@@ -117,7 +119,14 @@ async def asave_file(*args: Any, **kwargs: Any) -> UploadHandle:
     return await sync_to_async(save_file)(*args, **kwargs)
 
 
-def _described(variants: Mapping[str, Variant]) -> dict[str, Any]:
+def _check_kind(policy: Any, kind: type) -> None:
+    if not isinstance(policy, kind):
+        raise UploadError(f"policy={policy!r} must be of {kind.__name__}.")
+
+
+def _described(variants: Any) -> dict[str, Any]:
+    if not isinstance(variants, Mapping):
+        raise UploadError(f"variants={variants!r} must be a dict of names to Variants.")
     for name, variant in variants.items():
         if not (isinstance(name, str) and name.isidentifier() and len(name) <= 50):
             raise UploadError(

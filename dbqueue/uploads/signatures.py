@@ -1,6 +1,7 @@
 """What a file is by its first bytes, whatever its name and its sender say."""
 
 import mimetypes
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -145,6 +146,20 @@ def check_file(head: bytes, filename: str, policy: FilePolicy) -> Kind | None:
         "type_not_allowed",
         f"This type of file is not accepted here. Accepted: {', '.join(types)}.",
     )
+
+
+def extension_of(filename: str, kind: Kind | None, policy: FilePolicy) -> str:
+    """Return the ending, with its dot, under which an accepted file is stored.
+
+    It is the name's own, but where a content type let the file in: a web server would
+    serve "evil.html" as what it is called, whatever it begins like.
+    """
+    own = os.path.splitext(filename)[1].lower()
+    if kind is None or policy.types is None or _extension(own) == kind.extension:
+        return own
+    endings = [type_.lower() for type_ in policy.types if type_.startswith(".")]
+    named = filename.lower().endswith(tuple(endings)) and _agrees(own, kind)
+    return own if named else kind.extension
 
 
 def is_program(kind: Kind) -> bool:

@@ -1,6 +1,7 @@
 """A file handed over for a field: checked, written in pieces, and given to a job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -15,7 +16,7 @@ from dbqueue.exceptions import (
 from dbqueue.models import Upload, UploadState
 from dbqueue.uploads import endings, quotas, work
 from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter, copy_in, too_large
-from dbqueue.uploads.filenames import clean
+from dbqueue.uploads.filenames import clean, clean_type
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.received import ReceivedFile
 from dbqueue.uploads.signatures import HEAD
@@ -35,7 +36,7 @@ class Submission:
     ) -> None:
         if not isinstance(instance, models.Model):
             raise UploadError(f"{instance!r} is no model instance.")
-        if not hasattr(file, "read") or not hasattr(file, "seek"):
+        if not _can_be_read(file):
             raise UploadError(f"{file!r} is no file. Pass request.FILES[...].")
         if on_conflict not in ON_CONFLICT:
             raise UploadError(
@@ -55,8 +56,7 @@ class Submission:
 
     def check(self, limit: int, check_head: Callable[[bytes], Any]) -> None:
         """Refuse what is empty, over `limit` bytes, or refused by its first bytes."""
-        size = getattr(self._file, "size", None)
-        if size is not None and size > limit:
+        if (self._size() or 0) > limit:
             raise too_large(limit)
         head = self._read_head()
         if not head:
@@ -72,7 +72,7 @@ class Submission:
             **columns,
             given_as=target.given_as._meta.label,
             filename=self.filename,
-            content_type=str(getattr(self._file, "content_type", "") or "")[:255],
+            content_type=clean_type(getattr(self._file, "content_type", None)),
             owner_id=self._owner_id,
         )
         try:
@@ -89,20 +89,33 @@ class Submission:
         quotas.check(
             database,
             self._owner_id,
-            getattr(self._file, "size", None) or 0,
+            self._size() or 0,
             received=self._file.upload.pk if received else None,
         )
 
+    def _size(self) -> int | None:
+        """Return the bytes that the file says it has, if it does."""
+        with self._explained():
+            size = getattr(self._file, "size", None)
+        return size if isinstance(size, int) else None
+
     def _read_head(self) -> bytes:
-        try:
+        with self._explained():
             self._file.seek(0)
-            head: bytes = self._file.read(HEAD)
+            head: bytes | str = self._file.read(HEAD)
+        if isinstance(head, str):
+            raise UploadError(f"{self.filename!r} is text. Open it in binary mode.")
+        return head
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError) as error:  # ValueError: a closed file
             raise UploadIncomplete(
                 f"{self.filename!r} cannot be read: {error}. Pass the file as it came "
                 "with the request."
             ) from error
-        return head
 
     # The bytes
 
@@ -110,7 +123,7 @@ class Submission:
         if isinstance(self._file, ReceivedFile) and self._take_over(upload, database):
             return
         writer = ChunkWriter(database, upload.pk, self._limit)
-        copy_in(self._file, writer, expected=getattr(self._file, "size", None))
+        copy_in(self._file, writer, expected=self._size())
         upload.size, upload.sha256 = writer.size, writer.sha256
         upload.chunk_size, upload.chunk_count = CHUNK_SIZE, writer.count
 
@@ -176,6 +189,13 @@ class Submission:
         there = self._received(upload)
         upload.save(using=database, force_insert=not there, force_update=there)
         upload.refresh_from_db(using=database, fields=["created_at", "job_id"])
+
+
+def _can_be_read(file: Any) -> bool:
+    try:
+        return hasattr(file, "read") and hasattr(file, "seek")
+    except (OSError, ValueError):  # the file of a model's field, which is not there
+        return False
 
 
 class _Kept(Exception):

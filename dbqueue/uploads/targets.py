@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connections, models, router
 from django.db.models.fields.files import ImageField
 
@@ -94,9 +94,11 @@ class Target:
         return rows.filter(**{self._pk_name: self.pk})
 
     def _row_holding(self, name: str | None) -> Any:
-        if name is None:
-            return self._row().filter(**{f"{self.field.name}__isnull": True})
-        return self._row().filter(**{self.field.name: name})
+        held = models.Q(**{self.field.name: name or ""})
+        if not name:
+            # Saving an instance turns the NULL of a file field into "".
+            held |= models.Q(**{f"{self.field.name}__isnull": True})
+        return self._row().filter(held)
 
 
 def target_of(
@@ -110,7 +112,8 @@ def target_of(
             f"{instance!r} has {'no' if pk is None else 'a composite'} primary key. "
             "Save the instance first, and give its model a key of one column."
         )
-    database = using or instance._state.db or router.db_for_write(type(instance))
+    # As Model.save() does: where it came from may be a replica.
+    database = using or router.db_for_write(type(instance), instance=instance)
     return Target(owner, pk, field, database, type(instance))
 
 
@@ -119,14 +122,21 @@ def target_of_upload(upload: Upload) -> Target:
     try:
         model, given_as = map(apps.get_model, (upload.model, upload.given_as))
         field = model._meta.get_field(upload.field_name)
-    except (LookupError, ValueError, FieldDoesNotExist) as error:
-        raise UploadFieldUnknown(
-            f"Upload {upload.pk} is for {upload.field_name!r} of {upload.model!r}, "
-            f"which does not exist here: {error}"
-        ) from error
-    assert isinstance(field, models.FileField)
-    pk = model._meta.pk.to_python(upload.object_pk)
+        pk = model._meta.pk.to_python(upload.object_pk)
+    except (LookupError, ValueError, FieldDoesNotExist, ValidationError) as error:
+        raise _unknown(upload, str(error)) from error
+    if not isinstance(field, models.FileField):
+        raise _unknown(upload, "it is no FileField.")
+    if upload.database not in connections:
+        raise _unknown(upload, f"DATABASES has no {upload.database!r}.")
     return Target(model, pk, field, upload.database, given_as)
+
+
+def _unknown(upload: Upload, reason: str) -> UploadFieldUnknown:
+    return UploadFieldUnknown(
+        f"Upload {upload.pk} is for {upload.field_name!r} of {upload.model!r} "
+        f"{upload.object_pk!r}, which does not exist here: {reason}"
+    )
 
 
 def find_field(
@@ -152,7 +162,7 @@ def find_field(
                 return fields[name]
     if named:
         raise UploadFieldUnknown(
-            f"{label} has no {kind.__name__} {named!r}.{nearest(named, fields)} "
+            f"{label} has no {kind.__name__} {named!r}.{nearest(str(named), fields)} "
             f"Give field_name, one of: {', '.join(fields) or 'none'}."
         )
     if len(fields) != 1:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 from django.utils import timezone
@@ -19,7 +19,7 @@ from dbqueue.uploads.chore import enqueue_sweep_if_due
 from dbqueue.uploads.cleanup import Sweep
 from dbqueue.uploads.endings import end
 from dbqueue.uploads.signals import upload_failed
-from tests.gallery.models import Profile
+from tests.gallery.models import Paper, Profile
 from tests.processes import wait_until
 from tests.uploads.rows import an_upload
 
@@ -74,6 +74,71 @@ def run(*args):
 
 def left():
     return sorted(Upload.objects.values_list("state", flat=True))
+
+
+def test_variants_stay_while_the_picture_is_back_in_the_field():
+    for name in ("a.jpg", "thumb.webp", "left.webp"):
+        default_storage.save(name, ContentFile(b"x"))
+    upload = shown()
+    for variant, name in (("", "a.jpg"), ("thumb", "thumb.webp"), ("x", "left.webp")):
+        UploadArtifact.objects.create(
+            upload=upload,
+            name=name,
+            variant=variant,
+            run="r",
+            state="PURGE",
+            purge_after=ago(hours=1),
+        )
+
+    run()
+
+    assert default_storage.listdir("")[1] == ["a.jpg", "thumb.webp"]
+    states = UploadArtifact.objects.values_list("state", "purge_after")
+    assert list(states) == [("LIVE", None)] * 2
+
+
+def test_an_object_stays_that_a_storage_of_its_own_shares(tmp_path, monkeypatch):
+    storage = FileSystemStorage(location=tmp_path)  # equal to no other
+    monkeypatch.setattr(Paper._meta.get_field("document"), "storage", storage)
+    condemned("old.jpg")
+    Paper.objects.create(document="old.jpg")
+
+    run()
+
+    assert default_storage.exists("old.jpg")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"database": "gone"},
+        {"field_name": "name"},
+        {"object_pk": "b07"},
+        {"model": "a.B"},
+    ],
+)
+def test_a_row_of_what_is_no_more_does_not_stop_the_others(columns):
+    upload = shown()
+    Upload.objects.filter(pk=upload.pk).update(**columns)
+    condemned()
+    UploadArtifact.objects.create(
+        upload=upload, name="b", run="r", state="PURGE", purge_after=ago(hours=1)
+    )
+
+    run()
+
+    assert not UploadArtifact.objects.exists()
+    assert not default_storage.exists("old.jpg")
+
+
+def test_an_upload_whose_queue_is_no_more_has_failed(settings):
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default"]}}
+    upload = an_upload(Profile.objects.create(), options={"queue_name": "gone"})
+
+    run()
+
+    upload.refresh_from_db()
+    assert (upload.state, upload.error_code) == ("FAILED", "failed")
 
 
 class TestTheCommand:

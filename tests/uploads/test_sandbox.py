@@ -1,7 +1,9 @@
 """The sandbox from outside: what it survives, and what it keeps to itself."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,8 @@ import pytest
 
 from dbqueue.exceptions import ContentRejected, MissingExtra, SandboxFailed
 from dbqueue.uploads.imaging import launcher, sandbox
+from dbqueue.uploads.imaging.conversation import Conversation
+from dbqueue.uploads.imaging.order import Order
 from dbqueue.uploads.policy import ImagePolicy, Variant
 from tests.processes import ROOT, wait_until
 from tests.uploads import pictures
@@ -198,6 +202,50 @@ def _confined(pid):
 
 
 @linux
+class TestADecoderThatWasTakenOver:
+    ORDER = Order(policy=ImagePolicy(), variants={})
+
+    def answer(self, said, folder):
+        return sandbox._checked(said, self.ORDER, "PNG", folder)
+
+    @pytest.mark.parametrize("code", ["all is well", ["damaged"], {}, None, 7])
+    def test_rejects_for_a_reason_that_is_known(self, tmp_path, code):
+        with pytest.raises(ContentRejected) as caught:
+            self.answer({"rejected": code}, tmp_path)
+
+        assert caught.value.code == "decoder_crash"
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            os.mkfifo,
+            os.mkdir,
+            lambda path: path.symlink_to("/etc/hostname"),
+            lambda path: path.write_bytes(b"<html>"),
+        ],
+    )
+    def test_leaves_nothing_but_pictures(self, tmp_path, make):
+        make(tmp_path / "0.png")
+
+        with pytest.raises(ContentRejected):
+            self.answer({"pictures": [[1, 1, 1]]}, tmp_path)
+
+    def test_is_not_listened_to_for_long(self, thread):
+        near, far = socket.socketpair()
+        conversation = Conversation(near)
+        line = json.dumps({"x" * 100_000: 1}).encode() + b"\n"
+        talk = thread.submit(lambda: [far.send(line) for _ in range(1000)])
+
+        conversation.hold(self.ORDER)
+
+        near.close()
+        assert isinstance(talk.exception(), ConnectionError)
+        assert conversation.crashed
+        assert not conversation.zygote_lost
+        assert len(conversation.said) < 20
+        far.close()
+
+
 class TestTheZygote:
     def test_is_replaced_when_it_was_killed(self, render):
         render(data(quarters()))

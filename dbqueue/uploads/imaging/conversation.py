@@ -14,7 +14,7 @@ from dbqueue.uploads.imaging.order import Order
 
 _SLICE = 0.25  # seconds until the job's own timeout gets a chance to be raised
 _LAST_WORDS = 2.0  # seconds that a child which was hung up on may take to die
-_MOST = 2**20  # bytes; more is no answer of ours
+_MOST = 2**20  # bytes; who says more is taken over, and not listened to
 
 
 class Conversation:
@@ -26,6 +26,7 @@ class Conversation:
         self._near = near
         self._near.settimeout(_SLICE)
         self._line = b""
+        self._heard = 0  # bytes
         self._over = False
 
     @property
@@ -34,7 +35,8 @@ class Conversation:
 
     @property
     def zygote_lost(self) -> bool:
-        return not self.late and "status" not in self.said
+        silent = "status" not in self.said and self._heard <= _MOST
+        return silent and not self.late
 
     @property
     def crashed(self) -> bool:
@@ -66,14 +68,16 @@ class Conversation:
             return
         except ConnectionResetError:
             data = b""
+        self._heard += len(data)
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             self._understand(line)
         ended = not data or "status" in self.said
-        self._over = ended or len(self._line) > _MOST
+        self._over = ended or self._heard > _MOST
 
     def _understand(self, line: bytes) -> None:
-        with suppress(ValueError, TypeError):  # a decoder that was taken over
+        # What else a decoder may say that was taken over.
+        with suppress(ValueError, TypeError, RecursionError):
             self.said.update(json.loads(line))
 
 

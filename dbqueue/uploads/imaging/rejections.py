@@ -20,6 +20,7 @@ _SENTENCES = {
     "output_too_large": "This picture would become too large a file. Please make it "
     "smaller.",
 }
+CODES = tuple(_SENTENCES)
 
 
 class Rejected(Exception):

@@ -20,7 +20,7 @@ from dbqueue.uploads.imaging.order import (
     Rendered,
     file_name,
 )
-from dbqueue.uploads.imaging.rejections import rejection
+from dbqueue.uploads.imaging.rejections import CODES, rejection
 from dbqueue.uploads.policy import ImagePolicy, Variant
 from dbqueue.uploads.signatures import HEAD, check_image_head, sniff
 
@@ -72,7 +72,8 @@ def _carried_out(order: Order, source: int, folder: Path) -> tuple[str, list[Pic
             return kind, _checked(heard.said, order, kind, folder)
     if heard.zygote_lost:
         raise SandboxFailed("The sandbox was killed twice in a row.")
-    logger.warning("Decoder crashed kind=%s status=%s", kind, heard.said["status"])
+    status = heard.said.get("status")
+    logger.warning("Decoder crashed kind=%s status=%r", kind, status)
     raise rejection("decoder_crash", order.policy)
 
 
@@ -80,8 +81,9 @@ def _checked(
     said: Mapping[str, Any], order: Order, kind: str, folder: Path
 ) -> list[Picture]:
     if "rejected" in said:
-        logger.info("Picture rejected code=%r by=%r", said["rejected"], said.get("by"))
-        raise rejection(said["rejected"], order.policy)
+        code = said["rejected"] if said["rejected"] in CODES else "decoder_crash"
+        logger.info("Picture rejected code=%s by=%r", code, said.get("by"))
+        raise rejection(code, order.policy)
     try:
         made = zip(order.formats(kind), said["pictures"], strict=True)
         return [
@@ -96,7 +98,9 @@ def _checked(
 
 def _picture(path: Path, format: str, width: int, height: int, frames: int) -> Picture:
     """Return the picture if it is what was ordered. Raises ValueError if not."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as output:
+    # A FIFO would be waited for.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(path, flags), "rb") as output:
         size = os.fstat(output.fileno()).st_size
         found = sniff(output.read(HEAD))
     if not (found and found.name == format):
