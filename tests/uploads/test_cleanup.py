@@ -132,7 +132,7 @@ def test_a_row_of_what_is_no_more_does_not_stop_the_others(columns):
 
 
 def test_an_upload_whose_queue_is_no_more_has_failed(settings):
-    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default"]}}
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["uploads"]}}
     upload = an_upload(Profile.objects.create(), options={"queue_name": "gone"})
 
     run()
