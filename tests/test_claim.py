@@ -154,6 +154,13 @@ class TestSeveralQueues:
         assert claimed[0] == "a high"
         assert "a low" not in claimed[: claimed.index("b middle")]
 
+    def test_of_one_group_give_a_job_whose_id_is_nil(self):
+        nil = UUID(int=0)
+        tasks.echo.using(queue_name="a", job_id=nil).enqueue("nil")
+        put("b", queue="b")
+
+        assert HandWorker("*").claim()[0].id == nil
+
     def test_ahead_of_a_pattern_are_emptied_first(self):
         put("x", queue="x", priority=50)
         put("vip", queue="vip")

@@ -87,7 +87,8 @@ WHERE id = ANY(ARRAY(SELECT id FROM picked))
 RETURNING {CLAIMED}
 """
 
-_BEYOND = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s AND id > %(after{n})s"
+_LEVELS = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s"
+_BEYOND = f"{_LEVELS} AND id > %(after{{n}})s"
 
 # Targets in one statement: planning takes longer with each, and the first have most.
 BRANCHES = 16
@@ -206,8 +207,10 @@ class PostgreSQL(Dialect):
         branches = []
         for n, target in enumerate(targets):
             params |= {f"{name}{n}": value for name, value in target._asdict().items()}
-            beyond = "" if target.is_whole() else _BEYOND.format(n=n)
-            branches.append(BRANCH.format(n=n, beyond=beyond))
+            beyond = _LEVELS if target.after is None else _BEYOND
+            if target.is_whole():
+                beyond = ""
+            branches.append(BRANCH.format(n=n, beyond=beyond.format(n=n)))
         sql = TAKE.format(branches=" UNION ALL ".join(branches))
         return [ClaimedJob(*row) for row in self._rows(sql, params)]
 

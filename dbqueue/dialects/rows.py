@@ -111,7 +111,6 @@ class Outcome:
 
 
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
-BEFORE_ALL = UUID(int=0)
 
 
 class Target(NamedTuple):
@@ -120,7 +119,7 @@ class Target(NamedTuple):
     queue: str
     lowest: int = LOWEST  # priority
     highest: int = HIGHEST  # priority
-    after: UUID = BEFORE_ALL  # ids up to this one were taken before
+    after: UUID | None = None  # ids up to this one were taken before
 
     def is_whole(self) -> bool:
         return self == Target(self.queue)
