@@ -153,6 +153,8 @@ class Ledger:
 
     def reconcile(self) -> None:
         """Give back jobs that a lost answer has hidden: claimed, but never received."""
+        # One that ended may be among them: given back and claimed again in one commit.
+        self.flush()
         alias = self._dialect.alias
         hidden = maintenance.held_by(alias, self._worker_id, excluding=self.in_flight)
         maintenance.rescue(alias, hidden, reason="released")
