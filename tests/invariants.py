@@ -1,0 +1,172 @@
+"""The invariants of the design, as questions to the tables and to what jobs left.
+
+A fault test ends with `check()`: it names every broken sentence at once. What the
+tables cannot tell of themselves (what was committed, what was rolled back, what jobs
+did) is handed to it.
+"""
+
+from itertools import pairwise
+
+from django.db import OperationalError, connection
+
+from dbqueue import dialects
+from dbqueue.dialects.base import LOG_LENGTH
+from dbqueue.models import FinishedJob, Job, Worker
+
+UNFINISHED = ("SCHEDULED", "READY", "RUNNING")
+FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
+COUNTED = ("failed", "lost", "timeout")  # reasons that are failures
+FAULTS = ("lost", "timeout", "released")  # reasons that end an attempt from outside
+LONG = 5.0  # seconds that a transaction of ours may be open
+
+
+def check(**given):
+    """Fail with every invariant that does not hold; see `broken()`."""
+    sentences = broken(**given)
+    assert not sentences, "Broken invariants:\n" + "\n".join(sentences)
+
+
+def broken(
+    *, committed=(), rolled_back=(), pruned=(), effects=None, excused=(), at_rest=False
+):
+    """Return a sentence for each invariant that does not hold.
+
+    committed, rolled_back, pruned: job ids, as UUIDs. effects: the log that jobs wrote,
+    by their first argument; excused: its keys that may have run again without a record,
+    as their record was lost with a fault. at_rest: nothing is running any more.
+    """
+    jobs, history = list(Job.objects.all()), list(FinishedJob.objects.all())
+    sentences = [
+        *nothing_is_lost(jobs, history, set(committed) - set(pruned)),
+        *nothing_came_of_a_rollback(jobs, history, set(rolled_back)),
+        *every_job_has_one_record(jobs, history),
+        *unfinished_jobs_are_claimable_or_held(jobs),
+        *finished_jobs_have_ended(history),
+    ]
+    for job in (*jobs, *history):
+        sentences += attempts_add_up(job)
+    if effects is not None:
+        sentences += runs_have_their_attempt(jobs, history, effects, set(excused))
+    if at_rest:
+        sentences += nothing_is_held(jobs)
+        sentences += no_transaction_is_open()
+    return sentences
+
+
+def nothing_is_lost(jobs, history, committed):
+    """I1: a committed enqueue is claimable, running or finished."""
+    there = {job.pk for job in (*jobs, *history)}
+    return [f"I1: job {id} was committed and is gone" for id in committed - there]
+
+
+def nothing_came_of_a_rollback(jobs, history, rolled_back):
+    """I2: a rolled-back enqueue never runs."""
+    there = {job.pk for job in (*jobs, *history)}
+    return [f"I2: job {id} was rolled back and is there" for id in rolled_back & there]
+
+
+def every_job_has_one_record(jobs, history):
+    """I3: a job is unfinished or finished, and that once."""
+    twice = {job.pk for job in jobs} & {job.pk for job in history}
+    return [f"I3: job {id} is both unfinished and finished" for id in twice]
+
+
+def unfinished_jobs_are_claimable_or_held(jobs):
+    """I1: each is in a state that somebody looks for."""
+    for job in jobs:
+        if job.state not in UNFINISHED:
+            yield f"I1: unfinished job {job.pk} is {job.state}"
+        if (job.state == "RUNNING") != (job.worker_id is not None):
+            yield f"I1: job {job.pk} is {job.state} with worker {job.worker_id}"
+        if job.state == "RUNNING" and not (job.attempt and job.last_attempted_at):
+            yield f"I3: job {job.pk} runs and was never claimed"
+        if job.state == "SCHEDULED" and job.run_after is None:
+            yield f"I1: job {job.pk} waits for no moment"
+
+
+def finished_jobs_have_ended(history):
+    """I3: the final record tells an end, after the start."""
+    for job in history:
+        if job.state not in FINISHED:
+            yield f"I3: finished job {job.pk} is {job.state}"
+        if not job.attempt or job.worker_id is None or job.started_at is None:
+            yield f"I3: finished job {job.pk} was never claimed"
+        elif job.last_attempted_at < job.started_at:
+            yield f"I3: job {job.pk} began its last attempt before its first"
+        if job.state != "SUCCESSFUL" and not job.attempt_log:
+            yield f"I3: job {job.pk} is {job.state} without a reason"
+
+
+def attempts_add_up(job):
+    """I3: attempts strictly increase, with one outcome for each."""
+    log = job.attempt_log
+    numbers = [entry["attempt"] for entry in log]
+    if any(one >= two for one, two in pairwise(numbers)):
+        yield f"I3: job {job.pk} has the attempts {numbers} on record"
+    if numbers and numbers[-1] > job.attempt:
+        yield f"I3: job {job.pk} records attempt {numbers[-1]} of {job.attempt}"
+    if job.state in ("RUNNING", "SUCCESSFUL") and job.attempt in numbers:
+        yield f"I3: attempt {job.attempt} of {job.state} job {job.pk} failed already"
+    if job.state in ("FAILED", "CANCELLED") and job.attempt not in numbers:
+        yield f"I3: {job.state} job {job.pk} has no record of attempt {job.attempt}"
+    counted = sum(entry["reason"] in COUNTED for entry in log)
+    if counted != job.failures and len(log) < LOG_LENGTH:
+        yield f"I3: job {job.pk} has {job.failures} failures and {counted} records"
+    if job.state in UNFINISHED and job.failures >= job.max_attempts:
+        yield f"I3: job {job.pk} failed {job.failures} times and goes on"
+    if job.state == "FAILED" and not job.failures:
+        yield f"I3: job {job.pk} is FAILED without a failure"
+
+
+def runs_have_their_attempt(jobs, history, effects, excused):
+    """I4: a job runs again only when its attempt failed or a fault overlapped it."""
+    began = effects.counts("began") | effects.counts("ended")
+    ended = effects.counts("ended")
+    known = {job.args[0]: job for job in (*jobs, *history) if job.args}
+    for key in began.keys() - known.keys() - excused:
+        yield f"I2: {key!r} ran, and no job is known by it"
+    for key, job in known.items():
+        if began[key] > job.attempt:
+            yield f"I4: {key!r} ran {began[key]} times in {job.attempt} attempts"
+        faults = sum(entry["reason"] in FAULTS for entry in job.attempt_log)
+        if ended[key] > 1 + faults and key not in excused:
+            yield f"I4: {key!r} ended {ended[key]} times with {faults} faults"
+        if job.state == "SUCCESSFUL" and not ended[key]:
+            yield f"I3: {key!r} is SUCCESSFUL and did not come to its end"
+
+
+def nothing_is_held(jobs):
+    """I6: what ran has ended or was given back."""
+    alive = set(Worker.objects.values_list("pk", flat=True))
+    for job in jobs:
+        if job.state == "RUNNING":
+            holder = "the live" if job.worker_id in alive else "the dead"
+            yield f"I6: job {job.pk} is held by {holder} worker {job.worker_id}"
+
+
+def no_transaction_is_open():
+    """I9: nobody keeps a transaction open; on SQLite, nobody keeps writers out."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, query FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND state LIKE 'idle in transaction%%'"
+                " AND xact_start < now() - %s * interval '1 second'",
+                [LONG],
+            )
+            return [
+                f"I9: backend {pid} keeps a transaction open after {query!r}"
+                for pid, query in cursor.fetchall()
+            ]
+    try:
+        with dialects.of("default").one_commit():
+            return []
+    except OperationalError as error:  # it has waited for the connection's timeout
+        return [f"I9: somebody keeps writers out: {error}"]
+
+
+def in_order(claims, served):
+    """I5: tell whether the jobs of one claim came by queue, priority and age."""
+    keys = [(served.index(job.queue_name), -job.priority, job.id) for job in claims]
+    return keys == sorted(keys)

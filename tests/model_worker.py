@@ -1,0 +1,109 @@
+"""A worker for test_model.py, and jobs that do what the next order says."""
+
+from dbqueue import Cancel, Retry, dialects, task
+from dbqueue.backend import DatabaseBackend
+from dbqueue.dialects.scan import Scan
+from dbqueue.ids import uuid7
+from dbqueue.worker.bell import Bell
+from dbqueue.worker.executor import Executor
+from dbqueue.worker.ledger import Ledger
+from tests.gallery.models import Profile
+from tests.reference import Search
+
+ALIAS = "default"
+# What a job may do, and what its attempt then comes to.
+PLAIN = ("succeeded", "failed", "snoozed", "snoozed an hour", "cancelled", "timeout")
+FINISHING = ("finishing", "finishing and failed", "failed in finishing")
+ORDERS = PLAIN + FINISHING
+
+# What the next job is to do.
+orders = []
+
+
+@task(takes_context=True, max_attempts=3, backoff=3600)
+def obey(context):
+    return obeyed(context)
+
+
+@task(takes_context=True, max_attempts=1)
+def obey_once(context):
+    return obeyed(context)
+
+
+@task(takes_context=True, max_attempts=2, backoff=3600, atomic=True)
+def obey_atomically(context):
+    leave_effect(context)
+    return obeyed(context)
+
+
+def obeyed(context):
+    order = orders.pop()
+    if order in FINISHING:
+        with context.finishing(context.attempt):
+            leave_effect(context)
+            if order == "failed in finishing":
+                raise ValueError(order)
+    if "failed" in order:
+        raise ValueError(order)
+    if order == "cancelled":
+        raise Cancel
+    if "snoozed" in order:
+        raise Retry(after=3600 if "hour" in order else 0)
+    return context.attempt
+
+
+def leave_effect(context):
+    Profile.objects.bulk_create([Profile(name=context.task_result.id)])
+
+
+class Hand:
+    """A worker whose jobs run when the machine says so."""
+
+    bell = Bell()
+
+    def __init__(self, groups, excluded):
+        self.id = uuid7()
+        self.served = groups, excluded
+        self.running = []
+        self.ended = {}  # {id: (attempt, ending)}, not settled yet
+        self.outcomes = {}
+        self.in_trouble = False
+        self.dialect = dialects.of(ALIAS)
+        self.ledger = Ledger(self.dialect, self.id, self.bell)
+        self.executor = Executor(
+            ALIAS, self.id, self._settle, DatabaseBackend, self._note, (AssertionError,)
+        )
+        self.forget_marks()
+
+    def forget_marks(self):
+        """Forget the low-water marks, as a worker does every quarter second."""
+        self.scan = self.new_scan()
+        self.search = Search(*self.served, marks=self.dialect.low_water)
+
+    def new_scan(self):
+        return Scan(*self.served)
+
+    def new_search(self):
+        return Search(*self.served, marks=False)
+
+    def end(self, job, ending, outcome):
+        self.ended[job.id] = (job.attempt, ending)
+        self.outcomes[job.id] = outcome
+        self.ledger.done(job, outcome)
+        self.ledger.collect()
+
+    def drop(self, job):
+        """Forget a job that ended in its own commit or was lost."""
+        self.ledger.done(job, None)
+        self.ledger.collect()
+
+    def known(self):
+        """Return (id, attempt) of the jobs that this worker believes to hold."""
+        running = {(job.id, job.attempt) for job in self.running}
+        return running | {(id, attempt) for id, (attempt, _) in self.ended.items()}
+
+    def _settle(self, outcome):
+        return bool(self.dialect.settle(self.id, [outcome]))
+
+    def _note(self, job, text):
+        raise AssertionError("no order makes progress")

@@ -1,0 +1,522 @@
+"""A state machine that makes moves at random, on the database and on a model of it.
+
+Hypothesis chooses the moves and finds the shortest sequence for a difference. The same
+sequences are tried each time; DBQUEUE_TEST_SEED chooses others, DBQUEUE_TEST_SCALE=10
+tries ten times as many.
+
+The database's clock cannot be moved, so time passes by moving back what is compared
+with it. Nothing waits for less than an hour; what is to wait some seconds is made to
+wait half an hour, or a slow machine would see it come due.
+"""
+
+import os
+import sys
+from collections import Counter
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dbqueue import enqueue_many, maintenance
+from dbqueue.dialects import scan
+from dbqueue.models import FinishedJob, Job, Worker
+from dbqueue.registry import resolve
+from tests import invariants
+from tests.gallery.models import Profile
+from tests.model_worker import (
+    ALIAS,
+    FINISHING,
+    ORDERS,
+    Hand,
+    obey,
+    obey_atomically,
+    obey_once,
+    orders,
+)
+from tests.processes import scaled
+from tests.reference import HOUR, PAUSE, Reference
+
+SEED = int(os.environ.get("DBQUEUE_TEST_SEED", "4"))
+LEASE = 2 * HOUR
+QUEUES = ("a", "b", "c")
+STATES = ("SUCCESSFUL", "FAILED", "CANCELLED")
+CHOSEN = [UUID(int=0), UUID(int=1), UUID(int=2**128 - 1)]
+SERVED = [
+    ([["a"]], []),
+    ([["b"], ["a"], ["c"]], []),
+    ([["a", "b"], ["*"]], []),
+    ([["*"]], []),
+    ([["*"]], ["b"]),
+]
+COLUMNS = (
+    "pk",
+    "attempt_log",
+    "state",
+    "queue_name",
+    "priority",
+    "attempt",
+    "failures",
+    "worker_id",
+    "progress",
+)
+TASKS = st.sampled_from([obey, obey_once, obey_atomically])
+# Which of the running jobs ends next, and how.
+PLAN = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from(ORDERS)), min_size=1, max_size=4
+)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    workers = Bundle("workers")
+    glances = Bundle("glances")
+
+    def __init__(self):
+        super().__init__()
+        self.model = Reference()
+        self.hands = []
+        self.rolled_back = set()
+
+    @initialize(
+        target=workers,
+        served=st.lists(st.sampled_from(SERVED), min_size=2, max_size=3),
+        jobs=st.lists(
+            st.tuples(TASKS, st.sampled_from(QUEUES)), min_size=2, max_size=6
+        ),
+    )
+    def begin(self, served, jobs):
+        for model in (Job, FinishedJob, Worker, Profile):
+            model.objects.all().delete()
+        orders.clear()
+        for work, queue in jobs:
+            self.enqueue(work, queue, priority=0, hours=0)
+        return multiple(*map(self.start_worker, served))
+
+    # Writing
+
+    @rule(
+        work=TASKS,
+        queue=st.sampled_from(QUEUES),
+        priority=st.sampled_from([0, 0, -1, 5]),
+        hours=st.sampled_from([0, 0, 0, 1, 2]),
+    )
+    def enqueue(self, work, queue, priority, hours):
+        call = self._call(work, queue, priority, hours)
+        self._expect_new(UUID(call.enqueue().id), call, hours)
+
+    @rule(
+        work=TASKS,
+        queue=st.sampled_from(QUEUES),
+        count=st.integers(1, 4),
+        committed=st.sampled_from([True, True, False]),
+    )
+    def enqueue_many(self, work, queue, count, committed):
+        call = self._call(work, queue, 0, 0)
+        with transaction.atomic():
+            ids = [UUID(result.id) for result in enqueue_many(call, [()] * count)]
+            transaction.set_rollback(not committed)
+        for id in ids:
+            if committed:
+                self._expect_new(id, call, 0)
+            else:
+                self.rolled_back.add(id)
+
+    @rule(
+        id=st.sampled_from(CHOSEN),
+        queue=st.sampled_from(QUEUES),
+        hours=st.sampled_from([0, 1]),
+    )
+    def enqueue_with_an_id(self, id, queue, hours):
+        call = self._call(obey, queue, 0, hours).using(job_id=id)
+        before = self.model.jobs.get(id) or self.model.history.get(id)
+
+        result = call.enqueue()
+
+        assert result.id == str(id)
+        if before is None:
+            self._expect_new(id, call, hours)
+        else:
+            assert result.state == before.state
+
+    # Workers
+
+    @precondition(lambda self: len(self.hands) < 4)
+    @rule(target=workers, served=st.sampled_from(SERVED))
+    def start_worker(self, served):
+        worker = Hand(*served)
+        maintenance.register(
+            ALIAS,
+            worker.id,
+            name="",
+            host="",
+            pid=1,
+            queues="",
+            lease=LEASE * 3600,
+        )
+        self.model.leases[worker.id] = self.model.now + LEASE
+        self.hands.append(worker)
+        return worker
+
+    @rule(worker=workers, limit=st.integers(1, 6), plan=PLAN)
+    def work(self, worker, limit, plan):
+        """Run jobs as planned; settle what ended and claim, in one commit."""
+        self._run(worker, plan)
+        self._exchange(worker, limit)
+
+    @precondition(lambda self: self.model.ready())
+    @rule(worker=workers, limit=st.integers(1, 6))
+    def claim_from_the_start(self, worker, limit):
+        worker.forget_marks()
+        self._exchange(worker, limit)
+
+    @precondition(lambda self: self.busy())
+    @rule(which=st.integers(0, 5), plan=PLAN)
+    def run(self, which, plan):
+        """Run jobs as planned; the database hears of it later."""
+        self._run(pick(which, self.busy()), plan)
+
+    @precondition(lambda self: self.busy())
+    @rule(which=st.integers(0, 5), order=st.sampled_from(ORDERS))
+    def run_all_alike(self, which, order):
+        worker = pick(which, self.busy())
+        self._run(worker, [(0, order)] * len(worker.running))
+        self._recover(worker)
+        worker.ledger.flush()
+        self._expect_settled(worker)
+
+    @rule(worker=workers, limit=st.integers(0, 3), plan=PLAN)
+    def lose_an_answer(self, worker, limit, plan):
+        """Be cut off when the commit is through, and recover when it works again."""
+        self._run(worker, plan)
+        settled, claimed = worker.dialect.exchange(
+            worker.id, list(worker.outcomes.values()), worker.new_scan(), limit
+        )
+
+        assert settled == self.model.settle(worker.id, worker.ended)
+        expected = self.model.claim(worker.id, limit, worker.new_search())
+        assert [(job.id, job.attempt) for job in claimed] == expected
+        self._hold_pauses()
+        worker.in_trouble = True
+
+    @precondition(lambda self: self.busy())
+    @rule(which=st.integers(0, 5), value=st.integers(0, 9))
+    def note_progress(self, which, value):
+        worker = pick(which, self.busy())
+        for job in worker.running:
+            worker.ledger.note_progress(job, str(value))
+            self.model.note_progress(worker.id, job.id, job.attempt, value)
+        worker.ledger.flush_notes()
+
+    @rule(worker=consumes(workers), begun=st.integers(0, 3), vanish=st.booleans())
+    def stop(self, worker, begun, vanish):
+        """Give back what runs, with a record of the jobs that have begun.
+
+        Or vanish with the whole host: then only the lease tells.
+        """
+        self.hands.remove(worker)
+        if vanish:
+            return
+        first = {job.id for job in worker.running[:begun]}
+        for job in worker.running:
+            ending = "released" if job.id in first else "untouched"
+            worker.ended[job.id] = (job.attempt, ending)
+        worker.ledger.release_unfinished(first)
+        worker.ledger.flush()
+        self._expect_settled(worker)
+        self._retire(worker)
+
+    @rule(worker=workers, reason=st.sampled_from(["lost", "released"]))
+    def bury(self, worker, reason):
+        """Bury it as a keeper does; it may go on, as a zombie."""
+        self._retire(worker)
+        self._rescue(maintenance.held_by(ALIAS, worker.id), reason)
+
+    # Keepers
+
+    @precondition(lambda self: self.model.now)
+    @rule(worker=workers)
+    def heartbeat(self, worker):
+        dead = maintenance.heartbeat(ALIAS, [worker.id], lease=LEASE * 3600)
+
+        assert dead == {worker.id} - self.model.leases.keys()
+        if not dead:
+            self.model.leases[worker.id] = self.model.now + LEASE
+
+    @precondition(lambda self: self.model.orphans() or self.model.expired_leases())
+    @rule()
+    def condemn_and_rescue(self):
+        assert maintenance.condemn(ALIAS) == self.model.condemn()
+        self._rescue(maintenance.orphans(ALIAS), "lost", self.model.orphans())
+
+    @rule(target=glances, worker=workers)
+    def look_at_what_it_holds(self, worker):
+        return maintenance.held_by(ALIAS, worker.id)
+
+    @rule(held=consumes(glances), reason=st.sampled_from(["lost", "released"]))
+    def rescue_late(self, held, reason):
+        """Rescue what the dead held a while ago, whoever holds it now."""
+        self._rescue([j for j in held if j.worker_id not in self.model.leases], reason)
+
+    @precondition(lambda self: self.model.due())
+    @rule(limit=st.integers(1, 6))
+    def promote(self, limit):
+        due = self.model.due()
+        queues = maintenance.promote(ALIAS, limit=limit)
+
+        waiting = Job.objects.filter(state="SCHEDULED").values_list("pk", flat=True)
+        promoted = due.keys() - set(waiting)
+        assert queues == {self.model.jobs[id].queue for id in promoted}
+        assert_first(promoted, due, limit)
+        self.model.promote(promoted)
+
+    @rule(hours=st.integers(1, 3))
+    def let_time_pass(self, hours):
+        self.model.now += hours * HOUR
+        for rows, name in (
+            (Job.objects.filter(state="SCHEDULED"), "run_after"),
+            (Worker.objects, "expires_at"),
+            (FinishedJob.objects, "finished_at"),
+        ):
+            rows.update(**{name: F(name) - timedelta(hours=hours)})
+
+    @precondition(lambda self: self.model.history)
+    @rule(
+        states=st.lists(st.sampled_from(STATES), min_size=1, max_size=3, unique=True),
+        hours=st.integers(0, 2),
+        limit=st.integers(1, 4),
+    )
+    def prune(self, states, hours, limit):
+        expired = {state: self.model.expired(state, hours * HOUR) for state in states}
+        deleted = maintenance.prune(
+            ALIAS, states=states, older_than=hours * 3600, limit=limit
+        )
+
+        left = set(FinishedJob.objects.values_list("pk", flat=True))
+        gone = self.model.history.keys() - left
+        assert deleted == len(gone)
+        for state in states:
+            pruned = gone & expired[state].keys()
+            assert_first(pruned, expired[state], limit)
+            limit -= len(pruned)
+        for id in gone:
+            del self.model.history[id]
+
+    def busy(self):
+        return [worker for worker in self.hands if worker.running]
+
+    # What must hold after each move
+
+    @invariant()
+    def the_tables_are_as_the_model_says(self):
+        assert rows(Job.objects.values_list(*COLUMNS)) == {
+            id: told(job) for id, job in self.model.jobs.items()
+        }
+        assert rows(FinishedJob.objects.values_list(*COLUMNS, "result")) == {
+            id: [*told(job), job.attempt if job.state == "SUCCESSFUL" else None]
+            for id, job in self.model.history.items()
+        }
+        alive = Worker.objects.values_list("pk", flat=True)
+        assert set(alive) == self.model.leases.keys()
+        assert not orders
+
+    @invariant()
+    def live_workers_know_what_they_hold(self):
+        for worker in self.hands:
+            if worker.id in self.model.leases and not worker.in_trouble:
+                held = self.model.held_by(worker.id)
+                attempts = {(id, self.model.jobs[id].attempt) for id in held}
+                assert attempts <= worker.known()
+
+    def teardown(self):
+        """End all that is left: no job may be where nobody finds it."""
+        if sys.exception() is None:
+            invariants.check(
+                committed=self.model.jobs.keys() | self.model.history.keys(),
+                rolled_back=self.rolled_back,
+            )
+            self._drain()
+
+    def _drain(self):
+        self.let_time_pass(3)
+        self.condemn_and_rescue()
+        self.let_time_pass(3)
+        self.promote(1000)
+        last = self.start_worker(([["*"]], []))
+        while self.model.ready():
+            last.forget_marks()
+            self._exchange(last, 1000)
+            self.hands = [last]
+            self.run_all_alike(0, "succeeded")
+        assert not Job.objects.exists()
+        invariants.check(committed=self.model.history, at_rest=True)
+
+    # The moves of workers
+
+    def _recover(self, worker):
+        if worker.in_trouble:
+            worker.in_trouble = False
+            worker.ledger.reconcile()
+            self._expect_settled(worker)
+            for id in self.model.held_by(worker.id):
+                if (id, self.model.jobs[id].attempt) not in worker.known():
+                    self.model.end(id, "released")
+
+    def _exchange(self, worker, limit):
+        self._recover(worker)
+        claimed = worker.ledger.exchange(worker.scan, limit)
+
+        self._expect_settled(worker)
+        expected = self.model.claim(worker.id, limit, worker.search)
+        assert [(job.id, job.attempt) for job in claimed] == expected
+        for job in claimed:
+            worker.ledger.take_on(job, None)
+            worker.running.append(job)
+
+    def _run(self, worker, plan):
+        for which, order in plan:
+            if worker.running:
+                job = pick(which, worker.running)
+                worker.running.remove(job)
+                self._run_one(worker, job, order)
+
+    def _run_one(self, worker, job, order):
+        if order == "timeout":
+            outcome = maintenance.rescued(job.held_by(worker.id), order)
+            return worker.end(job, order, outcome)
+        task = resolve(job.task)
+        if task.atomic and order in FINISHING:
+            order = "succeeded"
+        orders.append(order)
+
+        outcome = worker.executor.run(job, task)
+
+        if order == "failed in finishing":
+            order = "failed"
+        if outcome is not None:
+            return worker.end(job, order, outcome)
+        # It ended in its own commit, or lost its claim.
+        ended = {job.id: (job.attempt, "succeeded")}
+        settled = self.model.settle(worker.id, ended)
+        self.model.effects += settled
+        assert not settled or task.atomic or order in FINISHING
+        worker.drop(job)
+        self._expect_effects()
+
+    def _expect_effects(self):
+        names = Profile.objects.values_list("name", flat=True)
+        assert Counter(names) == Counter(map(str, self.model.effects))
+
+    # How moves are compared
+
+    def _call(self, work, queue, priority, hours):
+        after = timedelta(hours=hours) if hours else None
+        return work.using(queue_name=queue, priority=priority, run_after=after)
+
+    def _expect_new(self, id, call, hours):
+        assert self.model.enqueue(
+            id, call.queue_name, call.priority, call.attempts_allowed, hours * HOUR
+        )
+
+    def _expect_settled(self, worker):
+        self.model.settle(worker.id, worker.ended)
+        worker.ended, worker.outcomes = {}, {}
+        self._hold_pauses()
+
+    def _rescue(self, held, reason, expected=None):
+        rescued = maintenance.rescue(ALIAS, held, reason=reason)
+
+        if expected is not None:
+            assert {job.id for job in held} == expected
+        endings = {}
+        for job in held:
+            ended = {job.id: (job.attempt, reason)}
+            endings |= dict.fromkeys(self.model.settle(job.worker_id, ended))
+        assert rescued == len(endings)
+        self._hold_pauses()
+
+    def _retire(self, worker):
+        maintenance.retire(ALIAS, worker.id)
+        self.model.leases.pop(worker.id, None)
+
+    def _hold_pauses(self):
+        """Let the jobs wait half an hour that are to wait some seconds."""
+        paused = [
+            id
+            for id, job in self.model.jobs.items()
+            if job.state == "SCHEDULED" and job.due == self.model.now + PAUSE
+        ]
+        if paused:
+            half_an_hour = timezone.now() + timedelta(minutes=30)
+            rows = Job.objects.filter(pk__in=paused)
+            assert not rows.filter(run_after__gt=half_an_hour).exists()
+            rows.update(run_after=half_an_hour)
+
+
+def pick(which, candidates):
+    return candidates[which % len(candidates)]
+
+
+def rows(columns):
+    return {
+        id: [[entry["reason"] for entry in log], *values]
+        for id, log, *values in columns
+    }
+
+
+def told(job):
+    """Return what the model says of a job, as rows() does."""
+    return [
+        [reason.split()[0] for reason in job.reasons],
+        job.state,
+        job.queue,
+        job.priority,
+        job.attempt,
+        job.failures,
+        job.worker,
+        job.progress,
+    ]
+
+
+def assert_first(chosen, candidates, limit):
+    """Assert that `limit` of the candidates were chosen, those of the lowest value."""
+    assert len(chosen) == min(limit, len(candidates))
+    passed_over = [value for id, value in candidates.items() if id not in chosen]
+    if chosen and passed_over:
+        assert max(candidates[id] for id in chosen) <= min(passed_over)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("quiet")
+def test_the_queue_does_what_the_model_does(monkeypatch):
+    # A quarter second is over when the machine says so.
+    monkeypatch.setattr(scan, "RESCAN", 1e9)
+    print(f"DBQUEUE_TEST_SEED={SEED}")
+
+    run_state_machine_as_test(
+        seed(SEED)(QueueMachine),
+        settings=settings(
+            max_examples=scaled(60, 600),
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+            report_multiple_bugs=False,
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
