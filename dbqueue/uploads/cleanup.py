@@ -197,10 +197,10 @@ class Sweep:
 
     def purge(self, of: Upload | None = None) -> None:
         """Delete the objects that are due and that no field refers to."""
-        self._forgotten().condemn(self._clock)
-        due = self._condemned().select_related("upload")
+        forgotten, due = self._forgotten(), self._condemned().select_related("upload")
         if of is not None:
-            due = due.filter(upload=of.pk)
+            forgotten, due = forgotten.filter(upload=of.pk), due.filter(upload=of.pk)
+        forgotten.condemn(self._clock)
         for artifacts in _by_field(due[: self._batch]):
             self._purge_together(artifacts)
 
@@ -243,11 +243,13 @@ class Sweep:
 
     def _forgotten(self) -> Any:
         """Return what attempts may have created after their upload had ended."""
-        return self._artifacts().filter(
-            state=ArtifactState.PLANNED,
-            upload__state__in=ENDED,
-            upload__finished_at__lt=self._clock - endings.PURGE_DELAY,
+        ended = self._uploads().filter(
+            pk=OuterRef("upload_id"),
+            state__in=ENDED,
+            finished_at__lt=self._clock - endings.PURGE_DELAY,
         )
+        # No join: SQLite would begin it with all uploads there are.
+        return self._artifacts().filter(Exists(ended), state=ArtifactState.PLANNED)
 
     def _uploads(self) -> Any:
         return Upload.objects.using(self._database)

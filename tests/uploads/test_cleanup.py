@@ -141,6 +141,13 @@ def test_an_upload_whose_queue_is_no_more_has_failed(settings):
     assert (upload.state, upload.error_code) == ("FAILED", "failed")
 
 
+def test_a_look_at_what_was_forgotten_does_not_read_all_uploads(only_sqlite):
+    plan = Sweep("default")._forgotten().explain()
+
+    assert "SCAN dbqueue_uploadartifact USING INDEX dbqueue_uploadartifact_plan" in plan
+    assert "SCAN dbqueue_upload\n" not in plan
+
+
 class TestTheCommand:
     def test_deletes_what_is_over_and_says_so(self):
         for state in STATES:
