@@ -7,11 +7,10 @@ guarded statement, so no leader is needed.
 import logging
 from collections.abc import Collection, Iterable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from dbqueue import backoff, dialects
@@ -83,7 +82,8 @@ def held_by(
     alias: str, worker_id: UUID, *, excluding: Collection[UUID] = ()
 ) -> list[HeldJob]:
     """Return up to RESCUE_BATCH jobs that the worker has claimed and not given back."""
-    return _held(alias, Q(worker_id=worker_id) & ~Q(pk__in=list(excluding)))
+    held = _running(alias).filter(worker_id=worker_id)
+    return _first(held.exclude(pk__in=list(excluding)))
 
 
 def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]:
@@ -94,8 +94,20 @@ def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]
 
 def orphans(alias: str) -> list[HeldJob]:
     """Return running jobs whose worker has no row any more."""
-    alive = Worker.objects.using(alias).filter(pk=OuterRef("worker_id"))
-    return _held(alias, ~Exists(alive))
+    return _first(_orphans(alias))
+
+
+def rescue_orphans(alias: str) -> int:
+    """Rescue running jobs whose worker has no row any more; return how many.
+
+    One whose row is locked is left for the next time: its worker may stand still in the
+    midst of its commit, and whoever waited for it would stand still with it.
+    """
+    if not orphans(alias):
+        return 0
+    with dialects.of(alias).one_commit():
+        rows = _orphans(alias).select_for_update(skip_locked=True)
+        return rescue(alias, _first(rows))
 
 
 def rescue(alias: str, jobs: Iterable[HeldJob], *, reason: str = "lost") -> int:
@@ -200,10 +212,17 @@ def expired(alias: str, state: str, older_than: float) -> QuerySet[FinishedJob]:
     return history.filter(finished_at__lt=limit).order_by("finished_at")
 
 
-def _held(alias: str, condition: Any) -> list[HeldJob]:
-    running = Job.objects.using(alias).filter(condition, state=JobState.RUNNING)
-    rows = running.values_list(*_HELD)[:RESCUE_BATCH]
-    return [HeldJob(*row) for row in rows]
+def _orphans(alias: str) -> QuerySet[Job]:
+    alive = Worker.objects.using(alias).filter(pk=OuterRef("worker_id"))
+    return _running(alias).filter(~Exists(alive))
+
+
+def _running(alias: str) -> QuerySet[Job]:
+    return Job.objects.using(alias).filter(state=JobState.RUNNING)
+
+
+def _first(running: QuerySet[Job]) -> list[HeldJob]:
+    return [HeldJob(*row) for row in running.values_list(*_HELD)[:RESCUE_BATCH]]
 
 
 _MESSAGES = {

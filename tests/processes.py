@@ -219,11 +219,12 @@ def session(leader):
 
 
 def is_stopped(pid):
-    """Tell whether it stands still; one that has ended meanwhile does, too."""
+    """Tell whether all its threads stand still; those of one that ended do, too."""
     try:
-        return ProcessEntry(pid).state in "TZX"
+        stats = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/stat")]
     except OSError:
         return True
+    return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
 
 
 def send(pid, number):

@@ -1,8 +1,10 @@
 import logging
 from datetime import timedelta
 from itertools import takewhile
+from threading import Event
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from dbqueue import enqueue_many, maintenance
@@ -188,7 +190,7 @@ class TestARescue:
             victim = HandWorker()
             victim.claim()
             maintenance.retire(ALIAS, victim.id)
-            maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+            maintenance.rescue_orphans(ALIAS)
             Job.objects.update(state="READY")
 
         result.refresh()
@@ -201,10 +203,36 @@ class TestARescue:
             victim = HandWorker()
             victim.claim(5)
             maintenance.retire(ALIAS, victim.id)
-            maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+            maintenance.rescue_orphans(ALIAS)
 
         waiting = Job.objects.filter(state="SCHEDULED")
         assert len(set(waiting.values_list("run_after", flat=True))) == 5
+
+    @with_transactions
+    def test_does_not_wait_for_a_worker_that_stands_still_in_its_commit(
+        self, only_postgres
+    ):
+        tasks.noop.enqueue()
+        frozen = HandWorker()
+        frozen.claim()
+        maintenance.retire(ALIAS, frozen.id)
+        locked, rescued = Event(), Event()
+
+        def stand_still():
+            with transaction.atomic():
+                Job.objects.select_for_update().get()
+                locked.set()
+                return rescued.wait(20)
+
+        def rescue():
+            locked.wait(20)
+            count = maintenance.rescue_orphans(ALIAS)
+            rescued.set()
+            return count
+
+        assert together(stand_still, rescue) == [True, 0]
+        assert maintenance.rescue_orphans(ALIAS) == 1
+        assert maintenance.rescue_orphans(ALIAS) == 0
 
     def test_comes_too_late_for_a_job_that_has_ended(self, worker):
         tasks.noop.enqueue()

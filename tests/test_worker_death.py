@@ -239,6 +239,7 @@ def test_a_frozen_atomic_job_leaves_one_effect(
     (line,) = effects.wait_for("written")
     run_worker(settings=SHORT)
     os.kill(line["pid"], signal.SIGSTOP)
+    wait_until(lambda: is_stopped(line["pid"]), "it is stopped")
     leave.touch()
     wait_until(lambda: finished(attempt=2).exists(), "another finished it")
     os.kill(line["pid"], signal.SIGCONT)

@@ -142,7 +142,7 @@ class Keeper:
         # time to renew theirs.
         if now >= self._patience:
             maintenance.condemn(self._alias)
-        maintenance.rescue(self._alias, maintenance.orphans(self._alias))
+        maintenance.rescue_orphans(self._alias)
         self._show_health()
 
     def _show_health(self) -> None:
