@@ -169,9 +169,10 @@ class Sweep:
 
     def _delete_record(self, upload: Upload) -> bool:
         with transaction.atomic(using=self._database):
-            # One that failed may be tried again meanwhile, one received be saved.
+            # One that failed may be tried again meanwhile, one received be saved. A
+            # write locks it, and does not have SQLite begin as a reader.
             row = self._uploads().filter(pk=upload.pk, state=upload.state)
-            if not row.select_for_update().exists():
+            if not row.update(state=upload.state):
                 return False
             return bool(row.delete()[0])
 

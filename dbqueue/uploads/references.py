@@ -1,6 +1,7 @@
 """Whether an object in a storage may go: who refers to it, in whichever field."""
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from django.apps import apps
 from django.db import models, router
@@ -45,9 +46,9 @@ def needed(names: Collection[str], target: Target) -> set[str]:
     """
     found: set[str] = set()
     for model, field, database in _file_fields(target):
-        rows = model._base_manager.using(database).filter(
-            **{f"{field.name}__in": names}
-        )
+        # By no manager: one may hide rows, as of what can be restored.
+        every: models.QuerySet[Any] = models.QuerySet(model, using=database)
+        rows = every.filter(**{f"{field.name}__in": names})
         found.update(rows.values_list(field.attname, flat=True))
         found.add(str(field.get_default()))
     return found.intersection(names)

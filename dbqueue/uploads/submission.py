@@ -75,9 +75,11 @@ class Submission:
             content_type=clean_type(getattr(self._file, "content_type", None)),
             owner_id=self._owner_id,
         )
+        # Before the transaction, which SQLite begins as a reader by default: one that
+        # has read is told "locked" when it writes after others have.
+        self._check_quotas(database)
         try:
             with transaction.atomic(using=database):
-                self._check_quotas(database)
                 self._take_in(upload, database)
                 self._attach(upload, target, database)
         except _Kept as kept:
@@ -137,7 +139,7 @@ class Submission:
         rows = Upload.objects.using(database).filter(
             pk=received.pk, state=UploadState.RECEIVING
         )
-        if not rows.select_for_update().exists():
+        if not rows.update(owner_id=self._owner_id):  # locks the row, too
             return False
         upload.pk = received.pk
         for name in ("size", "sha256", "chunk_size", "chunk_count"):
@@ -147,19 +149,20 @@ class Submission:
     # The row
 
     def _attach(self, upload: Upload, target: Target, database: str) -> None:
-        for _ in range(_TRIES):
+        for attempt in range(1, _TRIES + 1):
             try:
                 with transaction.atomic(using=database):
                     self._make_room(target, database)
                     self._write(upload, target, database)
-            except IntegrityError:
-                continue
+            except IntegrityError as error:
+                if attempt < _TRIES:
+                    continue
+                raise UploadPending(
+                    f"Others upload to {target.label} {target.pk} "
+                    f"{target.field.name!r} all the time. Try again."
+                ) from error
             endings.announce(UploadState.STORED, upload)
             return
-        raise UploadPending(
-            f"Others upload to {target.label} {target.pk} {target.field.name!r} all "
-            "the time. Try again."
-        )
 
     def _make_room(self, target: Target, database: str) -> None:
         if target.database == database:

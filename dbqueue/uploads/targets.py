@@ -55,8 +55,7 @@ class Target:
 
     def instance(self) -> models.Model | None:
         """Return the row as an instance of the class it was given as, or None."""
-        rows = self.given_as._base_manager.using(self.database)
-        return rows.filter(**{self._pk_name: self.pk}).first()
+        return self._rows(self.given_as).first()
 
     def holds(self, name: str | None) -> bool:
         found: bool = self._row_holding(name).exists()
@@ -90,7 +89,11 @@ class Target:
 
     def _row(self) -> Any:
         # Of the owning table: an UPDATE through a child would select its rows first.
-        rows = self.model._base_manager.using(self.database)
+        return self._rows(self.model)
+
+    def _rows(self, model: type[models.Model]) -> "models.QuerySet[Any]":
+        # By no manager: even the base manager of a project may hide rows.
+        rows: models.QuerySet[Any] = models.QuerySet(model, using=self.database)
         return rows.filter(**{self._pk_name: self.pk})
 
     def _row_holding(self, name: str | None) -> Any:

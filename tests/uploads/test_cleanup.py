@@ -8,7 +8,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, models
 from django.utils import timezone
 
 from dbqueue import chores
@@ -102,6 +102,22 @@ def test_an_object_stays_that_a_storage_of_its_own_shares(tmp_path, monkeypatch)
     monkeypatch.setattr(Paper._meta.get_field("document"), "storage", storage)
     condemned("old.jpg")
     Paper.objects.create(document="old.jpg")
+
+    run()
+
+    assert default_storage.exists("old.jpg")
+
+
+def test_an_object_stays_that_a_hidden_row_refers_to(monkeypatch):
+    class Hiding(models.Manager):
+        def get_queryset(self):
+            return super().get_queryset().none()
+
+    manager = Hiding()
+    manager.model = Profile
+    monkeypatch.setitem(Profile._meta.__dict__, "base_manager", manager)
+    condemned("old.jpg")
+    Profile.objects.create(photo="old.jpg")
 
     run()
 
