@@ -6,8 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from dbqueue import enqueue, enqueue_many
+from dbqueue import dialects, enqueue, enqueue_many
 from dbqueue.models import Job
+from dbqueue.wakeup import WINDOW
+from dbqueue.worker.rhythm import Rhythm
+from dbqueue.worker.slots import make_slots
 from tests import worker_tasks as tasks
 from tests.processes import (
     NEVER,
@@ -193,6 +196,22 @@ def test_jobs_enqueued_by_jobs_are_drained_too(run_worker, effects):
 
     assert len(effects.keys()) == 2**7 - 1 == finished(state="SUCCESSFUL").count()
     assert not unfinished().exists()
+
+
+def test_a_look_that_began_before_a_hint_can_have_told_all_is_repeated():
+    """A wake-up within the window after another is not sent."""
+    (slot,) = make_slots(1, 1)
+    rhythm = Rhythm(dialects.of("default"), slot)
+    began = time.monotonic()
+    rhythm.poked()
+    wait_until(lambda: time.monotonic() > began + 2 * WINDOW, "the look was slow")
+
+    assert not rhythm.looked(began, more=False)
+
+    assert rhythm.look_at <= time.monotonic()
+    later = time.monotonic()
+    assert rhythm.looked(later, more=False)
+    assert rhythm.look_at > later
 
 
 def test_a_claimed_job_does_not_wait_behind_a_slow_one(run_worker, effects, tmp_path):

@@ -28,15 +28,17 @@ class Rhythm:
         self.look_at = 0.0
         self._look_again_at = time.monotonic() + wakeup.WINDOW
 
-    def looked(self, *, more: bool) -> bool:
-        """Choose the next look; return whether the queue seems to be empty for now."""
-        now = time.monotonic()
+    def looked(self, began: float, *, more: bool) -> bool:
+        """Choose the next look; return whether the queue seems to be empty for now.
+
+        `began` is when the last one did: what was committed since, it may have missed.
+        """
         if more:
-            self.look_at = now
-        elif now < self._look_again_at:
+            self.look_at = began
+        elif began < self._look_again_at:
             self.look_at = self._look_again_at
         else:
-            self.look_at = now + self._poll_interval()
+            self.look_at = time.monotonic() + self._poll_interval()
             return True
         return False
 

@@ -115,13 +115,13 @@ class Worker:
 
     def _work(self) -> None:
         self._crew.appetite.learn(self._ledger.collect())
-        limit = self._limit()
+        limit, began = self._limit(), time.monotonic()
         try:
             with self._watchdog.during():
                 self._flush_notes()
                 jobs = self._exchange(limit)
             if limit:
-                self._take(jobs, limit)
+                self._take(jobs, limit, began)
         except Error as error:
             self._back_off(error)
         else:
@@ -143,9 +143,9 @@ class Worker:
             self._ledger.flush()
         return []
 
-    def _take(self, jobs: list[ClaimedJob], limit: int) -> None:
+    def _take(self, jobs: list[ClaimedJob], limit: int, began: float) -> None:
         self._intake.take(jobs)
-        if self._rhythm.looked(more=len(jobs) == limit):
+        if self._rhythm.looked(began, more=len(jobs) == limit):
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()
