@@ -52,7 +52,8 @@ def test_no_outcome_is_lost_between_threads_and_database(run_worker, effects):
 
         assert worker.wait(120) == 0
 
-        assert not unfinished().exists()
+        # Those that were lost twice wait a little, and a drain waits for no time.
+        assert not unfinished().exclude(state="SCHEDULED").exists()
     everything = [f"{i} {j}" for i in range(drain + 1) for j in range(size)]
     assert_each_ran_once(effects, everything)
 
@@ -90,15 +91,20 @@ def test_progress_from_many_threads_disturbs_nothing(run_worker, effects):
 
 
 def test_a_drain_with_crashes_in_it_leaves_nothing(run_worker, effects):
+    def drain():
+        assert run_worker("--drain", "--processes", 2, "--threads", 2).wait() == 0
+
     rounds = scaled(2, 20)
     for i in range(rounds):
         enqueue_many(tasks.leave_at_once, [(f"poison {i} {j}", 1) for j in range(3)])
         enqueue_many(tasks.note, [(f"{i} {j}",) for j in range(50)])
-        worker = run_worker("--drain", "--processes", 2, "--threads", 2)
 
-        assert worker.wait() == 0
+        drain()
 
-        assert not unfinished().exists()
+        # Those that were lost twice wait a little, and a drain waits for no time.
+        assert not unfinished().exclude(state="SCHEDULED").exists()
+    while unfinished().exists():
+        drain()
     assert len(effects.counts()) == rounds * 50
     assert finished(state="FAILED").count() == rounds * 3
 

@@ -175,6 +175,9 @@ class Dialect:
     def limit_waiting(self, seconds: float) -> None:
         """Let this thread's connection not wait longer than this for another writer."""
 
+    def limit_idling(self, seconds: float) -> None:
+        """Have the server end this session if it idles longer in a transaction."""
+
     def is_busy(self, error: DatabaseError) -> bool:
         """Tell whether a writer on this host keeps everybody else out."""
         return False

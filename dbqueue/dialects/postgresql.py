@@ -161,6 +161,10 @@ INSERT INTO dbqueue_uploadchunk (upload_id, position, data) VALUES (%s, %s, %b)
 
 _AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
 
+LIMIT_IDLING = """
+SELECT set_config('idle_in_transaction_session_timeout', %(milliseconds)s, false)
+"""
+
 IDLE = 0  # PQTRANS_IDLE of libpq
 
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
@@ -260,6 +264,9 @@ class PostgreSQL(Dialect):
         connection.ensure_connection()
         with connection.wrap_database_errors:
             connection.connection.execute(NOTIFY, [list(queues)])
+
+    def limit_idling(self, seconds: float) -> None:
+        self._rows(LIMIT_IDLING, {"milliseconds": str(int(seconds * 1000))})
 
     def listener(self) -> Silence:
         return PostgreSQLListener(self.alias)

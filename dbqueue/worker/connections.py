@@ -7,9 +7,12 @@ from typing import Any
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
-from dbqueue import dialects
+from dbqueue import conf, dialects
 
 logger = logging.getLogger(__name__)
+
+# Seconds that the worker's own transactions, which last milliseconds, may stand still.
+IDLING = 8.0
 
 # libpq's names; seconds, but for the last, which is in milliseconds.
 _IMPATIENCE = {
@@ -71,8 +74,19 @@ def _is_pooled(connection: Any) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
-def _note_connection(**kwargs: Any) -> None:
+def keep_transactions_short() -> None:
+    """Let the server end a transaction that this thread's next connections left open.
+
+    One that fell silent in the middle would keep its locks, and everybody waiting.
+    """
+    _connected.short = True
+
+
+def _note_connection(connection: Any, **kwargs: Any) -> None:
     _connected.ever = True
+    # Behind a pooler in transaction mode, a session is not ours to set.
+    if getattr(_connected, "short", False) and conf.current().notify:
+        dialects.of(connection.alias).limit_idling(IDLING)
 
 
 # Of each thread: asking Django for its connections costs a short job dearly.

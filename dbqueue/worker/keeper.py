@@ -18,6 +18,7 @@ from dbqueue import chores, conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
+from dbqueue.worker.connections import keep_transactions_short
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pruning import Pruner
 from dbqueue.worker.slots import Pulse, Slot, SlotState
@@ -73,6 +74,7 @@ class Keeper:
 
     def run(self) -> None:
         """Keep until told to quit; never raises for a database that is away."""
+        keep_transactions_short()
         while not self._may_leave():
             seconds = self._pause_or(self._round)
             self._listen(seconds)

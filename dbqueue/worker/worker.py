@@ -11,6 +11,7 @@ from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.worker import memory
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
+from dbqueue.worker.connections import keep_transactions_short
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
@@ -98,6 +99,7 @@ class Worker:
 
     def run(self) -> Farewell:
         """Work until stopped, drained or in need of replacement."""
+        keep_transactions_short()
         reason = self._leave_before_start()
         while reason is None:
             self._take_care_of_running()
