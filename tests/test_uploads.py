@@ -593,6 +593,39 @@ def test_a_model_in_another_database_is_reached_by_two_commits(storage):
 
 
 @pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_a_model_in_another_database_is_waited_for_until_it_has_committed(storage):
+    with transaction.atomic(using="other"):
+        profile = Profile.objects.using("other").create()
+        handle = save_file(a_file(), profile)
+        run_jobs()
+        handle.refresh()
+        assert (handle.state, handle.is_pending) == ("RECEIVING", True)
+
+    run_jobs()
+
+    handle.refresh()
+    profile.refresh_from_db()
+    assert handle.state == "DONE"
+    assert profile.letter.read() == b"Dear all"
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_a_model_in_another_database_that_is_rolled_back_gets_no_file(storage):
+    profile = Profile.objects.using("other").create()
+    with transaction.atomic(using="other"):
+        handle = save_file(a_file(), profile)
+        transaction.set_rollback(True, using="other")
+
+    run_jobs()
+    age()
+    Sweep("default").run()
+
+    assert not Upload.objects.filter(pk=handle.id).exists()
+    assert not UploadChunk.objects.exists()
+    assert not stored_files(storage)
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
 def test_an_attempt_that_died_between_the_two_commits_is_completed(storage):
     profile = Profile.objects.using("other").create()
     handle = save_file(a_file(), profile)

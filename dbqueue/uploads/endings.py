@@ -16,6 +16,8 @@ from dbqueue.models import (
 from dbqueue.uploads import signals
 from dbqueue.uploads.chunks import delete_chunks
 
+# Until the sweep deletes bytes that no transaction and no view came to save.
+KEEP_RECEIVED = timedelta(days=1)
 # Until an object is deleted that nothing refers to: pages that show it are still open.
 PURGE_DELAY = timedelta(hours=1)
 

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import ExitStack, suppress
-from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -13,15 +12,13 @@ from django.http.multipartparser import MultiPartParser
 from dbqueue import conf, dialects
 from dbqueue.exceptions import UploadQuotaExceeded, UploadTooLarge
 from dbqueue.models import Upload, UploadState
-from dbqueue.uploads import quotas, work
+from dbqueue.uploads import endings, quotas, work
 from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter
 from dbqueue.uploads.filenames import clean, clean_type
 from dbqueue.uploads.received import ReceivedFile
 
 logger = logging.getLogger(__name__)
 
-# Until the sweep deletes what a killed web process left behind.
-KEEP_RECEIVED = timedelta(days=1)
 LONGEST_REST = 100 * conf.MB  # bytes of a refused body that are still read
 
 
@@ -128,7 +125,7 @@ class BlobUploadHandler(FileUploadHandler):
             chunk_size=CHUNK_SIZE,
             chunk_count=0,
             created_at=clock,
-            expires_at=clock + KEEP_RECEIVED,
+            expires_at=clock + endings.KEEP_RECEIVED,
         )
 
     def _refuse(self, error: BodyTooLarge | BodyRefused) -> None:

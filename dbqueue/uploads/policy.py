@@ -130,8 +130,9 @@ class FilePolicy(Stored):
     """Which files are taken; they are stored as they came.
 
     `types` holds content types ("application/pdf"), "image/*" for every picture that
-    is no program, and endings (".csv"); None takes all. What a file is, is told by its
-    first bytes where these can tell.
+    is no program, and endings (".csv"); None takes all, also what browsers run. What a
+    file is, is told by its first bytes where these can tell, and where a content type
+    let it in, it is stored under the ending of its content.
     """
 
     # Bytes, or text such as "20MB"; at most MAX_SIZE.

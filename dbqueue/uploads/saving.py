@@ -52,7 +52,7 @@ def save_image(
     save_mode: "update" writes the column alone; "save" calls the model's save() with
         update_fields, and so its signals.
     queue_name, priority: of the job; default "uploads" and 0.
-    using: the alias of the instance's database; default where it came from.
+    using: the alias of the instance's database; default where its save() would write.
 
     Raises UploadError, a ValueError, in one of its kinds: UploadFieldUnknown,
     InstanceNotSaved, UploadEmpty, UploadTooLarge, UploadIncomplete,

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connections, models, transaction
 
 from dbqueue import dialects
 from dbqueue.exceptions import (
@@ -26,6 +27,7 @@ ON_CONFLICT = ("newest", "keep_first", "error")
 # Two requests for one field wait for each other at the model's row. Where that is in
 # another database, they meet at the constraint instead, and the later goes again.
 _TRIES = 10
+_SET_THERE = ["created_at", "expires_at", "job_id"]  # by the database, or as text
 
 
 class Submission:
@@ -81,7 +83,10 @@ class Submission:
         try:
             with transaction.atomic(using=database):
                 self._take_in(upload, database)
-                self._attach(upload, target, database)
+                if _is_open_elsewhere(target, database):
+                    self._put_aside(upload, target, database)
+                else:
+                    self._attach(upload, target, database)
         except _Kept as kept:
             return UploadHandle(kept.upload)
         return UploadHandle(upload)
@@ -148,6 +153,16 @@ class Submission:
 
     # The row
 
+    def _put_aside(self, upload: Upload, target: Target, database: str) -> None:
+        """Attach the upload when the model's own transaction has committed."""
+        target.current_name()  # raises for a row that is not there
+        clock = dialects.of(database).clock()
+        upload.state = UploadState.RECEIVING
+        upload.created_at, upload.expires_at = clock, clock + endings.KEEP_RECEIVED
+        self._save(upload, database)
+        attach = partial(self._attach, upload, target, database)
+        transaction.on_commit(attach, using=target.database, robust=True)
+
     def _attach(self, upload: Upload, target: Target, database: str) -> None:
         for attempt in range(1, _TRIES + 1):
             try:
@@ -189,9 +204,18 @@ class Submission:
         upload.job_id = work.enqueue_processing(upload).id
         upload.created_at = dialects.of(database).clock()
         upload.expires_at = None
-        there = self._received(upload)
+        self._save(upload, database)
+
+    def _save(self, upload: Upload, database: str) -> None:
+        there = not upload._state.adding or self._received(upload)
         upload.save(using=database, force_insert=not there, force_update=there)
-        upload.refresh_from_db(using=database, fields=["created_at", "job_id"])
+        upload.refresh_from_db(using=database, fields=_SET_THERE)
+
+
+def _is_open_elsewhere(target: Target, database: str) -> bool:
+    """Tell whether the row may still be rolled back, and the upload would not be."""
+    elsewhere = target.database != database
+    return elsewhere and connections[target.database].in_atomic_block
 
 
 def _can_be_read(file: Any) -> bool:
