@@ -22,6 +22,19 @@ def effects(tmp_path):
 
 
 @pytest.fixture
+def measured(record_property):
+    """Return a function that notes a figure for the report of the fault suite.
+
+    `unit` is "s" or the name of what was counted; see tests.faults.report.
+    """
+
+    def note(what, figure, unit="s"):
+        record_property("measured", f"{what}|{figure}|{unit}")
+
+    return note
+
+
+@pytest.fixture
 def database_address(transactional_db):
     """Return the DATABASE_URL for a process that works on the test's database."""
     return url(connection.settings_dict)

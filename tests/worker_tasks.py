@@ -5,9 +5,11 @@ import ctypes
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import time
+from pathlib import Path
 from threading import get_ident
 
 from asgiref.sync import sync_to_async
@@ -121,6 +123,22 @@ def leave_at_once(key, code):
 def crash(key):
     effect("began", key)
     ctypes.string_at(0)
+
+
+@task(max_attempts=1)
+def exhaust_memory(key):
+    """Take all that the process may have, which is not much more than it has."""
+    effect("began", key)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    taken = pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**26, limits[1]))
+    try:
+        hoard = []
+        while True:
+            hoard.append(bytearray(2**22))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 @task(max_attempts=1)
@@ -252,6 +270,26 @@ def terminate_backend(key):
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
+@task(max_attempts=2, backoff=0, takes_context=True)
+def query_slowly(context, key):
+    """Wait for the server at the first attempt: somebody may end the connection."""
+    effect("began", key)
+    if context.task_result.attempt == 1:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60) /* of a job */")
+    effect("ended", key)
+
+
+@task
+def say_to_database(key, statement):
+    """Return the first value of the answer, if there is one."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        row = cursor.fetchone() if cursor.description else None
+    effect("ended", key)
+    return row and str(row[0])
+
+
 @task
 def go_abroad(key):
     translation.activate("fr")
@@ -295,6 +333,12 @@ def write_atomically(key, path):
 @task(atomic=True)
 def write_atomically_quickly(key):
     Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+    effect("ended", key)
+
+
+@task(atomic=True, backoff=0.1, max_attempts=30)
+def write_atomically_again(key):
+    Group.objects.create(name=key)
     effect("ended", key)
 
 

@@ -1,6 +1,7 @@
 """What is left of a job's database connections when it has ended."""
 
 import logging
+import re
 import threading
 from typing import Any
 
@@ -24,11 +25,21 @@ _IMPATIENCE = {
 }
 
 
+# What the session keeps after the statement and its transaction.
+_LASTING = re.compile(
+    r"^\s*(?:SET\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)|LISTEN\b|PREPARE\b"
+    r"|CREATE\s+TEMP|PRAGMA\b|ATTACH\b)"
+    r"|\bset_config\s*\(|\bpg_(?:try_)?advisory_lock",
+    re.IGNORECASE,
+)
+
+
 def tidy() -> None:
     """Make this thread's connections, if it ever had one, fit for the next job.
 
-    One that is in a transaction, closed or broken is dropped; a sound one stays, as
-    reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is kept.
+    One that is in a transaction, closed, broken or altered is dropped; a sound one
+    stays, as reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is
+    kept.
     """
     if not getattr(_connected, "ever", False):
         return
@@ -84,9 +95,28 @@ def keep_transactions_short() -> None:
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
     _connected.ever = True
+    wrappers = connection.execute_wrappers
+    if _note_alteration not in wrappers:
+        wrappers.insert(0, _note_alteration)  # Django takes its own from the end
     # Behind a pooler in transaction mode, a session is not ours to set.
     if getattr(_connected, "short", False) and conf.current().notify:
         dialects.of(connection.alias).limit_idling(IDLING)
+
+
+def _note_alteration(
+    execute: Any, sql: Any, params: Any, many: Any, context: dict[str, Any]
+) -> Any:
+    if isinstance(sql, str) and _LASTING.search(sql):
+        _altered().add(context["connection"].alias)
+    return execute(sql, params, many, context)
+
+
+def _altered() -> set[str]:
+    """Return the aliases of this thread whose session a job has altered."""
+    if not hasattr(_connected, "altered"):
+        _connected.altered = set()
+    aliases: set[str] = _connected.altered
+    return aliases
 
 
 # Of each thread: asking Django for its connections costs a short job dearly.
@@ -96,7 +126,7 @@ connection_created.connect(_note_connection)
 
 def _tidy(connection: Any) -> None:
     connection.queries_log.clear()
-    if not dialects.is_at_rest(connection):
+    if connection.alias in _altered() or not dialects.is_at_rest(connection):
         _discard(connection)
     elif _is_pooled(connection):
         connection.close()  # to the pool, where others wait for it
@@ -108,5 +138,6 @@ def _discard(connection: Any) -> None:
     # Django does not close inside an atomic block. The wrapper, with its memory of the
     # block, goes too; the thread makes itself a new one.
     connection.in_atomic_block = False
+    _altered().discard(connection.alias)
     connection.close()
     del connections[connection.alias]

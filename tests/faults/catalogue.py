@@ -1,0 +1,259 @@
+"""The faults, what dbqueue does about each, and the tests that show it.
+
+`python -m tests.faults.report` makes the table of docs/explanation/faults.md from it.
+"""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    what: str  # "What happens if …"
+    then: str  # what dbqueue does
+    how: str  # how it was tested
+    tests: tuple[str, ...]  # beginnings of the names of tests, with their modules
+
+
+DEATH, STOP = "test_worker_death.py::", "test_worker_stop.py::"
+OUTAGE, SILENCE = "test_worker_outage.py::", "test_worker_silence.py::"
+TIMEOUTS, ISOLATION = "test_worker_timeouts.py::", "test_worker_isolation.py::"
+CONNECTIONS = "faults/test_connections.py::"
+ANSWERS = "faults/test_answers_lost.py::"
+REFUSALS = "faults/test_refusals.py::"
+SERVER = "faults/test_server.py::"
+SQLITE = "faults/test_sqlite.py::"
+JOBS, CLOCK = "faults/test_jobs.py::", "faults/test_clock.py::"
+POOLER = "faults/test_pooler.py::"
+
+FAULTS = [
+    Fault(
+        "A child is killed",
+        "The supervisor sees it at once. What ran is run again and counts a failure.",
+        "`kill -9` in the middle of a job, and amid hundreds",
+        (
+            f"{DEATH}test_a_dead_childs_job_runs_again_at_once",
+            f"{DEATH}test_all_jobs_finish_after_a_kill[child]",
+            f"{DEATH}test_an_atomic_job_that_is_killed",
+        ),
+    ),
+    Fault(
+        "The supervisor, the keeper, or all of a worker is killed",
+        "Children without a supervisor finish and leave; a keeper is replaced; after "
+        "the lease another worker takes what is left.",
+        "`kill -9` of each, and of all at once, in the middle of a drain",
+        (
+            f"{DEATH}test_all_jobs_finish_after_a_kill",
+            f"{DEATH}test_a_keeper_that_is_killed_or_stopped_is_replaced",
+            f"{DEATH}test_a_restarted_worker_takes_over_within_the_lease",
+            f"{STOP}test_children_and_keeper_leave_when_their_supervisor_is_killed",
+            f"{STOP}test_all_leave_when_supervisor_and_keeper_are_killed",
+        ),
+    ),
+    Fault(
+        "A child, a supervisor or a whole worker freezes past its lease, and thaws",
+        "Others take its jobs. What it says afterwards changes no row, and it ends.",
+        "`SIGSTOP`, another worker, `SIGCONT`",
+        (
+            f"{DEATH}test_a_frozen_child",
+            f"{DEATH}test_a_frozen_worker",
+            f"{DEATH}test_a_frozen_atomic_job",
+            f"{DEATH}test_a_short_freeze",
+            f"{SILENCE}test_a_frozen_supervisor",
+        ),
+    ),
+    Fault(
+        "A worker is stopped, politely or not",
+        "It takes nothing new, finishes within the grace period, and releases the "
+        "rest without a failure. A second signal means now.",
+        "`TERM`, `INT`, both twice, to one process and to the group, while it forks",
+        (f"{STOP}test_",),
+    ),
+    Fault(
+        "A connection is terminated: of claims, heartbeats, notifications, or a job",
+        "It is made anew. A job whose own connection ended fails and is retried.",
+        "`pg_terminate_backend` on each kind, once and again and again in a drain",
+        (
+            f"{CONNECTIONS}test_work_goes_on_when_a_connection_is_terminated",
+            f"{CONNECTIONS}test_nothing_is_lost_when_one_kind",
+            f"{OUTAGE}test_a_worker_whose_ear_is_cut_off",
+            f"{OUTAGE}test_jobs_run_once_while_connections_are_cut",
+            f"{ISOLATION}test_a_job_whose_connection_is_cut_is_retried",
+        ),
+    ),
+    Fault(
+        "The answer to a commit is lost: of an enqueue, a claim, a finish",
+        "The worker asks what became of it. An enqueue can be repeated under its id.",
+        "A proxy that ends the connection when the server has committed",
+        (f"{ANSWERS}test_",),
+    ),
+    Fault(
+        "Connections stay open and swallow everything",
+        "After 8 to 12 s without an answer they are cut, and made anew.",
+        "A proxy that goes mute in both directions",
+        (
+            f"{SILENCE}test_a_worker_whose_connections_fell_silent",
+            f"{SILENCE}test_an_outcome_that_was_sent_into_silence",
+            f"{SILENCE}test_connections_that_are_cut",
+        ),
+    ),
+    Fault(
+        "The network is slow",
+        "Work is slower. Nothing runs twice.",
+        "A proxy that delays every packet by 50 ms, and by 500 ms, each way",
+        (f"{CONNECTIONS}test_a_slow_network",),
+    ),
+    Fault(
+        "PostgreSQL stops, crashes, or is not up yet",
+        "Workers wait and try again, at least every five seconds. What ended meanwhile "
+        "is recorded afterwards.",
+        "`pg_ctl stop` fast and immediate and `kill -9` of all its processes, again "
+        "and again in a drain",
+        (
+            f"{SERVER}test_a_drain_survives_servers",
+            f"{OUTAGE}test_a_drain_survives_restarts",
+            f"{OUTAGE}test_a_worker_waits_for_a_server",
+            f"{OUTAGE}test_a_worker_without_database_stops",
+        ),
+    ),
+    Fault(
+        "The database is away for longer than the lease",
+        "Children give up what they hold; it runs again when the database is back.",
+        "A server that stays stopped until they do",
+        (f"{OUTAGE}test_jobs_are_taken_up_again_after_an_outage",),
+    ),
+    Fault(
+        "The primary dies and a standby is promoted",
+        "With both in the connection parameters, workers go on there by themselves.",
+        "Streaming replication, `kill -9`, `pg_ctl promote`, two hosts and "
+        "`target_session_attrs`",
+        (f"{SERVER}test_a_promoted_standby",),
+    ),
+    Fault(
+        "The server refuses a statement: serialization failure, deadlock, lock or "
+        "statement timeout, read-only, disk full",
+        "The statement is tried again, with pauses. No job notices.",
+        "A proxy has the server raise each of these at every statement of dbqueue; "
+        "real locks and a real deadlock from a second session",
+        (f"{REFUSALS}test_",),
+    ),
+    Fault(
+        "Sessions are REPEATABLE READ or SERIALIZABLE by default",
+        "Results are the same. A job with `atomic=True` may be refused by the server, "
+        "which counts as a failure.",
+        "Four children and two programs that enqueue; jobs per second on the right",
+        (f"{CONNECTIONS}test_a_stricter_default_isolation",),
+    ),
+    Fault(
+        "No more connections are to be had",
+        "Workers wait for one, and so do those that start.",
+        "A limit of 0 connections, all present ones terminated, and lifted again",
+        (
+            f"{CONNECTIONS}test_a_worker_waits_until_it_may_have",
+            f"{CONNECTIONS}test_a_worker_starts_once_it_may_have",
+        ),
+    ),
+    Fault(
+        "The disk is full",
+        "Who enqueues is told. Workers keep what has ended, and record it when there "
+        "is room.",
+        "A tmpfs that is filled in the middle of a drain",
+        (f"{SERVER}test_a_full_disk", f"{SQLITE}test_a_full_disk"),
+    ),
+    Fault(
+        "A host's clock is wrong, or steps",
+        "Nothing: times are compared by the database's clock. A step of that clock, "
+        "or of the host of an SQLite database, may cost running jobs an attempt.",
+        "libfaketime: an hour off, and steps of minutes and hours both ways",
+        (f"{CLOCK}test_",),
+    ),
+    Fault(
+        "Everything goes through pgbouncer in transaction mode",
+        "All works; switch `NOTIFY` off.",
+        "Debian's pgbouncer with four connections to the server",
+        (f"{POOLER}test_",),
+    ),
+    Fault(
+        "A job crashes its process, or runs out of memory",
+        "The child is replaced; the job counts a failure, `lost`. A `MemoryError` "
+        "fails that job alone.",
+        "A segmentation fault, `os._exit()`, an import that crashes, a limit of memory",
+        (
+            f"{DEATH}test_a_drain_survives_a_job_that_ends_its_process",
+            f"{DEATH}test_an_import_that_ends_the_process",
+            f"{JOBS}test_a_job_that_runs_out_of_memory",
+        ),
+    ),
+    Fault(
+        "A job kills its worker every time",
+        "It is `FAILED`, `lost`, after its `max_attempts`. Those behind it wait as "
+        "long as a child takes to start.",
+        "Poison jobs before and among good ones",
+        (
+            f"{DEATH}test_a_job_that_kills_its_worker_ends_lost",
+            f"{JOBS}test_jobs_behind_a_poison_job",
+            f"{JOBS}test_poison_jobs_among_good_ones",
+        ),
+    ),
+    Fault(
+        "A job raises `SystemExit` or `KeyboardInterrupt`",
+        "It fails like any other. The worker goes on.",
+        "In the function, in a receiver of a signal, in a backoff",
+        (
+            f"{ISOLATION}test_a_job_cannot_end_its_worker",
+            f"{ISOLATION}test_an_exit_outside_the_function",
+        ),
+    ),
+    Fault(
+        "A job runs past its timeout: in Python, in C, or ignoring cancellation",
+        "It is asked to stop, and a second later its child is replaced. The others in "
+        "that child lose no attempt that counts.",
+        "Loops in Python and in C that hold the GIL, blocking calls, coroutines that "
+        "swallow cancellation",
+        (f"{TIMEOUTS}test_",),
+    ),
+    Fault(
+        "A job leaves a mess: an open transaction, a broken connection, another "
+        "language, time zone or search_path, a lock",
+        "Its connection is dropped, its context is its own. The next job is clean.",
+        "Jobs that leave each of these, and one behind them in the same thread",
+        (
+            f"{ISOLATION}test_the_next_",
+            f"{JOBS}test_what_a_job_set_in_its_session",
+            f"{JOBS}test_what_a_job_told_sqlite",
+        ),
+    ),
+    Fault(
+        "Many processes write to one SQLite file",
+        "They wait for each other. No enqueue fails.",
+        "Four processes that enqueue and four that run jobs; another program that "
+        "keeps the write lock",
+        (
+            f"{SQLITE}test_eight_processes",
+            f"{OUTAGE}test_a_worker_starts_while_another_program_writes",
+            f"{OUTAGE}test_a_job_that_ends_while_another_program_writes",
+        ),
+    ),
+    Fault(
+        "A writer to SQLite dies in its transaction",
+        "The transaction never was. The others go on.",
+        "`kill -9` between the writes and the commit, of a program and of a child",
+        (
+            f"{SQLITE}test_a_writer_that_is_killed",
+            f"{SQLITE}test_a_child_that_is_killed_while_it_is_the_writer",
+        ),
+    ),
+    Fault(
+        "A reader of SQLite stalls the checkpoint",
+        "The WAL grows until the reader leaves. Nothing else changes.",
+        "A transaction that reads, open during a drain",
+        (f"{SQLITE}test_a_reader_that_stalls_the_checkpoint",),
+    ),
+]
+
+
+def covering(test):
+    """Return the faults that a test, by its name with its module, is about."""
+    return [
+        fault
+        for fault in FAULTS
+        if any(test.startswith(beginning) for beginning in fault.tests)
+    ]

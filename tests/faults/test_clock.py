@@ -1,0 +1,125 @@
+"""A host whose clock is an hour off, or that steps, while the database's is right."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dbqueue.models import Worker
+from tests import worker_tasks as tasks
+from tests.processes import (
+    finished,
+    scaled,
+    thorough,
+    wait_until,
+    wait_until_empty,
+)
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT = {"DBQUEUE": {"LEASE": 1.5}}
+# Python sleeps until a moment of the monotonic clock; libfaketime 0.9.10 takes that for
+# one of the wall clock that it fakes, and refuses.
+SLEEP = """
+import select
+import time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+class Clock:
+    """The wall clock of the processes that get its environment; monotonic goes on."""
+
+    def __init__(self, folder):
+        self._file = folder / "offset"
+        (folder / "sitecustomize.py").write_text(SLEEP)
+        self.environment = {
+            "LD_PRELOAD": LIBRARIES[0],
+            "FAKETIME_TIMESTAMP_FILE": self._file,
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}",
+        }
+        self.step_to("+0")
+
+    def step_to(self, offset):
+        """Be off by so many seconds, with a sign, from now on."""
+        self._file.write_text(f"{offset}\n")
+
+
+@pytest.fixture
+def clock(tmp_path):
+    if not LIBRARIES:
+        pytest.skip("NOT TESTED: clocks that are wrong. Install Debian's libfaketime.")
+    return Clock(tmp_path)
+
+
+@pytest.mark.parametrize("offset", ["+3600", "-3600"])
+def test_a_worker_whose_clock_is_an_hour_off_is_on_time(
+    offset, only_postgres, clock, run_worker, jobs, effects, measured
+):
+    clock.step_to(offset)
+    jobs.one(tasks.work, "long", 4.0)
+    worker = run_worker(settings=SHORT, **clock.environment)
+    effects.wait_for("began", "long")
+    true = run_worker(settings=SHORT)
+    true.wait_until_working()
+    delay = 1.0
+    enqueued = time.monotonic()
+    # The log of effects has the clock of whoever ran the job, so we ask our own.
+    later = tasks.note.using(run_after=timedelta(seconds=delay))
+    jobs.one(later, "later")
+
+    effects.wait_for("ended", "later")
+
+    late = time.monotonic() - enqueued - delay
+    measured("a scheduled job began, at most, late by", late)
+    assert -0.05 < late < 3.0
+    jobs.drained(worker)
+    assert effects.counts("began") == {"long": 1}
+    assert finished(failures=0, attempt=1).count() == 2
+
+
+def test_steps_of_a_hosts_clock_disturb_nothing(
+    only_postgres, clock, run_worker, jobs, effects
+):
+    count = scaled(100, 1000)
+    jobs.many(tasks.work, [(i, 0.03) for i in range(count)])
+    worker = run_worker(settings=SHORT, **clock.environment)
+    true = run_worker(settings=SHORT)
+    for share, offset in enumerate(("+3600", "-7200", "+120", "-120", "+0"), 1):
+        effects.wait_for("ended", times=count * share // 6)
+        clock.step_to(offset)
+
+    wait_until_empty(worker)
+
+    jobs.check(at_rest=True)
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    assert finished(failures=0, attempt=1).count() == count
+    assert "lost" not in (worker.output + true.output)
+
+
+@thorough
+@pytest.mark.parametrize("offset", ["+3600", "-3600"])
+def test_a_step_of_the_databases_clock_is_got_over(
+    offset, only_sqlite, clock, run_worker, jobs, effects, measured
+):
+    """SQLite's clock is its host's: all workers see the step, and so do the leases."""
+    count = scaled(100, 400)
+    jobs.many(tasks.work, [(i, 0.03) for i in range(count)])
+    workers = [run_worker(settings=SHORT, **clock.environment) for _ in range(2)]
+    effects.wait_for("ended", times=count // 3)
+
+    clock.step_to(offset)
+
+    wait_until_empty(workers[0], 60)
+    jobs.check(at_rest=True)
+    assert set(effects.counts("ended")) == set(range(count))
+    again = sum(effects.counts("began").values()) - count
+    measured(f"ran again after a step of {offset} s", again, "jobs")
+    assert again <= 2 * 4
+    wait_until(lambda: Worker.objects.count() == 2, "both work again")

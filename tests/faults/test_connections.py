@@ -1,0 +1,208 @@
+"""Each kind of connection is terminated, refused, or slow, and the worker goes on."""
+
+import time
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+
+from tests import worker_tasks as tasks
+from tests.processes import (
+    finished,
+    reasons,
+    scaled,
+    thorough,
+    wait_until,
+    wait_until_empty,
+    wait_until_finished,
+)
+from tests.settings import database
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
+
+# By what each said last: the keeper asks for the next due job, a child for heads.
+KINDS = {
+    "claim": "query LIKE '%%WITH RECURSIVE names%%'",
+    "heartbeat": "query LIKE '%%min(run_after)%%'",
+    "listen": "(query LIKE 'LISTEN%%' OR query LIKE '%%ping%%')",
+    "job": "query LIKE '%%of a job%%'",
+}
+OF_OTHERS = "datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def terminate(condition="true"):
+    """End the connections that the condition names; return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            f"WHERE {OF_OTHERS} AND {condition}"
+        )
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_work_goes_on_when_a_connection_is_terminated(
+    kind, only_postgres, run_worker, jobs, effects, measured
+):
+    worker = run_worker("-v", 2, settings=PATIENT)
+    worker.wait_for_output("Listening for notifications")
+    slow = jobs.one(tasks.query_slowly, "slow") if kind == "job" else None
+    wait_until(lambda: terminate(KINDS[kind]), "it is there, and ended")
+    ended = time.monotonic()
+
+    jobs.one(tasks.note, "next")
+
+    effects.wait_for("ended", "next", seconds=5)
+    measured(f"worked again without its {kind} connection after", since(ended))
+    if slow:
+        record = wait_until_finished(slow)
+        assert (record.state, reasons(record)) == ("SUCCESSFUL", ["failed"])
+    jobs.drained(worker)
+    assert finished(failures=0).count() == 1
+    assert worker.process.poll() is None
+
+
+@thorough
+@pytest.mark.parametrize("kind", ["claim", "heartbeat", "listen"])
+def test_nothing_is_lost_when_one_kind_is_terminated_again_and_again(
+    kind, only_postgres, run_worker, jobs, effects
+):
+    count = scaled(200, 2000)
+    jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
+    worker = run_worker("--processes", 2, settings=PATIENT)
+    for share in range(1, 10):
+        effects.wait_for("ended", times=count * share // 10)
+        terminate(KINDS[kind])
+
+    wait_until_empty(worker, 120)
+
+    jobs.check(at_rest=True)
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    assert finished(state="SUCCESSFUL", failures=0).count() == count
+
+
+@pytest.mark.parametrize("delay", [0.05, pytest.param(0.5, marks=thorough)])
+def test_a_slow_network_costs_speed_and_no_second_run(
+    delay, meddler, run_worker, jobs, effects, measured
+):
+    count = 60
+    jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
+    worker = run_worker(database_url=meddler.url)
+    worker.wait_until_working()
+    meddler.delay = delay
+    began = time.monotonic()
+
+    wait_until_empty(worker, 60)
+
+    measured(f"{count} jobs with {1000 * delay:.0f} ms each way took", since(began))
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    meddler.delay = 0.0
+    jobs.drained(worker)
+
+
+# No connection to be had
+
+
+@pytest.fixture
+def limited(only_postgres, transactional_db):
+    """Return a role of which a test may limit the connections."""
+    role = f"{connection.settings_dict['NAME']}_limited"  # roles are the server's
+    execute(f"CREATE ROLE {role} LOGIN")
+    execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    yield role
+    terminate(f"usename = '{role}'")
+    execute(f"DROP OWNED BY {role}")
+    execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def as_limited(limited, database_address):
+    """Return settings for a worker that connects as the limited role."""
+    entry = database(database_address) | {"USER": limited, "PASSWORD": ""}
+    return {"DATABASES": {"default": entry}, **PATIENT}
+
+
+def execute(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def limit_connections(role, number):
+    execute(f"ALTER ROLE {role} CONNECTION LIMIT {number}")
+    if not number:
+        terminate(f"usename = '{role}'")
+
+
+def test_a_worker_waits_until_it_may_have_connections_again(
+    limited, as_limited, run_worker, jobs, effects, measured
+):
+    worker = run_worker("--threads", 2, settings=as_limited)
+    jobs.one(tasks.note, "before")
+    effects.wait_for("ended", "before")
+    limit_connections(limited, 0)
+    worker.wait_for_output("too many connections")
+    jobs.many(tasks.note, [(i,) for i in range(20)])
+
+    limit_connections(limited, -1)
+
+    free = time.monotonic()
+    wait_until_empty(worker)
+    measured("worked again after", since(free))
+    assert since(free) < 6
+    jobs.drained(worker)
+    assert finished(failures=0).count() == 21
+    assert "Traceback" not in worker.output
+
+
+def test_a_worker_starts_once_it_may_have_connections(
+    limited, as_limited, run_worker, jobs, effects
+):
+    limit_connections(limited, 0)
+    jobs.one(tasks.note, "patience")
+    worker = run_worker(settings=as_limited)
+    worker.wait_for_output("too many connections")
+
+    limit_connections(limited, -1)
+
+    effects.wait_for("ended", "patience")
+    jobs.drained(worker)
+    assert "Traceback" not in worker.output
+
+
+def since(moment):
+    return time.monotonic() - moment
+
+
+# Default isolation
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_stricter_default_isolation_changes_no_result(
+    level, alter_database, run_worker, run_enqueuer, jobs, effects, measured
+):
+    """Every session of the worker, and of who enqueues meanwhile, has it."""
+    alter_database("default_transaction_isolation", level)
+    count, more = scaled(300, 3000), scaled(50, 300)
+    jobs.many(tasks.note, [(i,) for i in range(count)])
+    atomic = [f"atomic {i}" for i in range(20)]
+    jobs.many(tasks.write_atomically_again, [(key,) for key in atomic])
+    workers = [run_worker("--processes", 2, settings=PATIENT) for _ in range(2)]
+    enqueuers = [run_enqueuer(f"{level} {i} ", more) for i in range(2)]
+    for enqueuer in enqueuers:
+        assert enqueuer.wait() == 0
+
+    wait_until_empty(workers[0], 60)
+
+    moments = [line["at"] for line in effects.all("ended")]
+    measured(level, len(moments) / (max(moments) - min(moments)), "jobs/s")
+    # A job in a transaction of its own may be refused by the server, and is retried.
+    jobs.check(at_rest=True, excused=atomic)
+    once = {key: times for key, times in effects.counts().items() if key not in atomic}
+    assert len(once) == count + 2 * more
+    assert set(once.values()) == {1}
+    assert finished(state="SUCCESSFUL").count() == count + 2 * more + len(atomic)
+    assert Group.objects.count() == len(atomic)

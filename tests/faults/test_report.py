@@ -1,0 +1,46 @@
+"""The table of faults in the documentation tells of every fault and every test."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults import catalogue, report
+
+TESTS = Path(__file__).resolve().parent.parent
+NAMES = [
+    f"{path.relative_to(TESTS)}::{name}"
+    for path in sorted(TESTS.rglob("test_*.py"))
+    for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+]
+OURS = [
+    name
+    for name in NAMES
+    if name.startswith("faults/") and not name.startswith("faults/test_report")
+]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_test_of_a_fault_is_in_the_catalogue(name):
+    assert catalogue.covering(name)
+
+
+@pytest.mark.parametrize("fault", catalogue.FAULTS, ids=lambda fault: fault.what)
+def test_every_fault_has_its_tests_and_its_row(fault):
+    for beginning in fault.tests:
+        function = beginning.partition("[")[0]
+        assert any(name.startswith(function) for name in NAMES), beginning
+    assert f"| {fault.what} | {fault.then} | {fault.how} |" in report.PAGE.read_text()
+
+
+def test_of_several_runs_the_worst_figure_is_told():
+    fault = catalogue.FAULTS[0]
+    test = fault.tests[0]
+    results = [
+        ("SQLite", test, "passed", [("took", "0.5", "s"), ("did", "9", "jobs/s")]),
+        ("SQLite", test, "passed", [("took", "0.25", "s"), ("did", "7", "jobs/s")]),
+    ]
+
+    told = report.measured(fault, results)
+
+    assert told == "*SQLite:* 2 passed; took 0.50 s; did 7 jobs/s."

@@ -1,0 +1,245 @@
+"""The PostgreSQL server stops, dies, fills its disk, or hands over to its standby."""
+
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from django.core.management import call_command
+from django.db import Error, connections
+from django.test import override_settings
+
+from tests import worker_tasks as tasks
+from tests.faults.disk import small_disk
+from tests.faults.server import Server
+from tests.processes import (
+    finished,
+    scaled,
+    thorough,
+    wait_until,
+)
+from tests.settings import database
+
+pytest_plugins = ["tests.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+
+PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
+BACKEND = "dbqueue.backend.DatabaseBackend"
+
+
+class ToOwnServer:
+    """A router: the test asks where its workers work."""
+
+    def db_for_read(self, model, **hints):
+        return "own"
+
+    db_for_write = db_for_read
+
+
+@pytest.fixture
+def folder(only_postgres):
+    folder = Path(mkdtemp(prefix="dbqueue-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def serve(folder, only_postgres):
+    """Return a function that makes a server and starts it."""
+    servers = []
+
+    def serve(name="data", parent=folder, **settings):
+        home = parent / name
+        home.mkdir(mode=0o700)
+        server = Server(home, **settings)
+        server.give(home)
+        servers.append(server)
+        return server
+
+    yield serve
+    for server in servers:
+        if server.is_running():
+            server.stop("immediate")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_alias():
+    """Have an alias "own", with nothing behind it yet: Django must know it early."""
+    connections.settings["own"] = dict(connections.settings["other"])
+    yield
+    del connections["own"], connections.settings["own"]
+
+
+@pytest.fixture
+def use(transactional_db):
+    """Return a function that lets the test, like its workers, use another database."""
+    overridden = []
+    placeholder = connections.settings["own"]
+
+    def use(**entry):
+        move_own_to({**connections.settings["default"], **entry})
+        call_command("migrate", database="own", verbosity=0)
+        backend = {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"database": "own"}}
+        routers = [ToOwnServer()]
+        change = override_settings(TASKS={"default": backend}, DATABASE_ROUTERS=routers)
+        change.enable()
+        overridden.append(change)
+
+    yield use
+    for change in overridden:
+        change.disable()
+    move_own_to(placeholder)
+
+
+def move_own_to(settings):
+    connections["own"].close()
+    del connections["own"]
+    connections.settings["own"] = settings
+
+
+@pytest.fixture
+def own_server(serve, use):
+    server = serve().create().start()
+    use(**database(server.url))
+    return server
+
+
+def ask(question):
+    """Ask the own server, through whatever connection there can be."""
+
+    def asked():
+        try:
+            return question()
+        except Error:
+            connections["own"].close()
+            return None
+
+    return asked
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("fast", marks=thorough),
+        pytest.param("immediate", marks=thorough),
+        "kill",
+    ],
+)
+def test_a_drain_survives_servers_that_stop_again_and_again(
+    mode, own_server, run_worker, jobs, effects, measured
+):
+    count, times = scaled(300, 3000), scaled(2, 10)
+    jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
+    worker = run_worker("--processes", 2, database_url=own_server.url, settings=PATIENT)
+    pauses = []
+    for stop in range(1, times + 1):
+        effects.wait_for("ended", times=count * stop // (times + 2))
+        connections["own"].close()
+        own_server.stop(mode)
+        worker.wait_for_output("trouble")
+        done = len(effects.all("ended"))
+        own_server.start()
+        back = time.monotonic()
+        effects.wait_for("ended", times=done + 1)
+        pauses.append(time.monotonic() - back)
+
+    wait_until(ask(lambda: finished().count() == count), "all are finished", 90)
+
+    measured(f"stopped ({mode})", times, "times")
+    measured("jobs ended again after, at most", max(pauses))
+    assert max(pauses) < 6
+    jobs.check()
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    assert finished(state="SUCCESSFUL", failures=0).count() == count
+    assert worker.process.poll() is None
+
+
+@thorough
+def test_a_full_disk_stops_work_until_there_is_room(
+    serve, use, run_worker, jobs, effects, measured, folder
+):
+    with small_disk(folder, mebibytes=160) as disk:
+        disk.path.chmod(0o755)
+        server = serve(parent=disk.path, wal_level="minimal", max_wal_senders=0)
+        server.create().start()
+        use(**database(server.url))
+        count = 2000
+        jobs.many(tasks.work, [(i, 0.005) for i in range(count)])
+        worker = run_worker(database_url=server.url, settings=PATIENT)
+        effects.wait_for("ended", times=100)
+
+        disk.fill()
+        write_until_refused()
+        worker.wait_for_output("trouble")
+        disk.make_room()
+        if not server.is_running():
+            server.start()
+
+        wait_until(ask(lambda: finished().count() == count), "all are finished", 60)
+        jobs.check()
+        assert effects.counts() == dict.fromkeys(range(count), 1)
+        server.stop()
+
+
+def write_until_refused():
+    """Bring the server to the end of its disk, which may be the end of it."""
+    with suppress(Error), connections["own"].cursor() as cursor:
+        cursor.execute("CREATE TABLE ballast (filling text)")
+        while True:
+            cursor.execute(
+                "INSERT INTO ballast SELECT repeat(md5(i::text), 200)"
+                " FROM generate_series(1, 2000) AS i"
+            )
+    connections["own"].close()
+
+
+@thorough
+def test_a_promoted_standby_is_used_without_a_restart_of_the_worker(
+    serve, use, run_worker, jobs, effects, measured
+):
+    primary = serve(
+        "primary", synchronous_commit="on", wal_level="replica", max_wal_senders=5
+    )
+    primary.create().start()
+    standby = serve("standby").create_standby_of(primary).start()
+    commit_on_both(primary)
+    pair = database(primary.url) | {
+        "HOST": "127.0.0.1,127.0.0.1",
+        "PORT": f"{primary.port},{standby.port}",
+        "OPTIONS": {"target_session_attrs": "read-write", "connect_timeout": 2},
+    }
+    use(**pair)
+    count = scaled(300, 1000)
+    jobs.many(tasks.work, [(i, 0.02) for i in range(count)])
+    worker = run_worker("--processes", 2, settings={"DATABASES": {"default": pair}})
+    effects.wait_for("ended", times=count // 4)
+
+    connections["own"].close()
+    primary.kill()
+    worker.wait_for_output("trouble")
+    done = len(effects.all("ended"))
+    standby.promote()
+
+    promoted = time.monotonic()
+    effects.wait_for("ended", times=done + 1)
+    measured("jobs ended again after the promotion", time.monotonic() - promoted)
+    wait_until(ask(lambda: finished().count() == count), "all are finished", 60)
+    jobs.check()
+    assert finished(state="SUCCESSFUL").count() == count
+    assert worker.process.poll() is None
+
+
+def commit_on_both(primary):
+    """Let the primary wait for its standby at each commit: nothing may be lost."""
+    import psycopg
+
+    with psycopg.connect(primary.url, autocommit=True) as session:
+        wait_until(
+            lambda: session.execute("SELECT 1 FROM pg_stat_replication").fetchone(),
+            "the standby streams",
+        )
+        session.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        session.execute("SELECT pg_reload_conf()")

@@ -1,0 +1,192 @@
+"""What a claim reads: no more than ten index entries a job, whatever lies beside them.
+
+PostgreSQL counts the entries that its scans return; SQLite counts the steps of its
+virtual machine, and keeps no dead rows.
+"""
+
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection, connections, transaction
+
+from dbqueue import enqueue
+from dbqueue.dialects import scan
+from dbqueue.models import Job
+from tests import tasks
+from tests.processes import SCALE
+from tests.settings import url
+from tests.workers import HandWorker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+JOBS = 10  # in one claim
+FACTOR = 10  # entries that may be read for each
+BESIDE = [0, 1, 50_000] + ([1_000_000] if SCALE >= 10 else [])
+NAMES = [f"q{i}" for i in range(5)]
+QUEUES = [NAMES[:1], NAMES, ["*"]]
+AHEAD = 5  # the priority of rows that come before all others
+
+
+@pytest.fixture
+def template():
+    """Return the id of a job that stands still, as a pattern for others."""
+    return enqueue(tasks.noop.using(queue_name="elsewhere")).id
+
+
+def copy(template, number, state, *, priority=0):
+    """Write so many jobs, spread over the queues, in the database itself."""
+    postgres = connection.vendor == "postgresql"
+    values = {
+        "id": "gen_random_uuid()" if postgres else "lower(hex(randomblob(16)))",
+        "state": f"'{state}'",
+        "priority": str(priority),
+        "queue_name": "'q' || (i %% 5)",
+        "run_after": "j.enqueued_at",
+    }
+    columns = [field.column for field in Job._meta.local_concrete_fields]
+    chosen = ", ".join(values.get(name, f"j.{name}") for name in columns)
+    series = "SELECT 0 AS i UNION ALL SELECT i + 1 FROM s WHERE i + 1 < %s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE s(i) AS ({series}) "
+            f"INSERT INTO dbqueue_job ({', '.join(columns)}) "
+            f"SELECT {chosen} FROM dbqueue_job j CROSS JOIN s WHERE j.id = %s AND %s",
+            [number, template if postgres else template.replace("-", ""), number > 0],
+        )
+
+
+def vacuum(*, analyze=False):
+    """Remove what is dead, so that only what lies beside is there to be read."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"VACUUM {'(ANALYZE)' if analyze else ''} dbqueue_job")
+
+
+# How much a claim reads
+
+
+LARGE = 2000  # rows; a smaller table may be read as a whole, and quicker so
+
+
+def entries_read(claim):
+    """Return how many entries of the job table's indexes the claim had to read."""
+    with transaction.atomic():
+        entries, rows = returned("indexrelid"), returned("DISTINCT indrelid")
+        jobs = claim()
+        rows = returned("DISTINCT indrelid") - rows
+        entries = returned("indexrelid") - entries
+    assert len(jobs) == JOBS
+    assert rows == 0 or Job.objects.count() < LARGE
+    return entries
+
+
+def returned(relations):
+    """Return what scans of the job table, or its indexes, brought up so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_stat_get_xact_tuples_returned(oid))::int FROM ("
+            f"SELECT {relations} AS oid FROM pg_index"
+            " WHERE indrelid = 'dbqueue_job'::regclass) AS relations"
+        )
+        return cursor.fetchone()[0]
+
+
+def steps_made(claim):
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(step, 10)
+    try:
+        assert len(claim()) == JOBS
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return steps
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_ready_and_scheduled_rows_beside_it_are_not_read(
+    beside, template, only_postgres
+):
+    for state in ("READY", "SCHEDULED"):
+        copy(template, 8 * JOBS * len(NAMES) + beside, state)
+
+    read = []
+    for analyze in (False, True):
+        for queues in QUEUES:
+            vacuum(analyze=analyze)
+            worker = HandWorker(*queues)
+            read += [entries_read(lambda w=worker: w.claim(JOBS)) for _ in range(2)]
+
+    assert max(read) <= FACTOR * JOBS
+
+
+@pytest.fixture
+def durable(only_postgres, transactional_db):
+    """Wait for the disk at each commit: until its end is there, no row is dead."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+    yield
+    connection.close()
+
+
+@pytest.mark.parametrize("queues", QUEUES, ids=",".join)
+@pytest.mark.parametrize("beside", BESIDE)
+def test_dead_rows_are_read_once_and_not_again(beside, queues, template, durable):
+    copy(template, 4 * JOBS * len(NAMES), "READY")
+    copy(template, beside, "READY", priority=AHEAD)
+    Job.objects.filter(priority=AHEAD).delete()
+    HandWorker(*queues).claim(JOBS)  # the scan marks the entries that are dead
+
+    read = entries_read(lambda: HandWorker(*queues).claim(JOBS))
+
+    assert read <= FACTOR * JOBS
+
+
+@contextmanager
+def old_snapshot():
+    """Be a program that looks at the database of before: nothing may be vacuumed."""
+    with psycopg.connect(url(connection.settings_dict)) as session:
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        session.execute("SELECT count(*) FROM dbqueue_worker")
+        yield
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_dead_rows_that_nobody_may_remove_are_passed_over_by_the_low_water_mark(
+    beside, template, only_postgres, monkeypatch
+):
+    monkeypatch.setattr(scan, "RESCAN", 3600.0)  # seconds until it starts anew
+    copy(template, 4 * JOBS * len(NAMES), "READY")
+    with old_snapshot():
+        copy(template, beside, "READY", priority=AHEAD)
+        Job.objects.filter(priority=AHEAD).delete()
+        read = []
+        for queues in QUEUES[:2]:
+            worker = HandWorker(*queues)
+            worker.claim(JOBS)
+
+            read.append(entries_read(lambda w=worker: w.claim(JOBS)))
+
+    assert max(read) <= FACTOR * JOBS
+
+
+@pytest.mark.parametrize("queues", QUEUES, ids=",".join)
+def test_on_sqlite_a_claim_makes_no_more_steps_than_with_nothing_beside_it(
+    queues, template, only_sqlite
+):
+    copy(template, 4 * JOBS * len(NAMES), "READY")
+    alone = steps_made(lambda: HandWorker(*queues).claim(JOBS))
+    for state in ("READY", "SCHEDULED"):
+        copy(template, BESIDE[-1], state)
+
+    crowded = [steps_made(lambda: HandWorker(*queues).claim(JOBS))]
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    connections["default"].close()  # a new one plans by the new statistics
+    crowded.append(steps_made(lambda: HandWorker(*queues).claim(JOBS)))
+
+    assert max(crowded) <= 1.5 * alone + 10
