@@ -47,7 +47,7 @@ def run_suites(arguments, url, folder):
         [sys.executable, "-m", "pytest", *parallel, f"--junit-xml={report}", *arguments]
         for report in reports
     ]
-    commands[1] += [f"--ignore-glob=*/tests/uploads/{name}" for name in WITHOUT]
+    commands[1] += [f"--ignore-glob=tests/uploads/{name}" for name in WITHOUT]
     print(f"\n{names[0]}", flush=True)
     with (
         (folder / "output").open("w+") as output,
