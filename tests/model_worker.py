@@ -12,7 +12,15 @@ from tests.reference import Search
 
 ALIAS = "default"
 # What a job may do, and what its attempt then comes to.
-PLAIN = ("succeeded", "failed", "snoozed", "snoozed an hour", "cancelled", "timeout")
+PLAIN = (
+    "succeeded",
+    "failed",
+    "snoozed",
+    "snoozed an hour",
+    "cancelled",
+    "timeout",
+    "untouched",
+)
 FINISHING = ("finishing", "finishing and failed", "failed in finishing")
 ORDERS = PLAIN + FINISHING
 
@@ -39,7 +47,7 @@ def obey_atomically(context):
 def obeyed(context):
     order = orders.pop()
     if order in FINISHING:
-        with context.finishing(context.attempt):
+        with context.finishing(context.task_result.attempt):
             leave_effect(context)
             if order == "failed in finishing":
                 raise ValueError(order)
@@ -49,7 +57,7 @@ def obeyed(context):
         raise Cancel
     if "snoozed" in order:
         raise Retry(after=3600 if "hour" in order else 0)
-    return context.attempt
+    return context.task_result.attempt
 
 
 def leave_effect(context):

@@ -35,8 +35,10 @@ from hypothesis.stateful import (
 
 from dbqueue import enqueue_many, maintenance
 from dbqueue.dialects import scan
+from dbqueue.maintenance import rescued
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.registry import resolve
+from dbqueue.worker.records import untouched
 from tests import invariants
 from tests.gallery.models import Profile
 from tests.model_worker import (
@@ -90,6 +92,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Reference()
         self.hands = []
+        self.outcomes = []  # (outcome, ending) of all attempts
         self.rolled_back = set()
 
     @initialize(
@@ -213,6 +216,21 @@ class QueueMachine(RuleBasedStateMachine):
         self._hold_pauses()
         worker.in_trouble = True
 
+    @precondition(lambda self: self.doubtful())
+    @rule(which=st.integers(0, 5), holder=st.booleans(), worker=workers)
+    def send_an_outcome_again(self, which, holder, worker):
+        """Send what an attempt came to while the job runs, for its holder or another.
+
+        Neither may end an attempt that is not its own.
+        """
+        outcome, ending = pick(which, self.doubtful())
+        sender = self.model.jobs[outcome.id].worker if holder else worker.id
+        settled = worker.dialect.settle(sender, [outcome])
+
+        ended = {outcome.id: (outcome.attempt, ending)}
+        assert settled == self.model.settle(sender, ended)
+        self._hold_pauses()
+
     @precondition(lambda self: self.busy())
     @rule(which=st.integers(0, 5), value=st.integers(0, 9))
     def note_progress(self, which, value):
@@ -313,11 +331,18 @@ class QueueMachine(RuleBasedStateMachine):
             pruned = gone & expired[state].keys()
             assert_first(pruned, expired[state], limit)
             limit -= len(pruned)
-        for id in gone:
-            del self.model.history[id]
+            gone -= pruned
+            for id in pruned:
+                del self.model.history[id]
+        assert not gone
 
     def busy(self):
         return [worker for worker in self.hands if worker.running]
+
+    def doubtful(self):
+        """Return (outcome, ending) of attempts at the jobs that run now."""
+        running = {id for id, job in self.model.jobs.items() if job.worker}
+        return [pair for pair in self.outcomes if pair[0].id in running]
 
     # What must hold after each move
 
@@ -396,8 +421,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _run_one(self, worker, job, order):
         if order == "timeout":
-            outcome = maintenance.rescued(job.held_by(worker.id), order)
-            return worker.end(job, order, outcome)
+            return self._end(worker, job, order, rescued(job.held_by(worker.id), order))
+        if order == "untouched":
+            return self._end(worker, job, order, untouched(job))
         task = resolve(job.task)
         if task.atomic and order in FINISHING:
             order = "succeeded"
@@ -408,7 +434,7 @@ class QueueMachine(RuleBasedStateMachine):
         if order == "failed in finishing":
             order = "failed"
         if outcome is not None:
-            return worker.end(job, order, outcome)
+            return self._end(worker, job, order, outcome)
         # It ended in its own commit, or lost its claim.
         ended = {job.id: (job.attempt, "succeeded")}
         settled = self.model.settle(worker.id, ended)
@@ -416,6 +442,10 @@ class QueueMachine(RuleBasedStateMachine):
         assert not settled or task.atomic or order in FINISHING
         worker.drop(job)
         self._expect_effects()
+
+    def _end(self, worker, job, ending, outcome):
+        self.outcomes.append((outcome, ending))
+        worker.end(job, ending, outcome)
 
     def _expect_effects(self):
         names = Profile.objects.values_list("name", flat=True)
@@ -438,7 +468,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._hold_pauses()
 
     def _rescue(self, held, reason, expected=None):
-        rescued = maintenance.rescue(ALIAS, held, reason=reason)
+        count = maintenance.rescue(ALIAS, held, reason=reason)
 
         if expected is not None:
             assert {job.id for job in held} == expected
@@ -446,7 +476,7 @@ class QueueMachine(RuleBasedStateMachine):
         for job in held:
             ended = {job.id: (job.attempt, reason)}
             endings |= dict.fromkeys(self.model.settle(job.worker_id, ended))
-        assert rescued == len(endings)
+        assert count == len(endings)
         self._hold_pauses()
 
     def _retire(self, worker):
