@@ -10,8 +10,13 @@ from django.db import connection
 from django.test import override_settings
 
 from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
+from tests.processes import SCALE
 from tests.settings import url
 from tests.workers import HandWorker
+
+# Servers are stopped and processes killed by the hundred there: a run for an afternoon.
+if SCALE < 10:
+    collect_ignore = ["faults", "test_crash_points.py"]
 
 
 def pytest_report_header():

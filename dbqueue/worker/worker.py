@@ -279,8 +279,10 @@ class Worker:
 
     def _hand_back(self) -> None:
         """Record what ended and release the rest, which counts as no failure."""
+        # All others have begun, or ended a moment ago: their reports come next.
+        waiting = {job.id for job in self._crew.take_back()}
         self._ledger.collect()
-        self._ledger.release_unfinished(self._board.running)
+        self._ledger.release_unfinished(self._ledger.in_flight.keys() - waiting)
         deadline = time.monotonic() + LAST_FLUSH
         while True:
             try:
