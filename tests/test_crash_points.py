@@ -27,9 +27,15 @@ from dbqueue.worker.ledger import Ledger
 from tests import invariants
 from tests.crash import dies_after
 from tests.gallery.models import Profile
+from tests.processes import thorough
 from tests.test_uploads import a_file, stored_files
 from tests.test_uploads_faults import sweep_when_all_delays_are_over
 from tests.workers import HandWorker
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("quiet"),
+]
 
 ALIAS = "default"
 BIG = bytes(range(256)) * 2500  # three chunks
@@ -385,6 +391,8 @@ SCENES = [
     *(Enqueue, EnqueueOnce, EnqueueOnceMore, EnqueueMany, Promote, Prune, Work),
     *(SaveFile, SaveFileOverAnother, ProcessUpload),
 ]
+# Where jobs run before the death, or are not ours.
+RUNNING = (Work, SaveFile, SaveFileOverAnother, ProcessUpload)
 
 
 def ended(job):
@@ -417,35 +425,64 @@ def ids(model):
     return set(model.objects.values_list("pk", flat=True))
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_a_death_after_any_statement_loses_nothing(scene, settings, tmp_path):
-    settings.MEDIA_ROOT = str(tmp_path)
-    for statement in count(1):
+class Stage:
+    """Plays a scene with a death, and lets others go on from there."""
+
+    def __init__(self, scene, statement):
         clear()
-        play = scene()
-        play.prepare()
-        died = dies_after(statement, play.act)
+        self.play = scene()
+        self.play.prepare()
+        self.died = dies_after(statement, self.play.act)
+        self.play.look()
+        self.play.go_on()
+        self._over = ids(FinishedJob)
+        self._committed = ids(Job) | self._over
 
-        play.look()
-        play.go_on()
-        over, committed = ids(FinishedJob), ids(Job) | ids(FinishedJob)
+    def verify(self):
         recover()
+        invariants.check(committed=self._committed, at_rest=True)
+        assert ids(FinishedJob) >= self._committed
+        self.play.verify()
 
-        invariants.check(committed=committed, at_rest=True)
-        assert ids(FinishedJob) >= committed
-        play.verify()
-        if scene not in (Work, SaveFile, SaveFileOverAnother, ProcessUpload):
-            assert_each_ran_once(over)
-        if not died:
+    def assert_each_ran_once(self):
+        """Assert that what was not over ran once, unless it had no attempt left."""
+        ran = Counter(Profile.objects.values_list("name", flat=True))
+        rest = FinishedJob.objects.exclude(pk__in=self._over).exclude(state="FAILED")
+        assert ran == Counter(job.args[0] for job in rest)
+
+
+@pytest.fixture(autouse=True)
+def media(settings, tmp_path):
+    settings.MEDIA_ROOT = str(tmp_path)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_a_death_after_any_statement_loses_nothing(scene):
+    for statement in count(1):
+        stage = Stage(scene, statement)
+
+        stage.verify()
+        if scene not in RUNNING:
+            stage.assert_each_ran_once()
+        if not stage.died:
             break
     print(f"{scene.__name__}: {statement - 1} deaths")
     assert statement > 1
 
 
-def assert_each_ran_once(over):
-    """Assert that what was not over ran once, unless it had no attempt left."""
-    ran = Counter(Profile.objects.values_list("name", flat=True))
-    rest = FinishedJob.objects.exclude(pk__in=over).exclude(state="FAILED")
-    assert ran == Counter(job.args[0] for job in rest)
+@thorough
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_nor_does_a_second_death_of_who_goes_on(scene):
+    deaths = 0
+    for statement in count(1):
+        for second in count(1 + statement % 5, 5):
+            stage = Stage(scene, statement)
+            died = dies_after(second, recover)
+
+            stage.verify()
+            deaths += stage.died + died
+            if not died:
+                break
+        if not stage.died:
+            break
+    print(f"{scene.__name__}: {deaths} deaths")
