@@ -17,7 +17,7 @@ from tests.workers import HandWorker
 
 # Servers are stopped and processes killed by the hundred there: not in every run.
 if SCALE < 10 and not os.environ.get("DBQUEUE_TEST_FAULTS"):
-    collect_ignore = ["faults", "test_crash_points.py"]
+    collect_ignore = ["faults", "test_crash_points.py", "test_model.py"]
 
 
 def pytest_report_header():
