@@ -2,6 +2,7 @@
 
 from dbqueue.models.job import FinishedJob, Job, JobRecord, JobState, entries
 from dbqueue.models.upload import (
+    ENDED,
     HOLDING_BYTES,
     ArtifactState,
     Upload,
@@ -12,6 +13,7 @@ from dbqueue.models.upload import (
 from dbqueue.models.worker import Worker
 
 __all__ = [
+    "ENDED",
     "HOLDING_BYTES",
     "ArtifactState",
     "FinishedJob",

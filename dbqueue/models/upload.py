@@ -1,8 +1,6 @@
 """Uploads: what waits to reach a model's field, its bytes, and what it left stored."""
 
-from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -24,10 +22,6 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def open(self) -> "UploadQuerySet":
         """Return those whose bytes wait in the database."""
         return self.filter(state__in=HOLDING_BYTES)
-
-    def of_field(self, model: str, object_pk: str, field_name: str) -> "UploadQuerySet":
-        """Return those for one field of one row; `model` as "app.Model"."""
-        return self.filter(model=model, object_pk=object_pk, field_name=field_name)
 
 
 class Upload(models.Model):
@@ -101,6 +95,11 @@ class Upload(models.Model):
 
 
 HOLDING_BYTES = (UploadState.RECEIVING, UploadState.STORED, UploadState.FAILED)
+ENDED = tuple(
+    state
+    for state in UploadState
+    if state not in (UploadState.RECEIVING, UploadState.STORED)
+)
 
 
 class UploadChunk(models.Model):
@@ -135,9 +134,6 @@ class ArtifactQuerySet(models.QuerySet["UploadArtifact"]):
     def condemn(self, moment: Any) -> int:
         """Have the objects deleted from the storage after the moment."""
         return self.update(state=ArtifactState.PURGE, purge_after=moment)
-
-    def of_uploads(self, ids: Iterable[UUID]) -> "ArtifactQuerySet":
-        return self.filter(upload__in=list(ids))
 
 
 class UploadArtifact(models.Model):

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO
 from uuid import UUID
 
@@ -91,10 +91,9 @@ def copy_out(upload: Upload, file: IO[bytes]) -> None:
         )
 
 
-def delete_chunks(database: str, upload_ids: Iterable[UUID]) -> int:
-    """Delete the bytes of uploads; return how many chunks there were."""
-    chunks = UploadChunk.objects.using(database)
-    return chunks.filter(upload__in=list(upload_ids)).delete()[0]
+def delete_chunks(database: str, upload_id: UUID) -> None:
+    """Delete the bytes of an upload."""
+    UploadChunk.objects.using(database).filter(upload=upload_id).delete()
 
 
 def too_large(limit: int) -> UploadTooLarge:

@@ -14,6 +14,7 @@ from dbqueue import dialects
 from dbqueue.django_tasks import InvalidTask
 from dbqueue.exceptions import UploadFieldUnknown
 from dbqueue.models import (
+    ENDED,
     ArtifactState,
     FinishedJob,
     Job,
@@ -34,13 +35,6 @@ DEEDS = ("jobs_mended", "uploads_deleted", "objects_deleted")
 LOST_AFTER = timedelta(minutes=5)
 # After a storage refused to delete an object.
 PURGE_AGAIN = timedelta(hours=1)
-ENDED = (
-    UploadState.DONE,
-    UploadState.REJECTED,
-    UploadState.SUPERSEDED,
-    UploadState.FAILED,
-    UploadState.CANCELLED,
-)
 DELETABLE = (*ENDED, UploadState.RECEIVING)
 
 
@@ -106,25 +100,17 @@ class Sweep:
                 message = "The file could not be saved: its job failed."
                 endings.end(upload, UploadState.FAILED, code="failed", message=message)
             else:
-                self._enqueue_again_or_fail(upload)
+                self._enqueue_again(upload)
             self._done["jobs_mended"] += 1
 
-    def _enqueue_again_or_fail(self, upload: Upload) -> None:
+    def _enqueue_again(self, upload: Upload) -> None:
+        waiting = self._uploads().filter(state=UploadState.STORED, job_id=upload.job_id)
         try:
-            self._enqueue_again(upload)
+            work.enqueue_again(upload, waiting)
         except InvalidTask as error:  # such as a queue that was taken from the settings
             logger.warning("Upload id=%s cannot be tried again: %s", upload.pk, error)
             message = "The file could not be saved: its job was lost."
             endings.end(upload, UploadState.FAILED, code="failed", message=message)
-
-    def _enqueue_again(self, upload: Upload) -> None:
-        with transaction.atomic(using=self._database):
-            job = work.enqueue_processing(upload)
-            rows = self._uploads().filter(
-                pk=upload.pk, state=UploadState.STORED, job_id=upload.job_id
-            )
-            if not rows.update(job_id=job.id):
-                transaction.set_rollback(True, using=self._database)
 
     def _lost(self) -> Any:
         jobs = Job.objects.using(self._database).filter(pk=OuterRef("job_id"))

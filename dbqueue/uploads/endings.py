@@ -1,6 +1,7 @@
 """How uploads end: each end is one guarded move, whoever else makes one meanwhile."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.apps import apps
 from django.db import transaction
@@ -31,15 +32,22 @@ _SIGNALS = {
 
 
 def end(
-    upload: Upload, state: UploadState, *, code: str = "", message: str = ""
+    upload: Upload,
+    state: UploadState,
+    *,
+    code: str = "",
+    message: str = "",
+    **columns: Any,
 ) -> bool:
     """End an upload whose bytes wait; return False if it has ended already.
 
     Its bytes go, except those of a failed one, and so will what attempts left stored.
+    `columns` are further ones to write.
     """
     database = str(upload._state.db)
+    columns |= {"error_code": code, "error_message": message}
     with transaction.atomic(using=database):
-        if not _move(upload, state, code, message):
+        if not _move(upload, state, columns):
             return False
         _let_go(upload, keep_bytes=state == UploadState.FAILED)
         upload.refresh_from_db(using=database)
@@ -61,6 +69,11 @@ def keeping(database: str, state: UploadState) -> object:
     return dialects.of(database).clock() + timedelta(seconds=seconds)
 
 
+def purging(database: str) -> Any:
+    """Return when an object that is no longer needed from now on may go."""
+    return dialects.of(database).clock() + PURGE_DELAY
+
+
 def _sender(upload: Upload) -> object:
     try:
         return apps.get_model(upload.model)
@@ -68,14 +81,13 @@ def _sender(upload: Upload) -> object:
         return None  # the model is gone, and nobody listens to it
 
 
-def _move(upload: Upload, state: UploadState, code: str, message: str) -> int:
+def _move(upload: Upload, state: UploadState, columns: dict[str, Any]) -> int:
     database = str(upload._state.db)
     movable = set(HOLDING_BYTES) - {state}
     rows = Upload.objects.using(database).filter(pk=upload.pk, state__in=movable)
     return rows.update(
+        **columns,
         state=state,
-        error_code=code,
-        error_message=message,
         finished_at=dialects.of(database).clock(),
         expires_at=keeping(database, state),
     )
@@ -85,6 +97,6 @@ def _let_go(upload: Upload, *, keep_bytes: bool) -> None:
     database = str(upload._state.db)
     artifacts = UploadArtifact.objects.using(database).filter(upload=upload.pk)
     planned = artifacts.filter(state=ArtifactState.PLANNED)
-    planned.condemn(dialects.of(database).clock() + PURGE_DELAY)
+    planned.condemn(purging(database))
     if not keep_bytes:
-        delete_chunks(database, [upload.pk])
+        delete_chunks(database, upload.pk)

@@ -4,14 +4,13 @@ import time
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connections
 
 from dbqueue.exceptions import UploadError, UploadPending
-from dbqueue.models import Job, JobState, Upload, UploadState
+from dbqueue.models import ENDED, Job, JobState, Upload, UploadState
 from dbqueue.uploads import endings, work
 
 PROCESSING = "PROCESSING"
-ENDED = frozenset(UploadState) - {UploadState.RECEIVING, UploadState.STORED}
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks of wait()
 
 
@@ -116,28 +115,24 @@ class UploadHandle:
 
         Raises UploadPending if a newer one waits for the field.
         """
-        failed = Upload.objects.using(self.database).filter(
-            pk=self.id, state=UploadState.FAILED
-        )
+        failed = Upload.objects.using(self.database).filter(state=UploadState.FAILED)
         try:
-            with transaction.atomic(using=self.database):
-                job = work.enqueue_processing(self._upload)
-                retried = failed.update(
-                    state=UploadState.STORED,
-                    job_id=job.id,
-                    error_code="",
-                    error_message="",
-                    finished_at=None,
-                    expires_at=None,
-                )
-                transaction.set_rollback(not retried, using=self.database)
+            retried = work.enqueue_again(
+                self._upload,
+                failed,
+                state=UploadState.STORED,
+                error_code="",
+                error_message="",
+                finished_at=None,
+                expires_at=None,
+            )
         except IntegrityError as error:
             raise UploadPending(
                 f"Upload {self.id} cannot be tried again: a newer one waits for the "
                 "same field. Cancel that first."
             ) from error
         self.refresh()
-        return bool(retried)
+        return retried
 
     def __repr__(self) -> str:
         return f"<UploadHandle {self.id} {self.state}>"

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db import models, transaction
 
-from dbqueue import dialects
 from dbqueue.models import (
     ArtifactState,
     Upload,
@@ -12,7 +11,6 @@ from dbqueue.models import (
     UploadState,
 )
 from dbqueue.uploads import endings
-from dbqueue.uploads.chunks import delete_chunks
 from dbqueue.uploads.storing import Stored
 from dbqueue.uploads.targets import Target
 
@@ -75,38 +73,29 @@ def _assign(
 
 def _discard(upload: Upload, run: str) -> None:
     database = str(upload._state.db)
-    later = dialects.of(database).clock() + endings.PURGE_DELAY
-    artifacts = UploadArtifact.objects.using(database)
-    artifacts.filter(upload=upload.pk, run=run, state=ArtifactState.PLANNED).condemn(
-        later
-    )
+    artifacts = UploadArtifact.objects.using(database).filter(upload=upload.pk, run=run)
+    planned = artifacts.filter(state=ArtifactState.PLANNED)
+    planned.condemn(endings.purging(database))
 
 
 def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
-    database = str(upload._state.db)
-    clock = dialects.of(database).clock()
-    Upload.objects.using(database).filter(pk=upload.pk).update(
-        state=UploadState.DONE,
+    own = UploadArtifact.objects.using(upload._state.db).filter(upload=upload.pk)
+    own.filter(run=run).update(state=ArtifactState.LIVE)
+    endings.end(
+        upload,
+        UploadState.DONE,
         final_name=stored.name,
         pictures=stored.pictures,
         width=stored.width,
         height=stored.height,
-        finished_at=clock,
-        expires_at=endings.keeping(database, UploadState.DONE),
     )
-    delete_chunks(database, [upload.pk])
-    own = UploadArtifact.objects.using(database).filter(upload=upload.pk)
-    own.filter(run=run).update(state=ArtifactState.LIVE)
-    own.exclude(run=run).condemn(clock + endings.PURGE_DELAY)
     _retire_predecessors(upload, target)
-    upload.refresh_from_db(using=database)
-    endings.announce(UploadState.DONE, upload)
 
 
 def _retire_predecessors(upload: Upload, target: Target) -> None:
     """Have what the field held before deleted, with its variants."""
     database = str(upload._state.db)
-    later = dialects.of(database).clock() + endings.PURGE_DELAY
+    later = endings.purging(database)
     before = Upload.objects.using(database).filter(**target.key())
     live = UploadArtifact.objects.using(database).filter(
         upload__in=before.exclude(pk=upload.pk), state=ArtifactState.LIVE

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.db import transaction
+from django.db.models import QuerySet
+
 from dbqueue import registry
 from dbqueue.backend import DatabaseBackend, our_backends
 from dbqueue.django_tasks import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend
@@ -41,3 +44,16 @@ def enqueue_processing(upload: Upload) -> JobResult:
     )
     result: Any = task.enqueue(str(upload.pk))
     return result  # type: ignore[no-any-return]  # a JobResult, by our own backend
+
+
+def enqueue_again(upload: Upload, rows: QuerySet[Upload], **columns: Any) -> bool:
+    """Give the upload another job if its row is still among the rows; tell if it was.
+
+    `columns` are further ones to write.
+    """
+    database = rows.db
+    with transaction.atomic(using=database):
+        job = enqueue_processing(upload)
+        given = rows.filter(pk=upload.pk).update(job_id=job.id, **columns)
+        transaction.set_rollback(not given, using=database)
+    return bool(given)
