@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -197,11 +197,14 @@ def prune(
     deleted, history = 0, FinishedJob.objects.using(alias)
     for state in states:
         if deleted < limit:
-            # Each keeper takes other rows: they would wait for each other, or deadlock.
-            rows = expired(alias, state, older_than).select_for_update(skip_locked=True)
-            batch = rows.values("pk")[: limit - deleted]
-            with transaction.atomic(using=alias):
-                deleted += history.filter(pk__in=batch).delete()[0]
+            # delete() would begin a transaction, and SQLite knows none within another.
+            with dialects.of(alias).one_commit():
+                # A list, or PostgreSQL may select again for each row that it deletes,
+                # pass over those already deleted, and so exceed the limit.
+                batch = _oldest(alias, state, older_than, limit - deleted)
+                if batch:
+                    history.filter(pk__in=batch)._raw_delete(alias)
+                deleted += len(batch)
     return deleted
 
 
@@ -210,6 +213,12 @@ def expired(alias: str, state: str, older_than: float) -> QuerySet[FinishedJob]:
     limit = dialects.of(alias).clock() - timedelta(seconds=older_than)
     history = FinishedJob.objects.using(alias).filter(state=state)
     return history.filter(finished_at__lt=limit).order_by("finished_at")
+
+
+def _oldest(alias: str, state: str, older_than: float, limit: int) -> list[UUID]:
+    # Each keeper takes other rows: they would wait for each other, or deadlock.
+    rows = expired(alias, state, older_than).select_for_update(skip_locked=True)
+    return list(rows.values_list("pk", flat=True)[:limit])
 
 
 def _orphans(alias: str) -> QuerySet[Job]:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
-from dbqueue import enqueue
+from dbqueue import enqueue, maintenance
 from dbqueue.dialects import scan
 from dbqueue.models import Job
 from tests import tasks
@@ -174,6 +174,23 @@ def test_dead_rows_that_nobody_may_remove_are_passed_over_by_the_low_water_mark(
             read.append(entries_read(lambda w=worker: w.claim(JOBS)))
 
     assert max(read) <= FACTOR * JOBS
+
+
+@pytest.mark.parametrize("queues", QUEUES, ids=",".join)
+def test_no_more_than_the_limit_is_taken_however_it_is_planned(queues, template):
+    """A plan that selects anew for each row would take all: locked rows are skipped."""
+    copy(template, 1, "READY")
+    copy(template, 1, "SCHEDULED")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # from now on it plans for a single row
+        copy(template, 40, "READY")
+        copy(template, 40, "SCHEDULED")
+        worker = HandWorker(*queues)
+
+        assert len(worker.claim(3)) == 3
+        assert len(worker.claim(3)) == 3
+        maintenance.promote("default", limit=3)
+        assert Job.objects.filter(state="SCHEDULED").count() == 41 - 3
 
 
 @pytest.mark.parametrize("queues", QUEUES, ids=",".join)

@@ -4,7 +4,7 @@ from itertools import takewhile
 from threading import Event
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from dbqueue import enqueue_many, maintenance
@@ -308,6 +308,15 @@ class TestPruning:
         finished("CANCELLED", days=40, count=3)
 
         assert self.prune("FAILED", "CANCELLED", days=30, limit=4) == 4
+
+    def test_keeps_to_its_limit_however_the_database_plans_it(self):
+        finished(days=9)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")  # from now on it plans for a single row
+        finished(days=8, count=4)
+
+        assert self.prune("SUCCESSFUL", days=7, limit=2) == 2
+        assert FinishedJob.objects.count() == 3
 
     def test_leaves_unfinished_jobs(self):
         tasks.noop.enqueue()

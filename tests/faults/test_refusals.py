@@ -51,7 +51,7 @@ INTERNAL = {
     "orphans": 'NOT EXISTS(SELECT ? AS "a" FROM "dbqueue_worker"',
     "hidden": '"dbqueue_job"."worker_id" =',
     "retire": 'DELETE FROM "dbqueue_worker"',
-    "prune": 'DELETE FROM "dbqueue_finishedjob"',
+    "prune": '"finished_at" <',
 }
 
 
