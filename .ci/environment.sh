@@ -1,5 +1,5 @@
-# Sourced by example/demo, tests/run and tests/benchmarks/run: a virtual environment
-# from nothing but python3 with pip. The caller sets $name, $python3 and $log.
+# Sourced by .ci/run, example/demo, tests/run and tests/benchmarks/run: a virtual
+# environment from nothing but python3 with pip. The caller sets $name, $python3 and $log.
 
 stop() {
     printf '%s: %s\n' "$name" "$*" >&2
@@ -16,6 +16,17 @@ has_uv() {
 
 absolute() {
     case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s\n' "$PWD/$1" ;; esac
+}
+
+# find_python VERSION: the newest installed Python of it, from PATH or from pyenv.
+find_python() {
+    for candidate in "python$1" "$(pyenv root 2>/dev/null)/versions/$1".*/bin/python; do
+        if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$1" ]; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
 }
 
 # Debian's python3 has no ensurepip: then pip, which is there, works from outside.

@@ -1,28 +1,32 @@
-"""Settings of one run: PEER and DATABASE_URL choose what is measured."""
+"""Settings of the peers that need Django: PEER and DATABASE_URL choose."""
 
 import os
 
 import django
 
+from tests.benchmarks.peers import PEERS
 from tests.settings import database
-
-PEERS = {
-    "dbqueue": ("dbqueue", "dbqueue.backend.DatabaseBackend"),
-    "django-tasks-db": ("django_tasks_db", "django_tasks_db.DatabaseBackend"),
-}
-APP, BACKEND = PEERS[os.environ["PEER"]]
 
 SECRET_KEY = "benchmarks only"
 USE_TZ = True
 DATABASES = {"default": database(os.environ["DATABASE_URL"])}
-INSTALLED_APPS = [APP]
-if django.VERSION < (6, 0):
-    INSTALLED_APPS.append("django_tasks")
-TASKS = {"default": {"BACKEND": BACKEND, "QUEUES": []}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# What `startproject` installs, and the peer.
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+if django.VERSION < (6, 0):
+    INSTALLED_APPS.append("django_tasks")  # the backport of django.tasks
+STATIC_URL = "static/"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "root": {"level": "WARNING", "handlers": []},
-    "loggers": {"django.tasks": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("django.tasks", "django-q")},
 }
+for name, value in PEERS[os.environ["PEER"]].settings.items():
+    globals()[name] = value if name != "INSTALLED_APPS" else INSTALLED_APPS + value

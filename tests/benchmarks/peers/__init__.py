@@ -1,0 +1,152 @@
+"""Who is measured, and how each is set up for throughput by its own documentation.
+
+`module` is the peer's own side, imported in its processes alone. It has `enqueue(job,
+number)`, where that is measured, and `enqueue_many(job, numbers)`; either may be a
+coroutine function.
+"""
+
+import sys
+from dataclasses import dataclass, field
+
+PYTHON = [sys.executable, "-m"]
+HERE = "tests.benchmarks.peers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    name: str
+    module: str
+    pace: int  # no-op jobs in about a second, so that all drain about equally long
+    workers: tuple[str, ...]  # one command line each, after `python -m`
+    # Asked of the store, in SQL or as a command of Redis: does a job wait or run? It is
+    # a quick question, before the other: how many have finished?
+    waiting: str = ""
+    finished: str = ""
+    settings: dict = field(default_factory=dict)
+    # Run once, in an empty database; what it leaves is copied for each run.
+    install: str = "django migrate -v 0"
+
+    def commands(self):
+        return [PYTHON + line.split() for line in self.workers]
+
+
+def django_tasks(app, backend):
+    return {
+        "INSTALLED_APPS": [app],
+        "TASKS": {"default": {"BACKEND": f"{app}.{backend}", "QUEUES": []}},
+    }
+
+
+def dbqueue(options="--processes 2"):
+    return Peer(
+        name="dbqueue",
+        module="django_tasks",
+        pace=25_000,
+        workers=(f"django runworker {options} --no-reload -v 0",),
+        waiting="""SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY')
+            OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'RUNNING')""",
+        finished="SELECT count(*) FROM dbqueue_finishedjob WHERE state = 'SUCCESSFUL'",
+        settings=django_tasks("dbqueue", "backend.DatabaseBackend"),
+    )
+
+
+def pgqueuer(batch):
+    return Peer(
+        name="pgqueuer",
+        module="pgqueuer",
+        pace=20_000,
+        workers=(f"{HERE}.pgqueuer {batch}",) * 2,
+        waiting="SELECT EXISTS (SELECT 1 FROM pgqueuer)",
+        finished="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
+        install=f"{HERE}.pgqueuer install",
+    )
+
+
+DBQUEUE = dbqueue()
+TASKS_DB = Peer(
+    name="django-tasks-db",
+    module="django_tasks",
+    pace=700,
+    workers=("django db_worker --interval 1 --no-startup-delay -v 0",) * 2,
+    waiting="""SELECT EXISTS (SELECT 1 FROM django_tasks_database_dbtaskresult
+        WHERE status IN ('READY', 'RUNNING'))""",
+    finished="""SELECT count(*) FROM django_tasks_database_dbtaskresult
+        WHERE status = 'SUCCESSFUL'""",
+    settings=django_tasks("django_tasks_db", "DatabaseBackend"),
+)
+PGQUEUER = pgqueuer(100)
+PROCRASTINATE = Peer(
+    name="procrastinate",
+    module="procrastinate",
+    pace=900,
+    workers=(f"procrastinate --app {HERE}.procrastinate.app worker -c 20",) * 2,
+    waiting="""SELECT EXISTS (SELECT 1 FROM procrastinate_jobs
+        WHERE status IN ('todo', 'doing'))""",
+    finished="SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'",
+    install=f"procrastinate --app {HERE}.procrastinate.app schema --apply",
+)
+Q2 = Peer(
+    name="django-q2",
+    module="django_q",
+    pace=500,
+    workers=("django qcluster",),
+    waiting="SELECT EXISTS (SELECT 1 FROM django_q_ormq)",
+    finished="SELECT count(*) FROM django_q_task WHERE success",
+    settings={
+        "INSTALLED_APPS": ["django_q"],
+        "Q_CLUSTER": {
+            "name": "benchmarks",
+            "orm": "default",
+            "workers": 2,
+            "bulk": 50,
+            "queue_limit": 200,
+            "recycle": 100_000,
+            "save_limit": 0,  # keep all; its default counts and prunes at every result
+            "log_level": "WARNING",
+        },
+    },
+)
+HUEY = Peer(
+    name="huey",
+    module="huey",
+    pace=6_000,
+    workers=("huey.bin.huey_consumer " + HERE + ".huey.huey -k process -w 2 -n -q",),
+    waiting="SELECT EXISTS (SELECT 1 FROM task)",
+    finished="SELECT count(*) FROM kv",
+    install="",
+)
+CELERY = Peer(
+    name="celery",
+    module="celery",
+    pace=1_200,
+    workers=tuple(
+        f"celery -q -A {HERE}.celery worker -P threads -c 8 -n {name} -l WARNING "
+        "--without-gossip --without-mingle --without-heartbeat"
+        for name in "ab"
+    ),
+    finished="EVAL \"return #redis.call('keys', 'celery-task-meta-*')\" 0",
+    install="",
+)
+DRAMATIQ = Peer(
+    name="dramatiq",
+    module="dramatiq",
+    pace=3_000,
+    workers=(f"dramatiq {HERE}.dramatiq -p 2 -t 8",),
+    waiting="HLEN dramatiq:default.msgs",
+    install="",
+)
+# Not a queue: what the databases do for a few lines that ask for nothing else.
+BARE = Peer(
+    name="bare",
+    module="bare",
+    pace=0,
+    workers=(f"{HERE}.bare",),
+    settings=DBQUEUE.settings,
+)
+PEERS = {
+    peer.name: peer
+    for peer in (
+        *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
+        *(HUEY, CELERY, DRAMATIQ, BARE),
+    )
+}

@@ -1,0 +1,104 @@
+"""One step in a process of a peer's own: python -m tests.benchmarks.side STEP ARGS…
+
+PEER, DATABASE_URL and STAMPS are in the environment; the answer is printed as JSON.
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import random
+import sys
+import time
+from importlib import import_module
+
+import django
+
+from tests.benchmarks import jobs
+from tests.benchmarks.peers import HERE, PEERS
+
+PEER = PEERS[os.environ["PEER"]]
+CHUNK = 10_000
+WARM_UP = 20
+
+
+async def each(function, job, numbers, pauses=None):
+    """Call it for every number; return when each call came back, after the first's."""
+    moments = [time.monotonic()]
+    for number in numbers:
+        if pauses:
+            time.sleep(random.uniform(*pauses))
+        done = function(job, number)
+        if done is not None:
+            await done
+        moments.append(time.monotonic())
+    return moments
+
+
+def run(function, *args):
+    """Run it to its end; only if it is a peer's coroutine, in an event loop."""
+    steps = each(function, *args)
+    if inspect.iscoroutinefunction(function):
+        return LOOP.run_until_complete(steps)
+    try:  # Django refuses to work where an event loop runs
+        steps.send(None)
+    except StopIteration as stop:
+        return stop.value
+
+
+def backlog(count, job="noop"):
+    """Write the jobs as fast as the peer can, and no faster than it should."""
+    numbers = range(int(count))
+    chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
+    run(SIDE.enqueue_many, job, chunks)
+
+
+def four_queues(count):
+    SIDE.enqueue_in_four_queues(range(int(count)))
+
+
+def one_by_one(count, name="enqueue"):
+    """Enqueue jobs one by one; return how many a second."""
+    function = getattr(SIDE, name)
+    run(function, "noop", [0] * WARM_UP)
+    moments = run(function, "noop", range(int(count)))
+    return int(count) / (moments[-1] - moments[0])
+
+
+def within(count):
+    """Enqueue jobs one by one in one transaction; return how many a second."""
+    run(SIDE.enqueue, "noop", [0] * WARM_UP)
+    began = time.monotonic()
+    with SIDE.begin():
+        run(SIDE.enqueue, "noop", range(int(count)))
+    return int(count) / (time.monotonic() - began)
+
+
+def at_once(count, times):
+    """Enqueue so many jobs in one call, some times; return how many jobs a second."""
+    run(SIDE.enqueue_many, "noop", [[0]])
+    moments = run(SIDE.enqueue_many, "noop", [range(int(count))] * int(times))
+    return int(count) * int(times) / (moments[-1] - moments[0])
+
+
+def trickle(count, name="enqueue"):
+    """Enqueue 10 to 20 jobs a second; return when each call came back."""
+    function = getattr(SIDE, name)
+    run(function, "noop", [0])
+    stamps = jobs.Stamps(os.environ["STAMPS"])
+    while not stamps.runs[0]:  # until the worker is ready
+        time.sleep(0.01)
+    return run(function, "noop", range(1, int(count) + 1), (0.05, 0.1))[1:]
+
+
+def photos(count, threads):
+    return SIDE.photos(int(count), int(threads))
+
+
+if PEER.settings:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
+    django.setup()
+SIDE = import_module(f"{HERE}.{PEER.module}")
+LOOP = asyncio.new_event_loop()
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
