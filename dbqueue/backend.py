@@ -1,5 +1,6 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from dbqueue.django_tasks import (
     InvalidTask,
     InvalidTaskBackend,
     TaskResultDoesNotExist,
-    enqueueing_is_heard,
+    is_heard,
     task_backends,
     task_enqueued,
 )
@@ -94,15 +95,15 @@ class DatabaseBackend(BaseTaskBackend):
 
         With a `job_id` that exists already, return that job's result.
         """
-        task = as_task(task)
+        task, database = as_task(task), self.database
         self._check_usable(task)
         call = Call(*payload.arguments(args, kwargs))
         job = new_job(self.alias, task, call)
-        other = open_elsewhere(self.database)
+        other = open_elsewhere(database)
         if other:
             calls = Calls([job.id], [job.args], [job.kwargs])
             return self._defer(task, job, calls, other)[0]
-        writer = Writer(self.database)
+        writer = Writer(database)
         if task.job_id:
             written = writer.write_once(job)
             if written is None:
@@ -217,14 +218,15 @@ class DatabaseBackend(BaseTaskBackend):
         return NewResults(task, job, calls, expected(job, calls))
 
     def _announce(self, results: Sequence[JobResult]) -> None:
-        if enqueueing_is_heard():
+        if is_heard(task_enqueued, logging.DEBUG):
             for result in results:
                 task_enqueued.send(type(self), task_result=result)
 
     def _wake(self, job: NewJob, written: Written) -> None:
         queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
-        announce = partial(wakeup.announce, self.database, queue)
-        transaction.on_commit(announce, using=self.database)
+        database = self.database
+        announce = partial(wakeup.announce, database, queue)
+        transaction.on_commit(announce, using=database)
 
 
 def backend_of(alias: str) -> DatabaseBackend:

@@ -89,7 +89,9 @@ def current() -> Settings:
     Raises ImproperlyConfigured for an unknown key or a value of the wrong kind.
     """
     global _seen
-    raw = getattr(settings, "DBQUEUE", _EMPTY)
+    # What `settings` wraps: it takes microseconds itself to say that there is none.
+    wrapped = vars(settings)["_wrapped"] if settings.configured else settings
+    raw = getattr(wrapped, "DBQUEUE", _EMPTY)
     # `override_settings` brings another dict: identity tells a change without a reset.
     if _seen[0] is not raw:
         _seen = (raw, _parse(raw))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import django
 from django.core.exceptions import ImproperlyConfigured
+from django.dispatch import Signal
 
 if TYPE_CHECKING or django.VERSION >= (6, 0):
     from django.tasks import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING or django.VERSION >= (6, 0):
     )
     from django.tasks.signals import (
         log_task_enqueued,
+        log_task_finished,
+        log_task_started,
         task_enqueued,
         task_finished,
         task_started,
@@ -64,6 +67,8 @@ else:
     from django_tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
     from django_tasks.signals import (
         log_task_enqueued,
+        log_task_finished,
+        log_task_started,
         task_enqueued,
         task_finished,
         task_started,
@@ -88,12 +93,19 @@ else:
             return TaskResult
 
 
-def enqueueing_is_heard() -> bool:
-    """Tell whether anybody but Django's own logger, at DEBUG, hears task_enqueued."""
-    logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
-    return logger.isEnabledFor(logging.DEBUG) or any(
-        key[0] != id(log_task_enqueued) for key, *_ in task_enqueued.receivers
-    )
+# Django's own receivers, which write log records and do nothing else.
+_LOGGERS = {id(log_task_enqueued), id(log_task_started), id(log_task_finished)}
+_logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
+
+
+def is_heard(signal: Signal, level: int) -> bool:
+    """Tell whether anybody hears the signal, besides Django's logger below its level.
+
+    `level` is that of the record which Django would write.
+    """
+    if _logger.isEnabledFor(level):
+        return True
+    return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
 
 
 __all__ = [
@@ -115,6 +127,7 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskResultStatus",
+    "is_heard",
     "task_backends",
     "task_enqueued",
     "task_finished",

@@ -259,4 +259,11 @@ class Dialect:
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params)
-            return cursor.fetchall() if cursor.description else []
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def _run(self, sql: str, params: dict[str, Any]) -> int:
+        """Execute a statement that returns no rows; return how many it changed."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return int(cursor.rowcount)

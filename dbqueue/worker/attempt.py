@@ -14,7 +14,12 @@ from django.utils import timezone
 
 from dbqueue import context, payload
 from dbqueue.dialects.rows import ClaimedJob, Outcome
-from dbqueue.django_tasks import TaskResultStatus, task_finished, task_started
+from dbqueue.django_tasks import (
+    TaskResultStatus,
+    is_heard,
+    task_finished,
+    task_started,
+)
 from dbqueue.exceptions import (
     ClaimLost,
     InvalidPayload,
@@ -55,7 +60,8 @@ class Attempt:
         self.note_progress = note_progress
         self.reraise = reraise
         self.began = time.monotonic()
-        self.result: JobResult | None = None
+        self._readable = False
+        self._result: JobResult | None = None
         # The result, as JSON, of a job whose end is committed already.
         self.committed: str | None = None
 
@@ -64,14 +70,23 @@ class Attempt:
 
         Raises InvalidPayload if the row was damaged.
         """
-        job = self.job
-        args, kwargs = _load(job, "args", list), _load(job, "kwargs", dict)
-        context.restore(_load(job, "context", dict))
-        self.result = self._running_result(args, kwargs)
-        task_started.send_robust(self.sender, task_result=self.result)
+        args, kwargs = self._arguments()
+        _load(self.job, "attempt_log", list)
+        context.restore(_load(self.job, "context", dict))
+        self._readable = True
+        if is_heard(task_started, logging.INFO):
+            task_started.send_robust(self.sender, task_result=self.result)
         if self.task.takes_context:
-            args = [self._context(self.result), *args]
+            args = [self._context(self._told()), *args]
         return self.task.func, args, kwargs
+
+    @property
+    def result(self) -> JobResult | None:
+        """What others are told of the job: None if its row is damaged.
+
+        Made when it is asked for; most jobs have nobody who does.
+        """
+        return self._told() if self._readable else None
 
     @contextmanager
     def finishing(self, value: Any = None) -> Iterator[None]:
@@ -115,9 +130,10 @@ class Attempt:
         )
 
     def _announce_success(self, result: str) -> None:
-        self._finish(JobState.SUCCESSFUL)
-        object.__setattr__(self.result, "_return_value", json.loads(result))
-        task_finished.send_robust(self.sender, task_result=self.result)
+        if is_heard(task_finished, logging.INFO):
+            self._finish(JobState.SUCCESSFUL)
+            object.__setattr__(self.result, "_return_value", json.loads(result))
+            task_finished.send_robust(self.sender, task_result=self.result)
         self._log(logging.INFO, JobState.SUCCESSFUL)
 
     def failed(self, error: BaseException) -> Outcome | None:
@@ -150,7 +166,8 @@ class Attempt:
         self._announce_success(result)
 
     def _announce_failure(self, outcome: Outcome) -> None:
-        if self.result is not None and outcome.record is not None:
+        heard = is_heard(task_finished, logging.ERROR)
+        if heard and self.result is not None and outcome.record is not None:
             self._finish(outcome.state)
             self.result.errors.append(task_error(outcome.record))
             # Inside the except block: Django's logger and Sentry read the traceback.
@@ -168,7 +185,17 @@ class Attempt:
         ):
             object.__setattr__(self.result, name, value)
 
-    def _running_result(self, args: list[Any], kwargs: dict[str, Any]) -> JobResult:
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        return _load(self.job, "args", list), _load(self.job, "kwargs", dict)
+
+    def _told(self) -> JobResult:
+        if self._result is None:
+            self._result = self._running_result()
+        return self._result
+
+    def _running_result(self) -> JobResult:
+        # Read once more: the function may have changed what it was given.
+        args, kwargs = self._arguments()
         log = entries(_load(self.job, "attempt_log", list))
         workers = [str(entry.get("worker")) for entry in log]
         return job_result(
@@ -190,6 +217,8 @@ class Attempt:
     def _log(
         self, level: int, state: str, *, exc_info: bool = False, **more: Any
     ) -> None:
+        if not logger.isEnabledFor(level):
+            return
         job, seconds = self.job, time.monotonic() - self.began
         logger.log(
             level,
@@ -225,8 +254,13 @@ async def within(seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
         raise
 
 
+_EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
+
+
 def _load(job: ClaimedJob, column: str, kind: type) -> Any:
     text = getattr(job, column)
+    if text == _EMPTY[kind]:
+        return kind()
     try:
         value = json.loads(text)
     except ValueError as error:

@@ -173,12 +173,12 @@ class Ledger:
         self.portion.recover(time.monotonic())
 
     def _confirm(self, batch: list[Outcome], settled: set[UUID]) -> None:
-        lost = {outcome.id for outcome in batch} - settled
-        if lost:
+        if len(settled) < len(batch):
+            lost = {outcome.id for outcome in batch} - settled
             # A commit whose answer was cut off has settled them already.
             lost -= maintenance.finished_by(self._dialect.alias, self._worker_id, lost)
-        for id in lost:
-            logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
+            for id in lost:
+                logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
         for outcome in batch:
             self._forget(outcome.id)
         self.finished += sum(o.id in settled and not o.is_untouched for o in batch)
