@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from contextlib import ExitStack
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 from tests.benchmarks import measures
@@ -16,6 +17,7 @@ MEASURES = {
     name.replace("_", "-"): function
     for name, function in vars(measures).items()
     if getattr(function, "__module__", None) == measures.__name__
+    and signature(function).parameters.keys() == {"bench"}
 }
 PACKAGES = (
     *("Django", "psycopg", "django-tasks-db", "django-q2", "procrastinate"),

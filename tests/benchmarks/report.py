@@ -1,5 +1,6 @@
 """Figures with their spread, bars, and both as Markdown."""
 
+from math import isnan
 from statistics import median
 
 
@@ -25,19 +26,18 @@ class Report:
         self.tables, self.bars, self.failures = [], [], {}
 
     def table(self, title, found):
-        """Add `found`, Spreads by who and by what; the first row is compared with."""
-        rows = [["", *next(iter(found.values()), {}), "ratio"]]
-        first = next(iter(found.values()), {})
-        main = next(iter(first), None)
+        """Add `found`, Spreads by who and by what; ratios are to the first of all."""
+        first = next(iter(found.values()))
+        main = next(iter(first))
+        rows = [["", *first, "ratio"]]
         for who, figures in found.items():
-            ratio = figures[main] / first[main]
-            rows.append([who, *figures.values(), ratio])
+            cells = [figures.get(what, NOTHING) for what in first]
+            rows.append([who, *cells, figures[main] / first[main]])
         self.tables.append((title, rows))
 
     def bar(self, what, figure, *, least=None, most=None, aim=None, unit=""):
         """Add a figure that has to be at least, or at most, so much; and the aim."""
-        sign = "≥" if most is None else "≤"
-        bound = least if most is None else most
+        sign, bound = ("≥", least) if most is None else ("≤", most)
         self.bars.append(
             [
                 what,
@@ -60,16 +60,17 @@ class Report:
 
 
 def verdict(figure, sign, bound, aim):
-    if not figure:
-        return "not measured"
-
     def holds(limit):
         middle = median(figure)
         return middle >= limit if sign == "≥" else middle <= limit
 
+    if not figure:
+        return "not measured"
     if bound is not None and not holds(bound):
         return "**missed**"
-    return "aim reached" if aim is not None and holds(aim) else "reached"
+    if aim is None:
+        return "-" if bound is None else "reached"
+    return "aim reached" if holds(aim) else "reached" if bound else "below the aim"
 
 
 def grid(rows):
@@ -79,6 +80,8 @@ def grid(rows):
 
 
 def show(number):
+    if isnan(number):
+        return "-"
     if abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
