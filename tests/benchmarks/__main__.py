@@ -3,22 +3,17 @@
 import argparse
 import os
 import platform
+import signal
 import sqlite3
 import sys
+import time
 from contextlib import ExitStack
 from importlib.metadata import version
-from inspect import signature
 from pathlib import Path
 
-from tests.benchmarks import measures
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.measures import MEASURES
 
-MEASURES = {
-    name.replace("_", "-"): function
-    for name, function in vars(measures).items()
-    if getattr(function, "__module__", None) == measures.__name__
-    and signature(function).parameters.keys() == {"bench"}
-}
 PACKAGES = (
     *("Django", "psycopg", "django-tasks-db", "django-q2", "procrastinate"),
     *("pgqueuer", "huey", "celery", "dramatiq"),
@@ -28,6 +23,7 @@ MARKS = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 
 def main():
     chosen = arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     with ExitStack() as stack:
         bench = Bench(
             rounds=1 if chosen.quick else int(os.environ.get("ROUNDS", "3")),
@@ -35,9 +31,10 @@ def main():
             stack=stack,
         )
         for name in chosen.measures or MEASURES:
+            began = time.monotonic()
             print(f"{name} ", end="", file=sys.stderr, flush=True)
             MEASURES[name](bench)
-            print(file=sys.stderr)
+            print(f" {time.monotonic() - began:.0f} s", file=sys.stderr)
     text = f"{machine(bench)}\n\n{bench.report.markdown()}\n"
     if chosen.write:
         fill(chosen.write, text)
@@ -46,18 +43,17 @@ def main():
 
 
 def arguments():
+    listed = [f"  {name:15} {way.__doc__}" for name, way in MEASURES.items()]
     parser = argparse.ArgumentParser(
         prog="tests/benchmarks/run",
-        description="Measures: "
-        + "; ".join(
-            f"{name}: {function.__doc__}" for name, function in MEASURES.items()
-        ),
+        epilog="\n".join(["measures; without any, all:", *listed]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "measures", nargs="*", metavar="MEASURE", help="default: all", default=[]
-    )
+    parser.add_argument("measures", nargs="*", metavar="MEASURE")
     parser.add_argument("--quick", action="store_true", help="one round of few jobs")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="not to stdout")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="a page to fill between its marks"
+    )
     chosen = parser.parse_args()
     for name in chosen.measures:
         if name not in MEASURES:
@@ -78,11 +74,10 @@ def machine(bench):
 
 
 def fill(page, text):
-    """Put the text between the marks of the page, or write the page."""
-    if page.exists():
-        head, rest = page.read_text().split(MARKS[0])
-        text = head + MARKS[0] + text + MARKS[1] + rest.split(MARKS[1])[1]
-    page.write_text(text)
+    """Put the text between the marks of the page."""
+    head, rest = page.read_text().split(MARKS[0])
+    tail = rest.split(MARKS[1])[1]
+    page.write_text(f"{head}{MARKS[0]}{text}{MARKS[1]}{tail}")
 
 
 if __name__ == "__main__":

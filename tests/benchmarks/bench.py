@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.machine import Postgres, Redis, Sqlite
 from tests.benchmarks.peers import PYTHON
-from tests.benchmarks.report import NOTHING, Report, Spread
+from tests.benchmarks.report import Found, Report, Spread
 from tests.benchmarks.runs import Failed, Run
 
 # /tmp may be memory; this should not be.
@@ -66,37 +66,30 @@ class Bench:
             yield Run(store, peer, url, jobs)
 
     def drain(
-        self,
-        store,
-        peer,
-        *,
-        seconds=4,
-        jobs=None,
-        step=("backlog",),
-        beside=None,
-        **options,
+        self, store, peer, *, jobs=None, step=("backlog",), beside=None, prepare=None
     ):
-        """Write a backlog that takes so long, or so many jobs, and work it off.
+        """Write a backlog of so many jobs, or for four seconds, and work it off.
 
         With `beside`, while something else goes on in the database.
         """
-        jobs = self.some(jobs or peer.pace * seconds, least=100)
-        with self.run(store, peer, jobs, **options) as run:
+        jobs = self.some(jobs or 4 * peer.pace, least=100)
+        with self.run(store, peer, jobs, prepare) as run:
             run.side(step[0], jobs, *step[1:])
             store.settle(run.url)
             with beside(run.url) if beside else nullcontext():
                 found = run.drain()
             return found | run.decay() if beside else found
 
-    def rate(self, store, peer, step, count, *args, **options):
+    def rate(self, store, peer, *, step, count, prepare=None):
         """Let a step of the peer's side say how many jobs a second it does."""
-        with self.run(store, peer, count, **options) as run:
-            return {"jobs/s": run.side(step, count, *args)}
+        count = self.some(count, least=20)
+        with self.run(store, peer, count, prepare) as run:
+            return {"jobs/s": run.side(step, count)}
 
-    def latency(self, store, peer, *name):
+    def latency(self, store, peer):
         count = self.some(100, least=30)
         with self.run(store, peer, count + 1) as run:
-            return run.latency(count, *name)
+            return run.latency(count)
 
     def idle(self, store, peer):
         with self.run(store, peer, 100) as run:
@@ -107,35 +100,24 @@ class Bench:
             return run.ready()
 
     def interleave(self, title, contest, rounds=None):
-        """Run each once a round, in turn; return Spreads by who and what.
+        """Run each once a round, in turn: what else the machine does hits all alike.
 
-        Whatever else the machine does hits all alike. Who fails is left out.
+        Who fails is left out.
         """
-        found = {who: [] for who in contest}
+        figures = {who: [] for who in contest}
         for _ in range(rounds or self.rounds):
-            for who in list(found):
+            for who in list(figures):
                 try:
-                    found[who].append(contest[who]())
+                    figures[who].append(contest[who]())
                 except Failed as failure:
-                    del found[who]
+                    del figures[who]
                     why = str(failure).strip().splitlines()[-1]
                     self.report.failures[f"{title}: {who}"] = why
                     print(f"\n{title}, {who}: {failure}", file=sys.stderr)
                 print(".", end="", file=sys.stderr, flush=True)
-        table = {
-            who: {what: Spread(f[what] for f in figures) for what in figures[0]}
-            for who, figures in found.items()
-        }
-        if table:
-            self.report.table(title, table)
-        return Found(table)
-
-
-class Found(dict):
-    """Spreads by who and what; nothing for those who are not there."""
-
-    def of(self, who, what):
-        return self.get(who, {}).get(what, NOTHING)
-
-    def ratio(self, one, other, what):
-        return self.of(one, what) / self.of(other, what)
+        found = Found()
+        for who, each in figures.items():
+            found[who] = {what: Spread(f[what] for f in each) for what in each[0]}
+        if found:
+            self.report.table(title, found)
+        return found

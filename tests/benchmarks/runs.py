@@ -129,10 +129,10 @@ class Run:
             "last/first": last / first,
         }
 
-    def latency(self, count, *name):
+    def latency(self, count):
         """Return the ms from the enqueuer's return to the job's start."""
         with self.working():
-            returned = self.side("trickle", count, *name)
+            returned = self.side("trickle", count)
             self.wait(self.all_started)
         waits = [
             (start - end) * 1000

@@ -3,7 +3,6 @@
 PEER, DATABASE_URL and STAMPS are in the environment; the answer is printed as JSON.
 """
 
-import asyncio
 import inspect
 import json
 import os
@@ -13,6 +12,7 @@ import time
 from importlib import import_module
 
 import django
+import uvloop
 
 from tests.benchmarks import jobs
 from tests.benchmarks.peers import HERE, PEERS
@@ -57,11 +57,10 @@ def four_queues(count):
     SIDE.enqueue_in_four_queues(range(int(count)))
 
 
-def one_by_one(count, name="enqueue"):
+def one_by_one(count):
     """Enqueue jobs one by one; return how many a second."""
-    function = getattr(SIDE, name)
-    run(function, "noop", [0] * WARM_UP)
-    moments = run(function, "noop", range(int(count)))
+    run(SIDE.enqueue, "noop", [0] * WARM_UP)
+    moments = run(SIDE.enqueue, "noop", range(int(count)))
     return int(count) / (moments[-1] - moments[0])
 
 
@@ -74,16 +73,16 @@ def within(count):
     return int(count) / (time.monotonic() - began)
 
 
-def at_once(count, times):
+def at_once(count, times=5):
     """Enqueue so many jobs in one call, some times; return how many jobs a second."""
     run(SIDE.enqueue_many, "noop", [[0]])
-    moments = run(SIDE.enqueue_many, "noop", [range(int(count))] * int(times))
-    return int(count) * int(times) / (moments[-1] - moments[0])
+    moments = run(SIDE.enqueue_many, "noop", [range(int(count))] * times)
+    return int(count) * times / (moments[-1] - moments[0])
 
 
-def trickle(count, name="enqueue"):
+def trickle(count):
     """Enqueue 10 to 20 jobs a second; return when each call came back."""
-    function = getattr(SIDE, name)
+    function = getattr(SIDE, "enqueue_and_notify", SIDE.enqueue)
     run(function, "noop", [0])
     stamps = jobs.Stamps(os.environ["STAMPS"])
     while not stamps.runs[0]:  # until the worker is ready
@@ -91,14 +90,14 @@ def trickle(count, name="enqueue"):
     return run(function, "noop", range(1, int(count) + 1), (0.05, 0.1))[1:]
 
 
-def photos(count, threads):
-    return SIDE.photos(int(count), int(threads))
+def photos(count):
+    return SIDE.photos(int(count))
 
 
 if PEER.settings:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
     django.setup()
 SIDE = import_module(f"{HERE}.{PEER.module}")
-LOOP = asyncio.new_event_loop()
+LOOP = uvloop.new_event_loop()
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

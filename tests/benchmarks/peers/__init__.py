@@ -14,7 +14,8 @@ HERE = "tests.benchmarks.peers"
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    name: str
+    name: str  # what PEER is set to
+    label: str = ""  # what tables call it; default: its name
     module: str
     pace: int  # no-op jobs in about a second, so that all drain about equally long
     workers: tuple[str, ...]  # one command line each, after `python -m`
@@ -37,9 +38,10 @@ def django_tasks(app, backend):
     }
 
 
-def dbqueue(options="--processes 2"):
+def dbqueue(options="--processes 2", label=""):
     return Peer(
         name="dbqueue",
+        label=label,
         module="django_tasks",
         pace=25_000,
         workers=(f"django runworker {options} --no-reload -v 0",),
@@ -50,9 +52,10 @@ def dbqueue(options="--processes 2"):
     )
 
 
-def pgqueuer(batch):
+def pgqueuer(batch, label=""):
     return Peer(
         name="pgqueuer",
+        label=label,
         module="pgqueuer",
         pace=20_000,
         workers=(f"{HERE}.pgqueuer {batch}",) * 2,
@@ -74,7 +77,7 @@ TASKS_DB = Peer(
         WHERE status = 'SUCCESSFUL'""",
     settings=django_tasks("django_tasks_db", "DatabaseBackend"),
 )
-PGQUEUER = pgqueuer(100)
+PGQUEUER, PGQUEUER_500 = pgqueuer(100), pgqueuer(500, "pgqueuer, batch 500")
 PROCRASTINATE = Peer(
     name="procrastinate",
     module="procrastinate",
@@ -117,6 +120,7 @@ HUEY = Peer(
 )
 CELERY = Peer(
     name="celery",
+    label="celery, Redis",
     module="celery",
     pace=1_200,
     workers=tuple(
@@ -129,6 +133,7 @@ CELERY = Peer(
 )
 DRAMATIQ = Peer(
     name="dramatiq",
+    label="dramatiq, Redis, no results",
     module="dramatiq",
     pace=3_000,
     workers=(f"dramatiq {HERE}.dramatiq -p 2 -t 8",),
@@ -143,10 +148,11 @@ BARE = Peer(
     workers=(f"{HERE}.bare",),
     settings=DBQUEUE.settings,
 )
+REDIS = (DRAMATIQ, CELERY)
 PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(HUEY, CELERY, DRAMATIQ, BARE),
+        *(HUEY, *REDIS, BARE),
     )
 }

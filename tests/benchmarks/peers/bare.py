@@ -69,7 +69,7 @@ def work():
         next(connection().notifies(stop_after=1))
 
 
-def photos(count, threads):
+def photos(count, threads=2):
     """Make the pictures without a queue; return how many a second."""
 
     def share(first):

@@ -3,6 +3,7 @@
 python -m tests.benchmarks.peers.pgqueuer BATCH | install
 """
 
+import asyncio
 import os
 import signal
 import sys
@@ -50,7 +51,8 @@ async def work(batch):
     async def asleep(job):
         await jobs.asleep(int(job.payload))
 
-    signal.signal(signal.SIGTERM, lambda *_: manager.shutdown.set())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, manager.shutdown.set)
     await manager.run(batch_size=batch)
 
 
