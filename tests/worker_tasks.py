@@ -336,7 +336,8 @@ def write_atomically_quickly(key):
     effect("ended", key)
 
 
-@task(atomic=True, backoff=0.1, max_attempts=30)
+# Its own connection may fall silent, and nothing but its timeout ends that.
+@task(atomic=True, backoff=0.1, max_attempts=30, timeout=20.0)
 def write_atomically_again(key):
     Group.objects.create(name=key)
     effect("ended", key)

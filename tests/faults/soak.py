@@ -21,6 +21,7 @@ from tests.processes import MANAGE, Effects, WorkerProcess, environment, wait_un
 
 ROUND = 40.0  # seconds of load and faults between two checks
 PAUSE = 1.5  # seconds between two faults, on average
+PATIENCE = 90.0  # seconds until what has not ended is taken for lost
 TICK = 0.1  # seconds between two batches of jobs
 BATCH = 10  # jobs
 WORKERS = 2
@@ -86,9 +87,10 @@ class Soak:
 
         def drained():
             self.replace_the_dead()
-            return not Job.objects.exists()
+            late = time.monotonic() - began > PATIENCE
+            return late or not Job.objects.exists()
 
-        wait_until(drained, "no job is left", 90)
+        wait_until(drained, "no job is left", 2 * PATIENCE)
         sentences = broken(
             committed=load.committed,
             rolled_back=load.rolled_back,
@@ -96,6 +98,7 @@ class Soak:
             excused=self.forgotten | load.atomic,
             at_rest=True,
         )
+        sentences += [f"Not ended: {job.pk}" for job in Job.objects.all()[:10]]
         sentences += load.wrong_effects()
         sentences += self.evidence(sentences)
         self.tell(load, time.monotonic() - began)
@@ -112,6 +115,7 @@ class Soak:
                 *Job.objects.filter(pk=key),
             ):
                 yield f"  {job} {job.state} attempt={job.attempt} {job.attempt_log}"
+                yield f"  worker={job.worker_id} run_after={job.run_after}"
             yield from (f"  {line}" for line in self.effects.all(key=key))
             for log in sorted(self.folder.glob("*.log")):
                 lines = log.read_text().splitlines()
