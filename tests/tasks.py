@@ -148,6 +148,16 @@ def write_group(name, error=None):
     return name
 
 
+@task(atomic=True, max_attempts=1, takes_context=True)
+def write_group_but_be_refused(context, name, sqlstate, times):
+    Group.objects.create(name=name)
+    if context.task_result.attempt <= times:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
+            )
+
+
 @task(atomic=True)
 def write_group_and_lose_the_claim(name):
     Group.objects.create(name=name)

@@ -20,6 +20,7 @@ from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.results import Progress
 from dbqueue.testing import run_jobs
 from dbqueue.worker.executor import Executor
+from dbqueue.worker.verdict import REFUSALS
 from tests import tasks
 from tests.workers import HandWorker, drain, heard
 
@@ -452,6 +453,30 @@ class TestAnAtomicJob:
 
         assert result.state == "FAILED"
         assert not Group.objects.exists()
+
+    @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+    def test_is_run_again_when_the_database_asks_for_it(self, sqlstate, only_postgres):
+        task = tasks.write_group_but_be_refused
+        result = run_to_the_end(task, "ours", sqlstate, times=3)
+
+        assert (result.state, result.attempt) == ("SUCCESSFUL", 4)
+        record = FinishedJob.objects.get(pk=result.id)
+        assert [e["reason"] for e in record.attempt_log] == ["released"] * 3
+        assert record.failures == 0
+        assert Group.objects.get().name == "ours"
+
+    def test_is_not_run_again_for_ever(self, only_postgres):
+        task = tasks.write_group_but_be_refused
+        result = run_to_the_end(task, "ours", "40001", times=1000)
+
+        assert (result.state, result.attempt) == ("FAILED", REFUSALS + 1)
+        assert not Group.objects.exists()
+
+    def test_fails_of_other_errors_of_the_database(self, only_postgres):
+        task = tasks.write_group_but_be_refused
+        result = run_to_the_end(task, "ours", "57014", times=1)
+
+        assert (result.state, result.attempt) == ("FAILED", 1)
 
     def test_leaves_nothing_when_its_claim_is_lost(self):
         result = tasks.write_group_and_lose_the_claim.enqueue("ours")

@@ -186,6 +186,10 @@ class Dialect:
         """Tell whether the server cancelled the statement, as for its time limit."""
         return False
 
+    def is_refused(self, error: Error) -> bool:
+        """Tell whether the server asks for the same transaction once more."""
+        return False
+
     @staticmethod
     def cut(raw: Any) -> None:
         """End the driver's connection under whoever waits for its answer."""

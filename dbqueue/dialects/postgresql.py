@@ -169,6 +169,8 @@ SELECT set_config('idle_in_transaction_session_timeout', %(milliseconds)s, false
 
 IDLE = 0  # PQTRANS_IDLE of libpq
 
+REFUSED = ("40001", "40P01")  # serialization failure, deadlock detected
+
 NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
 
 
@@ -291,6 +293,9 @@ class PostgreSQL(Dialect):
 
     def is_cancelled(self, error: Error) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "57014"
+
+    def is_refused(self, error: Error) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) in REFUSED
 
     def _settled(
         self, sql: str, worker_id: UUID, outcomes: Sequence[Outcome]

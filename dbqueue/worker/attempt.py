@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dbqueue import context, payload
+from dbqueue import context, dialects, payload
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.django_tasks import (
     TaskResultStatus,
@@ -148,7 +148,10 @@ class Attempt:
             return None
         if isinstance(error, TaskTimeout) and not error.args:
             error.args = (f"The job ran longer than {self.task.seconds_allowed} s.",)
-        outcome = verdict(self.job, self.task, self.worker_id, self.result, error)
+        dialect = dialects.of(self.database)
+        outcome = verdict(
+            self.job, self.task, self.worker_id, self.result, error, dialect
+        )
         outcome.duration = time.monotonic() - self.began
         if outcome.state == JobState.READY:
             level = logging.WARNING if outcome.failed else logging.INFO

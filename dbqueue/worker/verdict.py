@@ -4,7 +4,10 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from django.db import Error
+
 from dbqueue import backoff
+from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import Cancel, InvalidPayload, Retry, TaskTimeout
 from dbqueue.models import JobState
@@ -14,6 +17,9 @@ from dbqueue.worker.records import ending_record
 
 logger = logging.getLogger(__name__)
 
+# How often an atomic job may be refused by the database before that is its failure.
+REFUSALS = 20
+
 
 def verdict(
     job: ClaimedJob,
@@ -21,6 +27,7 @@ def verdict(
     worker_id: UUID,
     result: JobResult | None,
     error: BaseException,
+    dialect: Dialect,
 ) -> Outcome:
     """Return the outcome for an exception; called while it is being handled.
 
@@ -32,10 +39,27 @@ def verdict(
         )
     if isinstance(error, Cancel):
         return _ended(job, worker_id, JobState.CANCELLED, "cancelled", error)
+    if _was_refused(job, task, error, dialect):
+        refusals = job.attempt - job.failures
+        soon = backoff.exponential(refusals, base=0.05, factor=2.0, cap=10.0)
+        return _ended(job, worker_id, JobState.READY, "released", error, delay=soon)
     reason = "timeout" if isinstance(error, TaskTimeout) else "failed"
     delay = _delay(job, task, result, error)
     state = JobState.FAILED if delay is None else JobState.READY
     return _ended(job, worker_id, state, reason, error, failed=1, delay=delay or 0.0)
+
+
+def _was_refused(
+    job: ClaimedJob, task: Task[..., Any], error: BaseException, dialect: Dialect
+) -> bool:
+    """Tell whether the database wants the transaction of an atomic job once more."""
+    return (
+        task.atomic
+        and isinstance(error, Error)
+        and dialect.is_refused(error)
+        and task.may_retry(error)
+        and job.attempt - job.failures <= REFUSALS
+    )
 
 
 def _delay(
@@ -70,7 +94,7 @@ def _ended(
     delay: float = 0.0,
 ) -> Outcome:
     record = ending_record(job, worker_id, reason, error)
-    if reason == "snoozed":
+    if reason in ("snoozed", "released"):
         for key in ("exception", "traceback"):
             del record[key]
     return Outcome(
