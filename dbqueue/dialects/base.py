@@ -47,13 +47,14 @@ _NAMES = """names(name) AS (
     FROM names WHERE name IS NOT NULL
 )"""
 
+_FIRST = """FROM dbqueue_job WHERE state = 'READY' AND queue_name = name
+    ORDER BY priority DESC, id LIMIT 1"""
+
+# No join: PostgreSQL would read a table of some thousand rows as a whole for it.
 HEADS = f"""
 WITH RECURSIVE {_NAMES}
-SELECT h.queue_name, h.priority, h.id FROM names JOIN dbqueue_job h ON h.id = (
-    SELECT id FROM dbqueue_job j
-    WHERE j.state = 'READY' AND j.queue_name = name
-    ORDER BY priority DESC, id LIMIT 1
-)
+SELECT name, (SELECT priority {_FIRST}), (SELECT id {_FIRST})
+FROM names WHERE name IS NOT NULL
 """
 
 _LEVEL = """FROM dbqueue_job j
