@@ -93,7 +93,7 @@ class Bench:
 
     def idle(self, store, peer):
         with self.run(store, peer, 100) as run:
-            return run.idle(self.some(20, least=5))
+            return run.idle(self.some(12, least=5))
 
     def ready(self, store, peer):
         with self.run(store, peer) as run:
