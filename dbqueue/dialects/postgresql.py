@@ -47,14 +47,15 @@ ON CONFLICT (id) DO NOTHING
 RETURNING state, enqueued_at, run_after
 """
 
-# All rows get the same answer; one of them is enough to fetch.
+# All rows get the same answer; one of them is enough to fetch. The values come as one
+# text for each column: psycopg takes a microsecond for each item of a list.
 WRITE_MANY = f"""
 WITH written AS (
 INSERT INTO dbqueue_job ({COLUMNS})
 SELECT n.id, {_CONSTANT}, n.args::jsonb, n.kwargs::jsonb, %(context)s, '[]',
        statement_timestamp(), {_DUE}
-FROM unnest(%(ids)s::uuid[], %(args)s::text[], %(kwargs)s::text[])
-     AS n(id, args, kwargs)
+FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
+                json_array_elements(%(kwargs)s::json)) AS n(id, args, kwargs)
 RETURNING state, enqueued_at, run_after
 )
 SELECT * FROM written LIMIT 1
@@ -195,7 +196,11 @@ class PostgreSQL(Dialect):
         return Written(*rows[0]) if rows else None
 
     def write_many(self, job: NewJob, calls: Calls) -> Written:
-        params = self._params(job) | calls._asdict()
+        params = self._params(job) | {
+            "ids": _array(id.hex for id in calls.ids),
+            "args": f"[{','.join(calls.args)}]",
+            "kwargs": f"[{','.join(calls.kwargs)}]",
+        }
         return Written(*self._rows(WRITE_MANY, params)[0])
 
     def take(
@@ -232,7 +237,7 @@ class PostgreSQL(Dialect):
         self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
     ) -> None:
         documents = [
-            {"id": str(id), "attempt": attempt, "result": text}
+            {"id": id.hex, "attempt": attempt, "result": text}
             for id, attempt, text in notes
         ]
         self._run(NOTE_PROGRESS, _fence(worker_id, documents))
@@ -307,18 +312,21 @@ class PostgreSQL(Dialect):
         return {name: getattr(job, name) for name in job.__slots__}
 
 
+def _array(ids: Iterable[str]) -> str:
+    return f"{{{','.join(ids)}}}"
+
+
 def _fence(worker_id: UUID, documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "worker": worker_id,
-        # As text: psycopg takes a microsecond for each item of a list.
-        "ids": f"{{{','.join(document['id'] for document in documents)}}}",
+        "ids": _array(document["id"] for document in documents),
         "outcomes": json.dumps(documents),
     }
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = {
-        "id": str(outcome.id),
+        "id": outcome.id.hex,
         "attempt": outcome.attempt,
         "state": outcome.state,
         "result": outcome.result,

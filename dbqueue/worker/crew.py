@@ -1,5 +1,6 @@
 """Both pools of a child as one: who gets a job, and how much room is left."""
 
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -9,6 +10,11 @@ from dbqueue.worker.appetite import Appetite
 from dbqueue.worker.board import Board
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.pools import Done, LoopPool, Pool, ThreadPool
+
+# Seconds a thread may go on in Python while another waits for its turn. The loop waits
+# after each answer of the database: with Python's own 5 ms, threads would run out of
+# jobs before it has the next for them.
+SWITCH_INTERVAL = 0.0005
 
 
 class Crew:
@@ -22,6 +28,7 @@ class Crew:
         board: Board,
         done: Done,
     ) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL)
         self._threads = ThreadPool(threads, executor, board, done)
         self._loop = LoopPool(coroutines, executor, board, done)
         self._pools: tuple[Pool, Pool] = (self._threads, self._loop)
