@@ -4,6 +4,8 @@ import logging
 import random
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
+
 logger = logging.getLogger(__name__)
 
 INTERVAL = 60.0  # seconds
@@ -26,6 +28,8 @@ def do(alias: str) -> float:
     for chore in _chores:
         try:
             chore(alias)
+        except (InterfaceError, OperationalError) as error:  # such as a restart
+            logger.warning("A chore was cut short name=%s: %s", chore.__name__, error)
         except Exception:  # whatever is wrong with it, heartbeats go on
             logger.exception("A chore failed name=%s", chore.__name__)
     return INTERVAL * random.uniform(0.8, 1.2)

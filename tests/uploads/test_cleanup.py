@@ -8,7 +8,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, models
+from django.db import DatabaseError, OperationalError, models
 from django.utils import timezone
 
 from dbqueue import chores
@@ -372,6 +372,19 @@ def test_a_chore_that_fails_hinders_no_other(monkeypatch, caplog, error):
     assert 40 < chores.do("default") < 80
     assert done == ["default"]
     assert "A chore failed name=fail" in caplog.text
+
+
+def test_a_chore_that_finds_no_database_says_so_in_a_line(monkeypatch, caplog):
+    def fail(alias):
+        raise OperationalError("terminating connection")
+
+    monkeypatch.setattr(chores, "_chores", [fail])
+
+    chores.do("default")
+
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "name=fail: terminating connection" in record.message
 
 
 def test_a_worker_sweeps_by_itself(run_worker):
