@@ -1,7 +1,6 @@
 """Fixtures of the whole suite; the header says on which database it runs."""
 
 import logging
-import os
 import platform
 
 import django
@@ -11,13 +10,8 @@ from django.db import connection
 from django.test import override_settings
 
 from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
-from tests.processes import SCALE
 from tests.settings import url
 from tests.workers import HandWorker
-
-# Servers are stopped and processes killed by the hundred there: not in every run.
-if SCALE < 10 and not os.environ.get("DBQUEUE_TEST_FAULTS"):
-    collect_ignore = ["faults", "test_crash_points.py", "test_model.py"]
 
 
 def pytest_report_header():

@@ -25,6 +25,11 @@ SCALE = float(os.environ.get("DBQUEUE_TEST_SCALE", "1"))
 thorough = pytest.mark.skipif(
     SCALE < 10, reason="for a thorough run set DBQUEUE_TEST_SCALE=10"
 )
+# The fault suite as a whole: it takes longer, or wants a machine that is not busy.
+FAULTS = SCALE >= 10 or bool(os.environ.get("DBQUEUE_TEST_FAULTS"))
+on_demand = pytest.mark.skipif(
+    not FAULTS, reason="for all faults set DBQUEUE_TEST_FAULTS=1"
+)
 PATIENCE = 60.0  # seconds until a condition counts as never coming true
 NEVER = 600.0  # seconds: what would take so long is not what a test waited for
 

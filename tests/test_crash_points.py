@@ -27,7 +27,7 @@ from dbqueue.worker.ledger import Ledger
 from tests import invariants
 from tests.crash import dies_after
 from tests.gallery.models import Profile
-from tests.processes import thorough
+from tests.processes import on_demand, thorough
 from tests.test_uploads import a_file, stored_files
 from tests.test_uploads_faults import sweep_when_all_delays_are_over
 from tests.workers import HandWorker
@@ -391,6 +391,7 @@ SCENES = [
     *(Enqueue, EnqueueOnce, EnqueueOnceMore, EnqueueMany, Promote, Prune, Work),
     *(SaveFile, SaveFileOverAnother, ProcessUpload),
 ]
+LONG = (Prune, Work, SaveFile)  # and what derives from it: these take many deaths
 # Where jobs run before the death, or are not ours.
 RUNNING = (Work, SaveFile, SaveFileOverAnother, ProcessUpload)
 
@@ -456,7 +457,14 @@ def media(settings, tmp_path):
     settings.MEDIA_ROOT = str(tmp_path)
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(scene, marks=on_demand) if issubclass(scene, LONG) else scene
+        for scene in SCENES
+    ],
+    ids=lambda scene: scene.__name__,
+)
 def test_a_death_after_any_statement_loses_nothing(scene):
     for statement in count(1):
         stage = Stage(scene, statement)

@@ -262,8 +262,9 @@ def test_a_read_only_disk_is_told_of(run_worker, only_sqlite, tmp_path):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, witness):
     """Return the folder of a project with one task, which a test may edit."""
+    witness.looks_away = True  # the tasks do not log their keys
     folder = tmp_path / "a project"
     app = folder / "changing"
     app.mkdir(parents=True)

@@ -53,8 +53,9 @@ def server():
 
 
 @pytest.fixture
-def own_server(server, transactional_db):
+def own_server(server, transactional_db, witness):
     """Let the backend keep its jobs on our own server, and return that."""
+    witness.looks_away = True
     call_command("migrate", database="own", verbosity=0)
     backend = {
         "BACKEND": "dbqueue.backend.DatabaseBackend",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -34,7 +35,7 @@ def proxy(only_postgres, database_address):
 
 
 def test_a_worker_whose_connections_fell_silent_makes_new_ones(
-    proxy, run_worker, effects
+    proxy, run_worker, effects, measured
 ):
     worker = run_worker("--processes", 2, database_url=proxy.url, settings=LONG)
     enqueue(tasks.note, "before")
@@ -42,9 +43,11 @@ def test_a_worker_whose_connections_fell_silent_makes_new_ones(
     worker.wait_until_working(2)
     proxy.mute()
 
+    muted = time.monotonic()
     enqueue_many(tasks.note, [(i,) for i in range(50)])
 
     wait_until_empty(worker)
+    measured("all that waited was done after", time.monotonic() - muted, at_most=15.0)
     assert finished(state="SUCCESSFUL", failures=0).count() == 51
     assert worker.stop() == 0
 

@@ -11,6 +11,7 @@ from tests.processes import (
     NEVER,
     SHORT,
     finished,
+    on_demand,
     reasons,
     scaled,
     thorough,
@@ -88,6 +89,37 @@ def test_a_signal_to_the_whole_group_counts_once(number, run_worker, effects):
     assert worker.wait() == 0
     assert effects.keys("ended") == ["running"]
     assert finished().get().attempt == 1
+
+
+def test_a_worker_that_is_asked_for_its_stacks_prints_them_and_goes_on(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    enqueue(tasks.work_until, "running", str(leave))
+    worker = run_worker()
+    effects.wait_for("began", "running")
+
+    worker.tell(signal.SIGQUIT)
+
+    worker.wait_for_output("in work_until")
+    leave.touch()
+    wait_until(lambda: finished(attempt=1, attempt_log=[]).exists(), "it finished")
+    assert worker.stop() == 0
+
+
+@on_demand
+def test_a_storm_of_signals_releases_what_runs_and_breaks_nothing(run_worker, effects):
+    enqueue_many(tasks.work, [(i, NEVER) for i in range(4)])
+    worker = run_worker("--threads", 2, "--processes", 2, "--grace", NEVER)
+    effects.wait_for("began", times=4)
+
+    while worker.family():
+        worker.tell_all(signal.SIGINT)
+        worker.process.poll()
+
+    assert worker.wait() == 0
+    assert unfinished(state="READY", failures=0).count() == 4
+    assert "Traceback" not in worker.output
 
 
 def test_a_job_that_cannot_be_stopped_is_killed_with_the_worker_but_not_failed(

@@ -46,7 +46,7 @@ def name(task):
 
 @pytest.mark.parametrize("task", POLITE + STUBBORN, ids=name)
 def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(
-    task, run_worker, effects, tmp_path
+    task, run_worker, effects, tmp_path, measured
 ):
     leave = tmp_path / "leave"
     long = enqueue(tasks.work_until, "long", str(leave))
@@ -58,7 +58,9 @@ def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(
 
     record = wait_until_finished(overdue)
 
-    assert TIMEOUT <= record.finished_at - record.last_attempted_at < LATE
+    late = record.finished_at - record.last_attempted_at - TIMEOUT
+    assert timedelta(0) <= late < LATE
+    measured("stopped, after its timeout, within", late.total_seconds(), at_most=2.0)
     assert (record.state, reasons(record)) == ("FAILED", ["timeout"])
     assert record.attempt_log[0]["exception"] == "dbqueue.exceptions.TaskTimeout"
     attempt = 1 if task in POLITE else 2

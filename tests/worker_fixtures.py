@@ -1,12 +1,16 @@
 """Fixtures that start worker processes; test modules name it in `pytest_plugins`."""
 
 import sys
+from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from dbqueue.django_tasks import task_enqueued
+from tests import invariants
 from tests.processes import (
     ENQUEUER,
+    FAULTS,
     MANAGE,
     ROOT,
     Effects,
@@ -14,6 +18,27 @@ from tests.processes import (
     environment,
 )
 from tests.settings import url
+
+
+class Witness:
+    """Knows what was committed, and asks in the end whether the invariants hold."""
+
+    def __init__(self, effects):
+        self.ids = set()
+        # Keys of jobs that may have run again without a record of the reason.
+        self.excused = set()
+        # Whether the jobs are elsewhere, or too many.
+        self.looks_away = False
+        self._effects = effects
+
+    def hear(self, sender, task_result, **kwargs):
+        transaction.on_commit(lambda: self.ids.add(UUID(task_result.id)))
+
+    def check(self, **given):
+        """Fail unless all invariants hold; see tests.invariants."""
+        invariants.check(
+            committed=self.ids, effects=self._effects, excused=self.excused, **given
+        )
 
 
 @pytest.fixture
@@ -25,11 +50,16 @@ def effects(tmp_path):
 def measured(record_property):
     """Return a function that notes a figure for the report of the fault suite.
 
-    `unit` is "s" or the name of what was counted; see tests.faults.report.
+    `unit` is "s" or the name of what was counted; see tests.faults.report. A promise
+    is `at_most`, and the test fails that breaks it, if it was asked for faults.
     """
 
-    def note(what, figure, unit="s"):
-        record_property("measured", f"{what}|{figure}|{unit}")
+    def note(what, figure, unit="s", at_most=None):
+        limit = "" if at_most is None else at_most
+        record_property("measured", f"{what}|{figure}|{unit}|{limit}")
+        # Other than this, no test fails because its machine is busy.
+        if FAULTS and at_most is not None:
+            assert figure <= at_most, what
 
     return note
 
@@ -41,7 +71,18 @@ def database_address(transactional_db):
 
 
 @pytest.fixture
-def start(database_address, effects, tmp_path):
+def witness(database_address, effects):
+    """Ask whether all invariants hold, when no process of the test is left."""
+    witness = Witness(effects)
+    task_enqueued.connect(witness.hear)
+    yield witness
+    task_enqueued.disconnect(witness.hear)
+    if not witness.looks_away:
+        witness.check()
+
+
+@pytest.fixture
+def start(database_address, effects, witness, tmp_path):
     """Return a function that starts a command; all it started is killed at the end."""
     started = []
 

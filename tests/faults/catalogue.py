@@ -22,7 +22,7 @@ REFUSALS = "faults/test_refusals.py::"
 SERVER = "faults/test_server.py::"
 SQLITE = "faults/test_sqlite.py::"
 JOBS, CLOCK = "faults/test_jobs.py::", "faults/test_clock.py::"
-POOLER = "faults/test_pooler.py::"
+POOLER, MEMORY = "faults/test_pooler.py::", "faults/test_memory.py::"
 
 FAULTS = [
     Fault(
@@ -64,7 +64,8 @@ FAULTS = [
         "A worker is stopped, politely or not",
         "It takes nothing new, finishes within the grace period, and releases the "
         "rest without a failure. A second signal means now.",
-        "`TERM`, `INT`, both twice, to one process and to the group, while it forks",
+        "`TERM`, `INT`, both twice, in a storm, to one process and to the group, while "
+        "it forks; `QUIT`, which prints stacks",
         (f"{STOP}test_",),
     ),
     Fault(
@@ -137,8 +138,9 @@ FAULTS = [
     ),
     Fault(
         "Sessions are REPEATABLE READ or SERIALIZABLE by default",
-        "Results are the same. A job with `atomic=True` may be refused by the server, "
-        "which counts as a failure.",
+        "Results are the same. The server may refuse an enqueue, and tells its caller; "
+        "or the transaction of a job with `atomic=True`, which is run again and counts "
+        "no failure.",
         "Four children and two programs that enqueue; jobs per second on the right",
         (f"{CONNECTIONS}test_a_stricter_default_isolation",),
     ),
@@ -192,6 +194,12 @@ FAULTS = [
             f"{JOBS}test_jobs_behind_a_poison_job",
             f"{JOBS}test_poison_jobs_among_good_ones",
         ),
+    ),
+    Fault(
+        "A worker runs for long",
+        "It needs no more memory than at first.",
+        "200,000 jobs; the memory of its processes after 20,000 and after all",
+        (f"{MEMORY}test_",),
     ),
     Fault(
         "A job raises `SystemExit` or `KeyboardInterrupt`",

@@ -61,7 +61,7 @@ def test_an_enqueue_whose_answer_is_lost_can_be_repeated_under_its_id(
 
     assert enqueuer.wait() == 0
     assert enqueuer.output.count("Lost:") == meddler.cuts == 1
-    jobs.ids.add(id)
+    jobs.adopt(id)
     assert Job.objects.count() == 1
     jobs.drained(run_worker())
     assert effects.counts() == {"insistent": 1}

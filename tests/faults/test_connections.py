@@ -1,5 +1,6 @@
 """Each kind of connection is terminated, refused, or slow, and the worker goes on."""
 
+import sys
 import time
 
 import pytest
@@ -8,7 +9,9 @@ from django.db import connection
 
 from tests import worker_tasks as tasks
 from tests.processes import (
+    ROOT,
     finished,
+    on_demand,
     reasons,
     scaled,
     thorough,
@@ -55,8 +58,9 @@ def test_work_goes_on_when_a_connection_is_terminated(
 
     jobs.one(tasks.note, "next")
 
-    effects.wait_for("ended", "next", seconds=5)
-    measured(f"worked again without its {kind} connection after", since(ended))
+    effects.wait_for("ended", "next")
+    what = f"worked again without its {kind} connection after"
+    measured(what, since(ended), at_most=5.0)
     if slow:
         record = wait_until_finished(slow)
         assert (record.state, reasons(record)) == ("SUCCESSFUL", ["failed"])
@@ -84,6 +88,7 @@ def test_nothing_is_lost_when_one_kind_is_terminated_again_and_again(
     assert finished(state="SUCCESSFUL", failures=0).count() == count
 
 
+@on_demand
 @pytest.mark.parametrize("delay", [0.05, pytest.param(0.5, marks=thorough)])
 def test_a_slow_network_costs_speed_and_no_second_run(
     delay, meddler, run_worker, jobs, effects, measured
@@ -95,7 +100,7 @@ def test_a_slow_network_costs_speed_and_no_second_run(
     meddler.delay = delay
     began = time.monotonic()
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker, 300)
 
     measured(f"{count} jobs with {1000 * delay:.0f} ms each way took", since(began))
     assert effects.counts() == dict.fromkeys(range(count), 1)
@@ -151,8 +156,7 @@ def test_a_worker_waits_until_it_may_have_connections_again(
 
     free = time.monotonic()
     wait_until_empty(worker)
-    measured("worked again after", since(free))
-    assert since(free) < 6
+    measured("worked again after", since(free), at_most=6.0)
     jobs.drained(worker)
     assert finished(failures=0).count() == 21
     assert "Traceback" not in worker.output
@@ -180,9 +184,29 @@ def since(moment):
 # Default isolation
 
 
+# An enqueue may be refused, as any statement may there; it is told, and does it again.
+INSISTENT = """
+import sys
+import django
+django.setup()
+from django.db import OperationalError
+from dbqueue import enqueue
+from tests.worker_tasks import note
+for i in range(int(sys.argv[2])):
+    while True:
+        try:
+            enqueue(note, f"{sys.argv[1]}{i}")
+            break
+        except OperationalError as error:
+            if error.__cause__.sqlstate != "40001":
+                raise
+"""
+
+
+@on_demand
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_a_stricter_default_isolation_changes_no_result(
-    level, alter_database, run_worker, run_enqueuer, jobs, effects, measured
+    level, alter_database, start, run_worker, jobs, effects, measured
 ):
     """Every session of the worker, and of who enqueues meanwhile, has it."""
     alter_database("default_transaction_isolation", level)
@@ -191,7 +215,10 @@ def test_a_stricter_default_isolation_changes_no_result(
     atomic = [f"atomic {i}" for i in range(20)]
     jobs.many(tasks.write_atomically_again, [(key,) for key in atomic])
     workers = [run_worker("--processes", 2, settings=PATIENT) for _ in range(2)]
-    enqueuers = [run_enqueuer(f"{level} {i} ", more) for i in range(2)]
+    command = [sys.executable, "-c", INSISTENT]
+    enqueuers = [
+        start(command, [f"{level} {i} ", more], PYTHONPATH=ROOT) for i in range(2)
+    ]
     for enqueuer in enqueuers:
         assert enqueuer.wait() == 0
 
@@ -199,10 +226,10 @@ def test_a_stricter_default_isolation_changes_no_result(
 
     moments = [line["at"] for line in effects.all("ended")]
     measured(level, len(moments) / (max(moments) - min(moments)), "jobs/s")
-    # A job in a transaction of its own may be refused by the server, and is retried.
-    jobs.check(at_rest=True, excused=atomic)
+    # The transaction of an atomic job may be refused; it is run again, and not failed.
+    jobs.check(at_rest=True)
     once = {key: times for key, times in effects.counts().items() if key not in atomic}
     assert len(once) == count + 2 * more
     assert set(once.values()) == {1}
-    assert finished(state="SUCCESSFUL").count() == count + 2 * more + len(atomic)
+    assert finished(failures=0).count() == count + 2 * more + len(atomic)
     assert Group.objects.count() == len(atomic)

@@ -1,6 +1,5 @@
 """Jobs that do what jobs must not do, and the jobs beside and behind them."""
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests import worker_tasks as tasks
 from tests.processes import (
     finished,
+    on_demand,
     reasons,
     scaled,
     wait_until_empty,
@@ -22,9 +22,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
     "statement",
     [
         "SET search_path TO nowhere",
-        "SELECT set_config('search_path', 'nowhere', false)",
-        "SET TIME ZONE 'Pacific/Chatham'",
-        "SET statement_timeout TO '1ms'",
+        pytest.param(
+            "SELECT set_config('search_path', 'nowhere', false)", marks=on_demand
+        ),
+        pytest.param("SET TIME ZONE 'Pacific/Chatham'", marks=on_demand),
+        pytest.param("SET statement_timeout TO '1ms'", marks=on_demand),
         "SELECT pg_advisory_lock(4)",
     ],
 )
@@ -88,21 +90,19 @@ def test_jobs_behind_a_poison_job_wait_no_longer_than_a_child_takes_to_start(
     good = [line["at"] for line in effects.all("ended")]
     died = [line["at"] for line in effects.all("began", "poison")]
     pauses = [second - first for first, second in pairwise([died[0], *good])]
-    measured("longest wait of the jobs behind it", max(pauses))
-    assert max(pauses) < 1.5
+    measured("longest wait of the jobs behind it", max(pauses), at_most=1.5)
 
 
+@on_demand
 def test_poison_jobs_among_good_ones_are_sorted_out(run_worker, jobs, effects):
     """Beside a poison job, others are lost as often as it takes them to come apart."""
     count = scaled(60, 600)
     poison = jobs.many(tasks.kill_itself, [(f"poison {i}",) for i in range(3)])
     jobs.many(tasks.work, [(i, 0.005) for i in range(count)])
     worker = run_worker("--processes", 2, "--threads", 1)
-    began = time.monotonic()
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
 
-    assert time.monotonic() - began < 60
     jobs.check(at_rest=True)
     assert finished(state="SUCCESSFUL").count() == count
     assert {r.state for r in finished(pk__in=[job.id for job in poison])} == {"FAILED"}

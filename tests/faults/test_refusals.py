@@ -14,6 +14,7 @@ from django.db import connection
 from tests import worker_tasks as tasks
 from tests.processes import (
     finished,
+    on_demand,
     scaled,
     thorough,
     wait_until,
@@ -33,6 +34,13 @@ SQLSTATES = {
     "lock timeout": "55P03",
     "statement timeout": "57014",
     "read-only server": "25006",
+    "too many connections": "53300",
+    "out of memory": "53200",
+    "server going down": "57P01",
+    "server starting": "57P03",
+    "session idle for too long": "57P05",
+    "transaction too long": "25P04",
+    "broken file": "58030",
     "disk full": "53100",
     "internal error": "XX000",
 }
@@ -55,6 +63,7 @@ INTERNAL = {
 }
 
 
+@on_demand
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -80,7 +89,7 @@ def test_every_internal_statement_may_fail(
 
     wait_until(lambda: not never_refused(meddler), "each was refused")
     assert worker.stop() == 0
-    jobs.check(at_rest=True, excused=atomic)
+    jobs.check(at_rest=True)
     once = {key: n for key, n in effects.counts().items() if key not in atomic}
     assert once == dict.fromkeys([*range(count), "fails", "tells"], 1)
     assert finished(state="SUCCESSFUL").count() == count + 5
@@ -120,7 +129,10 @@ def is_waited_for(session):
         return cursor.fetchone()[0]
 
 
-@pytest.mark.parametrize("parameter", ["lock_timeout", "statement_timeout"])
+@pytest.mark.parametrize(
+    "parameter",
+    ["lock_timeout", pytest.param("statement_timeout", marks=on_demand)],
+)
 def test_a_lock_that_is_held_longer_than_the_servers_patience_costs_time_alone(
     parameter, sessions, alter_database, run_worker, jobs, effects, measured
 ):
@@ -137,12 +149,14 @@ def test_a_lock_that_is_held_longer_than_the_servers_patience_costs_time_alone(
 
     record = wait_until_finished(job)
 
-    measured("went on after the lock was gone", time.monotonic() - freed)
+    seconds = time.monotonic() - freed
+    measured("went on after the lock was gone", seconds, at_most=5.0)
     assert (record.attempt, record.failures) == (1, 0)
     jobs.drained(worker)
     assert effects.counts() == {"job": 1, "meanwhile": 1}
 
 
+@on_demand
 def test_a_worker_that_is_the_victim_of_a_deadlock_finishes_its_jobs_all_the_same(
     sessions, run_worker, jobs, effects, measured, tmp_path
 ):
@@ -167,7 +181,7 @@ def test_a_worker_that_is_the_victim_of_a_deadlock_finishes_its_jobs_all_the_sam
 
     wait_until_empty(worker)
 
-    measured("went on after the deadlock", time.monotonic() - freed)
+    measured("went on after the deadlock", time.monotonic() - freed, at_most=5.0)
     assert "deadlock detected" in worker.output
     jobs.drained(worker)
     assert effects.counts() == {0: 1, 1: 1, 2: 1}

@@ -37,10 +37,20 @@ def test_of_several_runs_the_worst_figure_is_told():
     fault = catalogue.FAULTS[0]
     test = fault.tests[0]
     results = [
-        ("SQLite", test, "passed", [("took", "0.5", "s"), ("did", "9", "jobs/s")]),
-        ("SQLite", test, "passed", [("took", "0.25", "s"), ("did", "7", "jobs/s")]),
+        (
+            "SQLite",
+            test,
+            "passed",
+            [("took", "0.5", "s", "1.0"), ("did", "9", "jobs/s", "")],
+        ),
+        (
+            "SQLite",
+            test,
+            "passed",
+            [("took", "0.25", "s", "1.0"), ("did", "7", "jobs/s", "")],
+        ),
     ]
 
     told = report.measured(fault, results)
 
-    assert told == "*SQLite:* 2 passed; took 0.50 s; did 7 jobs/s."
+    assert told == "*SQLite:* 2 passed; took 0.50 s (promised: 1.0); did 7 jobs/s."

@@ -74,8 +74,9 @@ def own_alias():
 
 
 @pytest.fixture
-def use(transactional_db):
+def use(transactional_db, witness):
     """Return a function that lets the test, like its workers, use another database."""
+    witness.looks_away = True
     overridden = []
     placeholder = connections.settings["own"]
 
@@ -149,8 +150,7 @@ def test_a_drain_survives_servers_that_stop_again_and_again(
     wait_until(ask(lambda: finished().count() == count), "all are finished", 90)
 
     measured(f"stopped ({mode})", times, "times")
-    measured("jobs ended again after, at most", max(pauses))
-    assert max(pauses) < 6
+    measured("jobs ended again after, at most", max(pauses), at_most=5.0)
     jobs.check()
     assert effects.counts() == dict.fromkeys(range(count), 1)
     assert finished(state="SUCCESSFUL", failures=0).count() == count
@@ -225,7 +225,8 @@ def test_a_promoted_standby_is_used_without_a_restart_of_the_worker(
 
     promoted = time.monotonic()
     effects.wait_for("ended", times=done + 1)
-    measured("jobs ended again after the promotion", time.monotonic() - promoted)
+    seconds = time.monotonic() - promoted
+    measured("jobs ended again after the promotion", seconds, at_most=5.0)
     wait_until(ask(lambda: finished().count() == count), "all are finished", 60)
     jobs.check()
     assert finished(state="SUCCESSFUL").count() == count

@@ -132,8 +132,9 @@ def small_alias():
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_full_disk_is_told_to_who_enqueues_and_costs_workers_no_job(
-    start, effects, tmp_path, measured
+    start, effects, tmp_path, witness
 ):
+    witness.looks_away = True
     with small_disk(tmp_path, mebibytes=6) as disk:
         address = f"sqlite:///{disk.path}/db"
         entry = database(address)
