@@ -5,7 +5,7 @@ guarded statement, so no leader is needed.
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -98,41 +98,38 @@ def orphans(alias: str) -> list[HeldJob]:
 
 
 def rescue_orphans(alias: str) -> int:
-    """Rescue running jobs whose worker has no row any more; return how many.
-
-    One whose row is locked is left for the next time: its worker may stand still in the
-    midst of its commit, and whoever waited for it would stand still with it.
-    """
-    if not orphans(alias):
-        return 0
-    with dialects.of(alias).one_commit():
-        rows = _orphans(alias).select_for_update(skip_locked=True)
-        return rescue(alias, _first(rows))
+    """Rescue running jobs whose worker has no row any more; return how many."""
+    return rescue(alias, orphans(alias))
 
 
-def rescue(alias: str, jobs: Iterable[HeldJob], *, reason: str = "lost") -> int:
+def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> int:
     """Take jobs from workers that cannot finish them; return how many were taken.
 
     `reason` "lost" and "timeout" count a failure and end a job that has no attempt
-    left; "released" counts none. The fence decides if the worker was faster.
+    left; "released" counts none. The fence decides if the worker was faster. One whose
+    row is locked is left for the next time: its worker may stand still in the midst of
+    its commit, and whoever waited for it would stand still with it.
     """
-    by_worker: dict[UUID, list[Outcome]] = {}
-    for job in jobs:
-        outcome = rescued(job, reason)
-        by_worker.setdefault(job.worker_id, []).append(outcome)
-        logger.log(
-            logging.WARNING if outcome.failed else logging.INFO,
-            "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
-            job.id,
-            job.task,
-            job.attempt,
-            reason,
-            outcome.state,
+    if not jobs:
+        return 0
+    with dialects.of(alias).one_commit():
+        by_worker: dict[UUID, list[Outcome]] = {}
+        for job in _unlocked(alias, jobs):
+            outcome = rescued(job, reason)
+            by_worker.setdefault(job.worker_id, []).append(outcome)
+            logger.log(
+                logging.WARNING if outcome.failed else logging.INFO,
+                "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
+                job.id,
+                job.task,
+                job.attempt,
+                reason,
+                outcome.state,
+            )
+        return sum(
+            len(dialects.of(alias).settle(worker_id, outcomes))
+            for worker_id, outcomes in by_worker.items()
         )
-    return sum(
-        len(dialects.of(alias).settle(worker_id, outcomes))
-        for worker_id, outcomes in by_worker.items()
-    )
 
 
 def rescued(job: HeldJob, reason: str) -> Outcome:
@@ -228,6 +225,13 @@ def _orphans(alias: str) -> QuerySet[Job]:
 
 def _running(alias: str) -> QuerySet[Job]:
     return Job.objects.using(alias).filter(state=JobState.RUNNING)
+
+
+def _unlocked(alias: str, jobs: Collection[HeldJob]) -> list[HeldJob]:
+    rows = _running(alias).filter(pk__in=[job.id for job in jobs])
+    free = rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    ids = set(free)
+    return [job for job in jobs if job.id in ids]
 
 
 def _first(running: QuerySet[Job]) -> list[HeldJob]:

@@ -212,15 +212,15 @@ class TestARescue:
     def test_does_not_wait_for_a_worker_that_stands_still_in_its_commit(
         self, only_postgres
     ):
-        tasks.noop.enqueue()
+        enqueue_many(tasks.noop, [(), ()])
         frozen = HandWorker()
-        frozen.claim()
+        first, second = frozen.claim(2)
         maintenance.retire(ALIAS, frozen.id)
         locked, rescued = Event(), Event()
 
         def stand_still():
             with transaction.atomic():
-                Job.objects.select_for_update().get()
+                Job.objects.select_for_update().get(pk=first.id)
                 locked.set()
                 return rescued.wait(20)
 
@@ -230,7 +230,8 @@ class TestARescue:
             rescued.set()
             return count
 
-        assert together(stand_still, rescue) == [True, 0]
+        assert together(stand_still, rescue) == [True, 1]
+        assert Job.objects.get(state="READY").pk == second.id
         assert maintenance.rescue_orphans(ALIAS) == 1
         assert maintenance.rescue_orphans(ALIAS) == 0
 

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from django.contrib.auth.models import Group
 
 from dbqueue import enqueue, enqueue_many
 from tests import worker_tasks as tasks
@@ -77,6 +78,22 @@ def test_connections_that_are_cut_cost_no_failure(proxy, run_worker, effects):
 
     assert finished(state="SUCCESSFUL", failures=0).count() == 100
     assert worker.stop() == 0
+
+
+def test_a_worker_frozen_behind_the_end_of_an_atomic_job_keeps_nobody_waiting(
+    only_postgres, run_worker, effects
+):
+    slow = enqueue_many(tasks.work, [(i, 0.5) for i in range(20)])
+    frozen = enqueue(tasks.freeze_before_commit, "frozen")
+    run_worker(settings=SHORT)
+    effects.wait_for("began", "frozen")
+    run_worker(settings=SHORT)
+
+    records = [wait_until_finished(job) for job in (*slow, frozen)]
+
+    assert {record.state for record in records} == {"SUCCESSFUL"}
+    assert reasons(records[-1]) == ["lost"]
+    assert Group.objects.filter(name="frozen").count() == 1
 
 
 def test_a_frozen_supervisor_gives_its_childrens_jobs_away(

@@ -176,8 +176,11 @@ class Dialect:
     def limit_waiting(self, seconds: float) -> None:
         """Let this thread's connection not wait longer than this for another writer."""
 
-    def limit_idling(self, seconds: float) -> None:
-        """Have the server end this session if it idles longer in a transaction."""
+    def limit_idling(self, seconds: float, *, local: bool = False) -> None:
+        """Have the server end this session if it idles longer in a transaction.
+
+        `local` is for the present transaction alone.
+        """
 
     def is_busy(self, error: DatabaseError) -> bool:
         """Tell whether a writer on this host keeps everybody else out."""

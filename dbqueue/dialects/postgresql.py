@@ -164,9 +164,7 @@ INSERT INTO dbqueue_uploadchunk (upload_id, position, data) VALUES (%s, %s, %b)
 
 _AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
 
-LIMIT_IDLING = """
-SELECT set_config('idle_in_transaction_session_timeout', %(milliseconds)s, false)
-"""
+LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}"
 
 IDLE = 0  # PQTRANS_IDLE of libpq
 
@@ -274,8 +272,9 @@ class PostgreSQL(Dialect):
         with connection.wrap_database_errors:
             connection.connection.execute(NOTIFY, [list(queues)])
 
-    def limit_idling(self, seconds: float) -> None:
-        self._rows(LIMIT_IDLING, {"milliseconds": str(int(seconds * 1000))})
+    def limit_idling(self, seconds: float, *, local: bool = False) -> None:
+        scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
+        self._run(LIMIT_IDLING.format(scope=scope, milliseconds=milliseconds), {})
 
     def listener(self) -> Silence:
         return PostgreSQLListener(self.alias)

@@ -14,18 +14,21 @@ def bury(alias: str, slots: Sequence[Slot]) -> bool:
     for slot in ended:
         begun = slot.running()
         maintenance.retire(alias, slot.worker_id)
-        while held := maintenance.held_by(alias, slot.worker_id):
-            _rescue(alias, slot, held, begun)
+        # Until nothing is left but what is locked: that is an orphan now.
+        while _rescue(alias, slot, begun):
+            pass
         slot.state = SlotState.EMPTY
     return bool(ended)
 
 
-def _rescue(alias: str, slot: Slot, held: list[HeldJob], begun: set[UUID]) -> None:
+def _rescue(alias: str, slot: Slot, begun: set[UUID]) -> int:
     by_reason: dict[str, list[HeldJob]] = {}
-    for job in held:
+    for job in maintenance.held_by(alias, slot.worker_id):
         by_reason.setdefault(_reason(slot, job.id, begun), []).append(job)
-    for reason, jobs in by_reason.items():
+    return sum(
         maintenance.rescue(alias, jobs, reason=reason)
+        for reason, jobs in by_reason.items()
+    )
 
 
 def _reason(slot: Slot, job_id: UUID, begun: set[UUID]) -> str:

@@ -157,7 +157,8 @@ class Ledger:
         self.flush()
         alias = self._dialect.alias
         hidden = maintenance.held_by(alias, self._worker_id, excluding=self.in_flight)
-        maintenance.rescue(alias, hidden, reason="released")
+        if maintenance.rescue(alias, hidden, reason="released") < len(hidden):
+            raise OperationalError("What a lost answer has hidden is still locked.")
 
     def _batch(self) -> list[Outcome]:
         return list(self._outcomes.values())[: self.portion.size]

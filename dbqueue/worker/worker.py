@@ -11,7 +11,7 @@ from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.worker import memory
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
-from dbqueue.worker.connections import keep_transactions_short
+from dbqueue.worker.connections import IDLING, keep_transactions_short
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
@@ -153,6 +153,9 @@ class Worker:
             self._waiting_since = time.monotonic()
 
     def _settle_at_once(self, outcome: Outcome) -> bool:
+        # On the job's own connection: should that fall silent now, its transaction
+        # would keep the row locked for as long as the server believes in it.
+        self._dialect.limit_idling(IDLING, local=True)
         return bool(self._dialect.settle(self._id, [outcome]))
 
     def _limit(self) -> int:
