@@ -30,7 +30,7 @@ class Settings:
     # again after it. Longer survives longer database outages, shorter recovers sooner.
     lease: float = 30.0
     # Seconds between looks at the queue when nothing wakes the worker. On SQLite, which
-    # has no NOTIFY, the worker looks every SQLITE_POLL_INTERVAL seconds instead.
+    # has no NOTIFY, it looks for commits to the file every SQLITE_POLL_INTERVAL seconds.
     poll_interval: float = 1.0
     sqlite_poll_interval: float = 0.01
     # Wake workers through NOTIFY. Switch off behind a pooler in transaction mode.

@@ -645,4 +645,4 @@ class TestATimeout:
 def test_seconds_until_due_are_counted_by_the_database(worker):
     tasks.noop.using(run_after=timedelta(seconds=60)).enqueue()
 
-    assert 30 < worker.dialect.next_due() <= 60
+    assert 30 < worker.dialect.outlook().due <= 60

@@ -205,6 +205,20 @@ def test_an_idle_worker_wakes_up(notify, only_postgres, run_worker, effects):
     assert terminate(LISTENING) == notify
 
 
+def test_an_idle_worker_sees_that_somebody_wrote_to_its_file(
+    run_worker, effects, tmp_path
+):
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite only")
+    worker = run_worker(
+        "--processes", 2, settings={"DBQUEUE": {"POLL_INTERVAL": NEVER}}
+    )
+    worker.wait_until_working(2)
+    for i in range(10):
+        enqueue(tasks.note, i)
+        effects.wait_for("ended", i)
+
+
 def test_jobs_run_once_while_connections_are_cut_again_and_again(
     only_postgres, run_worker, effects
 ):

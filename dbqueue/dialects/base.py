@@ -20,6 +20,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Outlook,
     Standing,
     Target,
     Written,
@@ -144,8 +145,8 @@ class Dialect:
         """Make up to `limit` due jobs ready; return their queues."""
         raise NotImplementedError
 
-    def next_due(self) -> float | None:
-        """Return the seconds until the next scheduled job is due, None without one."""
+    def outlook(self) -> Outlook:
+        """Return whether a job is ready, and when the next one will be."""
         raise NotImplementedError
 
     def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
@@ -159,8 +160,11 @@ class Dialect:
         """Return the database's present moment, for the ORM."""
         return Now()
 
-    def listener(self) -> Silence:
-        """Return what hears `wake()`, of whatever process and host."""
+    def listener(self, interval: float) -> Silence:
+        """Return what hears of new work, of whatever process and host.
+
+        `interval` is the seconds between two looks where nothing can be sent.
+        """
         return Silence()
 
     # What a statement needs

@@ -1,7 +1,11 @@
-"""Hearing notifications; polling is the guarantee, this is only the speed."""
+"""Hearing of new work; polling is the guarantee, this is only the speed."""
 
 import logging
+import os
+import sqlite3
+import threading
 import time
+from contextlib import closing, suppress
 from typing import Any
 
 from django.db import connections
@@ -15,6 +19,8 @@ TEST_INTERVAL = 10.0
 TEST_PATIENCE = 5.0
 # Seconds until another attempt, twice as long each time, up to LONGEST_RETRY.
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+# Instead of a queue's name: something was written, and nobody knows what.
+ANYTHING = "*"
 _PING = "\x01ping"  # no queue can be called so: names are printable
 
 
@@ -130,3 +136,59 @@ class PostgreSQLListener(Silence):
         self.close()
         self._retry_at = time.monotonic() + self._retry
         self._retry = min(LONGEST_RETRY, self._retry * 2)
+
+
+class SQLiteListener(Silence):
+    """A thread that looks whether anybody else has committed anything.
+
+    SQLite counts the commits of a file. To read the counter takes a few microseconds
+    and no lock, so that one process may look often for all of a worker's.
+    """
+
+    def __init__(self, alias: str, interval: float) -> None:
+        self._alias = alias
+        self._interval = interval
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def open(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=self._watch, name="dbqueue-listener", daemon=True
+            )
+            self._thread.start()
+            self.hears = True
+
+    def fileno(self) -> int | None:
+        return self._reader
+
+    def heard(self) -> set[str]:
+        try:
+            return {ANYTHING} if os.read(self._reader, 65_536) else set()
+        except BlockingIOError:
+            return set()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _watch(self) -> None:
+        wrapper: Any = connections[self._alias]
+        try:
+            raw = wrapper.get_new_connection(wrapper.get_connection_params())
+            with closing(raw):
+                self._look(raw)
+        except sqlite3.Error as error:
+            self.hears = False
+            logger.warning("Commits are not seen, polling: %s", error)
+
+    def _look(self, raw: sqlite3.Connection) -> None:
+        seen = None
+        while not self._closed.wait(self._interval):
+            ((version,),) = raw.execute("PRAGMA data_version")
+            if version != seen:
+                seen = version
+                with suppress(BlockingIOError):  # full: it will wake anyway
+                    os.write(self._writer, b"!")

@@ -27,6 +27,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Outlook,
     Standing,
     Target,
     Written,
@@ -153,8 +154,9 @@ WHERE id = ANY(ARRAY(SELECT id FROM due))
 RETURNING queue_name
 """
 
-NEXT_DUE = """
-SELECT extract(epoch FROM min(run_after) - statement_timestamp())::float8
+OUTLOOK = """
+SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY'),
+    extract(epoch FROM min(run_after) - statement_timestamp())::float8
 FROM dbqueue_job WHERE state = 'SCHEDULED'
 """
 
@@ -243,9 +245,8 @@ class PostgreSQL(Dialect):
     def promote(self, limit: int) -> set[str]:
         return {queue for (queue,) in self._rows(PROMOTE, {"limit": limit})}
 
-    def next_due(self) -> float | None:
-        seconds: float | None = self._rows(NEXT_DUE, {})[0][0]
-        return seconds
+    def outlook(self) -> Outlook:
+        return Outlook(*self._rows(OUTLOOK, {})[0])
 
     def heads(self) -> list[Head]:
         return [Head(*row) for row in self._rows(HEADS, {})]
@@ -276,7 +277,7 @@ class PostgreSQL(Dialect):
         scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
         self._run(LIMIT_IDLING.format(scope=scope, milliseconds=milliseconds), {})
 
-    def listener(self) -> Silence:
+    def listener(self, interval: float) -> Silence:
         return PostgreSQLListener(self.alias)
 
     def one_commit(self) -> AbstractContextManager[Any]:

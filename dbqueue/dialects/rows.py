@@ -134,6 +134,13 @@ class Standing(NamedTuple):
     wait: float | None  # seconds that one of them is READY by now, the longest
 
 
+class Outlook(NamedTuple):
+    """What an idle worker has to know of the queue."""
+
+    ready: bool  # whether any job is READY
+    due: float | None  # seconds until the next SCHEDULED job is due, None without one
+
+
 class Head(NamedTuple):
     """The first ready job of a queue."""
 

@@ -22,6 +22,7 @@ from dbqueue.dialects.base import (
     STANDING,
     Dialect,
 )
+from dbqueue.dialects.listener import Silence, SQLiteListener
 from dbqueue.dialects.moments import Moments, as_kept
 from dbqueue.dialects.rows import (
     Calls,
@@ -29,6 +30,7 @@ from dbqueue.dialects.rows import (
     Head,
     NewJob,
     Outcome,
+    Outlook,
     Standing,
     Target,
     Written,
@@ -118,7 +120,10 @@ WHERE id IN (
 RETURNING queue_name
 """
 
-NEXT_DUE = "SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'"
+OUTLOOK = """
+SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY'), min(run_after)
+FROM dbqueue_job WHERE state = 'SCHEDULED'
+"""
 
 WRITE_CHUNK = """
 INSERT INTO dbqueue_uploadchunk (upload_id, position, data)
@@ -193,9 +198,10 @@ class SQLite(Dialect):
         rows = self._rows(PROMOTE, {"limit": limit, "now": self._moments.now()})
         return {queue for (queue,) in rows}
 
-    def next_due(self) -> float | None:
-        age = self._age(self._rows(NEXT_DUE, {})[0][0])
-        return None if age is None else -age
+    def outlook(self) -> Outlook:
+        ((ready, next_at),) = self._rows(OUTLOOK, {})
+        age = self._age(next_at)
+        return Outlook(bool(ready), None if age is None else -age)
 
     def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
         params = {"upload": upload_id.hex, "position": position, "data": data}
@@ -229,6 +235,14 @@ class SQLite(Dialect):
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+
+    def listener(self, interval: float) -> Silence:
+        wrapper: Any = self.connection
+        return (
+            Silence()
+            if wrapper.is_in_memory_db()
+            else SQLiteListener(self.alias, interval)
+        )
 
     def limit_waiting(self, seconds: float) -> None:
         self._run(f"PRAGMA busy_timeout = {int(seconds * 1000)}", {})

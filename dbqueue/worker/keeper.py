@@ -15,7 +15,7 @@ from pathlib import Path
 from django.db import DatabaseError, Error, connections
 
 from dbqueue import chores, conf, dialects, maintenance, wakeup
-from dbqueue.dialects.listener import Silence
+from dbqueue.dialects.listener import ANYTHING, Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
 from dbqueue.worker.connections import keep_transactions_short
@@ -58,19 +58,23 @@ class Keeper:
         self._pokes = pokes
         self._orders = orders
         self._dialect = dialects.of(options.database)
-        self._listener = (
-            self._dialect.listener() if conf.current().notify else Silence()
-        )
+        self._listener = self._make_listener()
         self._watchdog = Watchdog(self._alias, self._listener.raw)
         self._scan = options.scan()
         self._pruner = Pruner(options.database)
         self._beat_at = self._promote_at = self._prune_at = self._chores_at = 0.0
-        self._look_again_at = 0.0
+        self._look_again_at = self._promoted_at = 0.0
         self._heard = False
         self._patience = self._some_beats()
         self._pause = 0.0
         self._quitting = False
         self._orphaned_at: float | None = None
+
+    def _make_listener(self) -> Silence:
+        settings = conf.current()
+        if self._dialect.notifies and not settings.notify:
+            return Silence()
+        return self._dialect.listener(settings.sqlite_poll_interval)
 
     def run(self) -> None:
         """Keep until told to quit; never raises for a database that is away."""
@@ -160,13 +164,16 @@ class Keeper:
             self._poke_all()
 
     def _promote(self, now: float) -> None:
-        due = self._dialect.next_due()
+        ready, due = self._dialect.outlook()
         if due is not None and due <= 0.0:
             queues = maintenance.promote(self._alias)
             self._poke(queues)
             for queue in queues:
                 wakeup.announce(self._alias, queue)  # other hosts' workers, too
-            due = self._dialect.next_due()
+            ready, due = self._dialect.outlook()
+        if ready:
+            self._poke_all()
+        self._promoted_at = now
         poll = _SCHEDULE_INTERVAL
         if self._listener.hears:
             poll = conf.current().poll_interval
@@ -193,11 +200,15 @@ class Keeper:
 
     def _hear(self) -> None:
         queues = self._listener.heard()
+        if ANYTHING in queues:
+            soon = self._promoted_at + _SCHEDULE_INTERVAL
+            self._promote_at = min(self._promote_at, soon)
+            self._poke_all()
         if wakeup.SCHEDULE in queues:
             self._promote_at = 0.0
             # As in Worker: what was coalesced into this notification comes by then.
             self._look_again_at = time.monotonic() + wakeup.WINDOW
-        self._poke(queues - {wakeup.SCHEDULE})
+        self._poke(queues - {wakeup.SCHEDULE, ANYTHING})
 
     def _poke(self, queues: set[str]) -> None:
         if any(self._scan.rank(queue) is not None for queue in queues):

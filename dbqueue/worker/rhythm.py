@@ -9,6 +9,8 @@ from dbqueue.worker.slots import Slot
 
 # Seconds between looks while the keeper hears no notifications.
 DEAF_POLL_INTERVAL = 0.2
+# How often the keeper, while it hears, looks for all children between a child's looks.
+LOOKS_OF_KEEPER = 5
 MAX_PAUSE = 5.0  # seconds
 
 
@@ -63,8 +65,9 @@ class Rhythm:
 
     def _poll_interval(self) -> float:
         settings = conf.current()
+        interval = settings.poll_interval * random.uniform(0.9, 1.1)
+        if self._slot.listening:
+            return interval * LOOKS_OF_KEEPER
         if not self._dialect.notifies:
             return settings.sqlite_poll_interval
-        interval = settings.poll_interval * random.uniform(0.9, 1.1)
-        deaf = settings.notify and not self._slot.listening
-        return min(interval, DEAF_POLL_INTERVAL) if deaf else interval
+        return min(interval, DEAF_POLL_INTERVAL) if settings.notify else interval
