@@ -29,8 +29,8 @@ class Settings:
     # Seconds a worker counts as alive without a heartbeat; a dead host's jobs run
     # again after it. Longer survives longer database outages, shorter recovers sooner.
     lease: float = 30.0
-    # Seconds between looks at the queue when nothing wakes the worker. On SQLite, which
-    # has no NOTIFY, it looks for commits to the file every SQLITE_POLL_INTERVAL seconds.
+    # Seconds between looks at the queue when nothing wakes the worker. SQLite has no
+    # NOTIFY; there it looks for commits to the file every SQLITE_POLL_INTERVAL seconds.
     poll_interval: float = 1.0
     sqlite_poll_interval: float = 0.01
     # Wake workers through NOTIFY. Switch off behind a pooler in transaction mode.
