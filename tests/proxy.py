@@ -34,6 +34,11 @@ class Proxy:
         for pair in self._pairs:
             cut(pair)
 
+    def cut_muted(self):
+        """End what is mute, as when a host that froze is taken away."""
+        for pair in self._muted:
+            cut(pair)
+
     def close(self):
         self._ear.close()
         self.cut()

@@ -93,6 +93,8 @@ class Mayhem:
 
     def mute(self, worker):
         self._meddler.mute()
+        # What a job had open is the job's: nobody else would ever end it.
+        self._later(20.0, self._meddler.cut_muted)
 
     def lose_answers(self, worker):
         texts = ["picked AS MATERIALIZED", "DELETE FROM dbqueue_job AS j USING"]
