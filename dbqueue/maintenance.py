@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 PROMOTE_BATCH = 1000
 RESCUE_BATCH = 500
 PRUNE_BATCH = 1000
+VARIABLES = 10_000  # in a statement; SQLite knows no more than 32,766
 _HELD = HeldJob._fields
 
 
@@ -199,8 +200,9 @@ def prune(
                 # A list, or PostgreSQL may select again for each row that it deletes,
                 # pass over those already deleted, and so exceed the limit.
                 batch = _oldest(alias, state, older_than, limit - deleted)
-                if batch:
-                    history.filter(pk__in=batch)._raw_delete(alias)
+                for first in range(0, len(batch), VARIABLES):
+                    part = batch[first : first + VARIABLES]
+                    history.filter(pk__in=part)._raw_delete(alias)
                 deleted += len(batch)
     return deleted
 

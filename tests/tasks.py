@@ -3,11 +3,12 @@
 import asyncio
 import builtins
 import time
+from contextlib import suppress
 from datetime import timedelta
 from shutil import copyfile  # noqa: F401  a path must not reach it through here
 
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone, translation
 
 from dbqueue import Cancel, Retry, bind_context, task
@@ -156,6 +157,22 @@ def write_group_but_be_refused(context, name, sqlstate, times):
             cursor.execute(
                 f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
             )
+
+
+@task(atomic=True, max_attempts=1)
+def write_group_twice(name):
+    Group.objects.create(name=name)
+    with suppress(IntegrityError):  # but not within an atomic() of its own
+        Group.objects.create(name=name)
+
+
+@task(atomic=True, max_attempts=1, takes_context=True)
+def snooze_and_be_refused(context, snoozes):
+    """Be run again by its own wish, then by the database's."""
+    if context.task_result.attempt <= snoozes:
+        raise Retry(after=0.0)
+    if context.task_result.attempt == snoozes + 1:
+        write_group_but_be_refused.func(context, "later", "40001", snoozes + 1)
 
 
 @task(atomic=True)

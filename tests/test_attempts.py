@@ -465,6 +465,19 @@ class TestAnAtomicJob:
         assert record.failures == 0
         assert Group.objects.get().name == "ours"
 
+    def test_that_ran_often_by_its_own_wish_is_still_run_again(self, only_postgres):
+        snoozes = REFUSALS + 5
+        result = run_to_the_end(tasks.snooze_and_be_refused, snoozes)
+
+        assert (result.state, result.attempt) == ("SUCCESSFUL", snoozes + 2)
+
+    def test_fails_if_it_hides_that_its_transaction_is_broken(self):
+        result = run_to_the_end(tasks.write_group_twice, "ours")
+
+        assert result.state == "FAILED"
+        assert "TransactionManagementError" in result.errors[0].exception_class_path
+        assert not Group.objects.exists()
+
     def test_is_not_run_again_for_ever(self, only_postgres):
         task = tasks.write_group_but_be_refused
         result = run_to_the_end(task, "ours", "40001", times=1000)

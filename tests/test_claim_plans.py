@@ -125,6 +125,22 @@ def test_ready_and_scheduled_rows_beside_it_are_not_read(
     assert max(read) <= FACTOR * JOBS
 
 
+def test_whether_any_is_ready_is_not_looked_for_among_those_that_are_not(
+    template, only_postgres
+):
+    copy(template, 20 * LARGE, "SCHEDULED")
+    copy(template, 2 * LARGE, "READY")
+    vacuum(analyze=True)
+
+    with transaction.atomic():
+        rows = returned("DISTINCT indrelid")
+        outlook = HandWorker("a").dialect.outlook()
+        rows = returned("DISTINCT indrelid") - rows
+
+    assert outlook.ready
+    assert rows == 0
+
+
 @pytest.fixture
 def durable(only_postgres, transactional_db):
     """Wait for the disk at each commit: until its end is there, no row is dead."""

@@ -8,7 +8,7 @@ import time
 from contextlib import closing, suppress
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ class PostgreSQLListener(Silence):
 class SQLiteListener(Silence):
     """A thread that looks whether anybody else has committed anything.
 
-    SQLite counts the commits of a file. To read the counter takes a few microseconds
-    and no lock, so that one process may look often for all of a worker's.
+    SQLite counts the commits of a file. To read the counter takes a few microseconds,
+    so that one process may look often for all of a worker's.
     """
 
     def __init__(self, alias: str, interval: float) -> None:
@@ -155,12 +155,11 @@ class SQLiteListener(Silence):
         self._closed = threading.Event()
 
     def open(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._thread = threading.Thread(
                 target=self._watch, name="dbqueue-listener", daemon=True
             )
             self._thread.start()
-            self.hears = True
 
     def fileno(self) -> int | None:
         return self._reader
@@ -176,18 +175,22 @@ class SQLiteListener(Silence):
 
     def _watch(self) -> None:
         wrapper: Any = connections[self._alias]
-        try:
-            raw = wrapper.get_new_connection(wrapper.get_connection_params())
-            with closing(raw):
-                self._look(raw)
-        except sqlite3.Error as error:
-            self.hears = False
-            logger.warning("Commits are not seen, polling: %s", error)
+        while not self._closed.is_set():
+            try:
+                raw = wrapper.get_new_connection(wrapper.get_connection_params())
+                with closing(raw):
+                    self._look(raw)
+            except (sqlite3.Error, Error) as error:
+                if self.hears:
+                    logger.warning("Commits are not seen, polling: %s", error)
+                self.hears = False
+                self._closed.wait(FIRST_RETRY)
 
     def _look(self, raw: sqlite3.Connection) -> None:
         seen = None
         while not self._closed.wait(self._interval):
             ((version,),) = raw.execute("PRAGMA data_version")
+            self.hears = True
             if version != seen:
                 seen = version
                 with suppress(BlockingIOError):  # full: it will wake anyway

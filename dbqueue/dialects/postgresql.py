@@ -161,8 +161,10 @@ FROM dbqueue_job WHERE state = 'READY'
 ORDER BY queue_name, priority DESC, id LIMIT 1
 """
 
+# The least name, and not EXISTS: for that, the planner may hope to meet a ready job
+# soon, and read the whole table.
 OUTLOOK = """
-SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY'),
+SELECT (SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY') IS NOT NULL,
     extract(epoch FROM min(run_after) - statement_timestamp())::float8
 FROM dbqueue_job WHERE state = 'SCHEDULED'
 """

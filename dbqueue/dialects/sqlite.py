@@ -281,8 +281,11 @@ class SQLite(Dialect):
         It is the bare cursor of sqlite3, which keeps the statement prepared: a row
         takes it a few microseconds, and Django's as long again.
         """
-        with self.one_commit(), self.connection.wrap_database_errors:
-            cursor = self.connection.connection.cursor()
+        connection = self.connection
+        # Of an atomic job that swallowed an error; the bare cursor would not ask.
+        connection.validate_no_broken_transaction()
+        with self.one_commit(), connection.wrap_database_errors:
+            cursor = connection.connection.cursor()
 
             def change(sql: str, values: dict[str, Any]) -> int:
                 return int(cursor.execute(sql, values).rowcount)

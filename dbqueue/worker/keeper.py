@@ -171,7 +171,7 @@ class Keeper:
             for queue in queues:
                 wakeup.announce(self._alias, queue)  # other hosts' workers, too
             ready, due = self._dialect.outlook()
-        if ready:
+        if ready and self._listener.hears:  # the children of a deaf one look themselves
             self._poke_all()
         self._promoted_at = now
         poll = _SCHEDULE_INTERVAL

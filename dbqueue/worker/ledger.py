@@ -124,7 +124,9 @@ class Ledger:
                 settled, claimed = self._dialect.exchange(
                     self._worker_id, batch, scan, limit
                 )
-        except REFUSALS:
+        except REFUSALS as error:
+            if not batch:
+                logger.error("Jobs cannot be claimed: %s", error)
             self._settle_one_by_one(batch)
             return []
         self._confirm(batch, settled)
@@ -156,9 +158,11 @@ class Ledger:
         # One that ended may be among them: given back and claimed again in one commit.
         self.flush()
         alias = self._dialect.alias
-        hidden = maintenance.held_by(alias, self._worker_id, excluding=self.in_flight)
-        if maintenance.rescue(alias, hidden, reason="released") < len(hidden):
-            raise OperationalError("What a lost answer has hidden is still locked.")
+        while hidden := maintenance.held_by(
+            alias, self._worker_id, excluding=self.in_flight
+        ):
+            if maintenance.rescue(alias, hidden, reason="released") < len(hidden):
+                raise OperationalError("What a lost answer has hidden is still locked.")
 
     def _batch(self) -> list[Outcome]:
         return list(self._outcomes.values())[: self.portion.size]

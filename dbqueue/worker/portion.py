@@ -1,6 +1,6 @@
 """How many jobs one statement of a child settles or claims."""
 
-WHOLE = 500  # jobs
+WHOLE = 1000  # jobs
 # Seconds after which a smaller portion is doubled again.
 PATIENCE = 10.0
 

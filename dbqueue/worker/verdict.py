@@ -1,5 +1,6 @@
 """What becomes of a job whose attempt raised: it ends, or it waits for the next one."""
 
+import json
 import logging
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from dbqueue import backoff
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.exceptions import Cancel, InvalidPayload, Retry, TaskTimeout
-from dbqueue.models import JobState
+from dbqueue.models import JobState, entries
 from dbqueue.results import JobResult
 from dbqueue.tasks import Task
 from dbqueue.worker.records import ending_record
@@ -40,8 +41,7 @@ def verdict(
     if isinstance(error, Cancel):
         return _ended(job, worker_id, JobState.CANCELLED, "cancelled", error)
     if _was_refused(job, task, error, dialect):
-        refusals = job.attempt - job.failures
-        soon = backoff.exponential(refusals, base=0.05, factor=2.0, cap=10.0)
+        soon = backoff.exponential(_refusals(job) + 1, base=0.05, factor=2.0, cap=10.0)
         return _ended(job, worker_id, JobState.READY, "released", error, delay=soon)
     reason = "timeout" if isinstance(error, TaskTimeout) else "failed"
     delay = _delay(job, task, result, error)
@@ -58,7 +58,15 @@ def _was_refused(
         and isinstance(error, Error)
         and dialect.is_refused(error)
         and task.may_retry(error)
-        and job.attempt - job.failures <= REFUSALS
+        and _refusals(job) < REFUSALS
+    )
+
+
+def _refusals(job: ClaimedJob) -> int:
+    """Return how often the job was refused before: released, with a message."""
+    log = entries(json.loads(job.attempt_log))
+    return sum(
+        entry.get("reason") == "released" and "message" in entry for entry in log
     )
 
 
