@@ -26,9 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
 
-# By what each said last: the keeper asks for the next due job, a child for heads.
+# By what each said last: the keeper asks for the next due job, a child for its queue.
 KINDS = {
-    "claim": "query LIKE '%%WITH RECURSIVE names%%'",
+    "claim": "query LIKE '%%max(queue_name)%%'",
     "heartbeat": "query LIKE '%%min(run_after)%%'",
     "listen": "(query LIKE 'LISTEN%%' OR query LIKE '%%ping%%')",
     "job": "query LIKE '%%of a job%%'",

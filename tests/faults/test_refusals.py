@@ -47,7 +47,7 @@ SQLSTATES = {
 # Words of the statements that must have been among those refused.
 INTERNAL = {
     "claim": "WITH picked AS MATERIALIZED",
-    "heads": "WITH RECURSIVE names",
+    "heads": "max(queue_name)",
     "finish": "WITH gone AS",
     "give back": "SET state = CASE WHEN o.delay",
     "progress": "SET progress = o.result",
