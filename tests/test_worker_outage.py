@@ -206,10 +206,8 @@ def test_an_idle_worker_wakes_up(notify, only_postgres, run_worker, effects):
 
 
 def test_an_idle_worker_sees_that_somebody_wrote_to_its_file(
-    run_worker, effects, tmp_path
+    only_sqlite, run_worker, effects
 ):
-    if connection.vendor != "sqlite":
-        pytest.skip("SQLite only")
     worker = run_worker(
         "--processes", 2, settings={"DBQUEUE": {"POLL_INTERVAL": NEVER}}
     )

@@ -238,11 +238,9 @@ class SQLite(Dialect):
 
     def listener(self, interval: float) -> Silence:
         wrapper: Any = self.connection
-        return (
-            Silence()
-            if wrapper.is_in_memory_db()
-            else SQLiteListener(self.alias, interval)
-        )
+        if wrapper.is_in_memory_db():
+            return Silence()
+        return SQLiteListener(self.alias, interval)
 
     def limit_waiting(self, seconds: float) -> None:
         self._run(f"PRAGMA busy_timeout = {int(seconds * 1000)}", {})
