@@ -149,7 +149,7 @@ def test_a_worker_without_database_stops_when_told(own_server, run_worker, effec
     enqueue(tasks.note, "first")
     address = url(connections["own"].settings_dict)
     worker = run_worker(database_url=address)
-    effects.wait_for("ended", "first")
+    wait_until(lambda: finished_there() == 1, "the first is in the history")
     stop(own_server)
     worker.wait_for_output("trouble")
 
@@ -157,6 +157,28 @@ def test_a_worker_without_database_stops_when_told(own_server, run_worker, effec
 
     own_server.ensure_postgres_running()
     assert "Traceback" not in worker.output
+
+
+@on_own_server
+def test_what_ended_without_a_database_is_left_to_others_when_the_worker_stops(
+    own_server, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    enqueue(tasks.work_until, "only", str(leave))
+    address = url(connections["own"].settings_dict)
+    worker = run_worker("--grace", 1, database_url=address, settings=SHORT)
+    effects.wait_for("began")
+    stop(own_server)
+    leave.touch()
+    effects.wait_for("ended")
+
+    assert worker.stop() == 0
+
+    assert "Left to the rescue of others" in worker.output
+    own_server.ensure_postgres_running()
+    run_worker(database_url=address, settings=SHORT)
+    wait_until(lambda: finished_there() == 1, "another worker has done it")
+    assert effects.counts("ended") == {"only": 2}
 
 
 # Connections that are cut

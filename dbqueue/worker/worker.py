@@ -32,8 +32,8 @@ TRUST = 0.8
 HOLD = 0.5
 # Seconds between two progress notes of a job in the database.
 PROGRESS_INTERVAL = 0.5
-# Seconds a stopping child tries to record what ended.
-LAST_FLUSH = 5.0
+# Seconds a stopping child tries to record what ended; it is killed after five.
+LAST_FLUSH = 3.0
 _MAX_SLEEP = 1.0
 
 
