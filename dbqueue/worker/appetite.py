@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dbqueue.worker.portion import WHOLE
 
 # Seconds of work that may wait behind the threads: about one round trip under load.
-AHEAD = 0.03
+AHEAD = 0.05
 # The share of the newest duration in the moving average.
 _WEIGHT = 0.1
 

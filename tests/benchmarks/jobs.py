@@ -49,18 +49,27 @@ async def asleep(number):
     return number
 
 
-def photo(number, execute):
+def photo(number, cursor):
     """Make a small picture of a large one, both of them bytes in the database."""
     from PIL import Image  # half of the start of a worker that decodes nothing
 
     STAMPS.start(number)
-    ((data,),) = execute("SELECT data FROM original", ()).fetchall()
-    image = Image.open(BytesIO(data))
+    image = Image.open(BytesIO(original(cursor)))
     image.thumbnail((400, 400))
     small = BytesIO()
     image.save(small, "JPEG")
-    execute("INSERT INTO thumbnail VALUES (%s, %s)", (number, small.getvalue()))
+    with cursor() as writing:
+        row = number, small.getvalue()
+        writing.execute("INSERT INTO thumbnail VALUES (%s, %s)", row)
     return number
+
+
+def original(cursor):
+    """Read the large picture; then nobody holds the answer any more, 6 MB of text."""
+    with cursor() as reading:
+        reading.execute("SELECT data FROM original")
+        ((data,),) = reading.fetchall()
+        return data
 
 
 STAMPS = Stamps(os.environ["STAMPS"]) if "STAMPS" in os.environ else None

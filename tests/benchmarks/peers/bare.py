@@ -75,7 +75,7 @@ def photos(count, threads=2):
     def share(first):
         with psycopg.connect(URL, autocommit=True) as own:
             for number in range(first, count, threads):
-                jobs.photo(number, own.execute)
+                jobs.photo(number, own.cursor)
 
     began = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:

@@ -40,8 +40,7 @@ async def asleep(number):
 
 @task
 def photo(number):
-    with connection.cursor() as cursor:
-        return jobs.photo(number, lambda *query: cursor.execute(*query) or cursor)
+    return jobs.photo(number, connection.cursor)
 
 
 def enqueue(job, number):
