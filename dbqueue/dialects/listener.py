@@ -19,6 +19,8 @@ TEST_INTERVAL = 10.0
 TEST_PATIENCE = 5.0
 # Seconds until another attempt, twice as long each time, up to LONGEST_RETRY.
 FIRST_RETRY, LONGEST_RETRY = 5.0, 300.0
+# Looks at SQLite without a commit after which a listener looks half as often.
+LULL = 100
 # Instead of a queue's name: something was written, and nobody knows what.
 ANYTHING = "*"
 _PING = "\x01ping"  # no queue can be called so: names are printable
@@ -187,11 +189,14 @@ class SQLiteListener(Silence):
                 self._closed.wait(FIRST_RETRY)
 
     def _look(self, raw: sqlite3.Connection) -> None:
-        seen = None
-        while not self._closed.wait(self._interval):
+        seen, quiet = None, 0
+        while not self._closed.is_set():
+            # To sleep is less dear than to wait for the event.
+            time.sleep(self._interval * (1 if quiet < LULL else 2))
+            quiet += 1
             ((version,),) = raw.execute("PRAGMA data_version")
             self.hears = True
             if version != seen:
-                seen = version
+                seen, quiet = version, 0
                 with suppress(BlockingIOError):  # full: it will wake anyway
                     os.write(self._writer, b"!")
