@@ -9,9 +9,11 @@ from uuid import UUID
 from dbqueue.dialects.rows import ClaimedJob, Head, Target
 
 WILDCARD = "*"
-# Seconds between two looks from the start of the index: the longest that late commits,
-# retries and higher priorities can stay unseen behind the low-water mark.
-RESCAN = 0.25
+# Seconds between two looks from the start of the index: so long late commits, retries
+# and higher priorities can stay unseen behind the low-water mark. The longer where such
+# a look takes long, as it does where vacuum may not remove the rows that are gone.
+RESCAN, LONGEST_RESCAN = 0.25, 5.0
+RESCAN_SHARE = 0.05  # of a child's time, at most
 
 
 class Scan:
@@ -29,6 +31,7 @@ class Scan:
         self.excluded = excluded
         self._marks: dict[str, tuple[int, UUID]] = {}
         self._rescan_at = 0.0
+        self._fresh_since: float | None = None
 
     def rank(self, queue: str) -> int | None:
         """Return the position of the queue's group, or None for a queue left out."""
@@ -51,7 +54,7 @@ class Scan:
     def fresh(self, heads: Callable[[], Iterable[Head]]) -> list[Target]:
         """Return the stretches from the start; `heads` is asked only if it matters."""
         self._marks = {}
-        self._rescan_at = time.monotonic() + RESCAN
+        self._fresh_since = time.monotonic()
         if self._is_plain():
             queues = [patterns[0] for patterns in self.groups]
             return [Target(queue) for queue in queues]
@@ -73,6 +76,11 @@ class Scan:
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
+        if self._fresh_since is not None:
+            now = time.monotonic()
+            pause = min(LONGEST_RESCAN, (now - self._fresh_since) / RESCAN_SHARE)
+            self._rescan_at = now + max(RESCAN, pause)
+            self._fresh_since = None
         if exhausted:
             self._marks = {}
             return
