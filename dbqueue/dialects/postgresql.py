@@ -97,10 +97,11 @@ BRANCHES = 16
 
 # The log may have been damaged by hand; that must not keep a job from ending.
 _LOG = f"""CASE
-    WHEN o.record IS NULL THEN j.attempt_log
+    WHEN json_typeof(o.record) = 'null' THEN j.attempt_log
     WHEN jsonb_typeof(j.attempt_log) <> 'array' THEN jsonb_build_array(o.record)
-    WHEN jsonb_array_length(j.attempt_log) < {LOG_LENGTH} THEN j.attempt_log || o.record
-    ELSE (j.attempt_log - 1) || o.record END"""
+    WHEN jsonb_array_length(j.attempt_log) < {LOG_LENGTH}
+        THEN j.attempt_log || o.record::jsonb
+    ELSE (j.attempt_log - 1) || o.record::jsonb END"""
 
 # CASE hides the condition from the planner, which would read the index of running jobs:
 # all that this worker has run since vacuum are still in it.
@@ -108,9 +109,12 @@ _FENCE = """j.id = o.id AND j.attempt = o.attempt
       AND CASE j.state WHEN 'RUNNING' THEN j.worker_id = %(worker)s END
       AND j.id = ANY(%(ids)s::uuid[])"""
 
-# A list for each column would be faster to unpack here, and far slower to pack there.
-_OUTCOMES = """json_to_recordset(%(outcomes)s::json) AS o(id uuid, attempt int,
-    state text, result text, record jsonb, failed int, delay float8, duration float8)"""
+# One text for each column again. The results and the records are lists of JSON.
+_OUTCOMES = """ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
+        unnest(%(states)s::text[]), json_array_elements(%(results)s::json),
+        json_array_elements(%(records)s::json), unnest(%(failed)s::int[]),
+        unnest(%(delays)s::float8[]), unnest(%(durations)s::float8[]))
+    AS o(id, attempt, state, result, record, failed, delay, duration)"""
 
 ARCHIVE = f"""
 WITH gone AS (
@@ -120,8 +124,9 @@ WITH gone AS (
 )
 INSERT INTO dbqueue_finishedjob ({CARRIED}, args, kwargs, context, state, failures,
                                  attempt_log, result, duration, finished_at)
-SELECT {CARRIED}, args, kwargs, context, ended, failures + coalesce(failed, 0),
-       log, result::jsonb, duration, statement_timestamp()
+SELECT {CARRIED}, args, kwargs, context, ended, failures + failed, log,
+       CASE ended WHEN 'SUCCESSFUL' THEN result::jsonb END, duration,
+       statement_timestamp()
 FROM gone
 ON CONFLICT (id) DO NOTHING
 RETURNING id
@@ -132,7 +137,7 @@ UPDATE dbqueue_job AS j
 SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE 'READY' END,
     run_after = CASE WHEN o.delay > 0
         THEN statement_timestamp() + o.delay * interval '1 second' ELSE j.run_after END,
-    worker_id = NULL, failures = j.failures + coalesce(o.failed, 0),
+    worker_id = NULL, failures = j.failures + o.failed,
     attempt_log = {_LOG}
 FROM {_OUTCOMES}
 WHERE {_FENCE}
@@ -248,11 +253,11 @@ class PostgreSQL(Dialect):
     def note_progress(
         self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
     ) -> None:
-        documents = [
-            {"id": id.hex, "attempt": attempt, "result": text}
+        running = [
+            Outcome(id=id, attempt=attempt, state="RUNNING", result=text)
             for id, attempt, text in notes
         ]
-        self._run(NOTE_PROGRESS, _fence(worker_id, documents))
+        self._run(NOTE_PROGRESS, _fenced(worker_id, running))
 
     def promote(self, limit: int) -> set[str]:
         return {queue for (queue,) in self._rows(PROMOTE, {"limit": limit})}
@@ -322,35 +327,27 @@ class PostgreSQL(Dialect):
     def _settled(
         self, sql: str, worker_id: UUID, outcomes: Sequence[Outcome]
     ) -> set[UUID]:
-        params = _fence(worker_id, [_document(outcome) for outcome in outcomes])
-        return {id for (id,) in self._rows(sql, params)}
+        return {id for (id,) in self._rows(sql, _fenced(worker_id, outcomes))}
 
     def _params(self, job: NewJob) -> dict[str, Any]:
         return {name: getattr(job, name) for name in job.__slots__}
 
 
-def _array(ids: Iterable[str]) -> str:
-    return f"{{{','.join(ids)}}}"
+def _array(items: Iterable[object]) -> str:
+    return f"{{{','.join(map(str, items))}}}"
 
 
-def _fence(worker_id: UUID, documents: list[dict[str, Any]]) -> dict[str, Any]:
+def _fenced(worker_id: UUID, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "worker": worker_id,
-        "ids": _array(document["id"] for document in documents),
-        "outcomes": json.dumps(documents),
+        "ids": _array(o.id.hex for o in outcomes),
+        "attempts": _array(o.attempt for o in outcomes),
+        "states": _array(o.state for o in outcomes),
+        "results": f"[{','.join(o.result or 'null' for o in outcomes)}]",
+        "records": json.dumps([o.record for o in outcomes]),
+        "failed": _array(o.failed for o in outcomes),
+        "delays": _array(o.delay for o in outcomes),
+        "durations": _array(
+            "NULL" if o.duration is None else o.duration for o in outcomes
+        ),
     }
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    document = {
-        "id": outcome.id.hex,
-        "attempt": outcome.attempt,
-        "state": outcome.state,
-        "result": outcome.result,
-        "duration": outcome.duration,
-    }
-    if outcome.state != "SUCCESSFUL":
-        document["record"] = outcome.record
-        document["failed"] = outcome.failed
-        document["delay"] = outcome.delay
-    return document
