@@ -101,7 +101,7 @@ class DatabaseBackend(BaseTaskBackend):
         job = new_job(self.alias, task, call)
         other = open_elsewhere(database)
         if other:
-            calls = Calls([job.id], [job.args], [job.kwargs])
+            calls = Calls([job.id.hex], [job.args], [job.kwargs])
             return self._defer(task, job, calls, other)[0]
         writer = Writer(database)
         if task.job_id:

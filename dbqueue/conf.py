@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import empty
 
 DAY = 86_400.0  # seconds
 MB = 1_000_000  # bytes
@@ -90,8 +91,8 @@ def current() -> Settings:
     """
     global _seen
     # What `settings` wraps: it takes microseconds itself to say that there is none.
-    wrapped = vars(settings)["_wrapped"] if settings.configured else settings
-    raw = getattr(wrapped, "DBQUEUE", _EMPTY)
+    wrapped = object.__getattribute__(settings, "__dict__")["_wrapped"]
+    raw = getattr(settings if wrapped is empty else wrapped, "DBQUEUE", _EMPTY)
     # `override_settings` brings another dict: identity tells a change without a reset.
     if _seen[0] is not raw:
         _seen = (raw, _parse(raw))

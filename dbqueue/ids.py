@@ -21,11 +21,12 @@ def uuid7() -> UUID:
     return _id(_next_tick(), int.from_bytes(os.urandom(8)))
 
 
-def uuid7s(count: int) -> list[UUID]:
-    """Return so many new ids, in order."""
+def hex7s(count: int) -> list[str]:
+    """Return the 32 hexadecimal digits of so many new ids, in order."""
     first, entropy = _next_tick(count), os.urandom(8 * count)
     return [
-        _id(first + i, int.from_bytes(entropy[8 * i : 8 * i + 8])) for i in range(count)
+        f"{_number(first + i, int.from_bytes(entropy[8 * i : 8 * i + 8])):032x}"
+        for i in range(count)
     ]
 
 
@@ -36,8 +37,12 @@ def uuid7_at(seconds: float, name: str) -> UUID:
 
 
 def _id(tick: int, random: int) -> UUID:
+    return UUID(int=_number(tick, random))
+
+
+def _number(tick: int, random: int) -> int:
     time_fields = (tick >> 12) << 80 | (tick & 0xFFF) << 64
-    return UUID(int=time_fields | _VERSION_AND_VARIANT | random & _RANDOM_BITS)
+    return time_fields | _VERSION_AND_VARIANT | random & _RANDOM_BITS
 
 
 def _next_tick(count: int = 1) -> int:

@@ -16,7 +16,7 @@ from dbqueue.dialects.moments import as_kept
 from dbqueue.dialects.rows import Calls, NewJob, Written
 from dbqueue.django_tasks import InvalidTask, TaskResultStatus
 from dbqueue.exceptions import MigrationsNotApplied
-from dbqueue.ids import uuid7, uuid7s
+from dbqueue.ids import hex7s, uuid7
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.results import JobResult
 from dbqueue.tasks import Task, stored
@@ -31,10 +31,10 @@ class Call(NamedTuple):
 
 
 def as_call(item: Any, position: int) -> Call:
-    if isinstance(item, Mapping):
-        return Call(*payload.arguments((), item))
     if isinstance(item, list | tuple):
         return Call(*payload.arguments(item, {}))
+    if isinstance(item, Mapping):
+        return Call(*payload.arguments((), item))
     raise InvalidTask(
         f"Call {position} is {item!r}; it must be a tuple of positional arguments or a "
         "dict of keyword arguments."
@@ -49,7 +49,7 @@ def as_calls(items: Iterable[Any]) -> Calls:
         texts = _dumped(as_call(item, position))
         args.append(texts[0])
         kwargs.append(texts[1])
-    return Calls(uuid7s(len(args)), args, kwargs)
+    return Calls(hex7s(len(args)), args, kwargs)
 
 
 def new_job(alias: str, task: Task[..., Any], call: Call) -> NewJob:
@@ -125,7 +125,7 @@ class NewResults(Sequence[JobResult]):
             chunk, (ids, args, kwargs) = place // CHUNK, self._calls
             call = Call(json.loads(args[place]), json.loads(kwargs[place]))
             self._made[place] = _result(
-                self._tasks[chunk], self._written[chunk], ids[place], call
+                self._tasks[chunk], self._written[chunk], UUID(ids[place]), call
             )
         return self._made[place]
 

@@ -36,8 +36,11 @@ from dbqueue.dialects.rows import (
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
 
-_CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s,
-    CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END,
+_STATE = (
+    f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
+)
+
+_CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s, {_STATE},
     0, 0, %(max_attempts)s"""
 
 WRITE = f"""
@@ -48,8 +51,8 @@ ON CONFLICT (id) DO NOTHING
 RETURNING state, enqueued_at, run_after
 """
 
-# All rows get the same answer; one of them is enough to fetch. The values come as one
-# text for each column: psycopg takes a microsecond for each item of a list.
+# The values come as one text for each column: psycopg takes a microsecond for each item
+# of a list.
 WRITE_MANY = f"""
 WITH written AS (
 INSERT INTO dbqueue_job ({COLUMNS})
@@ -57,9 +60,8 @@ SELECT n.id, {_CONSTANT}, n.args::jsonb, n.kwargs::jsonb, %(context)s, '[]',
        statement_timestamp(), {_DUE}
 FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
                 json_array_elements(%(kwargs)s::json)) AS n(id, args, kwargs)
-RETURNING state, enqueued_at, run_after
 )
-SELECT * FROM written LIMIT 1
+SELECT {_STATE}, statement_timestamp(), {_DUE}
 """
 
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
@@ -214,7 +216,7 @@ class PostgreSQL(Dialect):
 
     def write_many(self, job: NewJob, calls: Calls) -> Written:
         params = self._params(job) | {
-            "ids": _array(id.hex for id in calls.ids),
+            "ids": _array(calls.ids),
             "args": f"[{','.join(calls.args)}]",
             "kwargs": f"[{','.join(calls.kwargs)}]",
         }

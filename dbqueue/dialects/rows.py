@@ -26,7 +26,7 @@ class NewJob:
 class Calls(NamedTuple):
     """What differs between jobs that are written together, by column."""
 
-    ids: list[UUID]
+    ids: list[str]  # 32 hexadecimal digits
     args: list[str]  # JSON text, as in NewJob
     kwargs: list[str]
 

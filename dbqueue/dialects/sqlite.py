@@ -148,10 +148,7 @@ class SQLite(Dialect):
     def write_many(self, job: NewJob, calls: Calls) -> Written:
         written = _written(job)
         params = self._params(job, written)
-        ids = [id.hex for id in calls.ids]
-        params["jobs"] = json.dumps(
-            list(zip(ids, calls.args, calls.kwargs, strict=True))
-        )
+        params["jobs"] = json.dumps(list(zip(*calls, strict=True)))
         self._run(WRITE_MANY, params)
         return written
 

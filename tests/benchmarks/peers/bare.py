@@ -11,7 +11,7 @@ from functools import cache
 
 import psycopg
 
-from dbqueue.ids import uuid7, uuid7s
+from dbqueue.ids import hex7s, uuid7
 from tests.benchmarks import jobs
 
 URL = os.environ["DATABASE_URL"]
@@ -48,7 +48,7 @@ def enqueue(job, number):
 
 def enqueue_many(job, numbers):
     arguments = [f"[{number}]" for number in numbers]
-    connection().execute(UNNEST, (uuid7s(len(numbers)), arguments))
+    connection().execute(UNNEST, (hex7s(len(numbers)), arguments))
 
 
 def enqueue_and_notify(job, number):
