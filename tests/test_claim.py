@@ -7,9 +7,10 @@ from django.db import connection, transaction
 
 from dbqueue import dialects, enqueue_many, maintenance
 from dbqueue.dialects.rows import Outcome
-from dbqueue.dialects.scan import RESCAN, Scan
+from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
 from dbqueue.models import FinishedJob, Job, JobState, Worker
 from tests import tasks
+from tests.processes import wait_until
 from tests.workers import HandWorker, together
 
 pytestmark = pytest.mark.django_db
@@ -414,6 +415,20 @@ class TestAScan:
         assert Scan([[f"{name[:2]}*"]]).rank(name) == 0
         assert Scan([[name]]).rank("a1") is Scan([[name]]).rank("ab") is None
         assert Scan([["*"]], [name]).rank(name) is None
+
+    def test_starts_anew_the_later_the_longer_that_takes(self):
+        scan = Scan([["a"]])
+        (job,) = put("a")
+        began = time.monotonic()
+        scan.fresh(list)
+        wait_until(lambda: time.monotonic() > began + RESCAN / 10, "it takes long")
+        took = time.monotonic() - began
+
+        scan.took(HandWorker().claim(), exhausted=False)
+
+        assert str(scan.marked()[0].after) == job.id
+        wait_until(lambda: not scan.marked(), "it starts anew")
+        assert time.monotonic() - began > took / RESCAN_SHARE > RESCAN
 
     def test_of_plain_names_asks_nothing(self):
         def asked():

@@ -199,6 +199,22 @@ def test_dead_rows_that_nobody_may_remove_are_passed_over_by_the_low_water_mark(
     assert max(read) <= FACTOR * JOBS
 
 
+@pytest.mark.parametrize("analyze", [False, True], ids=["", "analyzed"])
+def test_to_record_an_end_none_of_those_before_it_are_read(
+    analyze, template, only_postgres
+):
+    copy(template, 2 * LARGE, "READY")
+    worker = HandWorker(*NAMES)
+    with old_snapshot():
+        worker.finish_all(worker.claim(LARGE))
+        if analyze:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE dbqueue_job")
+        jobs = worker.claim(JOBS)
+
+        assert entries_read(lambda: worker.finish_all(jobs)) <= FACTOR * JOBS
+
+
 @pytest.mark.parametrize("queues", QUEUES, ids=",".join)
 def test_no_more_than_the_limit_is_taken_however_it_is_planned(queues, template):
     """A plan that selects anew for each row would take all: locked rows are skipped."""

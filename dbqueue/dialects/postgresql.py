@@ -36,9 +36,7 @@ from dbqueue.dialects.rows import (
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
 
-_STATE = (
-    f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
-)
+_STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
 
 _CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s, {_STATE},
     0, 0, %(max_attempts)s"""
