@@ -7,6 +7,8 @@ from PIL import Image
 
 from tests.benchmarks.peers import (
     BARE,
+    BARE_DJANGO,
+    BARE_RELAY,
     DBQUEUE,
     HUEY,
     PGQUEUER,
@@ -114,7 +116,7 @@ def drain_pinned(bench):
 def enqueue(bench):
     """one by one, each in a transaction of its own, PostgreSQL"""
     way = partial(bench.rate, bench.postgres, step="one_by_one", count=4_000)
-    contest = among(way, DBQUEUE, PGQUEUER, TASKS_DB, BARE)
+    contest = among(way, DBQUEUE, PGQUEUER, TASKS_DB, BARE, BARE_DJANGO)
     found = bench.interleave("Enqueue one by one, PostgreSQL", contest)
     bar, tasks_db = bench.report.bar, found.times(TASKS_DB.name)
     bar("enqueue, PostgreSQL, times django-tasks-db", tasks_db, "≥", 1.8)
@@ -151,7 +153,8 @@ def enqueue_many(bench):
 
 def latency(bench):
     """from enqueue's return to the start in an idle worker, PostgreSQL"""
-    contest = among(partial(bench.latency, bench.postgres), DBQUEUE, PGQUEUER, BARE)
+    way = partial(bench.latency, bench.postgres)
+    contest = among(way, DBQUEUE, PGQUEUER, BARE, BARE_RELAY)
     found = bench.interleave("Pickup at 10 to 20 jobs/s, PostgreSQL", contest)
     bar, latest = bench.report.bar, found.of("dbqueue", "latest ms")
     for what, most in (("p50", 2), ("p99", 3)):

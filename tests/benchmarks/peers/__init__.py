@@ -6,7 +6,7 @@ coroutine function.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PYTHON = [sys.executable, "-m"]
 HERE = "tests.benchmarks.peers"
@@ -148,11 +148,17 @@ BARE = Peer(
     workers=(f"{HERE}.bare",),
     settings=DBQUEUE.settings,
 )
+BARE_DJANGO = replace(
+    BARE, name="bare-django", label="bare, Django's cursor", module="bare_django"
+)
+BARE_RELAY = replace(
+    BARE, name="bare-relay", label="bare, relayed", workers=(f"{HERE}.bare relay",)
+)
 REDIS = (DRAMATIQ, CELERY)
 PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(HUEY, *REDIS, BARE),
+        *(HUEY, *REDIS, BARE, BARE_DJANGO, BARE_RELAY),
     )
 }
