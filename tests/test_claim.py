@@ -169,6 +169,49 @@ class TestSeveralQueues:
         assert names(HandWorker("vip", "*").claim(1)) == ["vip"]
 
 
+class TestNews:
+    def test_of_one_queue_leads_straight_to_it(self):
+        worker = HandWorker()
+        assert not worker.claim()
+        put("urgent", queue="b", priority=9)
+        put("a", queue="a")
+        worker.scan.expect({"a"})
+
+        assert names(worker.claim(5)) == ["a"]
+        assert names(worker.claim(5)) == ["urgent"]
+
+    def test_of_what_others_have_taken_leads_to_all_there_is(self):
+        worker = HandWorker()
+        assert not worker.claim()
+        put("a", queue="a")
+        put("urgent", queue="b", priority=9)
+        worker.scan.expect({"c"})
+
+        assert names(worker.claim(5)) == ["urgent", "a"]
+
+    @pytest.mark.parametrize("news", [{"a", "b"}, {""}, {"a", ""}])
+    def test_of_more_than_one_queue_tells_nothing(self, news):
+        scan = Scan([["*"]])
+        scan.took([], exhausted=True)
+        scan.expect(news)
+
+        assert scan.expected() == []
+
+    @pytest.mark.parametrize("scan", [Scan([["b"], ["*"]]), Scan([["*"]], ["b"])])
+    def test_tells_nothing_where_not_all_queues_are_served_alike(self, scan):
+        scan.took([], exhausted=True)
+        scan.expect({"a"})
+
+        assert scan.expected() == []
+
+    def test_tells_nothing_while_there_is_more(self):
+        scan = Scan([["*"]])
+        scan.took([], exhausted=False)
+        scan.expect({"a"})
+
+        assert scan.expected() == []
+
+
 @pytest.mark.usefixtures("only_postgres")
 class TestTheLowWaterMark:
     def test_lets_the_next_claim_go_on_where_the_last_one_ended(self, worker):

@@ -220,10 +220,12 @@ class Dialect:
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
         jobs: list[ClaimedJob] = []
-        targets = scan.marked() if self.low_water else []
+        expected = scan.expected()
+        targets = expected or (scan.marked() if self.low_water else [])
         if targets:
             jobs = self._take_in_order(targets, worker_id, limit)
-        if len(jobs) < limit:
+        # What was expected and has come may begin; its end brings the next look.
+        if len(jobs) < limit and not (expected and jobs):
             targets = scan.fresh(self.heads)
             if targets:
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))

@@ -32,6 +32,8 @@ class Scan:
         self._marks: dict[str, tuple[int, UUID]] = {}
         self._rescan_at = 0.0
         self._fresh_since: float | None = None
+        self._exhausted = False
+        self._news: set[str] = set()
 
     def rank(self, queue: str) -> int | None:
         """Return the position of the queue's group, or None for a queue left out."""
@@ -50,6 +52,21 @@ class Scan:
             Target(queue, priority, priority, last)
             for queue, (priority, last) in self._marks.items()
         ]
+
+    def expect(self, news: set[str]) -> None:
+        """Note in which queues jobs became ready since the last look; "" is any."""
+        self._news |= news
+
+    def expected(self) -> list[Target]:
+        """Return the only queue with news, if nothing else can come before it.
+
+        That is, if all queues are served alike, and all were empty when last seen.
+        """
+        news, self._news = self._news, set()
+        alike = not self.excluded and [list(group) for group in self.groups] == [["*"]]
+        if alike and self._exhausted and len(news) == 1 and "" not in news:
+            return [Target(queue=news.pop())]
+        return []
 
     def fresh(self, heads: Callable[[], Iterable[Head]]) -> list[Target]:
         """Return the stretches from the start; `heads` is asked only if it matters."""
@@ -76,6 +93,7 @@ class Scan:
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
+        self._exhausted = exhausted
         if self._fresh_since is not None:
             now = time.monotonic()
             pause = min(LONGEST_RESCAN, (now - self._fresh_since) / RESCAN_SHARE)

@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 from dbqueue.worker.bell import Bell, wait
 
+# What the keeper pokes with: the name of the one queue that has news, or nothing.
+END = b"\0"
+
 
 class Heard(NamedTuple):
-    poked: bool  # the keeper knows of work
+    news: set[str]  # queues in which the keeper knows of work; "" stands for any
     orphaned: bool  # the supervisor is gone
 
 
@@ -31,10 +34,9 @@ class Ears:
         if self._lifeline is not None:
             ears.append(self._lifeline)
         heard = wait(ears, seconds)
-        for ear in heard:
-            if isinstance(ear, Bell):
-                ear.silence()
+        notes = {ear: ear.silence() for ear in heard if isinstance(ear, Bell)}
         if self._lifeline in heard:
             # At its end of file it would be ready for ever.
             self._lifeline, self._orphaned = None, True
-        return Heard(self._pokes in heard, self._orphaned)
+        news = notes[self._pokes].split(END)[:-1] if self._pokes in notes else []
+        return Heard({queue.decode() for queue in news}, self._orphaned)

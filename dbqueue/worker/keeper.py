@@ -19,6 +19,7 @@ from dbqueue.dialects.listener import ANYTHING, Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
 from dbqueue.worker.connections import keep_transactions_short
+from dbqueue.worker.ears import END
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pruning import Pruner
 from dbqueue.worker.slots import Pulse, Slot, SlotState
@@ -211,13 +212,15 @@ class Keeper:
         self._poke(queues - {wakeup.SCHEDULE, ANYTHING})
 
     def _poke(self, queues: set[str]) -> None:
-        if any(self._scan.rank(queue) is not None for queue in queues):
-            self._poke_all()
+        served = [queue for queue in queues if self._scan.rank(queue) is not None]
+        if served:
+            self._poke_all(served[0] if len(served) == 1 else "")
 
-    def _poke_all(self) -> None:
+    def _poke_all(self, queue: str = "") -> None:
+        note = queue.encode() + END
         for slot, poke in zip(self._slots, self._pokes, strict=True):
             if slot.state is SlotState.LIVE:
-                poke.ring()
+                poke.ring(note)
 
     def _tell_who_listens(self) -> None:
         hears = self._listener.hears

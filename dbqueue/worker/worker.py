@@ -235,8 +235,9 @@ class Worker:
 
     def _listen(self, seconds: float) -> None:
         heard = self._ears.listen(seconds)
-        if heard.poked:
+        if heard.news:
             self._rhythm.poked()
+            self._scan.expect(heard.news)
         if heard.orphaned and not self._stopping:
             logger.error("The supervisor is gone; stopping")
             self.stop()
