@@ -91,7 +91,7 @@ def current() -> Settings:
     """
     global _seen
     # What `settings` wraps: it takes microseconds itself to say that there is none.
-    wrapped = object.__getattribute__(settings, "__dict__")["_wrapped"]
+    wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped", empty)
     raw = getattr(settings if wrapped is empty else wrapped, "DBQUEUE", _EMPTY)
     # `override_settings` brings another dict: identity tells a change without a reset.
     if _seen[0] is not raw:

@@ -13,6 +13,8 @@ from tests import tasks
 from tests.processes import wait_until
 from tests.workers import HandWorker, together
 
+EXTRA = 0.03  # seconds that a look takes longer
+
 pytestmark = pytest.mark.django_db
 with_transactions = pytest.mark.django_db(transaction=True)
 
@@ -460,18 +462,23 @@ class TestAScan:
         assert Scan([["*"]], [name]).rank(name) is None
 
     def test_starts_anew_the_later_the_longer_that_takes(self):
-        scan = Scan([["a"]])
-        (job,) = put("a")
+        put("a")
+        scan, jobs = Scan([["a"]]), HandWorker().claim()
+
+        self.pause(scan, jobs)  # once may be by chance
+
+        assert self.pause(scan, jobs) > EXTRA / RESCAN_SHARE > RESCAN
+
+    def pause(self, scan, jobs):
+        """Return the seconds from a slow look from the start to the next one."""
+        scan.begin()
         began = time.monotonic()
         scan.fresh(list)
-        wait_until(lambda: time.monotonic() > began + RESCAN / 10, "it takes long")
-        took = time.monotonic() - began
-
-        scan.took(HandWorker().claim(), exhausted=False)
-
-        assert str(scan.marked()[0].after) == job.id
+        wait_until(lambda: time.monotonic() > began + EXTRA, "the look takes long")
+        scan.took(jobs, exhausted=False)
+        began = time.monotonic()
         wait_until(lambda: not scan.marked(), "it starts anew")
-        assert time.monotonic() - began > took / RESCAN_SHARE > RESCAN
+        return time.monotonic() - began
 
     def test_of_plain_names_asks_nothing(self):
         def asked():

@@ -11,7 +11,9 @@ from dbqueue import enqueue_many, maintenance
 from dbqueue.ids import uuid7
 from dbqueue.maintenance import PRUNE_BATCH
 from dbqueue.models import FinishedJob, Job, JobState, Worker
+from dbqueue.worker.burial import bury
 from dbqueue.worker.pruning import Pruner, next_batch
+from dbqueue.worker.slots import SlotState, make_slots
 from tests import tasks
 from tests.workers import HandWorker, together
 
@@ -234,6 +236,36 @@ class TestARescue:
         assert Job.objects.get(state="READY").pk == second.id
         assert maintenance.rescue_orphans(ALIAS) == 1
         assert maintenance.rescue_orphans(ALIAS) == 0
+
+    @with_transactions
+    def test_of_a_dead_child_waits_for_what_is_locked_and_had_not_begun(
+        self, only_postgres, single_attempt
+    ):
+        tasks.noop.enqueue()
+        worker, (slot,) = HandWorker(), make_slots(1, 1)
+        worker.claim()
+        slot.open(worker.id)
+        slot.state = SlotState.DEAD
+        locked, buried = Event(), Event()
+
+        def lock():
+            with transaction.atomic():
+                Job.objects.select_for_update().get()
+                locked.set()
+                return buried.wait(20)
+
+        def try_to_bury():
+            locked.wait(20)
+            bury(ALIAS, [slot])
+            maintenance.rescue_orphans(ALIAS)
+            buried.set()
+            return slot.state
+
+        assert together(lock, try_to_bury) == [True, SlotState.DEAD]
+        bury(ALIAS, [slot])
+        assert slot.state is SlotState.EMPTY
+        assert not Worker.objects.exists()
+        assert Job.objects.get(state="READY", failures=0)
 
     def test_comes_too_late_for_a_job_that_has_ended(self, worker):
         tasks.noop.enqueue()

@@ -220,6 +220,7 @@ class Dialect:
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
         jobs: list[ClaimedJob] = []
+        scan.begin()
         expected = scan.expected()
         targets = expected or (scan.marked() if self.low_water else [])
         if targets:

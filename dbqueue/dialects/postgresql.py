@@ -104,10 +104,11 @@ _LOG = f"""CASE
     ELSE (j.attempt_log - 1) || o.record::jsonb END"""
 
 # CASE hides the condition from the planner, which would read the index of running jobs:
-# all that this worker has run since vacuum are still in it.
+# all that this worker has run since vacuum are still in it. The inner SELECT hides how
+# many ids there are: it would expect more rows than old statistics of a table say.
 _FENCE = """j.id = o.id AND j.attempt = o.attempt
       AND CASE j.state WHEN 'RUNNING' THEN j.worker_id = %(worker)s END
-      AND j.id = ANY(%(ids)s::uuid[])"""
+      AND j.id = ANY(ARRAY(SELECT unnest(%(ids)s::uuid[])))"""
 
 # One text for each column again. The results and the records are lists of JSON.
 _OUTCOMES = """ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),

@@ -11,9 +11,9 @@ from dbqueue.dialects.rows import ClaimedJob, Head, Target
 WILDCARD = "*"
 # Seconds between two looks from the start of the index: so long late commits, retries
 # and higher priorities can stay unseen behind the low-water mark. The longer where such
-# a look takes long, as it does where vacuum may not remove the rows that are gone.
-RESCAN, LONGEST_RESCAN = 0.25, 5.0
-RESCAN_SHARE = 0.05  # of a child's time, at most
+# looks cost more than others, as where vacuum may not remove the rows that are gone.
+RESCAN, LONGEST_RESCAN = 0.25, 2.0
+RESCAN_SHARE = 0.05  # of a child's time that they may cost it
 
 
 class Scan:
@@ -31,7 +31,9 @@ class Scan:
         self.excluded = excluded
         self._marks: dict[str, tuple[int, UUID]] = {}
         self._rescan_at = 0.0
-        self._fresh_since: float | None = None
+        self._since = 0.0
+        self._is_fresh = False
+        self._usual = self._extra = 0.0  # seconds
         self._exhausted = False
         self._news: set[str] = set()
 
@@ -43,6 +45,10 @@ class Scan:
             if any(matches(queue, pattern) for pattern in patterns):
                 return rank
         return None
+
+    def begin(self) -> None:
+        """Begin a look; took() ends it."""
+        self._since, self._is_fresh = time.monotonic(), False
 
     def marked(self) -> list[Target]:
         """Return the stretches that go on from the low-water marks, if still fresh."""
@@ -71,7 +77,7 @@ class Scan:
     def fresh(self, heads: Callable[[], Iterable[Head]]) -> list[Target]:
         """Return the stretches from the start; `heads` is asked only if it matters."""
         self._marks = {}
-        self._fresh_since = time.monotonic()
+        self._is_fresh = True
         if self._is_plain():
             queues = [patterns[0] for patterns in self.groups]
             return [Target(queue) for queue in queues]
@@ -94,11 +100,15 @@ class Scan:
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
         self._exhausted = exhausted
-        if self._fresh_since is not None:
-            now = time.monotonic()
-            pause = min(LONGEST_RESCAN, (now - self._fresh_since) / RESCAN_SHARE)
+        now = time.monotonic()
+        took = now - self._since
+        if self._is_fresh:
+            # The less of two: one that took long may have waited for something else.
+            before, self._extra = self._extra, max(0.0, took - self._usual)
+            pause = min(LONGEST_RESCAN, min(before, self._extra) / RESCAN_SHARE)
             self._rescan_at = now + max(RESCAN, pause)
-            self._fresh_since = None
+        else:
+            self._usual = took
         if exhausted:
             self._marks = {}
             return

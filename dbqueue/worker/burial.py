@@ -13,15 +13,25 @@ def bury(alias: str, slots: Sequence[Slot]) -> bool:
     ended = [slot for slot in slots if slot.state in ENDED]
     for slot in ended:
         begun = slot.running()
-        maintenance.retire(alias, slot.worker_id)
-        # Until nothing is left but what is locked: that is an orphan now.
-        while _rescue(alias, slot, begun):
-            pass
-        slot.state = SlotState.EMPTY
+        if _rescue(alias, slot, begun):
+            maintenance.retire(alias, slot.worker_id)
+            # What the child's last statement claimed before that.
+            _rescue(alias, slot, begun)
+            slot.state = SlotState.EMPTY
     return bool(ended)
 
 
-def _rescue(alias: str, slot: Slot, begun: set[UUID]) -> int:
+def _rescue(alias: str, slot: Slot, begun: set[UUID]) -> bool:
+    """Rescue what is not locked; return whether nothing is left.
+
+    What is locked waits for the next round. Only here is known what had not begun.
+    """
+    while _rescue_some(alias, slot, begun):
+        pass
+    return not maintenance.held_by(alias, slot.worker_id)
+
+
+def _rescue_some(alias: str, slot: Slot, begun: set[UUID]) -> int:
     by_reason: dict[str, list[HeldJob]] = {}
     for job in maintenance.held_by(alias, slot.worker_id):
         by_reason.setdefault(_reason(slot, job.id, begun), []).append(job)
