@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import struct
 import time
 from threading import Lock
 from uuid import UUID
@@ -24,9 +25,9 @@ def uuid7() -> UUID:
 def hex7s(count: int) -> list[str]:
     """Return the 32 hexadecimal digits of so many new ids, in order."""
     first, entropy = _next_tick(count), os.urandom(8 * count)
+    randoms = struct.unpack(f">{count}Q", entropy)
     return [
-        f"{_number(first + i, int.from_bytes(entropy[8 * i : 8 * i + 8])):032x}"
-        for i in range(count)
+        f"{_number(tick, random):032x}" for tick, random in enumerate(randoms, first)
     ]
 
 

@@ -13,7 +13,7 @@ WILDCARD = "*"
 # and higher priorities can stay unseen behind the low-water mark. The longer where such
 # looks cost more than others, as where vacuum may not remove the rows that are gone.
 RESCAN, LONGEST_RESCAN = 0.25, 2.0
-RESCAN_SHARE = 0.05  # of a child's time that they may cost it
+RESCAN_SHARE = 0.03  # of a child's time that they may cost it
 
 
 class Scan:

@@ -197,8 +197,8 @@ def sleepers(bench):
 def photos(bench):
     """small pictures of large ones, in two threads, PostgreSQL"""
     threads = dbqueue("--processes 1 --threads 2")
-    queued = partial(bench.drain, bench.postgres, jobs=150, step=("backlog", "photo"))
-    alone = partial(bench.rate, bench.postgres, step="photos", count=150)
+    queued = partial(bench.drain, bench.postgres, jobs=300, step=("backlog", "photo"))
+    alone = partial(bench.rate, bench.postgres, step="photos", count=300)
     contest = among(partial(queued, prepare=original), threads)
     contest |= among(partial(alone, prepare=original), BARE)
     found = bench.interleave("Photos of 3 MB in the database made small", contest)
