@@ -113,8 +113,8 @@ class Dialect:
 
     # The moves
 
-    def write(self, job: NewJob) -> Written | None:
-        """Insert the job; return None if its id is taken."""
+    def write(self, job: NewJob, *, once: bool = False) -> Written | None:
+        """Insert the job; with `once`, return None if its id is taken."""
         raise NotImplementedError
 
     def write_many(self, job: NewJob, calls: Calls) -> Written:

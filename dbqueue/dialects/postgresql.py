@@ -38,6 +38,15 @@ _DUE = """coalesce(%(run_after)s::timestamptz,
 
 _STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
 
+# What most jobs are: ready at once, under an id that nobody else has.
+WRITE_READY = f"""
+INSERT INTO dbqueue_job ({COLUMNS})
+VALUES (%(id)s, %(task)s, %(queue_name)s, %(priority)s, %(backend)s, 'READY', 0, 0,
+        %(max_attempts)s, %(args)s, %(kwargs)s, %(context)s, '[]',
+        statement_timestamp(), NULL)
+RETURNING enqueued_at
+"""
+
 _CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s, {_STATE},
     0, 0, %(max_attempts)s"""
 
@@ -190,7 +199,11 @@ IDLE = 0  # PQTRANS_IDLE of libpq
 
 REFUSED = ("40001", "40P01")  # serialization failure, deadlock detected
 
-NOTIFY = f"SELECT pg_notify('{CHANNEL}', queue) FROM unnest(%s::text[]) AS q(queue)"
+# A hint need not be on the disk before its commit returns: the next may be a job's.
+NOTIFY = f"""
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', queue)
+FROM unnest(%s::text[]) AS q(queue)
+"""
 
 
 class PostgreSQL(Dialect):
@@ -209,7 +222,11 @@ class PostgreSQL(Dialect):
                 "Install it: pip install 'dbqueue-django[postgres]'."
             )
 
-    def write(self, job: NewJob) -> Written | None:
+    def write(self, job: NewJob, *, once: bool = False) -> Written | None:
+        at_once = job.run_after is None and job.delay is None
+        if at_once and not once:
+            ((enqueued_at,),) = self._rows(WRITE_READY, self._params(job))
+            return Written("READY", enqueued_at, None)
         rows = self._rows(WRITE, self._params(job))
         return Written(*rows[0]) if rows else None
 

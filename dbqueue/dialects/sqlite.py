@@ -140,7 +140,7 @@ class SQLite(Dialect):
                 f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
             )
 
-    def write(self, job: NewJob) -> Written | None:
+    def write(self, job: NewJob, *, once: bool = False) -> Written | None:
         written = _written(job)
         params = self._params(job, written)
         return written if self._run(WRITE, params) else None
