@@ -173,15 +173,16 @@ class Writer:
         self.database = database
         self._dialect = dialects.of(database)
 
-    def write(self, job: NewJob, *, once: bool = False) -> Written | None:
-        """Write a job; with `once`, return None if an unfinished one has its id."""
+    def write(self, job: NewJob) -> Written | None:
+        """Write a job under an id that is new."""
         with migrated(self.database):
-            return self._dialect.write(job, once=once)
+            return self._dialect.write(job)
 
     def write_once(self, job: NewJob) -> Written | None:
         """Write a job whose id may exist; return None if it does, finished or not."""
         with transaction.atomic(using=self.database):
-            written = self.write(job, once=True)
+            with migrated(self.database):
+                written = self._dialect.write(job, once=True)
             # Asked after the INSERT: a job that finished before it is seen now.
             history = FinishedJob.objects.using(self.database)
             if written and history.filter(pk=job.id).exists():

@@ -36,27 +36,25 @@ class HandWorker:
 
     def finish(self, job, state="SUCCESSFUL", result="null", **more):
         """End the job; return whether the claim still held."""
-        return self._settle(job, state, result=result, **more)
+        return job in self._settle([job], state, result=result, **more)
 
     def finish_all(self, jobs):
         """End the jobs in one statement; return those whose claim still held."""
-        outcomes = [
-            Outcome(id=job.id, attempt=job.attempt, state="SUCCESSFUL", result="null")
-            for job in jobs
-        ]
-        held = self.dialect.settle(self.id, outcomes)
-        return [job for job in jobs if job.id in held]
+        return self._settle(jobs, "SUCCESSFUL", result="null")
 
     def give_back(self, job, **more):
         """Return the job to its queue; return whether the claim still held."""
-        return self._settle(job, "READY", **more)
+        return job in self._settle([job], "READY", **more)
 
     def note_progress(self, job, text):
         self.dialect.note_progress(self.id, [(job.id, job.attempt, text)])
 
-    def _settle(self, job, state, **more):
-        outcome = Outcome(id=job.id, attempt=job.attempt, state=state, **more)
-        return job.id in self.dialect.settle(self.id, [outcome])
+    def _settle(self, jobs, state, **more):
+        outcomes = [
+            Outcome(id=job.id, attempt=job.attempt, state=state, **more) for job in jobs
+        ]
+        held = self.dialect.settle(self.id, outcomes)
+        return [job for job in jobs if job.id in held]
 
 
 def drain(**options):

@@ -38,22 +38,21 @@ _DUE = """coalesce(%(run_after)s::timestamptz,
 
 _STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
 
-# What most jobs are: ready at once, under an id that nobody else has.
-WRITE_READY = f"""
+_CONSTANT = """%(task)s, %(queue_name)s, %(priority)s, %(backend)s, {state},
+    0, 0, %(max_attempts)s"""
+
+_WRITE = f"""
 INSERT INTO dbqueue_job ({COLUMNS})
-VALUES (%(id)s, %(task)s, %(queue_name)s, %(priority)s, %(backend)s, 'READY', 0, 0,
-        %(max_attempts)s, %(args)s, %(kwargs)s, %(context)s, '[]',
-        statement_timestamp(), NULL)
+VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]',
+        statement_timestamp(), {{due}})
+"""
+
+# What most jobs are: ready at once, under an id that nobody else has.
+WRITE_READY = f"""{_WRITE.format(state="'READY'", due="NULL")}
 RETURNING enqueued_at
 """
 
-_CONSTANT = f"""%(task)s, %(queue_name)s, %(priority)s, %(backend)s, {_STATE},
-    0, 0, %(max_attempts)s"""
-
-WRITE = f"""
-INSERT INTO dbqueue_job ({COLUMNS})
-VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]',
-        statement_timestamp(), {_DUE})
+WRITE = f"""{_WRITE.format(state=_STATE, due=_DUE)}
 ON CONFLICT (id) DO NOTHING
 RETURNING state, enqueued_at, run_after
 """
@@ -63,8 +62,8 @@ RETURNING state, enqueued_at, run_after
 WRITE_MANY = f"""
 WITH written AS (
 INSERT INTO dbqueue_job ({COLUMNS})
-SELECT n.id, {_CONSTANT}, n.args::jsonb, n.kwargs::jsonb, %(context)s, '[]',
-       statement_timestamp(), {_DUE}
+SELECT n.id, {_CONSTANT.format(state=_STATE)}, n.args::jsonb, n.kwargs::jsonb,
+       %(context)s, '[]', statement_timestamp(), {_DUE}
 FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
                 json_array_elements(%(kwargs)s::json)) AS n(id, args, kwargs)
 )

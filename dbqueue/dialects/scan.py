@@ -69,8 +69,7 @@ class Scan:
         That is, if all queues are served alike, and all were empty when last seen.
         """
         news, self._news = self._news, set()
-        alike = not self.excluded and [list(group) for group in self.groups] == [["*"]]
-        if alike and self._exhausted and len(news) == 1 and "" not in news:
+        if len(news) == 1 and "" not in news and self._exhausted and self._is_of_all():
             return [Target(queue=news.pop())]
         return []
 
@@ -114,6 +113,10 @@ class Scan:
             return
         for job in jobs:
             self._marks[job.queue_name] = (job.priority, job.id)
+
+    def _is_of_all(self) -> bool:
+        groups = [list(patterns) for patterns in self.groups]
+        return groups == [[WILDCARD]] and not self.excluded
 
     def _is_plain(self) -> bool:
         # One name a group: the order is known without asking the database.
