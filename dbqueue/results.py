@@ -53,6 +53,9 @@ class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # fro
     attempt: int = 0  # how often the job was claimed; the fence
     progress: Progress | None = None
 
+    def __post_init__(self) -> None:
+        """Take the arguments as they are: checked already, or read from JSON."""
+
     @property
     def attempts(self) -> int:
         """How often the job has begun; past LOG_LENGTH, how often it was claimed."""

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
-from dbqueue import enqueue, maintenance
+from dbqueue import dialects, enqueue, enqueue_many, maintenance
 from dbqueue.dialects import scan
 from dbqueue.models import Job
 from tests import tasks
@@ -213,6 +213,82 @@ def test_to_record_an_end_none_of_those_before_it_are_read(
         jobs = worker.claim(JOBS)
 
         assert entries_read(lambda: worker.finish_all(jobs)) <= FACTOR * JOBS
+
+
+# Plans that the server keeps
+
+
+@pytest.fixture
+def own_session(only_postgres, transactional_db):
+    """Be the loop of a worker that hears notifications."""
+    connection.close()
+    dialects.of("default").prepare(own_session=True)
+    yield
+    dialects.of("default").prepare(own_session=False)
+    connection.close()
+
+
+@pytest.fixture
+def never_analyzed(only_postgres, transactional_db):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE dbqueue_job SET (autovacuum_enabled = false)")
+        cursor.execute("VACUUM ANALYZE dbqueue_job")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE dbqueue_job RESET (autovacuum_enabled)")
+
+
+def work_off(worker):
+    """Make each move of a worker's."""
+    jobs = worker.claim(JOBS)
+    worker.note_progress(jobs[0], '{"value": 1}')
+    worker.give_back(jobs[0])
+    worker.finish_all(jobs[1:])
+    worker.dialect.outlook()
+    worker.dialect.promote(JOBS)
+
+
+def kept_plans():
+    """Return how often the server used each plan that it keeps."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement, generic_plans FROM pg_prepared_statements")
+        return dict(cursor.fetchall())
+
+
+@pytest.mark.parametrize("queues", QUEUES, ids=",".join)
+def test_plans_from_when_the_table_was_empty_are_good_for_many_jobs(
+    queues, never_analyzed, own_session
+):
+    worker = HandWorker(*queues)
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+    for _ in range(3):
+        for name in NAMES:
+            enqueue_many(tasks.noop.using(queue_name=name), [()] * JOBS)
+        work_off(worker)
+    for name in NAMES:
+        enqueue_many(tasks.noop.using(queue_name=name), [()] * 2 * LARGE)
+
+    with transaction.atomic():
+        entries, rows = returned("indexrelid"), returned("DISTINCT indrelid")
+        work_off(worker)
+        rows = returned("DISTINCT indrelid") - rows
+        entries = returned("indexrelid") - entries
+
+    assert rows == 0
+    assert entries <= 4 * FACTOR * JOBS
+    plans = kept_plans()
+    assert any("SKIP LOCKED" in statement for statement in plans)
+    assert all(plans.values())
+
+
+def test_no_plan_is_kept_where_a_pooler_may_hand_out_another_session(only_postgres):
+    worker = HandWorker()
+    for _ in range(3):
+        enqueue_many(tasks.noop, [()] * JOBS)
+        work_off(worker)
+
+    assert not kept_plans()
 
 
 @pytest.mark.parametrize("queues", QUEUES, ids=",".join)

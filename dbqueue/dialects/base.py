@@ -186,6 +186,12 @@ class Dialect:
         `local` is for the present transaction alone.
         """
 
+    def prepare(self, *, own_session: bool) -> None:
+        """Let the server keep the plans of this thread's statements, or not.
+
+        Only where its session is its own: a pooler may give each transaction another.
+        """
+
     def is_busy(self, error: DatabaseError) -> bool:
         """Tell whether a writer on this host keeps everybody else out."""
         return False
@@ -272,13 +278,16 @@ class Dialect:
         return jobs
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with self.connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(sql, params)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
     def _run(self, sql: str, params: dict[str, Any]) -> int:
         """Execute a statement that returns no rows; return how many it changed."""
-        with self.connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(sql, params)
             return int(cursor.rowcount)
+
+    def _cursor(self) -> AbstractContextManager[Any]:
+        return self.connection.cursor()

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from dbqueue.dialects.base import (
     STANDING,
     Dialect,
 )
+from dbqueue.dialects.cursors import Kept
 from dbqueue.dialects.listener import CHANNEL, PostgreSQLListener, Silence
 from dbqueue.dialects.rows import (
     Calls,
@@ -221,6 +223,8 @@ class PostgreSQL(Dialect):
                 "Install it: pip install 'dbqueue-django[postgres]'."
             )
 
+        self._kept = Kept()
+
     def write(self, job: NewJob, *, once: bool = False) -> Written | None:
         at_once = job.run_after is None and job.delay is None
         if at_once and not once:
@@ -235,7 +239,9 @@ class PostgreSQL(Dialect):
             "args": f"[{','.join(calls.args)}]",
             "kwargs": f"[{','.join(calls.kwargs)}]",
         }
-        return Written(*self._rows(WRITE_MANY, params)[0])
+        with self.connection.cursor() as cursor:  # not kept: megabytes
+            cursor.execute(WRITE_MANY, params)
+            return Written(*cursor.fetchone())
 
     def take(
         self, targets: Sequence[Target], worker_id: UUID, limit: int
@@ -251,14 +257,9 @@ class PostgreSQL(Dialect):
         self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         params: dict[str, Any] = {"limit": limit, "worker": worker_id}
-        branches = []
         for n, target in enumerate(targets):
             params |= {f"{name}{n}": value for name, value in target._asdict().items()}
-            beyond = _LEVELS if target.after is None else _BEYOND
-            if target.is_whole():
-                beyond = ""
-            branches.append(BRANCH.format(n=n, beyond=beyond.format(n=n)))
-        sql = TAKE.format(branches=" UNION ALL ".join(branches))
+        sql = _taking(tuple(_beyond(target) for target in targets))
         return [ClaimedJob(*row) for row in self._rows(sql, params)]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
@@ -316,6 +317,9 @@ class PostgreSQL(Dialect):
         scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
         self._run(LIMIT_IDLING.format(scope=scope, milliseconds=milliseconds), {})
 
+    def prepare(self, *, own_session: bool) -> None:
+        self._kept.prepares = own_session
+
     def listener(self, interval: float) -> Silence:
         return PostgreSQLListener(self.alias)
 
@@ -341,6 +345,9 @@ class PostgreSQL(Dialect):
     def is_refused(self, error: Error) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in REFUSED
 
+    def _cursor(self) -> AbstractContextManager[Any]:
+        return self._kept.lent(self.connection)
+
     def _settled(
         self, sql: str, worker_id: UUID, outcomes: Sequence[Outcome]
     ) -> set[UUID]:
@@ -348,6 +355,21 @@ class PostgreSQL(Dialect):
 
     def _params(self, job: NewJob) -> dict[str, Any]:
         return {name: getattr(job, name) for name in job.__slots__}
+
+
+def _beyond(target: Target) -> str:
+    if target.is_whole():
+        return ""
+    return _LEVELS if target.after is None else _BEYOND
+
+
+@lru_cache
+def _taking(beyonds: tuple[str, ...]) -> str:
+    branches = (
+        BRANCH.format(n=n, beyond=beyond.format(n=n))
+        for n, beyond in enumerate(beyonds)
+    )
+    return TAKE.format(branches=" UNION ALL ".join(branches))
 
 
 def _array(items: Iterable[object]) -> str:

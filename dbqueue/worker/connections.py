@@ -64,6 +64,14 @@ def close_all() -> None:
             _close_pool(connection)
 
 
+def drop(alias: str) -> None:
+    """Close this thread's connection. What is set in its session stays in no pool."""
+    connection: Any = connections[alias]
+    if connection.connection is not None and _is_pooled(connection):
+        connection.connection.close()
+    connection.close()
+
+
 def be_impatient() -> None:
     """Let connections that this process and its children open notice a lost network.
 

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from django.db import DatabaseError, Error, connections
+from django.db import DatabaseError, Error
 
 from dbqueue import chores, conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import ANYTHING, Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
-from dbqueue.worker.connections import keep_transactions_short
+from dbqueue.worker.connections import drop, keep_transactions_short
 from dbqueue.worker.ears import END
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pruning import Pruner
@@ -85,7 +85,7 @@ class Keeper:
             self._listen(seconds)
         self._pause_or(self._bury_all)
         self._listener.close()
-        connections[self._alias].close()
+        drop(self._alias)
 
     # One round
 
@@ -250,7 +250,7 @@ class Keeper:
             self._patience = self._some_beats()
             if busy:
                 self._vouch()
-            connections[self._alias].close()
+            drop(self._alias)
             return self._pause * random.uniform(0.8, 1.2)
         self._pause = 0.0
         return seconds

@@ -4,14 +4,14 @@ import logging
 import time
 from uuid import UUID
 
-from django.db import Error, connections
+from django.db import Error
 
 from dbqueue import conf, dialects, maintenance
 from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.worker import memory
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
-from dbqueue.worker.connections import IDLING, keep_transactions_short
+from dbqueue.worker.connections import IDLING, drop, keep_transactions_short
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
@@ -137,6 +137,8 @@ class Worker:
             self._notes_at = time.monotonic() + PROGRESS_INTERVAL
 
     def _exchange(self, limit: int) -> list[ClaimedJob]:
+        # Nothing is heard through a pooler that shares sessions.
+        self._dialect.prepare(own_session=self._slot.listening)
         if self._rhythm.in_trouble:
             self._ledger.reconcile()
         if limit:
@@ -194,7 +196,7 @@ class Worker:
         logger.warning(
             "Database trouble, trying again in %.1f s: %s", pause, str(error).strip()
         )
-        connections[self._dialect.alias].close()
+        drop(self._dialect.alias)
 
     # What runs
 
@@ -296,5 +298,5 @@ class Worker:
                 if time.monotonic() > deadline:
                     logger.error("Left to the rescue of others: %s", error)
                     return None
-                connections[self._dialect.alias].close()
+                drop(self._dialect.alias)
                 self._ears.listen(0.1)

@@ -9,7 +9,7 @@ from tests.proxy import Proxy
 
 # What a client may send first; the server answers the last two with a single byte.
 _CANCEL, _TLS, _GSSAPI = 80_877_102, 80_877_103, 80_877_104
-QUERY, PARSE, READY = b"Q", b"P", b"Z"
+QUERY, PARSE, BIND, READY = b"Q", b"P", b"B", b"Z"
 IDLE = b"I"  # in no transaction: what was sent before is committed
 
 # The server itself raises it, so that its transaction fails as after the real error.
@@ -45,9 +45,9 @@ class Meddler(Proxy):
         conversation = Conversation(self)
         return conversation.there, conversation.back
 
-    def is_to_be_cut(self, message):
+    def is_to_be_cut(self, statement):
         text, times = self._cutting
-        return times > 0 and text in message
+        return times > 0 and text in statement
 
     def spend_a_cut(self):
         with self._lock:
@@ -56,18 +56,17 @@ class Meddler(Proxy):
             self.cuts += times > 0
             return times > 0
 
-    def replaced(self, message):
-        """Return the message, or another that fails."""
-        text = message[5:-1].decode(errors="replace")
+    def raised_by(self, statement):
+        """Return the text to run instead, or None to let the statement be."""
+        text = statement.decode(errors="replace")
         if self._sqlstate is None or "dbqueue_" not in text:
-            return message
+            return None
         with self._lock:
             known = gist(text)
             if self.refused[known] >= self._times:
-                return message
+                return None
             self.refused[known] += 1
-        body = RAISE.format(self._sqlstate).encode() + b"\0"
-        return QUERY + struct.pack("!I", len(body) + 4) + body
+        return RAISE.format(self._sqlstate).encode() + b"\0"
 
 
 class Conversation:
@@ -80,6 +79,7 @@ class Conversation:
         self._single_bytes = 0
         self._doomed = False
         self._held = b""
+        self._statements = {}  # by their names, as they were parsed
 
     def there(self, data):
         self._asked += data
@@ -88,11 +88,7 @@ class Conversation:
             sent += self._start()
         if self._started:
             for message in messages(self._asked):
-                if message[:1] in (QUERY, PARSE):
-                    self._doomed |= self._meddler.is_to_be_cut(message)
-                if message[:1] == QUERY:
-                    message = self._meddler.replaced(message)
-                sent += message
+                sent += self._meddled(message)
         return sent
 
     def back(self, data):
@@ -112,6 +108,26 @@ class Conversation:
                 self._doomed = message[5:] != IDLE
                 sent, self._held = sent + self._held, b""
         return sent
+
+    def _meddled(self, message):
+        """Note whether the answer is doomed; return the message, or another."""
+        kind, body = message[:1], message[5:]
+        if kind == PARSE:
+            name, statement, _ = body.split(b"\0", 2)
+            self._statements[name] = statement
+        if kind not in (QUERY, BIND):
+            return message
+        statement = body[:-1]
+        if kind == BIND:
+            statement = self._statements.get(body.split(b"\0", 2)[1], b"")
+        self._doomed |= self._meddler.is_to_be_cut(statement)
+        raising = self._meddler.raised_by(statement)
+        if raising is None:
+            return message
+        if kind == QUERY:
+            return packed(QUERY, raising)
+        # Neither a name nor parameters; what executes it follows.
+        return packed(PARSE, b"\0" + raising + bytes(2)) + packed(BIND, bytes(8))
 
     def _start(self):
         """Pass on what comes before the first message of the usual form."""
@@ -138,6 +154,10 @@ def messages(buffer):
         message = bytes(buffer[:length])
         del buffer[:length]
         yield message
+
+
+def packed(kind, body):
+    return kind + struct.pack("!I", len(body) + 4) + body
 
 
 def gist(sql):
