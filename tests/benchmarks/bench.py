@@ -87,7 +87,7 @@ class Bench:
             return {"jobs/s": run.side(step, count)}
 
     def latency(self, store, peer):
-        count = self.some(100, least=30)
+        count = self.some(200, least=30)
         with self.run(store, peer, count + 1) as run:
             return run.latency(count)
 

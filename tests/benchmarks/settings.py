@@ -9,7 +9,9 @@ from tests.settings import database
 
 SECRET_KEY = "benchmarks only"
 USE_TZ = True
+PEER = PEERS[os.environ["PEER"]]
 DATABASES = {"default": database(os.environ["DATABASE_URL"])}
+DATABASES["default"].setdefault("OPTIONS", {}).update(PEER.options)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # What `startproject` installs, and the peer.
 INSTALLED_APPS = [
@@ -28,5 +30,5 @@ LOGGING = {
     "root": {"level": "WARNING", "handlers": []},
     "loggers": {name: {"level": "WARNING"} for name in ("django.tasks", "django-q")},
 }
-for name, value in PEERS[os.environ["PEER"]].settings.items():
+for name, value in PEER.settings.items():
     globals()[name] = value if name != "INSTALLED_APPS" else INSTALLED_APPS + value

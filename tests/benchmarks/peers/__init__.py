@@ -24,11 +24,22 @@ class Peer:
     waiting: str = ""
     finished: str = ""
     settings: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)  # of Django's database connection
     # Run once, in an empty database; what it leaves is copied for each run.
     install: str = "django migrate -v 0"
 
     def commands(self):
         return [PYTHON + line.split() for line in self.workers]
+
+
+def prepared(peer):
+    """Let PostgreSQL keep the plans of statements, as pgqueuer's driver always does."""
+    return replace(
+        peer,
+        name=f"{peer.name}-prepared",
+        label=f"{peer.name}, prepared",
+        options={"server_side_binding": True, "prepare_threshold": 5},
+    )
 
 
 def django_tasks(app, backend):
@@ -66,6 +77,7 @@ def pgqueuer(batch, label=""):
 
 
 DBQUEUE = dbqueue()
+DBQUEUE_PREPARED = prepared(DBQUEUE)
 TASKS_DB = Peer(
     name="django-tasks-db",
     module="django_tasks",
@@ -78,6 +90,7 @@ TASKS_DB = Peer(
     settings=django_tasks("django_tasks_db", "DatabaseBackend"),
 )
 PGQUEUER, PGQUEUER_500 = pgqueuer(100), pgqueuer(500, "pgqueuer, batch 500")
+TASKS_DB_PREPARED = prepared(TASKS_DB)
 PROCRASTINATE = Peer(
     name="procrastinate",
     module="procrastinate",
@@ -151,14 +164,12 @@ BARE = Peer(
 BARE_DJANGO = replace(
     BARE, name="bare-django", label="bare, Django's cursor", module="bare_django"
 )
-BARE_RELAY = replace(
-    BARE, name="bare-relay", label="bare, relayed", workers=(f"{HERE}.bare relay",)
-)
 REDIS = (DRAMATIQ, CELERY)
 PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(HUEY, *REDIS, BARE, BARE_DJANGO, BARE_RELAY),
+        *(DBQUEUE_PREPARED, TASKS_DB_PREPARED),
+        *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }

@@ -1,12 +1,10 @@
 """What the drivers alone take, on the tables of dbqueue: the limit for any queue.
 
-python -m tests.benchmarks.peers.bare: a worker that listens, claims one and stamps;
-with `relay`, one process listens, and wakes another that claims and stamps.
+python -m tests.benchmarks.peers.bare: a worker that listens, claims one and stamps.
 """
 
 import os
 import sqlite3
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -66,24 +64,9 @@ def begin():
 def work():
     connection().execute("LISTEN bare")
     while True:
-        work_off()
+        while claimed := connection().execute(CLAIM).fetchone():
+            jobs.noop(*claimed[0])
         next(connection().notifies(stop_after=1))
-
-
-def work_off():
-    while claimed := connection().execute(CLAIM).fetchone():
-        jobs.noop(*claimed[0])
-
-
-def relay():
-    reader, writer = os.pipe()
-    if os.fork():
-        connection().execute("LISTEN bare")
-        while True:
-            os.write(writer, b"!")
-            next(connection().notifies(stop_after=1))
-    while os.read(reader, 1):
-        work_off()
 
 
 def photos(count, threads=2):
@@ -101,4 +84,4 @@ def photos(count, threads=2):
 
 
 if __name__ == "__main__":
-    relay() if "relay" in sys.argv else work()
+    work()
