@@ -21,11 +21,10 @@ class Kept(threading.local):
     It holds the last statement and its answer until the next one.
     """
 
-    # Whether the server keeps the plans of this thread's statements. To make one takes
-    # it longer than to claim a job.
-    prepares = False
-
     def __init__(self) -> None:
+        # Whether the server is to keep the plans of this thread's statements; to make
+        # one takes it longer than to claim a job. None leaves that to the project.
+        self.prepares: bool | None = None
         self._cursor: Any = None
         self._of: tuple[Any, ...] = ()
 
@@ -52,10 +51,11 @@ class Kept(threading.local):
 
     def _made(self, connection: BaseDatabaseWrapper) -> Any:
         made: Any = connection.cursor().cursor  # without Django's wrapper
+        raw: Any = connection.connection
+        if self.prepares is not None:
+            raw.prepare_threshold = 1 if self.prepares else None
         if not self.prepares:
             return made
-        # Django's own writes values into the statement's text, each time another.
-        raw: Any = connection.connection
-        raw.prepare_threshold = 1
         raw.execute(_BY_INDEX)
+        # Django's own writes values into the statement's text, each time another.
         return getattr(connection, "Database").Cursor(raw)  # noqa: B009  not in the stubs
