@@ -220,11 +220,11 @@ def test_to_record_an_end_none_of_those_before_it_are_read(
 
 @pytest.fixture
 def own_session(only_postgres, transactional_db):
-    """Be the loop of a worker that hears notifications."""
+    """Be the loop of a worker."""
     connection.close()
-    dialects.of("default").prepare(own_session=True)
+    connection.ensure_connection()
+    dialects.of("default").prepare_session(60.0)
     yield
-    dialects.of("default").prepare(own_session=False)
     connection.close()
 
 
@@ -282,7 +282,7 @@ def test_plans_from_when_the_table_was_empty_are_good_for_many_jobs(
     assert all(plans.values())
 
 
-def test_no_plan_is_kept_where_a_pooler_may_hand_out_another_session(only_postgres):
+def test_no_plan_is_kept_in_a_session_of_the_project(only_postgres):
     worker = HandWorker()
     for _ in range(3):
         enqueue_many(tasks.noop, [()] * JOBS)

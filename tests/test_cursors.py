@@ -1,7 +1,7 @@
 """One cursor serves many statements, and nobody can tell."""
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from dbqueue import enqueue
@@ -89,3 +89,35 @@ def test_moments_are_in_the_time_zone_of_the_settings(settings):
     row = Job.objects.get(pk=result.id)
     assert result.enqueued_at == row.enqueued_at
     assert result.enqueued_at.utcoffset() == row.enqueued_at.utcoffset()
+
+
+def test_a_backend_that_does_more_with_each_cursor_does_it_here_too(
+    monkeypatch, only_postgres
+):
+    """As one that chooses a tenant's schema: for each statement, not once for all."""
+    enqueue(tasks.noop)
+    chosen = []
+
+    class Choosing(type(connections["default"])):
+        def _cursor(self, name=None):
+            chosen.append(name)
+            return super()._cursor(name)
+
+    monkeypatch.setattr(connections["default"], "__class__", Choosing)
+    enqueue(tasks.noop)
+    enqueue(tasks.noop)
+
+    assert len(chosen) == 2
+
+
+def test_a_session_in_another_time_zone_does_not_shift_the_moments_after_it(
+    only_postgres,
+):
+    connection.close()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL TIME ZONE 'Asia/Tokyo'")
+        enqueue(tasks.noop)
+
+    result = enqueue(tasks.noop)
+
+    assert result.enqueued_at == Job.objects.get(pk=result.id).enqueued_at

@@ -186,10 +186,11 @@ class Dialect:
         `local` is for the present transaction alone.
         """
 
-    def prepare(self, *, own_session: bool) -> None:
-        """Let the server keep the plans of this thread's statements, or not.
+    def prepare_session(self, idling: float) -> None:
+        """Set up this thread's new session for a worker's loop, if it is ours alone.
 
-        Only where its session is its own: a pooler may give each transaction another.
+        A transaction may stand still for `idling` seconds. Plans go by the indexes, and
+        the server keeps them.
         """
 
     def is_busy(self, error: DatabaseError) -> bool:
@@ -278,16 +279,16 @@ class Dialect:
         return jobs
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with self._cursor() as cursor:
+        with self._cursor(params) as cursor:
             cursor.execute(sql, params)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
     def _run(self, sql: str, params: dict[str, Any]) -> int:
         """Execute a statement that returns no rows; return how many it changed."""
-        with self._cursor() as cursor:
+        with self._cursor(params) as cursor:
             cursor.execute(sql, params)
             return int(cursor.rowcount)
 
-    def _cursor(self) -> AbstractContextManager[Any]:
+    def _cursor(self, params: dict[str, Any]) -> AbstractContextManager[Any]:
         return self.connection.cursor()

@@ -3,16 +3,10 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-
-# A plan that was made while a table was empty serves until somebody analyzes it. These
-# make it the plan for a million rows, too: by the indexes, which have the order we ask.
-_BY_INDEX = """
-SELECT set_config(name, 'off', false) FROM unnest(
-    '{enable_seqscan,enable_bitmapscan,enable_sort,jit}'::text[]) AS setting(name)
-"""
 
 
 class Kept(threading.local):
@@ -22,27 +16,30 @@ class Kept(threading.local):
     """
 
     def __init__(self) -> None:
-        # Whether the server is to keep the plans of this thread's statements; to make
-        # one takes it longer than to claim a job. None leaves that to the project.
-        self.prepares: bool | None = None
+        # The driver's connection in which the server is to keep plans.
+        self.own_session: Any = None
         self._cursor: Any = None
-        self._of: tuple[Any, ...] = ()
+        self._made_for: tuple[Any, ...] = ()
 
     @contextmanager
     def lent(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
         """Lend what `connection.cursor()` would return."""
-        if "cursor" in vars(connection):
-            # By a test that forbids queries, or a tool that watches them.
+        # In an instance, it is that of a test that forbids queries, or of a tool.
+        backend: Any = type(connection)
+        if "cursor" in vars(connection) or not _are_djangos(backend):
             with connection.cursor() as cursor:
                 yield cursor
             return
+        connection.validate_thread_sharing()
         connection.close_if_health_check_failed()
         connection.ensure_connection()
-        of = connection.connection, connection.timezone, self.prepares
+        raw: Any = connection.connection
+        zone = raw.pgconn.parameter_status(b"TimeZone")
+        made_for = raw, raw is self.own_session, connection.timezone, zone
         # Taken away: a hook of the project's may come back here, and a statement fail.
         kept, self._cursor = self._cursor, None
-        if kept is None or self._of != of:
-            kept, self._of = self._made(connection), of
+        if kept is None or self._made_for != made_for:
+            kept, self._made_for = self._made(connection), made_for
         if connection.queries_logged:
             yield connection.make_debug_cursor(kept)
         else:
@@ -50,12 +47,24 @@ class Kept(threading.local):
         self._cursor = kept
 
     def _made(self, connection: BaseDatabaseWrapper) -> Any:
-        made: Any = connection.cursor().cursor  # without Django's wrapper
         raw: Any = connection.connection
-        if self.prepares is not None:
-            raw.prepare_threshold = 1 if self.prepares else None
-        if not self.prepares:
-            return made
-        raw.execute(_BY_INDEX)
+        if raw is not self.own_session:
+            made: Any = connection.cursor()
+            return made.cursor  # without Django's wrapper
         # Django's own writes values into the statement's text, each time another.
+        raw.prepare_threshold = 1
         return getattr(connection, "Database").Cursor(raw)  # noqa: B009  not in the stubs
+
+
+@cache
+def _are_djangos(backend: type[BaseDatabaseWrapper]) -> bool:
+    """Tell whether a backend makes its cursors as Django does.
+
+    Others do more with each one: they choose a tenant's schema, or count.
+    """
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    return all(
+        getattr(backend, name) is getattr(DatabaseWrapper, name)
+        for name in ("cursor", "_cursor", "create_cursor")
+    )

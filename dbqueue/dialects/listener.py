@@ -74,7 +74,7 @@ class PostgreSQLListener(Silence):
                 self._give_up("notifications do not arrive")
             elif self._pinged_at is None and now >= self._test_at:
                 self._ping()
-        except (psycopg.Error, OSError) as error:
+        except (psycopg.Error, Error, OSError) as error:
             self._give_up(error)
 
     def raw(self) -> list[Any]:
@@ -93,7 +93,7 @@ class PostgreSQLListener(Silence):
         try:
             raw.consume_input()
             while (notify := raw.notifies()) is not None:
-                self._payloads.add(notify.extra.decode())
+                self._payloads.add(notify.extra.decode(errors="replace"))
         except (psycopg.Error, OSError) as error:
             self._give_up(error)
             return set()
@@ -121,7 +121,7 @@ class PostgreSQLListener(Silence):
         }
         params.pop("pool", None)
         self._connection = psycopg.connect(**params, autocommit=True)
-        # What comes with the answer to a statement.
+        # psycopg hands on what comes with the answer to a statement.
         self._connection.add_notify_handler(
             lambda notify: self._payloads.add(notify.payload)
         )
@@ -130,7 +130,10 @@ class PostgreSQLListener(Silence):
 
     def _ping(self) -> None:
         self._pinged_at = time.monotonic()
-        self._connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, _PING])
+        # By another connection: a pooler may lend an idle one the same session again,
+        # which would hear itself.
+        with connections[self._alias].cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, _PING])
 
     def _passed(self) -> None:
         self._pinged_at = None

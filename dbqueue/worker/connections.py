@@ -8,7 +8,7 @@ from typing import Any
 from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
-from dbqueue import conf, dialects
+from dbqueue import dialects
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +93,13 @@ def _is_pooled(connection: Any) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
-def keep_transactions_short() -> None:
-    """Let the server end a transaction that this thread's next connections left open.
+def prepare_sessions() -> None:
+    """Set up what this thread connects from now on as a worker's loop wants it.
 
-    One that fell silent in the middle would keep its locks, and everybody waiting.
+    The server ends a transaction that fell silent in the middle: it would keep its
+    locks, and everybody waiting.
     """
-    _connected.short = True
+    _connected.of_a_loop = True
 
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
@@ -106,9 +107,8 @@ def _note_connection(connection: Any, **kwargs: Any) -> None:
     wrappers = connection.execute_wrappers
     if _note_alteration not in wrappers:
         wrappers.insert(0, _note_alteration)  # Django takes its own from the end
-    # Behind a pooler in transaction mode, a session is not ours to set.
-    if getattr(_connected, "short", False) and conf.current().notify:
-        dialects.of(connection.alias).limit_idling(IDLING)
+    if getattr(_connected, "of_a_loop", False):
+        dialects.of(connection.alias).prepare_session(IDLING)
 
 
 def _note_alteration(

@@ -18,7 +18,7 @@ from dbqueue import chores, conf, dialects, maintenance, wakeup
 from dbqueue.dialects.listener import ANYTHING, Silence
 from dbqueue.worker.bell import Bell, wait
 from dbqueue.worker.burial import bury
-from dbqueue.worker.connections import drop, keep_transactions_short
+from dbqueue.worker.connections import drop, prepare_sessions
 from dbqueue.worker.ears import END
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.pruning import Pruner
@@ -79,7 +79,7 @@ class Keeper:
 
     def run(self) -> None:
         """Keep until told to quit; never raises for a database that is away."""
-        keep_transactions_short()
+        prepare_sessions()
         while not self._may_leave():
             seconds = self._pause_or(self._round)
             self._listen(seconds)

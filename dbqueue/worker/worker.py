@@ -11,7 +11,7 @@ from dbqueue.dialects.rows import ClaimedJob, Outcome
 from dbqueue.worker import memory
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.board import Board
-from dbqueue.worker.connections import IDLING, drop, keep_transactions_short
+from dbqueue.worker.connections import IDLING, drop, prepare_sessions
 from dbqueue.worker.crew import Crew
 from dbqueue.worker.ears import Ears
 from dbqueue.worker.executor import Executor
@@ -99,7 +99,7 @@ class Worker:
 
     def run(self) -> Farewell:
         """Work until stopped, drained or in need of replacement."""
-        keep_transactions_short()
+        prepare_sessions()
         reason = self._leave_before_start()
         while reason is None:
             self._take_care_of_running()
@@ -137,8 +137,6 @@ class Worker:
             self._notes_at = time.monotonic() + PROGRESS_INTERVAL
 
     def _exchange(self, limit: int) -> list[ClaimedJob]:
-        # Nothing is heard through a pooler that shares sessions.
-        self._dialect.prepare(own_session=self._slot.listening)
         if self._rhythm.in_trouble:
             self._ledger.reconcile()
         if limit:

@@ -30,7 +30,7 @@ PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
 KINDS = {
     "claim": "query LIKE '%%max(queue_name)%%'",
     "heartbeat": "query LIKE '%%min(run_after)%%'",
-    "listen": "(query LIKE 'LISTEN%%' OR query LIKE '%%ping%%')",
+    "listen": "query LIKE 'LISTEN%%'",
     "job": "query LIKE '%%of a job%%'",
 }
 OF_OTHERS = "datname = current_database() AND pid <> pg_backend_pid()"

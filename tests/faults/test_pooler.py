@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
 from tests import worker_tasks as tasks
@@ -20,7 +21,6 @@ from tests.processes import (
     reasons,
     scaled,
     send,
-    thorough,
     wait_until,
     wait_until_empty,
 )
@@ -73,7 +73,7 @@ def pooler(only_postgres, database_address):
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("notify", [False, pytest.param(True, marks=thorough)])
+@pytest.mark.parametrize("notify", [False, True])
 def test_everything_works_through_a_pooler_in_transaction_mode(
     notify, pooler, start, run_worker, jobs, effects, measured
 ):
@@ -103,6 +103,11 @@ def test_everything_works_through_a_pooler_in_transaction_mode(
     what = f"an idle worker began after (NOTIFY {notify})"
     measured(what, time.monotonic() - began, at_most=3.0)
     assert "Traceback" not in worker.output
+    assert "Database trouble" not in worker.output
+    with psycopg.connect(pooler, autocommit=True) as stranger:
+        for name in ("enable_seqscan", "idle_in_transaction_session_timeout"):
+            query = "SELECT setting = reset_val FROM pg_settings WHERE name = %s"
+            assert stranger.execute(query, [name], prepare=False).fetchone() == (True,)
 
 
 def test_a_dead_childs_jobs_are_rescued_through_a_pooler(
