@@ -162,5 +162,6 @@ def packed(kind, body):
 
 def gist(sql):
     """Return what makes the statement another one: not its values."""
-    plain = re.sub(r"'(?:[^']|'')*'(?:::\w+(?:\[\])?)?|\b\d+(?:\.\d+)?\b", "?", sql)
+    value = r"(?:'(?:[^']|'')*'|\$\d+)(?:::\w+(?:\[\])?)?|\b\d+(?:\.\d+)?\b"
+    plain = re.sub(value, "?", sql)
     return re.sub(r"\?(?:, \?)+", "?", " ".join(plain.split()))
