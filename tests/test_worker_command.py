@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.models import Worker
@@ -295,9 +295,15 @@ def write_task(folder, version):
     )
 
 
+def enqueue_tell(seconds):
+    """Write a job of a task that this process cannot import."""
+    with transaction.atomic():  # or an idle worker may take it as it is
+        job = enqueue(tasks.note, "placeholder")
+        unfinished(pk=job.id).update(task="changing.tasks.tell", args=[seconds])
+
+
 def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effects):
-    job = enqueue(tasks.note, "placeholder")
-    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[2.5])
+    enqueue_tell(2.5)
     worker = start(
         [sys.executable, project / "manage.py", "runworker"],
         ["--reload"],
@@ -310,8 +316,7 @@ def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effec
 
     effects.wait_for("ended", "first")
     wait_until(lambda: len(worker.family() - before) >= 3, "it was restarted")
-    job = enqueue(tasks.note, "placeholder")
-    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[0])
+    enqueue_tell(0)
     effects.wait_for("ended", "second version")
     assert finished(attempt=1, state="SUCCESSFUL", args=[2.5]).exists()
     worker.tell(signal.SIGTERM)
@@ -332,8 +337,7 @@ def test_broken_code_is_waited_out(project, start, effects):
 
     write_task(project, "mended version")
 
-    job = enqueue(tasks.note, "placeholder")
-    unfinished(pk=job.id).update(task="changing.tasks.tell", args=[0])
+    enqueue_tell(0)
     effects.wait_for("ended", "mended version")
     assert worker.stop(signal.SIGINT) == 0
 
