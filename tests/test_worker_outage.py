@@ -194,7 +194,7 @@ def terminate(condition):
         return cursor.fetchone()[0]
 
 
-# The last that a listening connection said is LISTEN, or the test of itself.
+# All that a listening connection says.
 LISTENING = "query LIKE 'LISTEN%'"
 
 

@@ -88,7 +88,7 @@ class PostgreSQLListener(Silence):
 
         if self._connection is None:
             return set()
-        # libpq's own calls: psycopg's notifies() takes four times as long.
+        # libpq's own calls: psycopg's notifies() takes longer.
         raw = self._connection.pgconn
         try:
             raw.consume_input()
