@@ -60,7 +60,6 @@ class PostgreSQLListener(Silence):
         self._pinged_at: float | None = None
         self._retry = FIRST_RETRY
         self._told = False
-        self._payloads: set[str] = set()
 
     def open(self) -> None:
         import psycopg
@@ -89,15 +88,14 @@ class PostgreSQLListener(Silence):
         if self._connection is None:
             return set()
         # libpq's own calls: psycopg's notifies() takes longer.
-        raw = self._connection.pgconn
+        raw, payloads = self._connection.pgconn, set()
         try:
             raw.consume_input()
             while (notify := raw.notifies()) is not None:
-                self._payloads.add(notify.extra.decode(errors="replace"))
+                payloads.add(notify.extra.decode(errors="replace"))
         except (psycopg.Error, OSError) as error:
             self._give_up(error)
             return set()
-        payloads, self._payloads = self._payloads, set()
         if _PING in payloads:
             self._passed()
         return payloads - {_PING}
@@ -105,7 +103,6 @@ class PostgreSQLListener(Silence):
     def close(self) -> None:
         self.hears = False
         self._pinged_at = None
-        self._payloads = set()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -121,10 +118,6 @@ class PostgreSQLListener(Silence):
         }
         params.pop("pool", None)
         self._connection = psycopg.connect(**params, autocommit=True)
-        # psycopg hands on what comes with the answer to a statement.
-        self._connection.add_notify_handler(
-            lambda notify: self._payloads.add(notify.payload)
-        )
         self._connection.execute(f"LISTEN {CHANNEL}")
         self._ping()
 
