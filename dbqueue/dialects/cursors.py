@@ -24,10 +24,8 @@ class Kept(threading.local):
     @contextmanager
     def lent(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
         """Lend what `connection.cursor()` would return."""
-        # In an instance, it is that of a test that forbids queries, or of a tool.
-        backend: Any = type(connection)
-        if "cursor" in vars(connection) or not _are_djangos(backend):
-            with connection.cursor() as cursor:
+        if connection.queries_logged or not _are_djangos(connection):
+            with connection.cursor() as cursor:  # which writes values into what it logs
                 yield cursor
             return
         connection.validate_thread_sharing()
@@ -40,10 +38,7 @@ class Kept(threading.local):
         kept, self._cursor = self._cursor, None
         if kept is None or self._made_for != made_for:
             kept, self._made_for = self._made(connection), made_for
-        if connection.queries_logged:
-            yield connection.make_debug_cursor(kept)
-        else:
-            yield connection.make_cursor(kept)
+        yield connection.make_cursor(kept)
         self._cursor = kept
 
     def _made(self, connection: BaseDatabaseWrapper) -> Any:
@@ -56,12 +51,18 @@ class Kept(threading.local):
         return getattr(connection, "Database").Cursor(raw)  # noqa: B009  not in the stubs
 
 
-@cache
-def _are_djangos(backend: type[BaseDatabaseWrapper]) -> bool:
-    """Tell whether a backend makes its cursors as Django does.
+def _are_djangos(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection makes its cursors as Django does.
 
     Others do more with each one: they choose a tenant's schema, or count.
     """
+    backend: Any = type(connection)
+    # In an instance, it is that of a test that forbids queries, or of a tool.
+    return "cursor" not in vars(connection) and _is_djangos(backend)
+
+
+@cache
+def _is_djangos(backend: type[BaseDatabaseWrapper]) -> bool:
     from django.db.backends.postgresql.base import DatabaseWrapper
 
     return all(
