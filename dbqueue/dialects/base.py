@@ -124,8 +124,15 @@ class Dialect:
     def take(
         self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
-        """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
+        """Claim up to `limit` ready jobs from the targets, for a worker with a row.
+
+        They are as the driver gives them: `read` makes of them what others may see.
+        """
         raise NotImplementedError
+
+    def read(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+        """Return jobs that `take` has claimed with their proper types; asks nothing."""
+        return jobs
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Move jobs that ended to the history; return the ids still held."""
@@ -226,6 +233,9 @@ class Dialect:
 
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
+        return self.read(self._claim(scan, worker_id, limit))
+
+    def _claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         scan.begin()
         expected = scan.expected()
@@ -257,7 +267,8 @@ class Dialect:
             return set(), self.claim(scan, worker_id, limit)
         with self.one_commit():
             settled = self.settle(worker_id, outcomes)
-            return settled, self.claim(scan, worker_id, limit)
+            jobs = self._claim(scan, worker_id, limit)
+        return settled, self.read(jobs)
 
     def _settle(
         self, worker_id: UUID, ended: Sequence[Outcome], back: Sequence[Outcome]

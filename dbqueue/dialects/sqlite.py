@@ -35,6 +35,7 @@ from dbqueue.dialects.rows import (
     Target,
     Written,
 )
+from dbqueue.dialects.turns import PATIENCE, turn
 
 _CONSTANT = """%(task)s, %(queue_name)s, %(priority)s, %(backend)s, %(state)s, 0, 0,
     %(max_attempts)s"""
@@ -172,10 +173,12 @@ class SQLite(Dialect):
         with self.one_commit():
             # Now that the lock is ours: who waited for it would claim in the past.
             params["now"] = self._moments.now()
-            rows = self._rows(TAKE, params)
+            return [ClaimedJob(*row) for row in self._rows(TAKE, params)]
+
+    def read(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
         # Jobs that are claimed together have most of their moments in common.
-        read = cache(self._moments.read)
-        return [_claimed(row, read) for row in rows]
+        moment = cache(self._moments.read)
+        return [_read(job, moment) for job in jobs]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         return self._settled([ARCHIVE, REMOVE], worker_id, outcomes)
@@ -224,8 +227,7 @@ class SQLite(Dialect):
             return
         # A deferred transaction that reads first cannot become a writer once another
         # process has written: SQLite answers "locked" at once, without waiting.
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+        with turn(connection), connection.cursor() as cursor:
             try:
                 yield
             except BaseException:
@@ -240,7 +242,7 @@ class SQLite(Dialect):
         return SQLiteListener(self.alias, interval)
 
     def limit_waiting(self, seconds: float) -> None:
-        self._run(f"PRAGMA busy_timeout = {int(seconds * 1000)}", {})
+        self._run(PATIENCE.format(milliseconds=int(seconds * 1000)), {})
 
     def is_busy(self, error: DatabaseError) -> bool:
         return "locked" in str(error)
@@ -327,6 +329,6 @@ def _written(job: NewJob) -> Written:
     return Written(state, now, due)
 
 
-def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:
+def _read(row: tuple[Any, ...], moment: Callable[[Any], Any]) -> ClaimedJob:
     id, *rest = row[:-4]
-    return ClaimedJob(UUID(id), *rest, *map(read, row[-4:]))
+    return ClaimedJob(UUID(id), *rest, *map(moment, row[-4:]))

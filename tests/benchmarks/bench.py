@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.benchmarks.machine import Postgres, Redis, Sqlite
 from tests.benchmarks.peers import PYTHON
 from tests.benchmarks.report import Found, Report, Spread
-from tests.benchmarks.runs import Failed, Run
+from tests.benchmarks.runs import Failed, Run, percentiles
 
 # /tmp may be memory; this should not be.
 DISK, MEMORY = "/var/tmp", "/dev/shm"
@@ -79,6 +79,15 @@ class Bench:
             with beside(run.url) if beside else nullcontext():
                 found = run.drain()
             return found | run.decay() if beside else found
+
+    def crowd_out(self, store, peer):
+        """Return the ms that somebody else's writes take during a drain."""
+        jobs = self.some(4 * peer.pace, least=100)
+        with self.run(store, peer, jobs) as run:
+            run.side("backlog", jobs)
+            with store.stranger(run.url) as waits:
+                run.drain()
+            return percentiles([1000 * seconds for seconds in waits])
 
     def rate(self, store, peer, *, step, count, prepare=None):
         """Let a step of the peer's side say how many jobs a second it does."""

@@ -7,8 +7,10 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from math import nan
 from pathlib import Path
 
@@ -159,11 +161,35 @@ class Sqlite(Store):
                 shutil.copy(file, f"{folder}/run")
             yield f"sqlite:///{folder}/run"
 
+    def connect(self, url):
+        file = url.removeprefix("sqlite:///")
+        return closing(sqlite3.connect(file, timeout=20, isolation_level=None))
+
     @contextmanager
     def asking(self, url):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)
-        yield lambda query: connection.execute(query).fetchone()[0]
-        connection.close()
+        with self.connect(url) as connection:
+            yield lambda query: connection.execute(query).fetchone()[0]
+
+    @contextmanager
+    def stranger(self, url):
+        """Write now and then, as a web process does; give the seconds each one took."""
+        over, waits = threading.Event(), []
+
+        def write():
+            with self.connect(url) as connection:
+                connection.execute("CREATE TABLE stranger (number int)")
+                while not over.wait(0.02):
+                    began = time.monotonic()
+                    connection.execute("INSERT INTO stranger VALUES (0)")
+                    waits.append(time.monotonic() - began)
+
+        with ThreadPoolExecutor() as pool:
+            writing = pool.submit(write)
+            try:
+                yield waits
+            finally:
+                over.set()
+        writing.result()
 
 
 class Redis(Store):

@@ -56,6 +56,15 @@ def drain_sqlite(bench):
     bar("drain, SQLite, times huey", found.times("huey"), "≥", 2, aim=3)
 
 
+def beside_sqlite(bench):
+    """what the writes of another process take during such a drain"""
+    contest = among(partial(bench.crowd_out, bench.sqlite), DBQUEUE, HUEY, TASKS_DB)
+    title = "Writes of somebody else during a drain of no-op jobs, SQLite"
+    found = bench.interleave(title, contest)
+    p99 = found.of("dbqueue", "p99 ms")
+    bench.report.bar("another's write during a drain, SQLite, p99 in ms", p99)
+
+
 def drain_beside(bench):
     """the same without a disk to wait for, beside a million rows, from four queues"""
     rows = bench.some(1_000_000)
@@ -252,7 +261,7 @@ def ready(bench):
 MEASURES = {
     function.__name__.replace("_", "-"): function
     for function in (
-        *(drain, drain_sqlite, drain_beside, drain_pinned),
+        *(drain, drain_sqlite, beside_sqlite, drain_beside, drain_pinned),
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
         *(latency, latency_sqlite, sleepers, photos, idle, ready),
     )

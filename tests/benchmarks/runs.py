@@ -138,13 +138,7 @@ class Run:
             (start - end) * 1000
             for start, end in zip(list(self.stamps.starts)[1:], returned, strict=True)
         ]
-        hundredths = quantiles(waits, n=100, method="inclusive")
-        return {
-            "p50 ms": hundredths[49],
-            "p95 ms": hundredths[94],
-            "p99 ms": hundredths[98],
-            "latest ms": max(waits),
-        }
+        return percentiles(waits)
 
     def idle(self, seconds):
         """Return what two processes without jobs take."""
@@ -175,6 +169,16 @@ class Run:
             started = self.first_start()
         check, ready = checked - began, started - checked
         return {"ready s": ready, "check s": check, "ready / check": ready / check}
+
+
+def percentiles(waits):
+    hundredths = quantiles(waits, n=100, method="inclusive")
+    return {
+        "p50 ms": hundredths[49],
+        "p95 ms": hundredths[94],
+        "p99 ms": hundredths[98],
+        "latest ms": max(waits),
+    }
 
 
 def stop(worker):
