@@ -124,15 +124,8 @@ class Dialect:
     def take(
         self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
-        """Claim up to `limit` ready jobs from the targets, for a worker with a row.
-
-        They are as the driver gives them: `read` makes of them what others may see.
-        """
+        """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
         raise NotImplementedError
-
-    def read(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
-        """Return jobs that `take` has claimed with their proper types; asks nothing."""
-        return jobs
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Move jobs that ended to the history; return the ids still held."""
@@ -233,9 +226,6 @@ class Dialect:
 
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
-        return self.read(self._claim(scan, worker_id, limit))
-
-    def _claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         scan.begin()
         expected = scan.expected()
@@ -267,8 +257,7 @@ class Dialect:
             return set(), self.claim(scan, worker_id, limit)
         with self.one_commit():
             settled = self.settle(worker_id, outcomes)
-            jobs = self._claim(scan, worker_id, limit)
-        return settled, self.read(jobs)
+            return settled, self.claim(scan, worker_id, limit)
 
     def _settle(
         self, worker_id: UUID, ended: Sequence[Outcome], back: Sequence[Outcome]

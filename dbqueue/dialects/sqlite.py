@@ -173,12 +173,10 @@ class SQLite(Dialect):
         with self.one_commit():
             # Now that the lock is ours: who waited for it would claim in the past.
             params["now"] = self._moments.now()
-            return [ClaimedJob(*row) for row in self._rows(TAKE, params)]
-
-    def read(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+            rows = self._rows(TAKE, params)
         # Jobs that are claimed together have most of their moments in common.
-        moment = cache(self._moments.read)
-        return [_read(job, moment) for job in jobs]
+        read = cache(self._moments.read)
+        return [_claimed(row, read) for row in rows]
 
     def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         return self._settled([ARCHIVE, REMOVE], worker_id, outcomes)
@@ -329,6 +327,6 @@ def _written(job: NewJob) -> Written:
     return Written(state, now, due)
 
 
-def _read(row: tuple[Any, ...], moment: Callable[[Any], Any]) -> ClaimedJob:
+def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:
     id, *rest = row[:-4]
-    return ClaimedJob(UUID(id), *rest, *map(moment, row[-4:]))
+    return ClaimedJob(UUID(id), *rest, *map(read, row[-4:]))
