@@ -5,7 +5,6 @@ virtual machine, and keeps no dead rows.
 """
 
 from contextlib import contextmanager
-from datetime import timedelta
 
 import psycopg
 import pytest
@@ -283,34 +282,13 @@ def test_plans_from_when_the_table_was_empty_are_good_for_many_jobs(
     assert all(plans.values())
 
 
-def test_only_the_plan_of_a_jobs_insert_is_kept_in_a_session_of_the_project(
-    only_postgres,
-):
-    connection.close()
+def test_no_plan_is_kept_in_a_session_of_the_project(only_postgres):
     worker = HandWorker()
     for _ in range(3):
         enqueue_many(tasks.noop, [()] * JOBS)
         work_off(worker)
-        enqueue(tasks.noop)
-        enqueue(tasks.noop.using(run_after=timedelta(days=1)))
 
-    (statement,) = kept_plans()
-    assert statement.split()[:3] == ["INSERT", "INTO", "dbqueue_job"]
-
-
-def test_no_plan_is_kept_where_those_of_the_projects_statements_would_be_too(
-    only_postgres, monkeypatch
-):
-    connection.close()
-    options = connection.settings_dict["OPTIONS"]
-    monkeypatch.setitem(options, "server_side_binding", True)
-    for _ in range(3):
-        enqueue(tasks.noop)
-
-    plans = kept_plans()
-
-    connection.close()
-    assert not plans
+    assert not kept_plans()
 
 
 @pytest.mark.parametrize("queues", QUEUES, ids=",".join)

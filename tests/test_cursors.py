@@ -1,7 +1,7 @@
 """One cursor serves many statements, and nobody can tell."""
 
 import pytest
-from django.db import DataError, OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from dbqueue import enqueue
@@ -33,43 +33,6 @@ def test_a_statement_that_fails_does_not_spoil_the_next():
     enqueue(tasks.noop)
 
     assert Job.objects.count() == 2
-
-
-@pytest.mark.parametrize("statement", ["ROLLBACK", "DISCARD ALL", "DEALLOCATE ALL"])
-def test_what_the_server_had_learnt_of_a_session_may_be_forgotten(
-    statement, only_postgres
-):
-    for _ in range(3):
-        enqueue(tasks.noop)
-    if statement == "ROLLBACK":
-        with transaction.atomic():
-            enqueue(tasks.noop)
-            transaction.set_rollback(True)
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-
-    for _ in range(3):
-        enqueue(tasks.noop)
-
-    assert Job.objects.count() == 6
-
-
-def test_a_job_is_written_after_an_error_in_the_same_transaction(only_postgres):
-    with transaction.atomic():
-        for _ in range(3):
-            enqueue(tasks.noop)
-            with pytest.raises(DataError):
-                enqueue_and_divide_by_zero()
-
-    assert Job.objects.count() == 3
-
-
-@transaction.atomic
-def enqueue_and_divide_by_zero():
-    enqueue(tasks.noop)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 / 0")
 
 
 def failing(execute, sql, params, many, context):

@@ -2,14 +2,14 @@
 
 import sqlite3
 import threading
-import time
 from contextlib import closing
 
 import pytest
 from django.db import OperationalError, connection
 
-from dbqueue import dialects
-from dbqueue.dialects import turns
+from dbqueue import dialects, enqueue
+from dbqueue.models import Job
+from tests import tasks
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -35,28 +35,31 @@ def asked_for():
     return connection.connection.execute("PRAGMA busy_timeout").fetchone()[0]
 
 
-def test_who_waits_gets_in_between_two_commits_of_a_worker_that_has_more_to_do():
-    dialect, done = dialects.of("default"), threading.Event()
+@pytest.mark.parametrize("workers", [1, 3])
+def test_who_waits_gets_in_while_workers_have_more_and_more_to_write(workers):
+    began, done = threading.Event(), threading.Event()
+    commits = []
 
-    def write_once():
-        with stranger() as other:
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("ROLLBACK")
-        done.set()
+    def write_on_and_on():
+        while not done.is_set() and len(commits) < 500:
+            with dialects.of("default").one_commit():
+                commits.append(None)
+                began.set()
+                done.wait(0.01)
+        connection.close()
 
-    thread = threading.Thread(target=write_once)
-    for commit in range(500):
-        with dialect.one_commit():
-            if not commit:
-                thread.start()
-            kept_until = time.monotonic() + 0.01
-            while time.monotonic() < kept_until:  # busy, as one who writes is
-                pass
-        if done.is_set():
-            break
-    thread.join()
+    threads = [threading.Thread(target=write_on_and_on) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    began.wait()
 
-    assert commit < 499
+    with stranger() as other:
+        other.execute("BEGIN IMMEDIATE")
+
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert len(commits) < 500
 
 
 def test_a_writer_waits_as_long_as_it_was_told_to_and_then_says_so(patience):
@@ -73,9 +76,33 @@ def test_a_writer_waits_as_long_as_it_was_told_to_and_then_says_so(patience):
         assert asked_for() == 100
 
 
-def test_a_pause_that_a_dead_process_left_behind_holds_nobody_up(patience):
-    for nonsense in (float("inf"), float("nan"), time.monotonic() + 3600):
-        turns._pause_until[0] = nonsense
+def test_a_commit_that_is_refused_leaves_no_transaction_open():
+    def refuse(execute, sql, params, many, context):
+        if sql == "COMMIT":
+            raise OperationalError("database is locked")
+        return execute(sql, params, many, context)
 
-        with dialects.of("default").one_commit():
-            pass
+    with (
+        pytest.raises(OperationalError, match="locked"),
+        connection.execute_wrapper(refuse),
+    ):
+        enqueue_in_one_commit()
+
+    assert not connection.connection.in_transaction
+    enqueue_in_one_commit()
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db(databases=[])
+def test_what_may_not_use_the_database_does_not_take_its_lock():
+    """As in Django's SimpleTestCase."""
+    connection.ensure_connection()
+    with pytest.raises(AssertionError, match="not allowed"):
+        enqueue_in_one_commit()
+
+    assert not connection.connection.in_transaction
+
+
+def enqueue_in_one_commit():
+    with dialects.of("default").one_commit():
+        enqueue(tasks.noop)

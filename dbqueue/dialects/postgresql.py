@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -52,7 +51,7 @@ VALUES (%(id)s, {_CONSTANT}, %(args)s, %(kwargs)s, %(context)s, '[]',
 
 # What most jobs are: ready at once, under an id that nobody else has.
 WRITE_READY = f"""{_WRITE.format(state="'READY'", due="NULL")}
-RETURNING enqueued_at, pg_backend_pid()
+RETURNING enqueued_at
 """
 
 WRITE = f"""{_WRITE.format(state=_STATE, due=_DUE)}
@@ -235,13 +234,12 @@ class PostgreSQL(Dialect):
             )
 
         self._kept = Kept()
-        # For the one statement whose plan depends on nothing that the table holds.
-        self._kept_for_writing = Kept()
 
     def write(self, job: NewJob, *, once: bool = False) -> Written | None:
         at_once = job.run_after is None and job.delay is None
         if at_once and not once:
-            return Written("READY", self._write_ready(self._params(job)), None)
+            ((enqueued_at,),) = self._rows(WRITE_READY, self._params(job))
+            return Written("READY", enqueued_at, None)
         rows = self._rows(WRITE, self._params(job))
         return Written(*rows[0]) if rows else None
 
@@ -328,11 +326,13 @@ class PostgreSQL(Dialect):
         self._run(LIMIT_IDLING.format(scope=scope, milliseconds=milliseconds), {})
 
     def prepare_session(self, idling: float) -> None:
+        raw = self.connection.connection
         ((pid,),) = self._rows("SELECT pg_backend_pid()", {})
-        if self._is_own_session(pid):
+        # A pooler introduces itself as another process than the one that answers.
+        if pid == raw.info.backend_pid:
             self.limit_idling(idling)
             self._rows(BY_INDEX, {})
-            self._kept.own_session = self.connection.connection
+            self._kept.own_session = raw
 
     def listener(self, interval: float) -> Silence:
         return PostgreSQLListener(self.alias)
@@ -359,33 +359,10 @@ class PostgreSQL(Dialect):
     def is_refused(self, error: Error) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in REFUSED
 
-    def _is_own_session(self, pid: int) -> bool:
-        """Tell whether the process that answered is the one that was introduced.
-
-        A pooler introduces itself as another one.
-        """
-        raw: Any = self.connection.connection
-        return bool(raw.info.backend_pid == pid)
-
-    def _cursor(
-        self, params: dict[str, Any], kept: Kept | None = None
-    ) -> AbstractContextManager[Any]:
+    def _cursor(self, params: dict[str, Any]) -> AbstractContextManager[Any]:
         if sum(len(value) for value in params.values() if type(value) is str) > LARGE:
             return self.connection.cursor()
-        return (kept or self._kept).lent(self.connection)
-
-    def _write_ready(self, params: dict[str, Any]) -> datetime:
-        kept, connection = self._kept_for_writing, self.connection
-        with self._cursor(params, kept) as cursor:
-            cursor.execute(WRITE_READY, params)
-            enqueued_at: datetime
-            ((enqueued_at, pid),) = cursor.fetchall()
-        # With cursors of Django's that bind in the server, the project's own statements
-        # would be planned for good as well.
-        options = connection.settings_dict["OPTIONS"]
-        if self._is_own_session(pid) and not options.get("server_side_binding"):
-            kept.own_session = connection.connection
-        return enqueued_at
+        return self._kept.lent(self.connection)
 
     def _settled(
         self, sql: str, worker_id: UUID, outcomes: Sequence[Outcome]

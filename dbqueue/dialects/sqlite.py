@@ -35,7 +35,7 @@ from dbqueue.dialects.rows import (
     Target,
     Written,
 )
-from dbqueue.dialects.turns import PATIENCE, turn
+from dbqueue.dialects.turns import PATIENCE, Turns
 
 _CONSTANT = """%(task)s, %(queue_name)s, %(priority)s, %(backend)s, %(state)s, 0, 0,
     %(max_attempts)s"""
@@ -136,6 +136,7 @@ class SQLite(Dialect):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self._moments = Moments(alias)
+        self._turns = Turns()
         if sqlite3.sqlite_version_info < (3, 35):
             raise ImproperlyConfigured(
                 f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
@@ -225,13 +226,14 @@ class SQLite(Dialect):
             return
         # A deferred transaction that reads first cannot become a writer once another
         # process has written: SQLite answers "locked" at once, without waiting.
-        with turn(connection), connection.cursor() as cursor:
+        with connection.cursor() as cursor, self._turns.turn(connection):
             try:
                 yield
+                cursor.execute("COMMIT")
             except BaseException:
-                cursor.execute("ROLLBACK")
+                if connection.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
 
     def listener(self, interval: float) -> Silence:
         wrapper: Any = self.connection

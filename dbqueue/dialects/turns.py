@@ -3,11 +3,12 @@
 SQLite has one lock for writers and no line before it. Who waits sleeps, up to a tenth
 of a second at a time, and finds the lock free or not. A worker that waited so would
 leave it idle much of the time, and one that looks often would never leave it to others.
-Therefore workers look often, and leave the file alone for a while after each commit.
+Therefore workers look often, and let the lock be free for a while after each time that
+it was taken, by themselves or before their eyes.
 """
 
-import mmap
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,53 +18,66 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 PATIENCE = "PRAGMA busy_timeout = {milliseconds:d}"  # SQLite takes no parameter there
 
 LOOK = 0.001  # seconds between two looks at the lock
-# How long the file is left to others, as a share of the time that it was kept from
-# them: whenever they look, the odds are one to two.
+# How long the lock is to be free, as a share of the time that it was taken: whenever
+# others look, the odds are one to two.
 PAUSE = 0.5
 LONGEST_PAUSE = 0.1  # seconds
 
-# When it is no longer left to others, monotonic. The processes of a worker share it:
-# they are forked later.
-_pause_until = memoryview(mmap.mmap(-1, 8)).cast("d")
+
+class Turns(threading.local):
+    """The turns of each thread's connection."""
+
+    def __init__(self) -> None:
+        self._rests_until = 0.0  # monotonic
+
+    @contextmanager
+    def turn(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Begin a transaction as the only writer; the block has to end it.
+
+        Waits as long as the connection's `busy_timeout` says, then raises
+        OperationalError.
+        """
+        with connection.wrap_database_errors:
+            _become_writer(connection.connection, self._rests_until)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            ended = time.monotonic()
+            self._rests_until = ended + _pause(ended - began)
 
 
-@contextmanager
-def turn(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Begin a transaction as the only writer; the block has to end it.
-
-    Waits as long as the connection's `busy_timeout` says, then raises OperationalError.
-    """
-    with connection.wrap_database_errors:
-        _become_writer(connection.connection)
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        ended = time.monotonic()
-        _pause_until[0] = ended + min(LONGEST_PAUSE, PAUSE * (ended - began))
-
-
-def _become_writer(raw: sqlite3.Connection) -> None:
+def _become_writer(raw: sqlite3.Connection, rests_until: float) -> None:
     ((patience,),) = raw.execute("PRAGMA busy_timeout").fetchall()
-    give_up_at = time.monotonic() + patience / 1000
-    raw.execute(PATIENCE.format(milliseconds=0))
-    try:
-        while not _is_free() or not _has_begun(raw, give_up_at):
+    now = time.monotonic()
+    gives_up_at = now + patience / 1000
+    time.sleep(max(0.0, min(rests_until, gives_up_at) - now))
+    while not _begins(raw, patience, gives_up_at):
+        taken = time.monotonic()
+        time.sleep(LOOK)
+        while not _begins(raw, patience, gives_up_at):
             time.sleep(LOOK)
-    finally:
-        raw.execute(PATIENCE.format(milliseconds=patience))
+        now = time.monotonic()
+        if now > gives_up_at:
+            return
+        raw.execute("ROLLBACK")
+        time.sleep(_pause(now - taken))
 
 
-def _is_free() -> bool:
-    # Within bounds: a process may have died in the midst of writing it.
-    return not 0 < _pause_until[0] - time.monotonic() <= LONGEST_PAUSE
-
-
-def _has_begun(raw: sqlite3.Connection, give_up_at: float) -> bool:
+def _begins(raw: sqlite3.Connection, patience: int, gives_up_at: float) -> bool:
+    """Try to begin; return False if somebody else writes, raise if it took too long."""
+    late = time.monotonic() >= gives_up_at
     try:
+        raw.execute(PATIENCE.format(milliseconds=0))
         raw.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        if "locked" in str(error) and time.monotonic() < give_up_at:
-            return False
-        raise
+        if late or "locked" not in str(error):
+            raise
+        return False
+    finally:
+        raw.execute(PATIENCE.format(milliseconds=patience))
     return True
+
+
+def _pause(seconds: float) -> float:
+    return min(LONGEST_PAUSE, PAUSE * seconds)

@@ -73,27 +73,6 @@ def pooler(only_postgres, database_address):
     shutil.rmtree(folder)
 
 
-KEEPING = """
-import django
-django.setup()
-from django.db import connection
-from dbqueue import enqueue
-from tests.worker_tasks import note
-for i in range(3):
-    enqueue(note, f"through {i}")
-with connection.cursor() as cursor:
-    cursor.execute("SELECT count(*) FROM pg_prepared_statements")
-    print("kept plans:", *cursor.fetchone(), connection.connection.prepare_threshold)
-"""
-
-
-def test_no_plan_is_kept_in_a_session_that_others_use_too(pooler, start):
-    enqueuer = start([sys.executable, "-c", KEEPING], [], database_url=pooler)
-
-    assert enqueuer.wait(60) == 0, enqueuer.output
-    assert "kept plans: 0 None" in enqueuer.output
-
-
 @pytest.mark.parametrize("notify", [False, True])
 def test_everything_works_through_a_pooler_in_transaction_mode(
     notify, pooler, start, run_worker, jobs, effects, measured

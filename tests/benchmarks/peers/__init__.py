@@ -32,6 +32,16 @@ class Peer:
         return [PYTHON + line.split() for line in self.workers]
 
 
+def prepared(peer):
+    """Let PostgreSQL keep the plans of statements, as pgqueuer's driver always does."""
+    return replace(
+        peer,
+        name=f"{peer.name}-prepared",
+        label=f"{peer.name}, prepared",
+        options={"server_side_binding": True, "prepare_threshold": 5},
+    )
+
+
 def django_tasks(app, backend):
     return {
         "INSTALLED_APPS": [app],
@@ -67,6 +77,7 @@ def pgqueuer(batch, label=""):
 
 
 DBQUEUE = dbqueue()
+DBQUEUE_PREPARED = prepared(DBQUEUE)
 TASKS_DB = Peer(
     name="django-tasks-db",
     module="django_tasks",
@@ -78,14 +89,8 @@ TASKS_DB = Peer(
         WHERE status = 'SUCCESSFUL'""",
     settings=django_tasks("django_tasks_db", "DatabaseBackend"),
 )
-# As pgqueuer's driver has it, and dbqueue its INSERT: the server keeps the plans.
-TASKS_DB_PREPARED = replace(
-    TASKS_DB,
-    name="django-tasks-db-prepared",
-    label="django-tasks-db, prepared",
-    options={"server_side_binding": True, "prepare_threshold": 5},
-)
 PGQUEUER, PGQUEUER_500 = pgqueuer(100), pgqueuer(500, "pgqueuer, batch 500")
+TASKS_DB_PREPARED = prepared(TASKS_DB)
 PROCRASTINATE = Peer(
     name="procrastinate",
     module="procrastinate",
@@ -163,7 +168,8 @@ REDIS = (DRAMATIQ, CELERY)
 PEERS = {
     peer.name: peer
     for peer in (
-        *(DBQUEUE, TASKS_DB, TASKS_DB_PREPARED, PGQUEUER, PROCRASTINATE, Q2),
+        *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
+        *(DBQUEUE_PREPARED, TASKS_DB_PREPARED),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
