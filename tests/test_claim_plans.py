@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from dbqueue import dialects, enqueue, enqueue_many, maintenance
 from dbqueue.dialects import scan
@@ -289,6 +290,15 @@ def test_no_plan_is_kept_in_a_session_of_the_project(only_postgres):
         work_off(worker)
 
     assert not kept_plans()
+
+
+def test_the_log_of_a_workers_statements_has_their_values(own_session):
+    worker = HandWorker()
+    enqueue(tasks.noop)
+    with CaptureQueriesContext(connection) as captured:
+        worker.claim(JOBS)
+
+    assert any(worker.id.hex in query["sql"] for query in captured.captured_queries)
 
 
 @pytest.mark.parametrize("queues", QUEUES, ids=",".join)

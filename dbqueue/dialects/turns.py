@@ -54,13 +54,12 @@ def _become_writer(raw: sqlite3.Connection, rests_until: float) -> None:
     time.sleep(max(0.0, min(rests_until, gives_up_at) - now))
     while not _begins(raw, patience, gives_up_at):
         taken = time.monotonic()
-        time.sleep(LOOK)
         while not _begins(raw, patience, gives_up_at):
             time.sleep(LOOK)
         now = time.monotonic()
         if now > gives_up_at:
-            return
-        raw.execute("ROLLBACK")
+            return  # too late to be polite
+        raw.execute("ROLLBACK")  # it was only to see that it is free
         time.sleep(_pause(now - taken))
 
 
