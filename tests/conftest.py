@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
 from tests.settings import url
-from tests.workers import HandWorker
+from tests.support.workers import HandWorker
 
 
 def pytest_report_header():

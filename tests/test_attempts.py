@@ -22,7 +22,7 @@ from dbqueue.testing import run_jobs
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.verdict import REFUSALS
 from tests import tasks
-from tests.workers import HandWorker, drain, heard
+from tests.support.workers import HandWorker, drain, heard
 
 pytestmark = pytest.mark.django_db
 with_transactions = pytest.mark.django_db(transaction=True)

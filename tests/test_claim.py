@@ -10,8 +10,8 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
 from dbqueue.models import FinishedJob, Job, JobState, Worker
 from tests import tasks
-from tests.processes import wait_until
-from tests.workers import HandWorker, together
+from tests.support.processes import wait_until
+from tests.support.workers import HandWorker, together
 
 EXTRA = 0.03  # seconds that a look takes longer
 

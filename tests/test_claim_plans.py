@@ -15,9 +15,9 @@ from dbqueue import dialects, enqueue, enqueue_many, maintenance
 from dbqueue.dialects import scan
 from dbqueue.models import Job
 from tests import tasks
-from tests.processes import SCALE, thorough
 from tests.settings import url
-from tests.workers import HandWorker
+from tests.support.processes import SCALE, thorough
+from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

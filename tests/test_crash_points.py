@@ -24,13 +24,13 @@ from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_file
 from dbqueue.worker.bell import Bell
 from dbqueue.worker.ledger import Ledger
-from tests import invariants
-from tests.crash import dies_after
 from tests.gallery.models import Profile
-from tests.processes import on_demand, thorough
+from tests.support import invariants
+from tests.support.crash import dies_after
+from tests.support.processes import on_demand, thorough
+from tests.support.workers import HandWorker
 from tests.test_uploads import a_file, stored_files
 from tests.test_uploads_faults import sweep_when_all_delays_are_over
-from tests.workers import HandWorker
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

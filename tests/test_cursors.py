@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from dbqueue import enqueue
 from dbqueue.models import Job
 from tests import tasks
-from tests.workers import HandWorker
+from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -33,7 +33,7 @@ from dbqueue.exceptions import (
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.testing import run_jobs
 from tests import tasks
-from tests.workers import heard, together
+from tests.support.workers import heard, together
 
 ours = "dbqueue.backend.DatabaseBackend"
 with_transactions = pytest.mark.django_db(transaction=True)

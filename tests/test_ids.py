@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from dbqueue.ids import hex7s, uuid7
-from tests.workers import together
+from tests.support.workers import together
 
 
 def test_an_id_is_a_uuid_of_version_7():

@@ -15,7 +15,7 @@ from dbqueue.worker.burial import bury
 from dbqueue.worker.pruning import Pruner, next_batch
 from dbqueue.worker.slots import SlotState, make_slots
 from tests import tasks
-from tests.workers import HandWorker, together
+from tests.support.workers import HandWorker, together
 
 pytestmark = pytest.mark.django_db
 with_transactions = pytest.mark.django_db(transaction=True)

@@ -39,9 +39,9 @@ from dbqueue.maintenance import rescued
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.registry import resolve
 from dbqueue.worker.records import untouched
-from tests import invariants
 from tests.gallery.models import Profile
-from tests.model_worker import (
+from tests.support import invariants
+from tests.support.model_worker import (
     ALIAS,
     FINISHING,
     ORDERS,
@@ -51,8 +51,8 @@ from tests.model_worker import (
     obey_once,
     orders,
 )
-from tests.processes import FAULTS, SCALE
-from tests.reference import HOUR, PAUSE, Reference
+from tests.support.processes import FAULTS, SCALE
+from tests.support.reference import HOUR, PAUSE, Reference
 
 SEED = int(os.environ.get("DBQUEUE_TEST_SEED", "4"))
 LEASE = 2 * HOUR

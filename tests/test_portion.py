@@ -7,7 +7,7 @@ from dbqueue import enqueue_many, maintenance
 from dbqueue.models import FinishedJob, Job
 from dbqueue.worker.portion import PATIENCE, WHOLE, Portion
 from tests import tasks
-from tests.workers import drain
+from tests.support.workers import drain
 
 SLOW = """
 CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql

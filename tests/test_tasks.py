@@ -341,7 +341,7 @@ class TestAPath:
             "tests.tasks.missing",
             "tests.missing.noop",
             "missing.tasks.noop",
-            "tests.broken.noop",
+            "tests.support.broken.noop",
         ],
     )
     def test_that_cannot_be_imported_leads_nowhere(self, path):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 # Each line that ends in `# is T` reveals that type; each that ends in `# wrong` is
 # flagged; no other is.

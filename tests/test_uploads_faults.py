@@ -14,12 +14,12 @@ from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
 from dbqueue.uploads import save_file, save_image
 from dbqueue.uploads.cleanup import Sweep
 from tests.gallery.models import Profile
-from tests.processes import scaled, session, wait_until, wait_until_empty
+from tests.support.processes import scaled, session, wait_until, wait_until_empty
+from tests.support.workers import together
 from tests.test_uploads import a_file, stored_files
 from tests.test_uploads_images import an_image, picture
-from tests.workers import together
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STAGES = ("claimed", "stored", "written", "committed")

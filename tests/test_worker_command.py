@@ -12,8 +12,9 @@ from django.db import connection, transaction
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.models import Worker
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.settings import url
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     MANAGE,
     ROOT,
     finished,
@@ -22,9 +23,8 @@ from tests.processes import (
     unfinished,
     wait_until,
 )
-from tests.settings import url
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OURS = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
@@ -270,7 +270,7 @@ def project(tmp_path, witness):
     app.mkdir(parents=True)
     (app / "__init__.py").touch()
     (folder / "project_settings.py").write_text(
-        "from tests.worker_settings import *\n"
+        "from tests.support.worker_settings import *\n"
         'INSTALLED_APPS = [*INSTALLED_APPS, "changing"]\n'
     )
     (folder / "manage.py").write_text(
@@ -286,7 +286,7 @@ def write_task(folder, version):
     (folder / "changing" / "tasks.py").write_text(
         "import time\n"
         "from dbqueue import task\n"
-        "from tests.worker_tasks import effect\n"
+        "from tests.support.worker_tasks import effect\n"
         "@task\n"
         "def tell(seconds):\n"
         f"    effect('began', {version!r})\n"

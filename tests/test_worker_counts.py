@@ -5,8 +5,8 @@ import pytest
 from dbqueue import enqueue_many
 from dbqueue.worker.processes import Family, Place
 from dbqueue.worker.slots import Farewell
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     finished,
     scaled,
     thorough,
@@ -15,7 +15,7 @@ from tests.processes import (
     wait_until_empty,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

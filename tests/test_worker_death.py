@@ -9,8 +9,8 @@ from django.contrib.auth.models import Group
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.models import Job, Worker
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     SHORT,
     finished,
@@ -25,7 +25,7 @@ from tests.processes import (
     wait_until_finished,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -86,7 +86,7 @@ def test_an_import_that_ends_the_process_costs_its_neighbours_nothing(
     run_worker, effects
 ):
     poison = enqueue(tasks.work_once.using(priority=-1), "poison", 0)
-    Job.objects.update(task="tests.deadly.noop")
+    Job.objects.update(task="tests.support.deadly.noop")
     others = [enqueue(tasks.note, i) for i in range(3)]
     run_worker("--threads", len(others) + 1)
 

@@ -4,10 +4,10 @@ import pytest
 from django.contrib.auth.models import Group
 
 from dbqueue import enqueue
-from tests import worker_tasks as tasks
-from tests.processes import finished, reasons, thorough, wait_until_finished
+from tests.support import worker_tasks as tasks
+from tests.support.processes import finished, reasons, thorough, wait_until_finished
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLEAN = {

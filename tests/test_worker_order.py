@@ -11,8 +11,8 @@ from dbqueue.models import Job
 from dbqueue.wakeup import WINDOW
 from dbqueue.worker.rhythm import Rhythm
 from dbqueue.worker.slots import make_slots
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     finished,
     reasons,
@@ -23,7 +23,7 @@ from tests.processes import (
     wait_until_finished,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -163,7 +163,9 @@ def test_a_new_high_priority_overtakes_a_backlog(run_worker, effects):
 def test_a_drain_leaves_what_is_not_due_and_what_it_cannot_import(run_worker, effects):
     later = enqueue(tasks.note.using(run_after=timedelta(hours=1)), "later")
     unknown = enqueue(tasks.note, "unknown")
-    Job.objects.filter(pk=unknown.id).update(task="tests.worker_tasks.not_written_yet")
+    Job.objects.filter(pk=unknown.id).update(
+        task="tests.support.worker_tasks.not_written_yet"
+    )
     enqueue_many(tasks.note, [(i,) for i in range(20)])
     worker = run_worker("--drain", "--processes", 2, "--threads", 1)
 

@@ -12,8 +12,9 @@ from django.test import override_settings
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.models import FinishedJob, Job
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.settings import database, url
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     SHORT,
     finished,
@@ -24,9 +25,8 @@ from tests.processes import (
     wait_until_empty,
     wait_until_finished,
 )
-from tests.settings import database, url
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import Group
 
 from dbqueue import enqueue, enqueue_many
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     SHORT,
     finished,
@@ -20,9 +20,9 @@ from tests.processes import (
     wait_until_empty,
     wait_until_finished,
 )
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LONG = {"DBQUEUE": {"LEASE": NEVER}}

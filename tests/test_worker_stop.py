@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from dbqueue import enqueue, enqueue_many
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     SHORT,
     finished,
@@ -19,7 +19,7 @@ from tests.processes import (
     wait_until,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -11,8 +11,8 @@ from dbqueue.ids import uuid7
 from dbqueue.models import Job
 from dbqueue.worker.board import IMPORT_LIMIT, Board
 from dbqueue.worker.slots import make_slots
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     NEVER,
     ROOT,
     finished,
@@ -22,9 +22,9 @@ from tests.processes import (
     wait_until_empty,
     wait_until_finished,
 )
-from tests.workers import HandWorker
+from tests.support.workers import HandWorker
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TIMEOUT = timedelta(seconds=0.5)
@@ -112,7 +112,7 @@ import django
 django.setup()
 from django.core.management import call_command
 from dbqueue.worker import board
-import tests.worker_tasks
+import tests.support.worker_tasks
 board.IMPORT_LIMIT = 0.5
 call_command("runworker")
 """
@@ -120,7 +120,7 @@ call_command("runworker")
 
 def test_a_job_whose_module_hangs_at_import_is_ended_and_the_others_run(start, effects):
     hanging = enqueue(tasks.work_once.using(priority=-1), "hanging", 0)
-    Job.objects.update(task="tests.hanging.noop")
+    Job.objects.update(task="tests.support.hanging.noop")
     others = [enqueue(tasks.note, i) for i in range(3)]
     start([sys.executable, "-c", IMPATIENT], [], PYTHONPATH=ROOT)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from tests.processes import WorkerProcess, wait_until
+from tests.support.processes import WorkerProcess, wait_until
 
 PROGRAMS = ("chromium", "chromedriver")
 MISSING = [name for name in PROGRAMS if not shutil.which(name)]

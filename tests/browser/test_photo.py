@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from tests.browser.chromium import MISSING, chromium
-from tests.processes import ROOT, WorkerProcess, wait_until
+from tests.support.processes import ROOT, WorkerProcess, wait_until
 
 EXAMPLE = ROOT / "example"
 PHOTO = EXAMPLE / "photos" / "hopper.jpg"

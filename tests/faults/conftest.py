@@ -7,7 +7,7 @@ from django.db import connection
 
 from dbqueue import enqueue, enqueue_many
 from tests.faults.meddler import Meddler
-from tests.processes import wait_until_empty
+from tests.support.processes import wait_until_empty
 
 
 class Jobs:
@@ -31,7 +31,7 @@ class Jobs:
         self._witness.excused |= set(keys)
 
     def check(self, **given):
-        """Fail unless all invariants hold; see tests.invariants."""
+        """Fail unless all invariants hold; see tests.support.invariants."""
         self._witness.check(**given)
 
     def drained(self, worker, seconds=60):

@@ -9,7 +9,7 @@ from threading import Timer
 
 from django.db import connection
 
-from tests.processes import QUICK, send
+from tests.support.processes import QUICK, send
 
 LEASE = QUICK["LEASE"]
 

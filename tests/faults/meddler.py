@@ -5,7 +5,7 @@ import struct
 import threading
 from collections import Counter
 
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 # What a client may send first; the server answers the last two with a single byte.
 _CANCEL, _TLS, _GSSAPI = 80_877_102, 80_877_103, 80_877_104

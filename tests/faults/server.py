@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, wait_until
+from tests.support.processes import PATIENCE, wait_until
 
 # Survives the death of the server, though not of the machine.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "40"}

@@ -13,11 +13,17 @@ from django.db import OperationalError, transaction
 
 from dbqueue import enqueue
 from dbqueue.models import FinishedJob, Job
-from tests import worker_tasks as tasks
 from tests.faults.mayhem import Mayhem, resident, sizes
 from tests.faults.meddler import Meddler
-from tests.invariants import broken
-from tests.processes import MANAGE, Effects, WorkerProcess, environment, wait_until
+from tests.support import worker_tasks as tasks
+from tests.support.invariants import broken
+from tests.support.processes import (
+    MANAGE,
+    Effects,
+    WorkerProcess,
+    environment,
+    wait_until,
+)
 
 ROUND = 40.0  # seconds of load and faults between two checks
 PAUSE = 1.5  # seconds between two faults, on average

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from dbqueue.models import Job
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     ROOT,
     finished,
     reasons,
@@ -19,7 +19,7 @@ from tests.processes import (
     wait_until_finished,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
@@ -33,7 +33,7 @@ import django
 django.setup()
 from django.db import OperationalError, connection, transaction
 from dbqueue import enqueue
-from tests.worker_tasks import note
+from tests.support.worker_tasks import note
 connection.ensure_connection()
 for attempt in range(5):
     try:

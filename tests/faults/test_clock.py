@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dbqueue.models import Worker
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     finished,
     on_demand,
     scaled,
@@ -18,7 +18,7 @@ from tests.processes import (
     wait_until_empty,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = [pytest.mark.django_db(transaction=True), on_demand]
 
 SHORT = {"DBQUEUE": {"LEASE": 1.5}}

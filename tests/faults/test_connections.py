@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.settings import database
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     ROOT,
     finished,
     on_demand,
@@ -19,9 +20,8 @@ from tests.processes import (
     wait_until_empty,
     wait_until_finished,
 )
-from tests.settings import database
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
@@ -191,7 +191,7 @@ import django
 django.setup()
 from django.db import OperationalError
 from dbqueue import enqueue
-from tests.worker_tasks import note
+from tests.support.worker_tasks import note
 for i in range(int(sys.argv[2])):
     while True:
         try:

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     finished,
     on_demand,
     reasons,
@@ -14,7 +14,7 @@ from tests.processes import (
     wait_until_finished,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests import tasks
-from tests.processes import finished, thorough, unfinished, wait_until_empty
+from tests.support.processes import finished, thorough, unfinished, wait_until_empty
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = [pytest.mark.django_db(transaction=True), thorough]
 
 BATCH = 20_000

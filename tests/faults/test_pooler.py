@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from tests import worker_tasks as tasks
 from tests.faults.server import binaries, free_port
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     ENQUEUER,
     ROOT,
     finished,
@@ -25,7 +25,7 @@ from tests.processes import (
     wait_until_empty,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")

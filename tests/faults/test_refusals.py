@@ -11,8 +11,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from tests import worker_tasks as tasks
-from tests.processes import (
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     finished,
     on_demand,
     scaled,
@@ -22,7 +22,7 @@ from tests.processes import (
     wait_until_finished,
 )
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}

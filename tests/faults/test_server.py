@@ -11,18 +11,18 @@ from django.core.management import call_command
 from django.db import Error, connections
 from django.test import override_settings
 
-from tests import worker_tasks as tasks
 from tests.faults.disk import small_disk
 from tests.faults.server import Server
-from tests.processes import (
+from tests.settings import database
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     finished,
     scaled,
     thorough,
     wait_until,
 )
-from tests.settings import database
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}

@@ -12,9 +12,10 @@ from django.db import DatabaseError, connections
 from django.test import override_settings
 
 from dbqueue import enqueue
-from tests import worker_tasks as tasks
 from tests.faults.disk import small_disk
-from tests.processes import (
+from tests.settings import database
+from tests.support import worker_tasks as tasks
+from tests.support.processes import (
     MANAGE,
     ROOT,
     finished,
@@ -23,9 +24,8 @@ from tests.processes import (
     wait_until,
     wait_until_empty,
 )
-from tests.settings import database
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("only_sqlite"),
@@ -39,7 +39,7 @@ import django
 django.setup()
 from django.db import connection, transaction
 from dbqueue import enqueue_many
-from tests.worker_tasks import effect, note
+from tests.support.worker_tasks import effect, note
 with transaction.atomic():
     results = enqueue_many(note, [(f"rolled back {i}",) for i in range(500)])
     for result in results:

@@ -20,10 +20,10 @@ from dbqueue.uploads.cleanup import Sweep
 from dbqueue.uploads.endings import end
 from dbqueue.uploads.signals import upload_failed
 from tests.gallery.models import Paper, Profile
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 from tests.uploads.rows import an_upload
 
-pytest_plugins = ["tests.worker_fixtures"]
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db
 STATES = ("DONE", "REJECTED", "SUPERSEDED", "FAILED", "CANCELLED", "RECEIVING")
 

@@ -26,7 +26,7 @@ from dbqueue.uploads.handlers import BodyTooLarge
 from dbqueue.uploads.policy import FilePolicy
 from dbqueue.uploads.saving import save_file
 from tests.gallery.models import Profile
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 

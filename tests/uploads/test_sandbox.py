@@ -17,7 +17,7 @@ from dbqueue.uploads.imaging import launcher, sandbox
 from dbqueue.uploads.imaging.conversation import Conversation
 from dbqueue.uploads.imaging.order import Order
 from dbqueue.uploads.policy import ImagePolicy, Variant
-from tests.processes import ROOT, wait_until
+from tests.support.processes import ROOT, wait_until
 from tests.uploads import pictures
 from tests.uploads.pictures import CORNERS, corners, data, near, quarters, read
 

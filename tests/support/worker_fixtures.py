@@ -7,8 +7,9 @@ import pytest
 from django.db import connection, transaction
 
 from dbqueue.django_tasks import task_enqueued
-from tests import invariants
-from tests.processes import (
+from tests.settings import url
+from tests.support import invariants
+from tests.support.processes import (
     ENQUEUER,
     FAULTS,
     MANAGE,
@@ -17,7 +18,6 @@ from tests.processes import (
     WorkerProcess,
     environment,
 )
-from tests.settings import url
 
 
 class Witness:
@@ -35,7 +35,7 @@ class Witness:
         transaction.on_commit(lambda: self.ids.add(UUID(task_result.id)))
 
     def check(self, **given):
-        """Fail unless all invariants hold; see tests.invariants."""
+        """Fail unless all invariants hold; see tests.support.invariants."""
         invariants.check(
             committed=self.ids, effects=self._effects, excused=self.excused, **given
         )

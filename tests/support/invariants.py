@@ -135,7 +135,7 @@ def runs_have_their_attempt(jobs, history, effects, excused):
     known = {
         job.args[0]: job
         for job in (*jobs, *history)
-        if job.args and job.task.startswith("tests.worker_tasks.")
+        if job.args and job.task.startswith("tests.support.worker_tasks.")
     }
     for key in began.keys() - known.keys() - excused:
         yield f"I2: {key!r} ran, and no job is known by it"

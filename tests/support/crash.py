@@ -12,7 +12,7 @@ import traceback
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 
 def dies_after(statement, operation):

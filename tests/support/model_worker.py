@@ -8,7 +8,7 @@ from dbqueue.worker.bell import Bell
 from dbqueue.worker.executor import Executor
 from dbqueue.worker.ledger import Ledger
 from tests.gallery.models import Profile
-from tests.reference import Search
+from tests.support.reference import Search
 
 ALIAS = "default"
 # What a job may do, and what its attempt then comes to.

@@ -1,4 +1,4 @@
-"""python -m tests.databases: pytest on SQLite and on PostgreSQL; see tests/run.
+"""python -m tests.support.databases: pytest on SQLite and PostgreSQL; see tests/run.
 
 With `--serve COMMAND…`, the command on PostgreSQL instead.
 """

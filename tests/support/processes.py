@@ -17,7 +17,7 @@ import pytest
 
 from dbqueue.models import FinishedJob, Job, Worker
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 MANAGE = ROOT / "tests" / "manage.py"
 # How many times the quick size of a test; 10 and more is what an issue asks for.
 SCALE = float(os.environ.get("DBQUEUE_TEST_SCALE", "1"))
@@ -44,7 +44,7 @@ import sys
 import django
 django.setup()
 from dbqueue import enqueue
-from tests.worker_tasks import note
+from tests.support.worker_tasks import note
 for i in range(int(sys.argv[2])):
     enqueue(note, f"{sys.argv[1]}{i}")
 """
@@ -245,7 +245,7 @@ def environment(database_url, effects, settings=None, **more):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DBQUEUE")}
     return {
         **inherited,
-        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        "DJANGO_SETTINGS_MODULE": "tests.support.worker_settings",
         "DATABASE_URL": database_url,
         "DBQUEUE_TEST_EFFECTS": str(effects.path),
         "DBQUEUE_TEST_SETTINGS": json.dumps(values),
