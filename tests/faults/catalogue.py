@@ -13,9 +13,9 @@ class Fault(NamedTuple):
     tests: tuple[str, ...]  # beginnings of the names of tests, with their modules
 
 
-DEATH, STOP = "test_worker_death.py::", "test_worker_stop.py::"
-OUTAGE, SILENCE = "test_worker_outage.py::", "test_worker_silence.py::"
-TIMEOUTS, ISOLATION = "test_worker_timeouts.py::", "test_worker_isolation.py::"
+DEATH, STOP = "worker/test_death.py::", "worker/test_stop.py::"
+OUTAGE, SILENCE = "worker/test_outage.py::", "worker/test_silence.py::"
+TIMEOUTS, ISOLATION = "worker/test_timeouts.py::", "worker/test_isolation.py::"
 CONNECTIONS = "faults/test_connections.py::"
 ANSWERS = "faults/test_answers_lost.py::"
 REFUSALS = "faults/test_refusals.py::"

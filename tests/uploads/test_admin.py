@@ -18,9 +18,9 @@ from dbqueue.readonly import CappedPaginator
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import endings, save_file, save_image, uploads_for
 from tests.gallery.models import Profile
-from tests.test_uploads import a_file
-from tests.test_uploads_images import an_image, picture
 from tests.uploads.rows import an_upload
+from tests.uploads.test_images import an_image, picture
+from tests.uploads.test_uploads import a_file
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/dbqueue/upload/"

@@ -13,7 +13,7 @@ from dbqueue.models import Upload, UploadChunk
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import FilePolicy, save_file, save_image
 from tests.gallery.models import Profile
-from tests.uploads.pictures import data, quarters
+from tests.imaging.pictures import data, quarters
 
 pytestmark = pytest.mark.django_db
 SCRIPT = b"GIF89a/*<script>alert(1)</script>"

@@ -17,9 +17,9 @@ from dbqueue.uploads.imaging import launcher, sandbox
 from dbqueue.uploads.imaging.conversation import Conversation
 from dbqueue.uploads.imaging.order import Order
 from dbqueue.uploads.policy import ImagePolicy, Variant
+from tests.imaging import pictures
+from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 from tests.support.processes import ROOT, wait_until
-from tests.uploads import pictures
-from tests.uploads.pictures import CORNERS, corners, data, near, quarters, read
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

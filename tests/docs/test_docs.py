@@ -39,7 +39,7 @@ from dbqueue.testing import run_jobs
 from dbqueue.worker import records
 from tests.gallery.models import Profile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
 COMMANDS = ["runworker", "queuestatus", "prunejobs", "uploads_cleanup"]

@@ -10,8 +10,8 @@ from PIL import Image
 from dbqueue.exceptions import ContentRejected
 from dbqueue.uploads.imaging.sandbox import Limits
 from dbqueue.uploads.policy import Variant
-from tests.uploads import pictures
-from tests.uploads.pictures import animation, data, png_chunk, quarters
+from tests.imaging import pictures
+from tests.imaging.pictures import animation, data, png_chunk, quarters
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from dbqueue.uploads.policy import Variant
-from tests.uploads import pictures
-from tests.uploads.pictures import CORNERS, corners, data, near, quarters, read
+from tests.imaging import pictures
+from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 
 STILL = ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
 

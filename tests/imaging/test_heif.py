@@ -4,7 +4,7 @@ import pytest
 
 from dbqueue.exceptions import ContentRejected
 from dbqueue.uploads.policy import Variant
-from tests.uploads.pictures import CORNERS, corners, data, near, quarters, read
+from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 
 pillow_heif = pytest.importorskip(
     "pillow_heif", reason="pillow-heif is not installed: pip install '.[heif]'"

@@ -12,8 +12,8 @@ from dbqueue import enqueue_many, status
 from dbqueue.django_tasks import BaseTaskBackend
 from dbqueue.models import FinishedJob, Job
 from tests import tasks
+from tests.maintenance.test_maintenance import finished
 from tests.support.workers import HandWorker
-from tests.test_maintenance import finished
 
 pytestmark = pytest.mark.django_db
 

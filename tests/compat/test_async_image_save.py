@@ -19,8 +19,8 @@ from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_image as save_image_anew
 from dbqueue.uploads import uploads_for
 from tests.gallery.models import Profile, saved
-from tests.test_uploads import sweep_all
-from tests.test_uploads_images import an_image, picture
+from tests.uploads.test_images import an_image, picture
+from tests.uploads.test_uploads import sweep_all
 
 pytestmark = pytest.mark.django_db
 

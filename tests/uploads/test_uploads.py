@@ -43,7 +43,7 @@ from dbqueue.uploads.signals import (
     upload_superseded,
 )
 from tests.gallery.models import Artist, Fan, Paper, Profile, forget, saved
-from tests.uploads.pictures import data, quarters
+from tests.imaging.pictures import data, quarters
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from dbqueue.uploads.policy import Variant
-from tests.uploads import pictures
-from tests.uploads.pictures import animation, data, durations, frames, near, read
+from tests.imaging import pictures
+from tests.imaging.pictures import animation, data, durations, frames, near, read
 
 MOVING = ("GIF", "PNG", "WEBP", "AVIF")
 

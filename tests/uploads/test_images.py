@@ -11,7 +11,7 @@ from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import ImagePolicy, Variant, save_image
 from tests.gallery.models import Profile, saved
-from tests.test_uploads import age, storage, stored_files, sweep_all  # noqa: F401
+from tests.uploads.test_uploads import age, storage, stored_files, sweep_all  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 

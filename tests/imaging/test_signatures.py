@@ -8,7 +8,7 @@ import pytest
 from dbqueue.exceptions import ContentRejected
 from dbqueue.uploads.policy import FilePolicy, ImagePolicy
 from dbqueue.uploads.signatures import HEAD, check_file, check_image_head, sniff
-from tests.uploads.pictures import data, quarters
+from tests.imaging.pictures import data, quarters
 
 
 def zipped(*names, content="x", first=None):

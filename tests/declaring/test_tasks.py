@@ -65,9 +65,9 @@ class TestTheDecorator:
             task(timeout=100, max_attempts=2)(function)
 
         assert str(refused.value) == (
-            "'tests.test_tasks.function' is declared twice, with timeout=1 and with "
-            "timeout=100; a worker would find only one of them. Give each a function "
-            "of its own."
+            "'tests.declaring.test_tasks.function' is declared twice, with timeout=1 "
+            "and with timeout=100; a worker would find only one of them. "
+            "Give each a function of its own."
         )
 
     def test_refuses_a_second_task_of_a_wrapped_function_likewise(self):

@@ -10,8 +10,8 @@ from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.readonly import CappedPaginator
 from dbqueue.testing import run_jobs
 from tests import tasks
+from tests.maintenance.test_maintenance import finished
 from tests.support.workers import HandWorker
-from tests.test_maintenance import finished
 
 pytestmark = pytest.mark.django_db
 MODELS = [Job, FinishedJob, Worker]

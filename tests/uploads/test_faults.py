@@ -16,8 +16,8 @@ from dbqueue.uploads.cleanup import Sweep
 from tests.gallery.models import Profile
 from tests.support.processes import scaled, session, wait_until, wait_until_empty
 from tests.support.workers import together
-from tests.test_uploads import a_file, stored_files
-from tests.test_uploads_images import an_image, picture
+from tests.uploads.test_images import an_image, picture
+from tests.uploads.test_uploads import a_file, stored_files
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)

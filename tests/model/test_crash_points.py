@@ -29,8 +29,8 @@ from tests.support import invariants
 from tests.support.crash import dies_after
 from tests.support.processes import on_demand, thorough
 from tests.support.workers import HandWorker
-from tests.test_uploads import a_file, stored_files
-from tests.test_uploads_faults import sweep_when_all_delays_are_over
+from tests.uploads.test_faults import sweep_when_all_delays_are_over
+from tests.uploads.test_uploads import a_file, stored_files
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
