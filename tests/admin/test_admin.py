@@ -35,14 +35,14 @@ def rows():
 @pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize("model", MODELS)
 class TestEveryPage:
-    def test_lists_the_rows(self, admin_client, model):
+    def test_every_page_of_the_admin_lists_the_rows(self, admin_client, model):
         response = admin_client.get(page(model, "changelist"))
 
         assert response.status_code == 200
         assert f"{model.objects.count()} " in response.text
         assert 'name="action"' not in response.text
 
-    def test_shows_a_row(self, admin_client, model):
+    def test_every_page_of_the_admin_shows_a_row(self, admin_client, model):
         for row in model.objects.all():
             response = admin_client.get(page(model, "change", row.pk))
 
@@ -51,7 +51,7 @@ class TestEveryPage:
             assert "<b>" not in response.text
 
     @pytest.mark.parametrize("name", ["add", "delete", "change"])
-    def test_changes_nothing(self, admin_client, model, name):
+    def test_every_page_of_the_admin_changes_nothing(self, admin_client, model, name):
         before = list(model.objects.order_by("pk").values())
         row = model.objects.first()
         url = page(model, name) if name == "add" else page(model, name, row.pk)
@@ -61,7 +61,7 @@ class TestEveryPage:
         assert response.status_code == 403
         assert list(model.objects.order_by("pk").values()) == before
 
-    def test_is_closed_to_strangers(self, client, model):
+    def test_every_page_of_the_admin_is_closed_to_strangers(self, client, model):
         assert client.get(page(model, "changelist")).status_code == 302
 
 
@@ -72,7 +72,9 @@ class TestTheList:
         return [query["sql"] for query in captured]
 
     @pytest.mark.parametrize("filters", [{}, {"state": "SUCCESSFUL"}])
-    def test_asks_as_many_queries_for_many_rows_as_for_few(self, admin_client, filters):
+    def test_the_list_of_jobs_asks_as_many_queries_for_many_rows_as_for_few(
+        self, admin_client, filters
+    ):
         finished(count=2)
         few = len(self.queries(admin_client, FinishedJob, **filters))
         finished(count=120)
@@ -86,7 +88,9 @@ class TestTheList:
             *((model, {"state": "FAILED"}) for model in (Job, FinishedJob)),
         ],
     )
-    def test_never_counts_a_whole_table(self, admin_client, model, filters):
+    def test_the_list_of_jobs_never_counts_a_whole_table(
+        self, admin_client, model, filters
+    ):
         counts = [
             sql
             for sql in self.queries(admin_client, model, **filters)
@@ -95,7 +99,7 @@ class TestTheList:
 
         assert all(re.search(r"LIMIT \d+\) ", sql) for sql in counts)
 
-    def test_does_not_fetch_what_it_does_not_show(self, admin_client):
+    def test_the_list_of_jobs_does_not_fetch_what_it_does_not_show(self, admin_client):
         finished(count=2)
 
         statements = self.queries(admin_client, FinishedJob)
@@ -103,7 +107,7 @@ class TestTheList:
         assert not [sql for sql in statements if '"attempt_log"' in sql]
         assert not [sql for sql in statements if '"result"' in sql]
 
-    def test_stops_counting_at_a_cap(self, monkeypatch, admin_client):
+    def test_the_list_of_jobs_stops_counting_at_a_cap(self, monkeypatch, admin_client):
         monkeypatch.setattr(CappedPaginator, "cap", 60)
         finished(count=75)
 
@@ -111,7 +115,7 @@ class TestTheList:
 
         assert "60+" in text
 
-    def test_shows_the_newest_first(self, admin_client):
+    def test_the_list_of_jobs_shows_the_newest_first(self, admin_client):
         for name in ("old", "new"):
             tasks.echo.using(queue_name=name).enqueue(name)
 
@@ -119,7 +123,7 @@ class TestTheList:
 
         assert text.index(">new<") < text.index(">old<")
 
-    def test_may_show_one_state_only(self, admin_client):
+    def test_the_list_of_jobs_may_show_one_state_only(self, admin_client):
         finished("SUCCESSFUL")
         finished("FAILED", count=2)
 
@@ -129,7 +133,7 @@ class TestTheList:
 
         assert len(response.context["cl"].result_list) == 2
 
-    def test_finds_a_job_by_its_id(self, admin_client):
+    def test_the_list_of_jobs_finds_a_job_by_its_id(self, admin_client):
         first, _ = finished(count=2)
 
         for text in (str(first.pk), first.pk.hex, f" {first.pk} "):
@@ -137,7 +141,7 @@ class TestTheList:
             assert list(response.context["cl"].result_list) == [first]
 
     @pytest.mark.parametrize("text", ["abc", "'; --", "%", "1"])
-    def test_finds_nothing_by_what_is_no_id(self, admin_client, text):
+    def test_the_list_of_jobs_finds_nothing_by_what_is_no_id(self, admin_client, text):
         finished(count=2)
 
         response = admin_client.get(page(FinishedJob, "changelist"), {"q": text})

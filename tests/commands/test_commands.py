@@ -40,7 +40,7 @@ class TestQueueStatus:
         return worker
 
     @pytest.mark.usefixtures("work")
-    def test_shows_queues_and_workers_as_text(self):
+    def test_queuestatus_shows_queues_and_workers_as_text(self):
         text = run("queuestatus")
 
         queues, _, workers = text.partition("\n\n")
@@ -56,7 +56,7 @@ class TestQueueStatus:
         assert "hand" in workers
         assert "tests.tasks.add" in workers
 
-    def test_shows_the_same_as_json(self, work):
+    def test_queuestatus_shows_the_same_as_json(self, work):
         status = json.loads(run("queuestatus", "--json"))
 
         mail, reports = status["queues"]
@@ -75,14 +75,14 @@ class TestQueueStatus:
             "runs": {"tests.tasks.add": 1},
         }
 
-    def test_says_when_there_is_nothing(self):
+    def test_queuestatus_says_when_there_is_nothing(self):
         assert run("queuestatus").split("\n\n") == [
             "No unfinished jobs.",
             "No worker is alive.\n",
         ]
         assert json.loads(run("queuestatus", "--json")) == {"queues": [], "workers": []}
 
-    def test_counts_the_wait_of_a_delayed_job_from_when_it_was_due(self):
+    def test_queuestatus_counts_the_wait_of_a_delayed_job_from_when_it_was_due(self):
         tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
         Job.objects.update(
             state="READY",
@@ -94,7 +94,7 @@ class TestQueueStatus:
 
         assert 29 < queue["oldest_wait"] < 90
 
-    def test_shows_the_longest_wait_of_all_priorities(self):
+    def test_queuestatus_shows_the_longest_wait_of_all_priorities(self):
         for priority, seconds in ((0, 50), (7, 10), (-7, 90)):
             moment = timezone.now() - timedelta(seconds=seconds)
             job = tasks.noop.using(priority=priority).enqueue()
@@ -105,7 +105,7 @@ class TestQueueStatus:
         assert queue.ready == 3
         assert 89 < queue.oldest_wait < 150
 
-    def test_counts_no_further_than_a_cap(self, monkeypatch):
+    def test_queuestatus_counts_no_further_than_a_cap(self, monkeypatch):
         monkeypatch.setattr(status, "CAP", 5)
         enqueue_many(tasks.noop.using(queue_name="busy"), [()] * 6)
         enqueue_many(tasks.noop.using(queue_name="busy", priority=1), [()] * 6)
@@ -130,7 +130,7 @@ class TestQueueStatus:
             (0, 3),
         ]
 
-    def test_asks_few_queries_however_many_queues_and_workers(
+    def test_queuestatus_asks_few_queries_however_many_queues_and_workers(
         self, django_assert_max_num_queries
     ):
         for i in range(20):
@@ -141,12 +141,12 @@ class TestQueueStatus:
             run("queuestatus")
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
-    def test_refuses_an_unknown_backend(self, command):
+    def test_queuestatus_refuses_an_unknown_backend(self, command):
         with pytest.raises(CommandError, match=r"'defualt' is no .*Did you mean 'def"):
             run(command, "--backend", "defualt")
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs", "runworker"])
-    def test_refuses_a_project_without_our_backend(self, command, settings):
+    def test_queuestatus_refuses_a_project_without_our_backend(self, command, settings):
         framework = BaseTaskBackend.__module__.rpartition(".")[0]
         other = f"{framework}.dummy.DummyBackend"
         settings.TASKS = {"default": {"BACKEND": other}}
@@ -156,7 +156,7 @@ class TestQueueStatus:
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs", "runworker"])
     @pytest.mark.parametrize("backend", ["RecordingBackend", "ImmediateBackend"])
-    def test_refuses_a_backend_for_tests_that_stores_no_jobs(
+    def test_queuestatus_refuses_a_backend_for_tests_that_stores_no_jobs(
         self, command, backend, settings
     ):
         settings.TASKS = {"default": {"BACKEND": f"dbqueue.testing.{backend}"}}
@@ -169,7 +169,7 @@ class TestPruneJobs:
     def left(self):
         return sorted(FinishedJob.objects.values_list("state", flat=True))
 
-    def test_deletes_what_the_settings_let_go(self):
+    def test_prunejobs_deletes_what_the_settings_let_go(self):
         finished("SUCCESSFUL", days=8)
         finished("SUCCESSFUL", days=6)
         finished("FAILED", days=31)
@@ -179,7 +179,7 @@ class TestPruneJobs:
         assert run("prunejobs") == "3 finished jobs deleted.\n"
         assert self.left() == ["FAILED", "SUCCESSFUL"]
 
-    def test_keeps_for_ever_what_the_settings_keep(self, settings):
+    def test_prunejobs_keeps_for_ever_what_the_settings_keep(self, settings):
         settings.DBQUEUE = {"KEEP_SUCCESSFUL": None, "KEEP_FAILED": 60}
         finished("SUCCESSFUL", days=999)
         finished("FAILED", days=1)
@@ -191,7 +191,7 @@ class TestPruneJobs:
     @pytest.mark.parametrize(
         ("age", "left"), [("90s", 0), ("30m", 1), ("12h", 1), ("2d", 1)]
     )
-    def test_takes_an_age(self, age, left):
+    def test_prunejobs_takes_an_age(self, age, left):
         finished(days=20 / 1440)  # 20 minutes
         finished(days=99)
 
@@ -199,7 +199,7 @@ class TestPruneJobs:
 
         assert len(self.left()) == left
 
-    def test_takes_states(self):
+    def test_prunejobs_takes_states(self):
         for state in ("SUCCESSFUL", "FAILED", "CANCELLED"):
             finished(state, days=99)
 
@@ -207,24 +207,24 @@ class TestPruneJobs:
 
         assert self.left() == ["SUCCESSFUL"]
 
-    def test_goes_on_until_nothing_is_left(self):
+    def test_prunejobs_goes_on_until_nothing_is_left(self):
         finished(days=99, count=25)
 
         assert run("prunejobs", "--batch", "10") == "25 finished jobs deleted.\n"
         assert self.left() == []
 
-    def test_only_counts_when_told(self):
+    def test_prunejobs_only_counts_when_told(self):
         finished(days=99, count=3)
 
         assert run("prunejobs", "--dry-run") == "3 finished jobs would be deleted.\n"
         assert len(self.left()) == 3
 
     @pytest.mark.parametrize("age", ["", "d", "7", "7w", "1.5d", "soon"])
-    def test_refuses_what_is_no_age(self, age):
+    def test_prunejobs_refuses_what_is_no_age(self, age):
         with pytest.raises(CommandError, match="is no age such as 90s, 30m, 12h or 7d"):
             run("prunejobs", "--older-than", age)
 
-    def test_is_quiet_when_told(self):
+    def test_prunejobs_is_quiet_when_told(self):
         assert run("prunejobs", "--verbosity", "0") == ""
 
 
@@ -241,6 +241,6 @@ class TestWithoutMigrations:
                 editor.alter_db_table(model, model.__name__, model._meta.db_table)
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
-    def test_the_user_gets_a_sentence(self, command):
+    def test_without_migrations_the_user_of_a_command_gets_a_sentence(self, command):
         with pytest.raises(CommandError, match=r"Run: manage\.py migrate"):
             run(command)

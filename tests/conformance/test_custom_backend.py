@@ -68,28 +68,28 @@ class TestACustomBackend:
         with override_settings(TASKS=entries):
             yield
 
-    def test_is_the_one_in_the_settings(self):
+    def test_a_custom_backend_is_the_one_in_the_settings(self):
         assert default_task_backend == task_backends["default"]
         assert isinstance(task_backends["default"], CustomBackend)
         assert default_task_backend.alias == "default"
         assert default_task_backend.options == {"prefix": "PREFIX: "}
 
-    def test_may_refuse_async_tasks(self):
+    def test_a_custom_backend_may_refuse_async_tasks(self):
         with pytest.raises(InvalidTask, match=r"not support async [Tt]asks"):
             task_backends["no_async"].validate_task(tasks.anoop)
 
-    def test_may_refuse_priorities(self):
+    def test_a_custom_backend_may_refuse_priorities(self):
         with pytest.raises(InvalidTask, match="not support setting priority"):
             tasks.noop.using(priority=10)
 
-    def test_is_given_the_tasks_that_are_enqueued(self, caplog):
+    def test_a_custom_backend_is_given_the_tasks_that_are_enqueued(self, caplog):
         caplog.set_level("INFO", logger=__name__)
 
         tasks.noop.enqueue()
 
         assert caplog.messages == ["PREFIX: Task enqueued."]
 
-    def test_must_enqueue(self):
+    def test_a_custom_backend_must_enqueue(self):
         with pytest.raises(TypeError, match="instantiate abstract class NoEnqueueBack"):
             tasks.noop.using(backend="no_enqueue")
 
@@ -104,21 +104,21 @@ class TestACustomTaskClass:
         with override_settings(TASKS={"default": entry}):
             yield
 
-    def test_brings_its_own_defaults(self):
+    def test_a_custom_task_class_brings_its_own_defaults(self):
         made = task()(tasks.noop.func)
 
         assert isinstance(made, CustomTask)
         assert (made.foo, made.bar) == (3, 300)
 
     @takes_more_options
-    def test_takes_its_own_options(self):
+    def test_a_custom_task_class_takes_its_own_options(self):
         made = task(foo=5, bar=600)(tasks.noop.func)
 
         assert isinstance(made, CustomTask)
         assert (made.foo, made.bar) == (5, 600)
 
     @takes_more_options
-    def test_takes_them_beside_those_of_all_tasks(self):
+    def test_a_custom_task_class_takes_its_own_options_beside_those_of_all_tasks(self):
         made = task(priority=10, queue_name="high", foo=10, bar=1000)(tasks.noop.func)
 
         assert isinstance(made, CustomTask)
@@ -127,6 +127,6 @@ class TestACustomTaskClass:
         assert made.takes_context is False
         assert made.run_after is None
 
-    def test_refuses_options_of_no_task(self):
+    def test_a_custom_task_class_refuses_options_of_no_task(self):
         with pytest.raises(TypeError):
             task(unknown_param=123)(tasks.noop.func)

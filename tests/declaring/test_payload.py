@@ -142,13 +142,13 @@ def test_printable_text_keeps_what_a_database_takes():
 
 @pytest.mark.django_db
 class TestAJob:
-    def test_is_not_written_for_an_argument_that_is_refused(self):
+    def test_a_job_is_not_written_for_an_argument_that_is_refused(self):
         with pytest.raises(InvalidPayload, match="Argument 'x' contains a NUL"):
             noop.enqueue(x="\x00")
 
         assert not Job.objects.exists()
 
-    def test_is_not_written_for_arguments_that_are_too_large(self):
+    def test_a_job_is_not_written_for_arguments_that_are_too_large(self):
         with pytest.raises(PayloadTooLarge, match=r"The arguments: .* raise DBQUEUE"):
             noop.enqueue("x" * 1_100_000)
         with pytest.raises(PayloadTooLarge, match="The keyword arguments: "):
@@ -157,7 +157,7 @@ class TestAJob:
         assert not Job.objects.exists()
 
     @bind_context(trace="x" * 1_100_000)
-    def test_is_not_written_with_a_context_that_is_too_large(self):
+    def test_a_job_is_not_written_with_a_context_that_is_too_large(self):
         with pytest.raises(PayloadTooLarge, match="The context: "):
             noop.enqueue()
 
@@ -170,7 +170,7 @@ class TestAJob:
             *([], {}, [[], {}, [None]], {"b": 1, "a": {"": []}}, "%s %(a)s ? $1 {}"),
         ],
     )
-    def test_receives_and_returns_what_was_passed(self, value):
+    def test_a_job_receives_and_returns_what_was_passed(self, value):
         result = echo.enqueue(value)
         run_jobs()
         result.refresh()
@@ -180,7 +180,7 @@ class TestAJob:
         assert type(result.return_value) is type(value)
 
     @pytest.mark.parametrize("value", [1e15, 1e16, 1e22, 1e23, -1e300, -0.0, 5e-324])
-    def test_receives_and_returns_the_same_number_on_every_database(self, value):
+    def test_a_job_receives_and_returns_the_same_number_on_every_database(self, value):
         result = echo.enqueue(value)
         before = list(result.args)
         run_jobs()
@@ -190,7 +190,7 @@ class TestAJob:
         assert repr(result.args) == repr(before)
         assert repr(result.return_value) == repr(before[0])
 
-    def test_receives_a_large_argument_whole(self):
+    def test_a_job_receives_a_large_argument_whole(self):
         text = "語" * 300_000
         with override_settings(DBQUEUE={"MAX_PAYLOAD": 1_000_000}):
             result = echo.enqueue(text)
@@ -199,7 +199,7 @@ class TestAJob:
 
         assert result.return_value == text
 
-    def test_fails_at_once_for_a_result_of_50_mb(self):
+    def test_a_job_fails_at_once_for_a_result_of_50_mb(self):
         result = return_bytes.enqueue(50_000_000)
         run_jobs()
         result.refresh()

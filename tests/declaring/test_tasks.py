@@ -54,11 +54,11 @@ def forget_lookups():
 
 
 class TestTheDecorator:
-    def test_needs_no_parentheses(self):
+    def test_the_decorator_needs_no_parentheses(self):
         assert isinstance(task(function), Task)
         assert isinstance(task()(function), Task)
 
-    def test_refuses_a_second_task_of_a_function_with_other_options(self):
+    def test_the_decorator_refuses_a_second_task_of_a_function_with_other_options(self):
         task(timeout=1, max_attempts=2)(function)
 
         with pytest.raises(InvalidTask) as refused:
@@ -70,7 +70,7 @@ class TestTheDecorator:
             "Give each a function of its own."
         )
 
-    def test_refuses_a_second_task_of_a_wrapped_function_likewise(self):
+    def test_the_decorator_refuses_a_second_task_of_a_wrapped_function_likewise(self):
         @wraps(function)
         def wrapped():
             function()
@@ -80,12 +80,12 @@ class TestTheDecorator:
         with pytest.raises(InvalidTask, match="atomic=False and with atomic=True"):
             task(atomic=True)(wrapped)
 
-    def test_takes_the_same_options_again(self):
+    def test_the_decorator_takes_the_same_options_again(self):
         first, second = (task(timeout=1)(function) for _ in range(2))
 
         assert first == second
 
-    def test_takes_other_options_when_the_module_is_loaded_again(
+    def test_the_decorator_takes_other_options_when_the_module_is_loaded_again(
         self, tmp_path, monkeypatch
     ):
         path = tmp_path / "edited.py"
@@ -99,14 +99,14 @@ class TestTheDecorator:
 
         assert module.noop.timeout == 100
 
-    def test_leaves_defaults_to_the_settings(self):
+    def test_the_decorator_leaves_defaults_to_the_settings(self):
         made = task(function)
 
         with override_settings(DBQUEUE={"MAX_ATTEMPTS": 7, "TIMEOUT": 90}):
             assert (made.attempts_allowed, made.seconds_allowed) == (7, 90)
         assert (made.attempts_allowed, made.seconds_allowed) == (5, None)
 
-    def test_takes_every_option(self):
+    def test_the_decorator_takes_every_option(self):
         made = task(
             queue_name="mail",
             priority=5,
@@ -127,7 +127,7 @@ class TestTheDecorator:
         assert made.retry_on == (OSError,)
         assert made.give_up_on == (LookupError, ValueError)
 
-    def test_makes_hashable_tasks(self):
+    def test_the_decorator_makes_hashable_tasks(self):
         made = task(backoff=[1, 2], retry_on=[OSError])(function)
 
         assert hash(made) == hash(made.using())
@@ -141,14 +141,16 @@ class TestTheDecorator:
             ("time_out", "timeout"),
         ],
     )
-    def test_refuses_a_misspelt_option_with_the_nearest(self, wrong, near):
+    def test_the_decorator_refuses_a_misspelt_option_with_the_nearest(
+        self, wrong, near
+    ):
         message = rf"no option '{wrong}'\. Did you mean '{near}'\?"
 
         with pytest.raises(TypeError, match=message):
             task(**{wrong: 1})
 
     @pytest.mark.parametrize("name", ["func", "job_id", "run_after", "zzz"])
-    def test_refuses_what_is_no_option(self, name):
+    def test_the_decorator_refuses_what_is_no_option(self, name):
         with pytest.raises(TypeError, match=f"task\\(\\) has no option '{name}'"):
             task(**{name: 1})
 
@@ -185,15 +187,15 @@ class TestTheDecorator:
             ({"takes_context": True}, "does not have a first argument of 'context'"),
         ],
     )
-    def test_refuses_a_wrong_value_with_the_reason(self, options, reason):
+    def test_the_decorator_refuses_a_wrong_value_with_the_reason(self, options, reason):
         with pytest.raises(InvalidTask, match=reason):
             task(**options)(function)
 
-    def test_refuses_an_async_function_in_a_transaction(self):
+    def test_the_decorator_refuses_an_async_function_in_a_transaction(self):
         with pytest.raises(InvalidTask, match=r"async and atomic; .* drop atomic=True"):
             task(atomic=True)(coroutine)
 
-    def test_refuses_a_function_that_no_worker_could_find(self):
+    def test_the_decorator_refuses_a_function_that_no_worker_could_find(self):
         def local():
             pass
 
@@ -201,7 +203,9 @@ class TestTheDecorator:
             with pytest.raises(InvalidTask, match="module level"):
                 task()(wrong)
 
-    def test_refuses_a_queue_that_the_backend_does_not_have(self, settings):
+    def test_the_decorator_refuses_a_queue_that_the_backend_does_not_have(
+        self, settings
+    ):
         settings.TASKS = only_mail()
 
         with pytest.raises(InvalidTask, match=r"Did you mean 'mail'\?.*'QUEUES'"):
@@ -209,34 +213,34 @@ class TestTheDecorator:
 
 
 class TestUsing:
-    def test_keeps_the_other_options(self):
+    def test_using_keeps_the_other_options(self):
         made = task(max_attempts=3, backoff=9)(function).using(priority=3)
 
         assert (made.max_attempts, made.backoff, made.priority) == (3, 9, 3)
 
-    def test_takes_a_timedelta(self):
+    def test_using_takes_a_timedelta(self):
         assert tasks.noop.using(run_after=timedelta(1)).run_after == timedelta(1)
 
     @pytest.mark.parametrize("after", [60, "tomorrow", 1.5])
-    def test_refuses_a_time_of_another_kind(self, after):
+    def test_using_refuses_a_time_of_another_kind(self, after):
         with pytest.raises(InvalidTask, match="must be a datetime or a timedelta"):
             tasks.noop.using(run_after=after)
 
     @pytest.mark.parametrize("days", [-99_999, 99_999, 999_999_999])
-    def test_refuses_a_time_too_far_away(self, days):
+    def test_using_refuses_a_time_too_far_away(self, days):
         with pytest.raises(InvalidTask, match="is too far away"):
             tasks.noop.using(run_after=timedelta(days=days))
 
     @pytest.mark.parametrize("id", ["abc", 12, 1.5, b"x" * 16])
-    def test_refuses_a_job_id_that_is_no_uuid(self, id):
+    def test_using_refuses_a_job_id_that_is_no_uuid(self, id):
         with pytest.raises(InvalidTask, match=r"job_id=.* is not a UUID"):
             tasks.noop.using(job_id=id)
 
-    def test_refuses_what_cannot_be_changed(self):
+    def test_using_refuses_what_cannot_be_changed(self):
         with pytest.raises(TypeError):
             tasks.noop.using(max_attempts=3)
 
-    def test_does_not_change_the_task(self):
+    def test_using_does_not_change_the_task(self):
         before = dataclasses.asdict(tasks.noop)
 
         tasks.noop.using(priority=9, queue_name="x", run_after=timedelta(1))
@@ -245,28 +249,28 @@ class TestUsing:
 
 
 class TestAPath:
-    def test_leads_to_a_task(self):
+    def test_a_path_leads_to_a_task(self):
         assert resolve("tests.tasks.add") is tasks.add
 
-    def test_leads_to_a_task_made_with_djangos_decorator(self):
+    def test_a_path_leads_to_a_task_made_with_djangos_decorator(self):
         found = resolve("tests.conformance.tasks.noop")
 
         assert isinstance(found, Task)
         assert found.func is django_tasks.noop.func
 
-    def test_leads_to_a_plain_function_of_an_installed_app(self):
+    def test_a_path_leads_to_a_plain_function_of_an_installed_app(self):
         found = resolve("tests.tasks.plain")
 
         assert isinstance(found, Task)
         assert found.func is tasks.plain
 
-    def test_leads_to_a_plain_function_whatever_the_queues_are(self, settings):
+    def test_a_path_leads_to_a_plain_function_whatever_the_queues_are(self, settings):
         settings.TASKS = only_mail()
 
         assert resolve("tests.tasks.plain").func is tasks.plain
 
     @pytest.mark.parametrize("path", ["tests.tasks.a_lambda", "tests.tasks.wrapped"])
-    def test_never_leads_to_what_is_called_otherwise(self, path):
+    def test_a_path_never_leads_to_what_is_called_otherwise(self, path):
         with pytest.raises(TaskNotAllowed):
             resolve(path)
 
@@ -287,13 +291,13 @@ class TestAPath:
             "tests.__main__.main",
         ],
     )
-    def test_never_leads_into_pythons_library_or_a_script(self, path):
+    def test_a_path_never_leads_into_pythons_library_or_a_script(self, path):
         with pytest.raises(
             TaskNotAllowed, match=f"'{path}' is in Python's own library"
         ):
             resolve(path)
 
-    def test_leads_into_an_app_named_like_a_module_of_pythons_library(
+    def test_a_path_leads_into_an_app_named_like_a_module_of_pythons_library(
         self, tmp_path, monkeypatch, settings
     ):
         app = tmp_path / "wave"
@@ -305,7 +309,7 @@ class TestAPath:
 
         assert resolve("wave.tasks.greet").func.__module__ == "wave.tasks"
 
-    def test_is_refused_before_a_module_of_pythons_library_is_imported(self):
+    def test_a_path_is_refused_before_a_module_of_pythons_library_is_imported(self):
         assert "antigravity" not in sys.modules
 
         with pytest.raises(TaskNotAllowed):
@@ -321,17 +325,17 @@ class TestAPath:
             "tests.tasks.time",
         ],
     )
-    def test_never_leads_to_what_is_no_task_of_an_installed_app(self, path):
+    def test_a_path_never_leads_to_what_is_no_task_of_an_installed_app(self, path):
         with pytest.raises(TaskNotAllowed, match=f"'{path}' is (neither|in Python)"):
             resolve(path)
 
-    def test_never_runs_what_stands_in_pythons_own_library(self):
+    def test_a_path_never_runs_what_stands_in_pythons_own_library(self):
         with pytest.raises(TaskNotAllowed, match="Python's own library"):
             resolve("antigravity.fly")
 
         assert "antigravity" not in sys.modules
 
-    def test_does_not_lead_through_an_installed_module_to_what_it_imported(self):
+    def test_a_path_does_not_lead_through_an_installed_module_to_what_it_imported(self):
         with pytest.raises(TaskNotAllowed):
             resolve("tests.tasks.copyfile")
 
@@ -344,28 +348,28 @@ class TestAPath:
             "tests.support.broken.noop",
         ],
     )
-    def test_that_cannot_be_imported_leads_nowhere(self, path):
+    def test_a_path_that_cannot_be_imported_leads_nowhere(self, path):
         with pytest.raises(TaskNotFound, match=f"'{path}' cannot be imported"):
             resolve(path)
 
     @pytest.mark.parametrize(
         "path", ["", "noop", ".noop", "tests..noop", "tests.tasks.", "a b.c", "\0"]
     )
-    def test_must_be_dotted(self, path):
+    def test_a_path_must_be_dotted(self, path):
         with pytest.raises(TaskNotFound, match="is not a dotted path such as"):
             resolve(path)
 
 
 class TestAFunction:
-    def test_stands_for_the_task_made_of_it(self):
+    def test_a_function_stands_for_the_task_made_of_it(self):
         made = task(queue_name="mail")(function)
 
         assert as_task(function) is made
 
-    def test_of_an_installed_app_needs_no_decorator(self):
+    def test_a_function_of_an_installed_app_needs_no_decorator(self):
         assert as_task(tasks.plain).func is tasks.plain
 
-    def test_that_no_worker_could_find_is_refused(self):
+    def test_a_function_that_no_worker_could_find_is_refused(self):
         def local():
             pass
 
@@ -374,7 +378,7 @@ class TestAFunction:
                 as_task(wrong)
 
     @pytest.mark.parametrize("wrong", [None, 1, print, Methods, Methods().method])
-    def test_is_what_a_task_must_be(self, wrong):
+    def test_a_function_is_what_a_task_must_be(self, wrong):
         with pytest.raises(InvalidTask, match="neither a task, nor a function"):
             as_task(wrong)
 

@@ -30,7 +30,7 @@ def names(jobs):
 
 
 class TestAClaim:
-    def test_marks_the_job_as_running(self, worker):
+    def test_a_claim_marks_the_job_as_running(self, worker):
         (result,) = put("a")
 
         (job,) = worker.claim()
@@ -41,35 +41,35 @@ class TestAClaim:
         assert row.started_at == row.last_attempted_at >= row.enqueued_at
         assert (job.attempt, job.args) == (1, '["a"]')
 
-    def test_of_nothing_is_nothing(self, worker):
+    def test_a_claim_of_nothing_is_nothing(self, worker):
         assert worker.claim(10) == []
 
-    def test_takes_the_oldest_first(self, worker):
+    def test_a_claim_takes_the_oldest_first(self, worker):
         put("a", "b", "c")
 
         assert names(worker.claim(2)) == ["a", "b"]
         assert names(worker.claim(2)) == ["c"]
 
-    def test_takes_higher_priorities_first(self, worker):
+    def test_a_claim_takes_higher_priorities_first(self, worker):
         put("low", priority=-5)
         put("normal 1", "normal 2")
         put("high", priority=100)
 
         assert names(worker.claim(10)) == ["high", "normal 1", "normal 2", "low"]
 
-    def test_takes_no_job_twice(self, worker):
+    def test_a_claim_takes_no_job_twice(self, worker):
         put("a")
         worker.claim()
 
         assert worker.claim() == []
         assert HandWorker().claim() == []
 
-    def test_leaves_jobs_that_wait_for_their_time(self, worker):
+    def test_a_claim_leaves_jobs_that_wait_for_their_time(self, worker):
         tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
 
         assert worker.claim() == []
 
-    def test_keeps_the_moment_of_the_first_start(self, worker):
+    def test_a_claim_keeps_the_moment_of_the_first_start(self, worker):
         put("a")
         (first,) = worker.claim()
         worker.give_back(first)
@@ -82,7 +82,7 @@ class TestAClaim:
 
 
 class TestAWorkerWithoutARow:
-    def test_claims_nothing(self, worker):
+    def test_a_worker_without_a_row_claims_nothing(self, worker):
         put("a")
         Worker.objects.all().delete()
 
@@ -91,52 +91,52 @@ class TestAWorkerWithoutARow:
 
 
 class TestSeveralQueues:
-    def test_are_emptied_in_their_order_whatever_the_priority(self):
+    def test_queues_are_emptied_in_their_order_whatever_the_priority(self):
         put("b", queue="second", priority=100)
         put("a", queue="first", priority=-100)
         worker = HandWorker("first", "second")
 
         assert names(worker.claim(2)) == ["a", "b"]
 
-    def test_share_one_claim(self):
+    def test_queues_share_one_claim(self):
         put("a1", "a2", queue="a")
         put("b1", "b2", queue="b")
 
         assert names(HandWorker("a", "b").claim(3)) == ["a1", "a2", "b1"]
 
-    def test_that_are_not_served_are_left(self):
+    def test_queues_that_are_not_served_are_left(self):
         put("a", queue="a")
         put("b", queue="b")
 
         assert names(HandWorker("b").claim(10)) == ["b"]
 
-    def test_may_be_named_by_a_pattern(self):
+    def test_queues_may_be_named_by_a_pattern(self):
         put("a", queue="mail-out")
         put("b", queue="mail-in")
         put("c", queue="email")
 
         assert sorted(names(HandWorker("mail-*").claim(10))) == ["a", "b"]
 
-    def test_are_all_served_by_a_star(self):
+    def test_a_star_serves_all_queues(self):
         put("a", queue="x")
         put("b", queue="y.z/é %s '")
 
         assert sorted(names(HandWorker("*").claim(10))) == ["a", "b"]
 
-    def test_may_be_left_out(self):
+    def test_queues_may_be_left_out(self):
         put("a", queue="a")
         put("slow", queue="slow-1")
         worker = HandWorker("*", exclude=["slow-*"])
 
         assert names(worker.claim(10)) == ["a"]
 
-    def test_may_be_left_out_by_name_although_they_are_served(self):
+    def test_queues_may_be_left_out_by_name_although_they_are_served(self):
         put("a", queue="a")
         put("b", queue="b")
 
         assert names(HandWorker("a", "b", exclude=["a"]).claim(10)) == ["b"]
 
-    def test_of_one_group_give_their_best_priority_first(self):
+    def test_queues_of_one_group_give_their_best_priority_first(self):
         put("a low", queue="a", priority=1)
         put("b high", queue="b", priority=9)
         put("a high", queue="a", priority=9)
@@ -147,7 +147,7 @@ class TestSeveralQueues:
 
         assert claimed == ["b high", "a high", "a low", "b low"]
 
-    def test_of_one_group_do_not_give_low_priorities_for_want_of_high_ones(self):
+    def test_queues_of_one_group_do_not_give_low_priorities_for_want_of_high_ones(self):
         put("a high", queue="a", priority=9)
         put("a low", queue="a", priority=1)
         put("b middle", queue="b", priority=5)
@@ -157,14 +157,14 @@ class TestSeveralQueues:
         assert claimed[0] == "a high"
         assert "a low" not in claimed[: claimed.index("b middle")]
 
-    def test_of_one_group_give_a_job_whose_id_is_nil(self):
+    def test_queues_of_one_group_give_a_job_whose_id_is_nil(self):
         nil = UUID(int=0)
         tasks.echo.using(queue_name="a", job_id=nil).enqueue("nil")
         put("b", queue="b")
 
         assert HandWorker("*").claim()[0].id == nil
 
-    def test_ahead_of_a_pattern_are_emptied_first(self):
+    def test_queues_ahead_of_a_pattern_are_emptied_first(self):
         put("x", queue="x", priority=50)
         put("vip", queue="vip")
 
@@ -172,7 +172,7 @@ class TestSeveralQueues:
 
 
 class TestNews:
-    def test_of_one_queue_leads_straight_to_it(self):
+    def test_news_of_one_queue_leads_straight_to_it(self):
         worker = HandWorker()
         assert not worker.claim()
         put("urgent", queue="b", priority=9)
@@ -182,7 +182,7 @@ class TestNews:
         assert names(worker.claim(5)) == ["a"]
         assert names(worker.claim(5)) == ["urgent"]
 
-    def test_of_what_others_have_taken_leads_to_all_there_is(self):
+    def test_news_of_what_others_have_taken_leads_to_all_there_is(self):
         worker = HandWorker()
         assert not worker.claim()
         put("a", queue="a")
@@ -192,7 +192,7 @@ class TestNews:
         assert names(worker.claim(5)) == ["urgent", "a"]
 
     @pytest.mark.parametrize("news", [{"a", "b"}, {""}, {"a", ""}])
-    def test_of_more_than_one_queue_tells_nothing(self, news):
+    def test_news_of_more_than_one_queue_tells_nothing(self, news):
         scan = Scan([["*"]])
         scan.took([], exhausted=True)
         scan.expect(news)
@@ -200,13 +200,13 @@ class TestNews:
         assert scan.expected() == []
 
     @pytest.mark.parametrize("scan", [Scan([["b"], ["*"]]), Scan([["*"]], ["b"])])
-    def test_tells_nothing_where_not_all_queues_are_served_alike(self, scan):
+    def test_news_tells_nothing_where_not_all_queues_are_served_alike(self, scan):
         scan.took([], exhausted=True)
         scan.expect({"a"})
 
         assert scan.expected() == []
 
-    def test_tells_nothing_while_there_is_more(self):
+    def test_news_tells_nothing_while_there_is_more(self):
         scan = Scan([["*"]])
         scan.took([], exhausted=False)
         scan.expect({"a"})
@@ -216,7 +216,9 @@ class TestNews:
 
 @pytest.mark.usefixtures("only_postgres")
 class TestTheLowWaterMark:
-    def test_lets_the_next_claim_go_on_where_the_last_one_ended(self, worker):
+    def test_the_low_water_mark_lets_the_next_claim_go_on_where_the_last_one_ended(
+        self, worker
+    ):
         put("a", "b", "c", "d")
         (a, b) = worker.claim(2)
         worker.give_back(a)
@@ -224,14 +226,18 @@ class TestTheLowWaterMark:
         assert names(worker.claim(1)) == ["c"]
         assert names([b]) == ["b"]
 
-    def test_is_forgotten_when_a_claim_finds_too_little(self, worker):
+    def test_the_low_water_mark_is_forgotten_when_a_claim_finds_too_little(
+        self, worker
+    ):
         put("a", "b", "c")
         (a, _) = worker.claim(2)
         worker.give_back(a)
 
         assert sorted(names(worker.claim(5))) == ["a", "c"]
 
-    def test_hides_a_higher_priority_no_longer_than_the_rescan(self, worker):
+    def test_the_low_water_mark_hides_a_higher_priority_no_longer_than_the_rescan(
+        self, worker
+    ):
         put("a", "b", "c")
         worker.claim(1)
         put("urgent", priority=9)
@@ -246,7 +252,7 @@ class TestTheLowWaterMark:
 
         assert late <= 1  # the first claim after it
 
-    def test_is_kept_for_each_queue(self):
+    def test_the_low_water_mark_is_kept_for_each_queue(self):
         put("a1", "a2", queue="a")
         put("b1", "b2", queue="b")
         worker = HandWorker("a", "b")
@@ -280,14 +286,16 @@ class TestTheFence:
         return untouched
 
     @pytest.mark.parametrize("move", ["finish", "give_back"])
-    def test_stops_another_worker(self, job, untouched, move):
+    def test_the_fence_stops_another_worker(self, job, untouched, move):
         assert untouched()
 
         assert getattr(HandWorker(), move)(job) is False
         assert untouched()
 
     @pytest.mark.parametrize("move", ["finish", "give_back"])
-    def test_stops_an_earlier_attempt_of_the_same_worker(self, worker, job, move):
+    def test_the_fence_stops_an_earlier_attempt_of_the_same_worker(
+        self, worker, job, move
+    ):
         worker.give_back(job)
         (again,) = worker.claim()
 
@@ -295,14 +303,14 @@ class TestTheFence:
         assert Job.objects.get().attempt == again.attempt == 2
 
     @pytest.mark.parametrize("move", ["finish", "give_back"])
-    def test_stops_what_has_finished(self, worker, job, move):
+    def test_the_fence_stops_what_has_finished(self, worker, job, move):
         assert worker.finish(job, result='"first"') is True
 
         assert getattr(worker, move)(job) is False
         assert FinishedJob.objects.get().result == "first"
         assert not Job.objects.exists()
 
-    def test_stops_progress_of_others(self, worker, job, untouched):
+    def test_the_fence_stops_progress_of_others(self, worker, job, untouched):
         assert untouched()
 
         HandWorker().note_progress(job, '{"value": 1}')
@@ -310,12 +318,12 @@ class TestTheFence:
 
         assert untouched()
 
-    def test_lets_progress_of_the_holder_through(self, worker, job):
+    def test_the_fence_lets_progress_of_the_holder_through(self, worker, job):
         worker.note_progress(job, '{"value": 1}')
 
         assert Job.objects.get().progress == {"value": 1}
 
-    def test_tells_apart_the_jobs_of_one_batch(self, worker, job):
+    def test_the_fence_tells_apart_the_jobs_of_one_batch(self, worker, job):
         put("b", "c")
         b, c = worker.claim(2)
         outcomes = [
@@ -331,7 +339,7 @@ class TestTheFence:
 
 
 class TestAFinish:
-    def test_moves_the_job_to_the_history(self, worker):
+    def test_a_finish_moves_the_job_to_the_history(self, worker):
         put("a", queue="mail", priority=3)
         (job,) = worker.claim()
 
@@ -346,7 +354,7 @@ class TestAFinish:
         assert record.finished_at >= record.started_at
         assert not Job.objects.exists()
 
-    def test_and_the_next_claim_are_one_commit(self, worker):
+    def test_a_finish_and_the_next_claim_are_one_commit(self, worker):
         put("a", "b")
         (a,) = worker.claim()
         done = Outcome(id=a.id, attempt=1, state="SUCCESSFUL", result="null")
@@ -358,7 +366,7 @@ class TestAFinish:
 
 
 class TestGivingBack:
-    def test_makes_the_job_ready(self, worker):
+    def test_giving_a_job_back_makes_it_ready(self, worker):
         put("a")
         (job,) = worker.claim()
 
@@ -368,7 +376,7 @@ class TestGivingBack:
         assert (row.state, row.worker_id, row.failures) == ("READY", None, 1)
         assert row.attempt_log == [{"worker": "w"}]
 
-    def test_with_a_delay_schedules_it(self, worker):
+    def test_giving_a_job_back_with_a_delay_schedules_it(self, worker):
         put("a")
         (job,) = worker.claim()
 
@@ -382,7 +390,7 @@ class TestGivingBack:
 
 @with_transactions
 class TestWorkersAtOnce:
-    def test_never_claim_the_same_job(self):
+    def test_workers_at_once_never_claim_the_same_job(self):
         put(*map(str, range(200)))
         workers = [HandWorker() for _ in range(4)]
 
@@ -401,7 +409,7 @@ class TestWorkersAtOnce:
             assert held == len(share)
 
     @pytest.mark.parametrize("queues", [["*"], ["default"], ["none", "default"]])
-    def test_never_claim_more_than_they_ask_for(self, queues):
+    def test_workers_at_once_never_claim_more_than_they_ask_for(self, queues):
         put(*map(str, range(100)))
         workers = [HandWorker(*queues) for _ in range(5)]
 
@@ -411,7 +419,7 @@ class TestWorkersAtOnce:
         running = Job.objects.filter(state=JobState.RUNNING).count()
         assert running == sum(len(share) for share in shares)
 
-    def test_finish_a_job_once(self, worker):
+    def test_workers_at_once_finish_a_job_once(self, worker):
         put("a")
         (job,) = worker.claim()
 
@@ -420,7 +428,7 @@ class TestWorkersAtOnce:
         assert sorted(ended) == [False, False, False, True]
         assert FinishedJob.objects.count() == 1
 
-    def test_do_not_claim_what_is_not_committed(self, worker):
+    def test_workers_at_once_do_not_claim_what_is_not_committed(self, worker):
         with transaction.atomic():
             put("a")
             if connection.vendor == "postgresql":
@@ -429,7 +437,9 @@ class TestWorkersAtOnce:
 
         assert worker.claim() == []
 
-    def test_lose_jobs_to_a_rescue_or_finish_them_but_never_both(self, worker):
+    def test_workers_at_once_lose_jobs_to_a_rescue_or_finish_them_but_never_both(
+        self, worker
+    ):
         for _ in range(10):
             put("a")
             (job,) = worker.claim()
@@ -445,7 +455,7 @@ class TestWorkersAtOnce:
 
 
 class TestAScan:
-    def test_ranks_queues_by_the_first_group_that_has_them(self):
+    def test_a_scan_ranks_queues_by_the_first_group_that_has_them(self):
         scan = Scan([["vip"], ["mail-*", "sms"], ["*"]], ["*-slow"])
 
         assert [scan.rank(queue) for queue in ("vip", "mail-x", "sms", "a")] == [
@@ -455,13 +465,13 @@ class TestAScan:
         assert Scan([["a"]]).rank("b") is None
 
     @pytest.mark.parametrize("name", ["a[1]", "a?", "a.b", "(a|b)+", "a\nb"])
-    def test_takes_every_character_but_the_star_as_it_is(self, name):
+    def test_a_scan_takes_every_character_but_the_star_as_it_is(self, name):
         assert Scan([[name]]).rank(name) == 0
         assert Scan([[f"{name[:2]}*"]]).rank(name) == 0
         assert Scan([[name]]).rank("a1") is Scan([[name]]).rank("ab") is None
         assert Scan([["*"]], [name]).rank(name) is None
 
-    def test_starts_anew_the_later_the_longer_that_takes(self):
+    def test_a_scan_starts_anew_the_later_the_longer_that_takes(self):
         put("a")
         scan, jobs = Scan([["a"]]), HandWorker().claim()
 
@@ -480,7 +490,7 @@ class TestAScan:
         wait_until(lambda: not scan.marked(), "it starts anew")
         return time.monotonic() - began
 
-    def test_of_plain_names_asks_nothing(self):
+    def test_a_scan_of_plain_names_asks_nothing(self):
         def asked():
             raise AssertionError("asked for the heads")
 

@@ -110,7 +110,7 @@ def steps_made(claim):
 
 
 @pytest.mark.parametrize("beside", BESIDE)
-def test_ready_and_scheduled_rows_beside_it_are_not_read(
+def test_ready_and_scheduled_rows_beside_a_claim_are_not_read(
     beside, template, only_postgres
 ):
     for state in ("READY", "SCHEDULED"):

@@ -24,7 +24,7 @@ def _on_white(image):
 class TestAnAnimation:
     @pytest.mark.parametrize("background", [(255, 255, 255, 0), (250, 240, 220, 255)])
     @pytest.mark.parametrize("format", MOVING)
-    def test_moves_as_it_did(self, render, format, background, tmp_path):
+    def test_an_animation_moves_as_it_did(self, render, format, background, tmp_path):
         before = tmp_path / "before"
         before.write_bytes(animation(format, background=background))
 
@@ -39,12 +39,12 @@ class TestAnAnimation:
             assert differ(image, expected) <= tolerance
 
     @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
-    def test_is_repeated_as_often_as_it_was(self, render, format):
+    def test_an_animation_is_repeated_as_often_as_it_was(self, render, format):
         original = render(animation(format)).original
 
         assert read(original.path).info["loop"] == 3
 
-    def test_that_was_shown_once_is_shown_once(self, render):
+    def test_an_animation_that_was_shown_once_is_shown_once(self, render):
         first, second = pictures.quarters(), pictures.noise((96, 64))
         once = data(first, "GIF", save_all=True, append_images=[second], duration=90)
 
@@ -53,7 +53,7 @@ class TestAnAnimation:
         assert "loop" not in read(original.path).info
 
     @pytest.mark.parametrize("disposal", [0, 1, 2, 3])
-    def test_looks_the_same_whatever_its_frames_leave_behind(
+    def test_an_animation_looks_the_same_whatever_its_frames_leave_behind(
         self, render, disposal, tmp_path
     ):
         squares = []
@@ -80,7 +80,9 @@ class TestAnAnimation:
         for (image, _), (other, _) in zip(after, expected, strict=True):
             assert differ(image, other) <= 8
 
-    def test_of_apng_leaves_out_the_picture_for_those_who_cannot_move(self, render):
+    def test_an_animation_of_apng_leaves_out_the_picture_for_those_who_cannot_move(
+        self, render
+    ):
         moving = data(
             pictures.quarters(),
             "PNG",
@@ -102,7 +104,7 @@ class TestAnAnimation:
         assert near(pictures.corners(still), pictures.CORNERS, 16)
 
     @pytest.mark.parametrize("format", MOVING)
-    def test_has_still_variants_of_its_first_frame(self, render, format):
+    def test_an_animation_has_still_variants_of_its_first_frame(self, render, format):
         variants = {"gif": Variant(32, format="GIF"), "webp": Variant(32)}
 
         made = render(animation(format), variants).variants
@@ -114,14 +116,16 @@ class TestAnAnimation:
             assert near([image.getpixel((3, 8))], [pictures.RED], 40)
 
     @pytest.mark.parametrize("format", MOVING)
-    def test_becomes_its_first_frame_where_the_policy_says_so(self, render, format):
+    def test_an_animation_becomes_its_first_frame_where_the_policy_says_so(
+        self, render, format
+    ):
         original = render(animation(format), animated="first").original
 
         assert (original.format, original.frames) == (format, 1)
         assert len(frames(original.path)) == 1
 
     @pytest.mark.parametrize("format", MOVING)
-    def test_may_be_kept_as_it_came(self, render, format):
+    def test_an_animation_may_be_kept_as_it_came(self, render, format):
         moving = animation(format)
 
         original = render(moving, original="keep").original
@@ -129,7 +133,7 @@ class TestAnAnimation:
         assert original.path.read_bytes() == moving
         assert original.frames == 4
 
-    def test_may_have_frames_that_are_alike(self, render):
+    def test_an_animation_may_have_frames_that_are_alike(self, render):
         one, other = Image.new("RGB", (9, 9), "red"), Image.new("RGB", (9, 9), "blue")
         many = [other, *[one.copy() for _ in range(3)]]
         for index, image in enumerate(many):
@@ -141,7 +145,7 @@ class TestAnAnimation:
         assert original.frames == len(frames(original.path))
         assert sum(time for _, time in frames(original.path)) == 250
 
-    def test_is_turned_upright_frame_by_frame(self, render):
+    def test_an_animation_is_turned_upright_frame_by_frame(self, render):
         exif = Image.Exif()
         exif[0x0112] = 3
         turned = pictures.quarters().transpose(Image.Transpose.ROTATE_180)

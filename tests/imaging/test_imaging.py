@@ -12,7 +12,7 @@ STILL = ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
 
 class TestAnOriginal:
     @pytest.mark.parametrize("format", STILL)
-    def test_keeps_its_format_and_looks(self, render, format):
+    def test_an_original_keeps_its_format_and_looks(self, render, format):
         original = render(data(quarters(), format)).original
 
         assert original.format == format
@@ -23,7 +23,7 @@ class TestAnOriginal:
         assert near(corners(read(original.path)), CORNERS)
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_ends_upright(self, render, orientation):
+    def test_an_original_ends_upright(self, render, orientation):
         rendered = render(pictures.held(orientation), {"small": Variant(48)})
 
         for picture, size in (
@@ -35,22 +35,22 @@ class TestAnOriginal:
             assert near(corners(image), CORNERS, 16)
             assert image.getexif().get(0x0112, 1) == 1
 
-    def test_may_have_an_orientation_that_does_not_exist(self, render):
+    def test_an_original_may_have_an_orientation_that_does_not_exist(self, render):
         assert near(corners(read(render(pictures.held(9)).original.path)), CORNERS)
 
-    def test_may_have_broken_camera_notes(self, render):
+    def test_an_original_may_have_broken_camera_notes(self, render):
         jpeg = data(quarters(), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12junk")
 
         assert near(corners(read(render(jpeg).original.path)), CORNERS)
 
-    def test_may_be_a_phones_photo_with_a_second_one_inside(self, render):
+    def test_an_original_may_be_a_phones_photo_with_a_second_one_inside(self, render):
         rendered = render(pictures.mpo())
 
         assert (rendered.kind, rendered.original.format) == ("JPEG", "JPEG")
         assert rendered.original.frames == 1
         assert rendered.original.path.read_bytes().count(b"\xff\xd8\xff") == 1
 
-    def test_is_the_same_for_the_same_bytes(self, render):
+    def test_an_original_is_the_same_for_the_same_bytes(self, render):
         for format in STILL:
             picture = data(pictures.noise((200, 150)), format)
             variants = {"small": Variant(90), "avif": Variant(50, format="AVIF")}
@@ -63,7 +63,7 @@ class TestAnOriginal:
             ):
                 assert a.path.read_bytes() == b.path.read_bytes()
 
-    def test_may_be_kept_as_it_came(self, render):
+    def test_an_original_may_be_kept_as_it_came(self, render):
         jpeg = pictures.telltale()
 
         rendered = render(jpeg, {"small": Variant(32)}, original="keep")
@@ -74,7 +74,7 @@ class TestAnOriginal:
         assert rendered.variants["small"].width == 32
 
     @pytest.mark.parametrize("quality", [30, 95])
-    def test_has_the_quality_of_the_policy(self, render, quality):
+    def test_an_original_has_the_quality_of_the_policy(self, render, quality):
         picture = data(pictures.noise((300, 200)), quality=95)
 
         size = render(picture, quality=quality).original.size
@@ -83,7 +83,7 @@ class TestAnOriginal:
 
 
 class TestWhatIsToldOfAPerson:
-    def test_is_in_no_output_of_a_photo(self, render):
+    def test_what_is_told_of_a_person_is_in_no_output_of_a_photo(self, render):
         variants = {
             format: Variant(50, format=format)
             for format in ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
@@ -99,7 +99,9 @@ class TestWhatIsToldOfAPerson:
             assert stored.count(b"\xff\xd8\xff") <= 1  # no thumbnail
 
     @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF", "GIF"])
-    def test_is_in_no_output_of_other_formats(self, render, format):
+    def test_what_is_told_of_a_person_is_in_no_output_of_other_formats(
+        self, render, format
+    ):
         exif = Image.Exif()
         exif[0x010E] = "SECRET"
         options = {
@@ -116,7 +118,7 @@ class TestWhatIsToldOfAPerson:
         assert b"SECRET" not in rendered.original.path.read_bytes()
         assert b"SECRET" not in rendered.variants["small"].path.read_bytes()
 
-    def test_is_in_no_frame_of_an_animation(self, render):
+    def test_what_is_told_of_a_person_is_in_no_frame_of_an_animation(self, render):
         picture = pictures.animation("GIF").replace(b"\x21\xf9", _GIF_COMMENT, 1)
 
         rendered = render(picture)
@@ -134,7 +136,9 @@ class TestWhatIsToldOfAPerson:
         ],
     )
     @pytest.mark.parametrize("format", STILL)
-    def test_is_all_that_hides_behind_a_picture(self, render, format, before, behind):
+    def test_what_hides_behind_a_picture_is_left_out(
+        self, render, format, before, behind
+    ):
         rendered = render(data(quarters(), format) + behind)
 
         assert behind not in rendered.original.path.read_bytes()
@@ -145,7 +149,7 @@ _GIF_COMMENT = b"\x21\xfe\x06SECRET\x00\x21\xf9"
 
 class TestColours:
     @pytest.mark.parametrize("adobe", [True, False])
-    def test_of_ink_are_those_of_the_picture(self, render, adobe):
+    def test_colours_of_ink_are_those_of_the_picture(self, render, adobe):
         rendered = render(pictures.cmyk(adobe=adobe), {"small": Variant(48)})
 
         for picture in (rendered.original, rendered.variants["small"]):
@@ -155,7 +159,9 @@ class TestColours:
 
     @pytest.mark.parametrize("space", [pictures.DISPLAY_P3, pictures.PROPHOTO])
     @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-    def test_of_a_wide_gamut_are_those_of_the_picture(self, render, space, format):
+    def test_colours_of_a_wide_gamut_are_those_of_the_picture(
+        self, render, space, format
+    ):
         icc = pictures.profile(*space)
         wide = pictures.in_profile(icc)
         assert not near(corners(wide), CORNERS, 20)  # would be seen without a profile
@@ -166,7 +172,7 @@ class TestColours:
         assert near(corners(image), CORNERS, 8)
         assert "icc_profile" not in image.info
 
-    def test_keep_their_transparency_through_a_profile(self, render):
+    def test_colours_keep_their_transparency_through_a_profile(self, render):
         icc = pictures.profile(*pictures.DISPLAY_P3)
         wide = pictures.in_profile(icc)
         wide.putalpha(Image.linear_gradient("L").resize(wide.size))
@@ -177,12 +183,12 @@ class TestColours:
         assert image.getchannel("A").tobytes() == wide.getchannel("A").tobytes()
 
     @pytest.mark.parametrize("icc", [b"junk", b"\0" * 200, b"x" * 100_000])
-    def test_survive_a_broken_profile(self, render, icc):
+    def test_colours_survive_a_broken_profile(self, render, icc):
         image = read(render(data(quarters(), icc_profile=icc)).original.path)
 
         assert near(corners(image), CORNERS)
 
-    def test_survive_a_profile_of_another_kind(self, render):
+    def test_colours_survive_a_profile_of_another_kind(self, render):
         icc = pictures.profile(*pictures.DISPLAY_P3)
 
         image = read(
@@ -193,7 +199,7 @@ class TestColours:
 
         assert near(corners(image), corners(quarters().convert("L")))
 
-    def test_of_sixteen_bits_become_eight(self, render):
+    def test_colours_of_sixteen_bits_become_eight(self, render):
         grey = Image.new("I;16", (64, 64), 0x8080)
         grey.paste(0xFFFF, (0, 0, 32, 32))
 
@@ -203,7 +209,7 @@ class TestColours:
         assert (image.getpixel((8, 8)), image.getpixel((50, 50))) == (255, 128)
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-    def test_of_any_mode_end_as_they_look(self, render, mode):
+    def test_colours_of_any_mode_end_as_they_look(self, render, mode):
         image = quarters().convert(mode, dither=Image.Dither.NONE)
 
         rendered = render(data(image, "PNG"), {"small": Variant(48, format="JPEG")})
@@ -213,7 +219,7 @@ class TestColours:
         assert near(corners(read(rendered.variants["small"].path)), expected)
 
     @pytest.mark.parametrize("format", ["PNG", "GIF"])
-    def test_of_a_palette_keep_what_is_see_through(self, render, format):
+    def test_colours_of_a_palette_keep_what_is_see_through(self, render, format):
         image = quarters().quantize(8)
         picture = data(image, format, transparency=image.getpixel((0, 0)))
 
@@ -244,20 +250,20 @@ class TestAVariant:
             (Variant(1), (1, 1)),
         ],
     )
-    def test_fits_its_box_and_is_never_enlarged(self, render, variant, size):
+    def test_a_variant_fits_its_box_and_is_never_enlarged(self, render, variant, size):
         picture = render(data(quarters((600, 400))), {"it": variant}).variants["it"]
 
         assert (picture.width, picture.height) == read(picture.path).size == size
 
     @pytest.mark.parametrize("size", [(600, 100), (100, 600)])
-    def test_that_covers_keeps_the_centre(self, render, size):
+    def test_a_variant_that_covers_keeps_the_centre(self, render, size):
         variant = Variant(100, 100, fit="cover")
 
         picture = render(data(quarters(size)), {"it": variant}).variants["it"]
 
         assert near(corners(read(picture.path)), CORNERS, 16)
 
-    def test_is_webp_unless_it_says_otherwise(self, render):
+    def test_a_variant_is_webp_unless_it_says_otherwise(self, render):
         variants = {"a": Variant(40), "b": Variant(40, format="JPEG")}
 
         made = render(data(quarters(), "PNG"), variants).variants
@@ -268,7 +274,7 @@ class TestAVariant:
             "image/jpeg",
         ]
 
-    def test_may_have_any_name_and_as_many_brothers_as_you_like(self, render):
+    def test_a_variant_may_have_any_name_and_as_many_brothers_as_you_like(self, render):
         names = ["../../etc", "a b", "ünïcode", "", *map(str, range(20))]
 
         rendered = render(data(quarters()), {name: Variant(9) for name in names})
@@ -276,14 +282,14 @@ class TestAVariant:
         assert list(rendered.variants) == names
         assert len(list(rendered.original.path.parent.iterdir())) == 25
 
-    def test_has_a_quality_of_its_own(self, render):
+    def test_a_variant_has_a_quality_of_its_own(self, render):
         variants = {"low": Variant(300, quality=10), "high": Variant(300, quality=95)}
 
         made = render(data(pictures.noise((300, 200))), variants).variants
 
         assert made["low"].size < made["high"].size / 2
 
-    def test_of_a_very_tall_picture_is_one_its_format_can_hold(self, render):
+    def test_a_variant_of_a_very_tall_picture_is_one_its_format_can_hold(self, render):
         tall = data(Image.new("L", (100, 30_000)), "PNG")
 
         picture = render(tall, {"it": Variant(100)}).variants["it"]
@@ -291,7 +297,7 @@ class TestAVariant:
         assert picture.height == 16_383
 
     @pytest.mark.parametrize("original", ["keep", "reencode"])
-    def test_made_of_another_shows_the_same(self, render, original):
+    def test_a_variant_made_of_another_shows_the_same(self, render, original):
         variants = {str(width): Variant(width) for width in (30, 900, 400, 120, 850)}
 
         rendered = render(data(quarters((1200, 800))), variants, original=original)

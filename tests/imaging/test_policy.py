@@ -38,7 +38,7 @@ class TestAVariant:
             Variant(200, 100, fit="cover", format="JPEG", quality=70),
         ],
     )
-    def test_survives_the_way_through_json(self, variant):
+    def test_a_variant_survives_the_way_through_json(self, variant):
         stored = json.loads(json.dumps(variant.as_json()))
 
         assert Variant.from_json(stored) == variant
@@ -58,11 +58,11 @@ class TestAVariant:
             ({"width": 5, "quality": 101}, "quality=101 must be"),
         ],
     )
-    def test_is_refused_in_words(self, options, words):
+    def test_a_variant_is_refused_in_words(self, options, words):
         with pytest.raises(ValueError, match=words):
             Variant(**options)
 
-    def test_is_refused_with_an_option_nobody_knows(self):
+    def test_a_variant_is_refused_with_an_option_nobody_knows(self):
         with pytest.raises(
             ValueError, match=r"no option 'widht'\. Did you mean 'width'"
         ):
@@ -79,12 +79,12 @@ class TestAnImagePolicy:
             ),
         ],
     )
-    def test_survives_the_way_through_json(self, policy):
+    def test_an_image_policy_survives_the_way_through_json(self, policy):
         stored = json.loads(json.dumps(policy.as_json()))
 
         assert ImagePolicy.from_json(stored) == policy
 
-    def test_knows_its_size_in_bytes(self):
+    def test_an_image_policy_knows_its_size_in_bytes(self):
         assert ImagePolicy().max_size == 20_000_000
 
     @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ class TestAnImagePolicy:
             ({"quality": 0}, "quality=0 must be a whole number, from 1 to 100"),
         ],
     )
-    def test_is_refused_in_words(self, options, words):
+    def test_an_image_policy_is_refused_in_words(self, options, words):
         with pytest.raises(ValueError, match=words):
             ImagePolicy(**options)
 
-    def test_is_refused_with_an_option_nobody_knows(self):
+    def test_an_image_policy_is_refused_with_an_option_nobody_knows(self):
         with pytest.raises(ValueError, match="ImagePolicy has no option 'max_pixel'"):
             ImagePolicy.from_json({"max_pixel": 5})
 
@@ -118,12 +118,12 @@ class TestAFilePolicy:
         "policy",
         [FilePolicy(), FilePolicy(types=["application/pdf", "image/*", ".csv"])],
     )
-    def test_survives_the_way_through_json(self, policy):
+    def test_a_file_policy_survives_the_way_through_json(self, policy):
         stored = json.loads(json.dumps(policy.as_json()))
 
         assert FilePolicy.from_json(stored) == policy
 
     @pytest.mark.parametrize("type_", ["csv", "*.csv", "text/*", "", 5, "a/b/c"])
-    def test_is_refused_with_what_is_no_type(self, type_):
+    def test_a_file_policy_is_refused_with_what_is_no_type(self, type_):
         with pytest.raises(ValueError, match="types has "):
             FilePolicy(types=[type_])

@@ -67,15 +67,17 @@ def test_a_format_the_policy_leaves_out_is_refused(render):
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
 class TestOfEveryFormat:
     @pytest.mark.parametrize("share", [0.3, 0.9])
-    def test_half_a_picture_is_damaged(self, reject, format, share):
+    def test_of_every_format_half_a_picture_is_damaged(self, reject, format, share):
         whole = data(pictures.noise((200, 150)), format)
 
         assert reject(whole[: int(len(whole) * share)]) == "damaged"
 
-    def test_a_head_without_a_body_is_damaged(self, reject, format):
+    def test_of_every_format_a_head_without_a_body_is_damaged(self, reject, format):
         assert reject(data(quarters(), format)[:20] + bytes(500)) == "damaged"
 
-    def test_more_pixels_than_allowed_are_too_many(self, reject, format):
+    def test_of_every_format_more_pixels_than_allowed_are_too_many(
+        self, reject, format
+    ):
         picture = data(quarters((200, 100)), format)
 
         assert reject(picture, max_pixels=19_999) == "too_many_pixels"
@@ -83,7 +85,7 @@ class TestOfEveryFormat:
 
 class TestAWebp:
     @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"x"}])
-    def test_that_claims_268_megapixels_is_too_large(self, reject, options):
+    def test_a_webp_that_claims_268_megapixels_is_too_large(self, reject, options):
         webp = bytearray(data(Image.new("RGB", (64, 48)), "WEBP", **options))
         at, claim = {
             b"VP8 ": (26, b"\xff\x3f\xff\x3f"),
@@ -95,7 +97,7 @@ class TestAWebp:
         assert reject(bytes(webp)) == "too_many_pixels"
 
     @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"x"}])
-    def test_may_have_just_as_many_pixels_as_allowed(self, render, options):
+    def test_a_webp_may_have_just_as_many_pixels_as_allowed(self, render, options):
         webp = data(Image.new("RGB", (64, 48)), "WEBP", **options)
 
         assert render(webp, max_pixels=64 * 48).original.width == 64
@@ -104,23 +106,23 @@ class TestAWebp:
 class TestAnAnimation:
     @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
     @pytest.mark.parametrize("original", ["keep", "reencode"])
-    def test_may_have_too_many_frames(self, reject, format, original):
+    def test_an_animation_may_have_too_many_frames(self, reject, format, original):
         moving = animation(format)
 
         code = reject(moving, max_frames=3, original=original)
 
         assert code == "too_many_frames"
 
-    def test_of_five_thousand_frames_is_refused(self, reject):
+    def test_an_animation_of_five_thousand_frames_is_refused(self, reject):
         assert reject(pictures.long_gif(5000)) == "too_many_frames"
 
-    def test_may_have_too_many_pixels_in_all(self, reject):
+    def test_an_animation_may_have_too_many_pixels_in_all(self, reject):
         size = 4 * 64 * 48
 
         assert reject(animation(), max_total_pixels=size - 1) == "too_many_frames"
 
     @pytest.mark.parametrize("original", ["keep", "reencode"])
-    def test_is_damaged_by_its_last_frame(self, reject, original):
+    def test_an_animation_is_damaged_by_its_last_frame(self, reject, original):
         moving = animation("WEBP", count=6, size=(200, 150))
         at = moving.rindex(b"ANMF") + 40
 
@@ -128,33 +130,35 @@ class TestAnAnimation:
 
 
 class TestAPng:
-    def test_with_a_wrong_checksum_is_damaged(self, reject):
+    def test_a_png_with_a_wrong_checksum_is_damaged(self, reject):
         png = bytearray(data(quarters(), "PNG"))
         png[png.index(b"IDAT") - 5] ^= 0xFF  # the header's
 
         assert reject(bytes(png)) == "damaged"
 
-    def test_with_a_wrong_checksum_of_its_pixels_is_damaged(self, reject):
+    def test_a_png_with_a_wrong_checksum_of_its_pixels_is_damaged(self, reject):
         png = bytearray(data(quarters(), "PNG"))
         length = struct.unpack(">I", png[png.index(b"IDAT") - 4 :][:4])[0]
         png[png.index(b"IDAT") + 4 + length] ^= 0xFF
 
         assert reject(bytes(png)) == "damaged"
 
-    def test_that_unfolds_to_88_megapixels_is_too_large(self, reject):
+    def test_a_png_that_unfolds_to_88_megapixels_is_too_large(self, reject):
         assert reject(pictures.png_bomb()) == "too_many_pixels"
 
-    def test_that_claims_four_thousand_million_pixels_is_too_large(self, reject):
+    def test_a_png_that_claims_four_thousand_million_pixels_is_too_large(self, reject):
         png = bytearray(data(quarters(), "PNG"))
         png[16:24] = struct.pack(">II", 65_535, 65_535)
         png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
 
         assert reject(bytes(png)) == "too_many_pixels"
 
-    def test_with_a_hundred_megabytes_of_text_is_refused(self, reject):
+    def test_a_png_with_a_hundred_megabytes_of_text_is_refused(self, reject):
         assert reject(pictures.text_bomb(100_000_000)) == "damaged"
 
-    def test_that_promises_frames_and_has_none_is_what_its_pixels_show(self, render):
+    def test_a_png_that_promises_frames_and_has_none_is_what_its_pixels_show(
+        self, render
+    ):
         png = pictures.png_with(png_chunk(b"acTL", struct.pack(">II", 0, 0)))
 
         original = render(png).original
@@ -162,7 +166,7 @@ class TestAPng:
         assert original.frames == 1
         assert b"acTL" not in original.path.read_bytes()
 
-    def test_that_has_fewer_frames_than_it_promises_is_damaged(self, reject):
+    def test_a_png_that_has_fewer_frames_than_it_promises_is_damaged(self, reject):
         moving = animation("PNG", count=4)
         at = moving.index(b"acTL") + 4
         promise = b"acTL" + struct.pack(">II", 9, 0)
@@ -172,14 +176,14 @@ class TestAPng:
 
 
 class TestALimit:
-    def test_of_time_makes_a_picture_too_complex(self, reject):
+    def test_a_limit_of_time_makes_a_picture_too_complex(self, reject):
         heavy = data(pictures.noise((5000, 4000)), quality=95)
         variant = Variant(5000, format="AVIF", quality=100)
         limits = Limits(cpu_seconds=1)
 
         assert reject(heavy, {"it": variant}, limits=limits) == "too_complex"
 
-    def test_of_the_wall_clock_makes_a_picture_too_complex(self, reject):
+    def test_a_limit_of_the_wall_clock_makes_a_picture_too_complex(self, reject):
         heavy = data(pictures.noise((4000, 3000)))
         limits = Limits(wall_seconds=0.1)
         variants = {"it": Variant(4000, format="AVIF")}
@@ -187,20 +191,20 @@ class TestALimit:
         assert reject(heavy, variants, limits=limits) == "too_complex"
 
     @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
-    def test_of_memory_is_told_as_such(self, reject, format):
+    def test_a_limit_of_memory_is_told_as_such(self, reject, format):
         heavy = data(quarters((4000, 3000)), format)
         limits = Limits(memory=20_000_000)
 
         assert reject(heavy, limits=limits) == "too_much_memory"
 
     @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
-    def test_of_the_output_is_told_as_such(self, reject, format):
+    def test_a_limit_of_the_output_is_told_as_such(self, reject, format):
         picture = data(pictures.noise((400, 300)), format)
         limits = Limits(output_bytes=1000)
 
         assert reject(picture, limits=limits) == "output_too_large"
 
-    def test_of_the_output_holds_for_what_is_kept(self, reject):
+    def test_a_limit_of_the_output_holds_for_what_is_kept(self, reject):
         picture = data(pictures.noise((400, 300)))
         limits = Limits(output_bytes=1000)
 

@@ -64,7 +64,7 @@ def child_at_work():
 
 class TestAThumbnail:
     @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
-    def test_is_a_small_jpeg_and_all_there_is(self, tmp_path, format):
+    def test_a_thumbnail_is_a_small_jpeg_and_all_there_is(self, tmp_path, format):
         with tempfile.TemporaryFile() as source:
             source.write(data(quarters((900, 600)), format))
             source.flush()
@@ -151,7 +151,9 @@ def test_a_folder_that_takes_no_file_is_no_fault_of_the_picture(tmp_path):
 
 @linux
 class TestAChild:
-    def test_that_is_killed_is_replaced_by_a_second_one(self, render, heavy, thread):
+    def test_a_sandboxed_child_that_is_killed_is_replaced_by_a_second_one(
+        self, render, heavy, thread
+    ):
         render(data(quarters()))
         job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
         os.kill(child_at_work(), signal.SIGKILL)
@@ -159,7 +161,7 @@ class TestAChild:
         assert job.result().variants["a"].width == 3000
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-    def test_that_is_killed_twice_is_the_pictures_fault(
+    def test_a_sandboxed_child_that_is_killed_twice_is_the_pictures_fault(
         self, render, heavy, thread, number
     ):
         render(data(quarters()))
@@ -175,7 +177,7 @@ class TestAChild:
             job.result()
         assert caught.value.code == "decoder_crash"
 
-    def test_dies_with_the_zygote(self, render, heavy, thread):
+    def test_a_sandboxed_child_dies_with_the_zygote(self, render, heavy, thread):
         render(data(quarters()))
         thread.submit(render, *heavy)
         pid, old = child_at_work(), zygote()
@@ -185,7 +187,7 @@ class TestAChild:
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child is gone")
         launcher._launcher.close()
 
-    def test_has_given_up_all_rights(self, render, heavy, thread):
+    def test_a_sandboxed_child_has_given_up_all_rights(self, render, heavy, thread):
         render(data(quarters()))
         job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
 
@@ -209,7 +211,9 @@ class TestADecoderThatWasTakenOver:
         return sandbox._checked(said, self.ORDER, "PNG", folder)
 
     @pytest.mark.parametrize("code", ["all is well", ["damaged"], {}, None, 7])
-    def test_rejects_for_a_reason_that_is_known(self, tmp_path, code):
+    def test_a_decoder_that_was_taken_over_rejects_for_a_reason_that_is_known(
+        self, tmp_path, code
+    ):
         with pytest.raises(ContentRejected) as caught:
             self.answer({"rejected": code}, tmp_path)
 
@@ -224,13 +228,15 @@ class TestADecoderThatWasTakenOver:
             lambda path: path.write_bytes(b"<html>"),
         ],
     )
-    def test_leaves_nothing_but_pictures(self, tmp_path, make):
+    def test_a_decoder_that_was_taken_over_leaves_nothing_but_pictures(
+        self, tmp_path, make
+    ):
         make(tmp_path / "0.png")
 
         with pytest.raises(ContentRejected):
             self.answer({"pictures": [[1, 1, 1]]}, tmp_path)
 
-    def test_is_not_listened_to_for_long(self, thread):
+    def test_a_decoder_that_was_taken_over_is_not_listened_to_for_long(self, thread):
         near, far = socket.socketpair()
         conversation = Conversation(near)
         line = json.dumps({"x" * 100_000: 1}).encode() + b"\n"
@@ -247,7 +253,7 @@ class TestADecoderThatWasTakenOver:
 
 
 class TestTheZygote:
-    def test_is_replaced_when_it_was_killed(self, render):
+    def test_the_zygote_is_replaced_when_it_was_killed(self, render):
         render(data(quarters()))
         old = zygote()
         os.kill(old, signal.SIGKILL)
@@ -255,7 +261,9 @@ class TestTheZygote:
         assert render(data(quarters())).original.width == 96
         assert zygote() != old
 
-    def test_that_dies_midway_costs_the_picture_nothing(self, render, heavy, thread):
+    def test_a_zygote_that_dies_midway_costs_the_picture_nothing(
+        self, render, heavy, thread
+    ):
         render(data(quarters()))
         job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
         child_at_work()
@@ -263,7 +271,7 @@ class TestTheZygote:
 
         assert job.result().variants["a"].width == 3000
 
-    def test_has_no_environment(self, render):
+    def test_the_zygote_has_no_environment(self, render):
         render(data(quarters()))
 
         names = Path(f"/proc/{zygote()}/environ").read_bytes().split(b"\0")
@@ -271,7 +279,7 @@ class TestTheZygote:
         known = set(launcher._ENVIRONMENT) | {"LD_LIBRARY_PATH", "LC_CTYPE", ""}
         assert {name.partition(b"=")[0].decode() for name in names} <= known
 
-    def test_ends_with_its_client_and_so_does_its_child(self, tmp_path):
+    def test_the_zygote_ends_with_its_client_and_so_does_its_child(self, tmp_path):
         (tmp_path / "source").write_bytes(data(pictures.noise((4000, 3000))))
         program = """
 import os
@@ -298,7 +306,7 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
         for pid in (mother, child):
             wait_until(lambda: not _alive(pid), "the process is gone")  # noqa: B023
 
-    def test_of_a_parent_is_not_used_by_its_fork(self, tmp_path):
+    def test_the_zygote_of_a_parent_is_not_used_by_its_fork(self, tmp_path):
         first, second = tmp_path / "first", tmp_path / "second"
         first.mkdir()
         second.mkdir()
@@ -319,7 +327,7 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
         assert zygote() == ours
         _render(data(quarters()), first)
 
-    def test_leaves_it_to_the_worker_to_stop(self, render, heavy, thread):
+    def test_the_zygote_leaves_it_to_the_worker_to_stop(self, render, heavy, thread):
         render(data(quarters()))
         job = thread.submit(render, heavy[0], {"a": Variant(3000, format="AVIF")})
         child, mother = child_at_work(), zygote()
@@ -330,7 +338,7 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
         assert job.result()
         assert zygote() == mother
 
-    def test_does_not_hear_the_terminals_ctrl_c(self, render):
+    def test_the_zygote_does_not_hear_the_terminals_ctrl_c(self, render):
         render(data(quarters()))
 
         assert os.getpgid(zygote()) != os.getpgrp()

@@ -115,7 +115,7 @@ class TestAFile:
             (None, "a.exe", b"MZ"),
         ],
     )
-    def test_is_taken_where_name_and_content_agree(self, types, filename, head):
+    def test_a_file_is_taken_where_name_and_content_agree(self, types, filename, head):
         check_file(head, filename, FilePolicy(types=types))
 
     @pytest.mark.parametrize(
@@ -138,7 +138,9 @@ class TestAFile:
             (["text/html"], "a.html", b"no HTML"),
         ],
     )
-    def test_is_refused_where_they_do_not(self, types, filename, head):
+    def test_a_file_is_refused_where_name_and_content_do_not_agree(
+        self, types, filename, head
+    ):
         with pytest.raises(ContentRejected) as caught:
             check_file(head, filename, FilePolicy(types=types))
 

@@ -64,7 +64,7 @@ urlpatterns = [path("", view)]
 
 @pytest.mark.django_db
 class TestAJob:
-    def test_is_written_with_all_that_is_known(self):
+    def test_a_job_is_written_with_all_that_is_known(self):
         result = enqueue(tasks.add, 1, b=2)
 
         job = Job.objects.get()
@@ -79,13 +79,13 @@ class TestAJob:
         assert job.run_after is job.started_at is job.last_attempted_at is None
 
     @pytest.mark.parametrize("known", [tasks.add, "tests.tasks.add", tasks.add.func])
-    def test_is_enqueued_by_task_path_or_function(self, known):
+    def test_a_job_is_enqueued_by_task_path_or_function(self, known):
         result = enqueue(known, 1, 2)
 
         assert Job.objects.get().task == "tests.tasks.add"
         assert result.task == tasks.add
 
-    def test_is_enqueued_for_a_plain_function_of_an_installed_app(self):
+    def test_a_job_is_enqueued_for_a_plain_function_of_an_installed_app(self):
         result = enqueue(tasks.plain, 1, 2)
         run_jobs()
         result.refresh()
@@ -93,7 +93,7 @@ class TestAJob:
         assert result.return_value == 3
 
     @pytest.mark.parametrize(("hours", "state"), [(1, "SCHEDULED"), (-1, "READY")])
-    def test_takes_an_aware_moment_in_a_project_without_time_zones(
+    def test_a_job_takes_an_aware_moment_in_a_project_without_time_zones(
         self, hours, state, settings
     ):
         settings.USE_TZ = False
@@ -106,30 +106,30 @@ class TestAJob:
         assert result.task.run_after == Job.objects.get().run_after == local
         assert not run_jobs() or state == "READY"
 
-    def test_is_enqueued_by_the_method_of_the_task(self):
+    def test_a_job_is_enqueued_by_the_method_of_the_task(self):
         tasks.add.enqueue(1, 2)
 
         assert Job.objects.get().args == [1, 2]
 
     @pytest.mark.parametrize("known", [tasks.add, "tests.tasks.add"])
-    def test_is_enqueued_from_async_code(self, known):
+    def test_a_job_is_enqueued_from_async_code(self, known):
         async_to_sync(aenqueue)(known, 1, 2)
 
         assert Job.objects.get().args == [1, 2]
 
-    def test_is_not_written_for_an_unknown_path(self):
+    def test_a_job_is_not_written_for_an_unknown_path(self):
         with pytest.raises(TaskNotFound, match=r"'tests\.tasks\.nothing' cannot be"):
             enqueue("tests.tasks.nothing")
 
         assert not Job.objects.exists()
 
-    def test_takes_queue_and_priority(self):
+    def test_a_job_takes_queue_and_priority(self):
         tasks.add.using(queue_name="mail", priority=-7).enqueue(1, 2)
 
         job = Job.objects.get()
         assert (job.queue_name, job.priority) == ("mail", -7)
 
-    def test_for_a_moment_in_the_future_is_scheduled(self):
+    def test_a_job_for_a_moment_in_the_future_is_scheduled(self):
         moment = timezone.now() + timedelta(hours=2)
 
         result = tasks.add.using(run_after=moment).enqueue(1, 2)
@@ -137,7 +137,7 @@ class TestAJob:
         assert (result.state, result.status) == ("SCHEDULED", "READY")
         assert Job.objects.get().run_after == moment
 
-    def test_for_a_while_from_now_is_scheduled_by_the_clock_of_the_database(self):
+    def test_a_job_for_a_while_from_now_is_scheduled_by_the_clock_of_the_database(self):
         tasks.add.using(run_after=timedelta(minutes=5)).enqueue(1, 2)
 
         job = Job.objects.get()
@@ -146,12 +146,12 @@ class TestAJob:
         assert abs(wait - timedelta(minutes=5)) < timedelta(milliseconds=10)
 
     @pytest.mark.parametrize("after", [timedelta(0), timedelta(days=-1)])
-    def test_that_is_due_already_is_ready(self, after):
+    def test_a_job_that_is_due_already_is_ready(self, after):
         assert tasks.noop.using(run_after=after).enqueue().state == "READY"
         moment = timezone.now() + after
         assert tasks.noop.using(run_after=moment).enqueue().state == "READY"
 
-    def test_keeps_the_attempts_its_task_allows_at_that_time(self):
+    def test_a_job_keeps_the_attempts_its_task_allows_at_that_time(self):
         tasks.fail.enqueue()
         with override_settings(DBQUEUE={"MAX_ATTEMPTS": 9}):
             tasks.noop.enqueue()
@@ -159,20 +159,20 @@ class TestAJob:
         allowed = dict(Job.objects.values_list("task", "max_attempts"))
         assert allowed == {"tests.tasks.fail": 2, "tests.tasks.noop": 9}
 
-    def test_remembers_the_alias_of_its_backend(self):
+    def test_a_job_remembers_the_alias_of_its_backend(self):
         entries = {a: {"BACKEND": ours, "QUEUES": []} for a in ("default", "second")}
         with override_settings(TASKS=entries):
             result = tasks.noop.using(backend="second").enqueue()
 
             assert (result.backend, Job.objects.get().backend) == ("second", "second")
 
-    def test_is_announced_with_the_class_of_the_backend(self):
+    def test_a_job_is_announced_with_the_class_of_the_backend(self):
         with heard(task_enqueued) as calls:
             result = tasks.noop.enqueue()
 
         assert calls == [(DatabaseBackend, result)]
 
-    def test_is_not_taken_by_a_backend_with_a_misspelt_option(self, settings):
+    def test_a_job_is_not_taken_by_a_backend_with_a_misspelt_option(self, settings):
         options = {"databse": "default"}
         settings.TASKS = {"default": {"BACKEND": ours, "OPTIONS": options}}
 
@@ -181,19 +181,19 @@ class TestAJob:
 
 
 class TestTheTransaction(TestCase):
-    def test_costs_exactly_one_query(self):
+    def test_a_job_costs_its_transaction_exactly_one_query(self):
         with self.assertNumQueries(1):
             tasks.add.enqueue(1, 2)
         with self.assertNumQueries(1):
             tasks.add.using(run_after=timedelta(1), priority=3).enqueue(1, 2)
 
-    def test_costs_one_query_for_many_jobs(self):
+    def test_many_jobs_cost_their_transaction_one_query(self):
         with self.assertNumQueries(1):
             enqueue_many(tasks.add, [(i, 1) for i in range(1_000)])
 
         assert Job.objects.count() == 1_000
 
-    def test_takes_the_job_with_it_when_it_rolls_back(self):
+    def test_a_transaction_takes_the_job_with_it_when_it_rolls_back(self):
         with transaction.atomic():
             result = tasks.add.enqueue(1, 2)
             transaction.set_rollback(True)
@@ -204,7 +204,7 @@ class TestTheTransaction(TestCase):
 
 @with_transactions
 class TestWithoutATransaction:
-    def test_it_costs_exactly_one_query(self):
+    def test_without_a_transaction_a_job_costs_exactly_one_query(self):
         tasks.noop.enqueue()  # a first NOTIFY of the window
 
         with queries() as captured:
@@ -212,7 +212,7 @@ class TestWithoutATransaction:
 
         assert len(captured) == 1
 
-    def test_the_first_job_of_a_window_costs_one_query_too(self):
+    def test_without_a_transaction_the_first_job_of_a_window_costs_one_query_too(self):
         connection.ensure_connection()
 
         with queries() as captured:
@@ -230,7 +230,7 @@ class TestARequest:
             yield
         connection.settings_dict["ATOMIC_REQUESTS"] = False
 
-    def test_adds_one_query_to_its_transaction(self):
+    def test_a_request_adds_one_query_to_its_transaction(self):
         with queries() as captured:
             Client().get("/")
 
@@ -239,7 +239,7 @@ class TestARequest:
         assert set(statements) <= {"BEGIN", "INSERT", "COMMIT"}
         assert Job.objects.count() == 1
 
-    def test_that_fails_leaves_no_job(self):
+    def test_a_request_that_fails_leaves_no_job(self):
         with pytest.raises(ValueError, match="The view fails"):
             Client().get("/?fail")
 
@@ -252,14 +252,14 @@ class TestAnotherConnection:
         (count,) = together(Job.objects.count)
         return count
 
-    def test_sees_the_job_only_after_the_commit(self):
+    def test_another_connection_sees_the_job_only_after_the_commit(self):
         with transaction.atomic():
             tasks.noop.enqueue()
             assert self.see() == 0
 
         assert self.see() == 1
 
-    def test_never_sees_a_job_that_was_rolled_back(self):
+    def test_another_connection_never_sees_a_job_that_was_rolled_back(self):
         with transaction.atomic():
             tasks.noop.enqueue()
             transaction.set_rollback(True)
@@ -269,7 +269,7 @@ class TestAnotherConnection:
 
 @pytest.mark.django_db
 class TestManyJobs:
-    def test_keep_their_order(self):
+    def test_many_jobs_keep_their_order(self):
         results = enqueue_many(tasks.add, [(1, 2), [3, 4], {"a": 5, "b": 6}])
 
         assert [(r.args, r.kwargs) for r in results] == [
@@ -282,28 +282,28 @@ class TestManyJobs:
             result.refresh()
         assert [result.return_value for result in results] == [3, 7, 11]
 
-    def test_are_enqueued_by_path_and_with_other_settings(self):
+    def test_many_jobs_are_enqueued_by_path_and_with_other_settings(self):
         enqueue_many("tests.tasks.noop", [()])
         enqueue_many(tasks.noop.using(queue_name="mail", priority=4), [(), ()])
 
         found = Job.objects.values_list("queue_name", "priority").order_by("id")
         assert list(found) == [("default", 0), ("mail", 4), ("mail", 4)]
 
-    def test_may_wait_for_their_time(self):
+    def test_many_jobs_may_wait_for_their_time(self):
         results = enqueue_many(tasks.noop.using(run_after=timedelta(1)), [(), ()])
 
         assert [result.state for result in results] == ["SCHEDULED", "SCHEDULED"]
 
-    def test_may_be_none(self):
+    def test_many_jobs_may_be_none(self):
         with queries() as captured:
             assert len(enqueue_many(tasks.noop, [])) == 0
 
         assert len(captured) == 0
 
-    def test_come_from_any_iterable(self):
+    def test_many_jobs_come_from_any_iterable(self):
         assert len(enqueue_many(tasks.echo, ((i,) for i in range(3)))) == 3
 
-    def test_give_a_sequence_of_results_each_made_once(self):
+    def test_many_jobs_give_a_sequence_of_results_each_made_once(self):
         results = enqueue_many(tasks.echo, [(i,) for i in range(5)])
 
         assert [result.args for result in results[1:-1]] == [[1], [2], [3]]
@@ -311,7 +311,7 @@ class TestManyJobs:
         with pytest.raises(IndexError):
             results[5]
 
-    def test_leave_little_in_memory_until_somebody_looks(self):
+    def test_many_jobs_leave_little_in_memory_until_somebody_looks(self):
         calls = [(i,) for i in range(2_000)]
         tracemalloc.start()
 
@@ -321,29 +321,29 @@ class TestManyJobs:
         tracemalloc.stop()
         assert kept / len(results) < 500  # bytes
 
-    def test_are_all_refused_for_one_that_is_wrong(self):
+    def test_many_jobs_are_all_refused_for_one_that_is_wrong(self):
         with pytest.raises(InvalidPayload, match="Argument 1 is a object"):
             enqueue_many(tasks.echo, [(1,), (object(),)])
 
         assert not Job.objects.exists()
 
     @pytest.mark.parametrize("call", ["ab", 1, None, {1, 2}])
-    def test_must_be_tuples_or_dicts(self, call):
+    def test_many_jobs_must_be_tuples_or_dicts(self, call):
         with pytest.raises(InvalidTask, match=r"Call 2 is .* must be a tuple"):
             enqueue_many(tasks.noop, [(), call])
 
-    def test_cannot_share_a_job_id(self):
+    def test_many_jobs_cannot_share_a_job_id(self):
         with pytest.raises(InvalidTask, match="A job_id is for one job"):
             enqueue_many(tasks.noop.using(job_id=uuid4()), [(), ()])
 
-    def test_are_each_announced(self):
+    def test_many_jobs_are_each_announced(self):
         with heard(task_enqueued) as calls:
             results = enqueue_many(tasks.noop, [()] * 3)
 
         assert [result for _, result in calls] == list(results)
 
     @pytest.mark.parametrize("lines", [0, 3])
-    def test_are_logged_by_django_at_debug(self, lines, caplog):
+    def test_many_jobs_are_logged_by_django_at_debug(self, lines, caplog):
         level = logging.DEBUG if lines else logging.INFO
         name = "django_tasks" if django.VERSION < (6, 0) else "django.tasks"
         with caplog.at_level(level, logger=name):
@@ -354,14 +354,14 @@ class TestManyJobs:
 
 class TestAJobId:
     @pytest.mark.django_db
-    def test_is_the_id_of_the_job(self):
+    def test_a_job_id_is_the_id_of_the_job(self):
         id = uuid4()
 
         assert tasks.noop.using(job_id=id).enqueue().id == str(id)
         assert tasks.noop.using(job_id=str(uuid4())).enqueue().id != str(id)
 
     @pytest.mark.django_db
-    def test_used_again_returns_the_first_job(self):
+    def test_a_job_id_used_again_returns_the_first_job(self):
         task = tasks.add.using(job_id=uuid4())
         first = task.enqueue(1, 2)
 
@@ -371,7 +371,7 @@ class TestAJobId:
         assert Job.objects.count() == 1
 
     @pytest.mark.django_db
-    def test_used_again_returns_the_job_that_has_finished(self):
+    def test_a_job_id_used_again_returns_the_job_that_has_finished(self):
         task = tasks.add.using(job_id=uuid4())
         task.enqueue(1, 2)
         run_jobs()
@@ -383,7 +383,7 @@ class TestAJobId:
         assert (Job.objects.count(), FinishedJob.objects.count()) == (0, 1)
 
     @pytest.mark.django_db
-    def test_of_another_task_is_refused(self):
+    def test_a_job_id_of_another_task_is_refused(self):
         id = uuid4()
         tasks.add.using(job_id=id).enqueue(1, 2)
 
@@ -391,7 +391,7 @@ class TestAJobId:
             tasks.noop.using(job_id=id).enqueue()
 
     @with_transactions
-    def test_makes_one_job_of_many_enqueues_at_once(self):
+    def test_a_job_id_makes_one_job_of_many_enqueues_at_once(self):
         task = tasks.add.using(job_id=uuid4())
 
         results = together(*[lambda i=i: task.enqueue(i, 0) for i in range(8)])
@@ -400,7 +400,7 @@ class TestAJobId:
         assert len({tuple(result.args) for result in results}) == 1
 
     @with_transactions
-    def test_makes_one_job_while_the_first_one_runs_and_finishes(self):
+    def test_a_job_id_makes_one_job_while_the_first_one_runs_and_finishes(self):
         task = tasks.add.using(job_id=uuid4())
         task.enqueue(1, 2)
 
@@ -414,7 +414,7 @@ class TestAJobId:
 
 @on_two_databases
 class TestATransactionOnAnotherDatabase:
-    def test_delays_the_job_until_its_commit(self):
+    def test_a_transaction_elsewhere_delays_the_job_until_its_commit(self):
         with jobs_elsewhere():
             with transaction.atomic():
                 with pytest.warns(RuntimeWarning, match="transaction on .*'default'"):
@@ -426,7 +426,7 @@ class TestATransactionOnAnotherDatabase:
             result.refresh()
         assert result.return_value == 3
 
-    def test_takes_the_job_with_it_when_it_rolls_back(self):
+    def test_a_transaction_elsewhere_takes_the_job_with_it_when_it_rolls_back(self):
         with jobs_elsewhere():
             with transaction.atomic():
                 with pytest.warns(RuntimeWarning):
@@ -435,7 +435,9 @@ class TestATransactionOnAnotherDatabase:
 
             assert not Job.objects.using("other").exists()
 
-    def test_takes_an_aware_moment_in_a_project_without_time_zones(self, settings):
+    def test_a_transaction_elsewhere_takes_an_aware_moment_without_time_zones(
+        self, settings
+    ):
         settings.USE_TZ = False
         moment = datetime.now(UTC) + timedelta(hours=1)
         with jobs_elsewhere(), transaction.atomic(), pytest.warns(RuntimeWarning):
@@ -443,7 +445,7 @@ class TestATransactionOnAnotherDatabase:
 
         assert result.state == "SCHEDULED"
 
-    def test_delays_many_jobs_likewise(self):
+    def test_a_transaction_elsewhere_delays_many_jobs_until_its_commit(self):
         with jobs_elsewhere():
             with transaction.atomic():
                 with pytest.warns(RuntimeWarning):
@@ -452,7 +454,7 @@ class TestATransactionOnAnotherDatabase:
 
             assert Job.objects.using("other").count() == 2
 
-    def test_announces_the_job_when_it_is_written(self):
+    def test_a_transaction_elsewhere_announces_the_job_when_it_is_written(self):
         with heard(task_enqueued) as calls, jobs_elsewhere(), transaction.atomic():
             with pytest.warns(RuntimeWarning):
                 result = tasks.noop.enqueue()
@@ -460,7 +462,9 @@ class TestATransactionOnAnotherDatabase:
 
         assert [result.id for _, result in calls] == [result.id]
 
-    def test_does_not_matter_where_the_jobs_are_in_a_transaction_too(self):
+    def test_a_transaction_elsewhere_does_not_matter_where_the_jobs_are_in_one_too(
+        self,
+    ):
         with jobs_elsewhere(), warnings.catch_warnings():
             warnings.simplefilter("error")
             with transaction.atomic(), transaction.atomic(using="other"):
@@ -468,14 +472,14 @@ class TestATransactionOnAnotherDatabase:
 
                 assert Job.objects.using("other").count() == 1
 
-    def test_is_not_needed_to_keep_jobs_elsewhere(self):
+    def test_no_transaction_is_needed_to_keep_jobs_elsewhere(self):
         with jobs_elsewhere():
             result = tasks.noop.enqueue()
 
             assert tasks.noop.get_result(result.id) == result
             assert not Job.objects.exists()
 
-    def test_cannot_be_one_with_an_atomic_task(self):
+    def test_a_transaction_elsewhere_cannot_be_that_of_an_atomic_task(self):
         with jobs_elsewhere(), pytest.raises(AtomicUnavailable, match="'other'"):
             tasks.write_group.enqueue("x")
 
@@ -501,6 +505,6 @@ class TestWithoutMigrations:
             lambda: task_backends["default"].get_result(str(uuid4())),
         ],
     )
-    def test_the_user_is_told_to_migrate(self, ask):
+    def test_without_migrations_who_enqueues_is_told_to_migrate(self, ask):
         with pytest.raises(MigrationsNotApplied, match=r"manage.py migrate --database"):
             ask()

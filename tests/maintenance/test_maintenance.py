@@ -46,7 +46,7 @@ def finished(state="SUCCESSFUL", *, days=0, count=1):
 
 
 class TestPromotion:
-    def test_makes_due_jobs_ready_and_tells_their_queues(self):
+    def test_promotion_makes_due_jobs_ready_and_tells_their_queues(self):
         for queue in ("a", "b"):
             task = tasks.noop.using(run_after=timedelta(hours=1), queue_name=queue)
             task.enqueue()
@@ -55,13 +55,13 @@ class TestPromotion:
         assert maintenance.promote(ALIAS) == {"a", "b"}
         assert not Job.objects.exclude(state=JobState.READY).exists()
 
-    def test_leaves_jobs_that_are_not_due(self):
+    def test_promotion_leaves_jobs_that_are_not_due(self):
         tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
 
         assert maintenance.promote(ALIAS) == set()
         assert Job.objects.get().state == JobState.SCHEDULED
 
-    def test_takes_the_earliest_first(self, worker):
+    def test_promotion_takes_the_earliest_first(self, worker):
         for hours in (3, 1, 2):
             tasks.echo.using(run_after=timedelta(hours=hours)).enqueue(hours)
         for job in Job.objects.all():
@@ -74,7 +74,7 @@ class TestPromotion:
         assert sorted(ready) == [[1], [2]]
 
     @with_transactions
-    def test_at_once_by_many_promotes_each_job_once(self):
+    def test_promotion_by_many_at_once_promotes_each_job_once(self):
         for _ in range(20):
             tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
         Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
@@ -85,18 +85,18 @@ class TestPromotion:
 
 
 class TestHeartbeats:
-    def test_renew_the_lease(self, worker):
+    def test_heartbeats_renew_the_lease(self, worker):
         before = Worker.objects.get().expires_at
 
         assert maintenance.heartbeat(ALIAS, [worker.id], lease=600) == set()
         assert Worker.objects.get().expires_at > before + timedelta(seconds=500)
 
-    def test_tell_who_was_declared_dead(self, worker):
+    def test_heartbeats_tell_who_was_declared_dead(self, worker):
         other = uuid7()
 
         assert maintenance.heartbeat(ALIAS, [worker.id, other], lease=60) == {other}
 
-    def test_do_not_bring_the_dead_back(self, worker):
+    def test_heartbeats_do_not_bring_the_dead_back(self, worker):
         maintenance.retire(ALIAS, worker.id)
         maintenance.heartbeat(ALIAS, [worker.id], lease=60)
 
@@ -104,7 +104,7 @@ class TestHeartbeats:
 
 
 class TestAnExpiredWorker:
-    def test_is_removed_and_named_in_the_log(self, worker, caplog):
+    def test_an_expired_worker_is_removed_and_named_in_the_log(self, worker, caplog):
         expired = HandWorker(lease=-1)
 
         with caplog.at_level(logging.WARNING):
@@ -113,14 +113,14 @@ class TestAnExpiredWorker:
         assert Worker.objects.get().pk == worker.id
         assert f"id={expired.id}" in caplog.text
 
-    def test_may_share_its_name_with_a_live_one(self, worker):
+    def test_an_expired_worker_may_share_its_name_with_a_live_one(self, worker):
         HandWorker(lease=-1)
 
         maintenance.condemn(ALIAS)
 
         assert [row.pk for row in Worker.objects.filter(name="hand")] == [worker.id]
 
-    def test_leaves_orphans(self, worker):
+    def test_an_expired_worker_leaves_orphans(self, worker):
         result = tasks.noop.enqueue()
         worker.claim()
         assert maintenance.orphans(ALIAS) == []
@@ -130,7 +130,7 @@ class TestAnExpiredWorker:
         (orphan,) = maintenance.orphans(ALIAS)
         assert (str(orphan.id), orphan.worker_id) == (result.id, worker.id)
 
-    def test_cannot_claim(self):
+    def test_an_expired_worker_cannot_claim(self):
         tasks.noop.enqueue()
         expired = HandWorker(lease=-1)
         maintenance.condemn(ALIAS)
@@ -147,7 +147,9 @@ class TestARescue:
             ("released", 0, None),
         ],
     )
-    def test_gives_the_job_back_with_its_reason(self, worker, reason, failures, error):
+    def test_a_rescue_gives_the_job_back_with_its_reason(
+        self, worker, reason, failures, error
+    ):
         result = tasks.noop.enqueue()
         worker.claim()
 
@@ -165,7 +167,9 @@ class TestARescue:
         assert result.worker_ids == [str(worker.id)]
 
     @pytest.mark.parametrize("reason", ["lost", "timeout"])
-    def test_ends_a_job_that_has_no_attempt_left(self, worker, reason, single_attempt):
+    def test_a_rescue_ends_a_job_that_has_no_attempt_left(
+        self, worker, reason, single_attempt
+    ):
         result = tasks.noop.enqueue()
         worker.claim()
 
@@ -176,7 +180,7 @@ class TestARescue:
         (entry,) = FinishedJob.objects.get().attempt_log
         assert entry["reason"] == reason
 
-    def test_without_a_failure_never_ends_a_job(self, worker, single_attempt):
+    def test_a_rescue_without_a_failure_never_ends_a_job(self, worker, single_attempt):
         tasks.noop.enqueue()
         for _ in range(3):
             worker.claim()
@@ -185,7 +189,7 @@ class TestARescue:
         job = Job.objects.get()
         assert (job.state, job.attempt, job.failures) == ("READY", 3, 0)
 
-    def test_ends_a_job_that_kills_every_worker(self):
+    def test_a_rescue_ends_a_job_that_kills_every_worker(self):
         result = tasks.noop.enqueue()
 
         for _ in range(5):
@@ -199,7 +203,7 @@ class TestARescue:
         assert (result.state, result.attempts) == ("FAILED", 5)
         assert HandWorker().claim() == []
 
-    def test_lets_jobs_come_back_apart_that_were_lost_before(self):
+    def test_a_rescue_lets_jobs_come_back_apart_that_were_lost_before(self):
         enqueue_many(tasks.noop, [()] * 5)
         for _ in range(2):
             victim = HandWorker()
@@ -211,7 +215,7 @@ class TestARescue:
         assert len(set(waiting.values_list("run_after", flat=True))) == 5
 
     @with_transactions
-    def test_does_not_wait_for_a_worker_that_stands_still_in_its_commit(
+    def test_a_rescue_does_not_wait_for_a_worker_that_stands_still_in_its_commit(
         self, only_postgres
     ):
         enqueue_many(tasks.noop, [(), ()])
@@ -238,7 +242,7 @@ class TestARescue:
         assert maintenance.rescue_orphans(ALIAS) == 0
 
     @with_transactions
-    def test_of_a_dead_child_waits_for_what_is_locked_and_had_not_begun(
+    def test_a_rescue_of_a_dead_child_waits_for_what_is_locked_and_had_not_begun(
         self, only_postgres, single_attempt
     ):
         tasks.noop.enqueue()
@@ -267,7 +271,7 @@ class TestARescue:
         assert not Worker.objects.exists()
         assert Job.objects.get(state="READY", failures=0)
 
-    def test_comes_too_late_for_a_job_that_has_ended(self, worker):
+    def test_a_rescue_comes_too_late_for_a_job_that_has_ended(self, worker):
         tasks.noop.enqueue()
         (job,) = worker.claim()
         late = held(worker)
@@ -276,7 +280,7 @@ class TestARescue:
         assert maintenance.rescue(ALIAS, late) == 0
         assert FinishedJob.objects.get().state == JobState.SUCCESSFUL
 
-    def test_leaves_the_jobs_of_the_living(self, worker):
+    def test_a_rescue_leaves_the_jobs_of_the_living(self, worker):
         other = HandWorker()
         tasks.noop.enqueue()
         other.claim()
@@ -285,7 +289,7 @@ class TestARescue:
         assert Job.objects.get().worker_id == other.id
 
     @with_transactions
-    def test_by_several_at_once_counts_one_failure(self, worker):
+    def test_a_rescue_by_several_at_once_counts_one_failure(self, worker):
         tasks.noop.enqueue()
         worker.claim()
         jobs = held(worker)
@@ -297,7 +301,7 @@ class TestARescue:
 
 
 class TestFinishedJobs:
-    def test_are_known_by_their_worker(self, worker):
+    def test_finished_jobs_are_known_by_their_worker(self, worker):
         tasks.noop.enqueue()
         tasks.noop.enqueue()
         done, running = worker.claim(2)
@@ -313,21 +317,21 @@ class TestPruning:
         seconds = days * DAY
         return maintenance.prune(ALIAS, states=states, older_than=seconds, **more)
 
-    def test_deletes_what_is_old_enough(self):
+    def test_pruning_deletes_what_is_old_enough(self):
         finished(days=8, count=3)
         (young,) = finished(days=6)
 
         assert self.prune("SUCCESSFUL", days=7) == 3
         assert FinishedJob.objects.get() == young
 
-    def test_deletes_only_the_states_it_is_told(self):
+    def test_pruning_deletes_only_the_states_it_is_told(self):
         for state in ("SUCCESSFUL", "FAILED", "CANCELLED"):
             finished(state, days=40)
 
         assert self.prune("FAILED", "CANCELLED", days=30) == 2
         assert FinishedJob.objects.get().state == JobState.SUCCESSFUL
 
-    def test_goes_by_small_batches_the_oldest_first(self):
+    def test_pruning_goes_by_small_batches_the_oldest_first(self):
         finished(days=9, count=2)
         finished(days=10, count=3)
 
@@ -336,13 +340,13 @@ class TestPruning:
         assert self.prune("SUCCESSFUL", days=7, limit=3) == 2
         assert self.prune("SUCCESSFUL", days=7, limit=3) == 0
 
-    def test_counts_its_limit_over_all_states(self):
+    def test_pruning_counts_its_limit_over_all_states(self):
         finished("FAILED", days=40, count=3)
         finished("CANCELLED", days=40, count=3)
 
         assert self.prune("FAILED", "CANCELLED", days=30, limit=4) == 4
 
-    def test_keeps_to_its_limit_however_the_database_plans_it(self):
+    def test_pruning_keeps_to_its_limit_however_the_database_plans_it(self):
         finished(days=9)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")  # from now on it plans for a single row
@@ -351,7 +355,7 @@ class TestPruning:
         assert self.prune("SUCCESSFUL", days=7, limit=2) == 2
         assert FinishedJob.objects.count() == 3
 
-    def test_leaves_unfinished_jobs(self):
+    def test_pruning_leaves_unfinished_jobs(self):
         tasks.noop.enqueue()
         Job.objects.update(enqueued_at=timezone.now() - timedelta(days=99))
 
@@ -360,7 +364,7 @@ class TestPruning:
         assert Job.objects.count() == 1
 
     @with_transactions
-    def test_may_be_done_by_several_at_once(self):
+    def test_pruning_may_be_done_by_several_at_once(self):
         finished(days=8, count=600)
 
         def prune_all():
@@ -372,7 +376,7 @@ class TestPruning:
 
 
 class TestAPruner:
-    def test_goes_on_after_a_short_pause_until_nothing_old_is_left(self):
+    def test_a_pruner_goes_on_after_a_short_pause_until_nothing_old_is_left(self):
         finished(days=8, count=2 * PRUNE_BATCH)
         finished("FAILED", days=31, count=PRUNE_BATCH + 1)
         finished("CANCELLED", days=31)
@@ -384,7 +388,7 @@ class TestAPruner:
         assert len(pauses) >= 2
         assert set(FinishedJob.objects.all()) == set(kept)
 
-    def test_leaves_what_is_kept_for_ever(self, settings):
+    def test_a_pruner_leaves_what_is_kept_for_ever(self, settings):
         settings.DBQUEUE = {"KEEP_SUCCESSFUL": None, "KEEP_FAILED": None}
         finished(days=999)
         finished("FAILED", days=999)
@@ -392,7 +396,7 @@ class TestAPruner:
         assert Pruner(ALIAS).prune() > 10
         assert FinishedJob.objects.count() == 2
 
-    def test_deletes_less_at_a_time_where_the_database_is_slow(self):
+    def test_a_pruner_deletes_less_at_a_time_where_the_database_is_slow(self):
         assert next_batch(1000, seconds=0.2) == 500
         assert next_batch(500, seconds=0.07) == 500
         assert next_batch(500, seconds=0.01) == 1000 == next_batch(1000, seconds=0.01)

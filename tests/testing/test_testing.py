@@ -22,14 +22,14 @@ pytestmark = pytest.mark.django_db
 
 
 class TestRunJobs(TestCase):
-    def test_runs_what_is_ready_and_returns_the_results(self):
+    def test_run_jobs_runs_what_is_ready_and_returns_the_results(self):
         tasks.add.enqueue(1, 2)
         tasks.aadd.enqueue(3, 4)
 
         assert [result.return_value for result in run_jobs()] == [3, 7]
         assert run_jobs() == []
 
-    def test_runs_what_those_jobs_enqueue(self):
+    def test_run_jobs_runs_what_those_jobs_enqueue(self):
         tasks.enqueue_child.enqueue()
 
         assert [result.task.name for result in run_jobs()] == [
@@ -37,38 +37,38 @@ class TestRunJobs(TestCase):
             "tell_context",
         ]
 
-    def test_leaves_jobs_for_later(self):
+    def test_run_jobs_leaves_jobs_for_later(self):
         tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
 
         assert run_jobs() == []
         assert len(run_jobs(scheduled=True)) == 1
 
-    def test_takes_retries_as_due_when_told(self):
+    def test_run_jobs_takes_retries_as_due_when_told(self):
         tasks.succeed_at.enqueue(3)
 
         (result,) = run_jobs(scheduled=True)
 
         assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
 
-    def test_runs_higher_priorities_first(self):
+    def test_run_jobs_runs_higher_priorities_first(self):
         tasks.echo.using(priority=-1).enqueue("low")
         tasks.echo.using(priority=1).enqueue("high")
 
         assert [result.return_value for result in run_jobs()] == ["high", "low"]
 
-    def test_may_run_some_queues_only(self):
+    def test_run_jobs_may_run_some_queues_only(self):
         tasks.echo.using(queue_name="a").enqueue("a")
         tasks.echo.using(queue_name="b").enqueue("b")
 
         assert [result.return_value for result in run_jobs(queues=["b"])] == ["b"]
 
-    def test_stops_at_its_limit(self):
+    def test_run_jobs_stops_at_its_limit(self):
         tasks.snooze_until.enqueue(1_000)
 
         with pytest.raises(DbqueueError, match="stopped at its limit of 10 attempts"):
             run_jobs(limit=10)
 
-    def test_leaves_what_it_cannot_import(self):
+    def test_run_jobs_leaves_what_it_cannot_import(self):
         tasks.noop.enqueue()
         Job.objects.update(task="tests.nothing.here")
         tasks.add.enqueue(1, 2)
@@ -79,7 +79,7 @@ class TestRunJobs(TestCase):
         job = Job.objects.get()
         assert (job.state, job.failures) in (("READY", 0), ("SCHEDULED", 0))
 
-    def test_fails_what_may_not_be_run(self):
+    def test_run_jobs_fails_what_may_not_be_run(self):
         tasks.noop.enqueue()
         Job.objects.update(task="os.system")
         tasks.add.enqueue(1, 2)
@@ -91,7 +91,7 @@ class TestRunJobs(TestCase):
             "tests.tasks.add": "SUCCESSFUL",
         }
 
-    def test_leaves_no_worker_behind(self):
+    def test_run_jobs_leaves_no_worker_behind(self):
         tasks.raise_.enqueue("KeyboardInterrupt")
 
         with pytest.raises(KeyboardInterrupt):
@@ -99,7 +99,7 @@ class TestRunJobs(TestCase):
 
         assert not Worker.objects.exists()
 
-    def test_runs_atomic_jobs_within_the_test(self):
+    def test_run_jobs_runs_atomic_jobs_within_the_test(self):
         tasks.write_group.enqueue("kept")
         tasks.write_group.enqueue("undone", "ValueError")
 
@@ -107,7 +107,7 @@ class TestRunJobs(TestCase):
 
         assert [group.name for group in Group.objects.all()] == ["kept"]
 
-    def test_runs_on_the_connection_of_the_test(self):
+    def test_run_jobs_runs_on_the_connection_of_the_test(self):
         Group.objects.create(name="not committed")
         result = tasks.tell_surroundings.enqueue()
 
@@ -118,19 +118,19 @@ class TestRunJobs(TestCase):
 
 
 class TestAssertEnqueued:
-    def test_returns_the_jobs_that_match(self):
+    def test_assert_enqueued_returns_the_jobs_that_match(self):
         result = tasks.add.enqueue(1, b=2)
 
         assert assert_enqueued(tasks.add) == [result]
         assert assert_enqueued("tests.tasks.add", args=[1]) == [result]
         assert assert_enqueued(tasks.add, args=(1,), kwargs={"b": 2}) == [result]
 
-    def test_compares_arguments_as_json_keeps_them(self):
+    def test_assert_enqueued_compares_arguments_as_json_keeps_them(self):
         tasks.echo.enqueue((1, (2,)))
 
         assert_enqueued(tasks.echo, args=[(1, (2,))])
 
-    def test_counts(self):
+    def test_assert_enqueued_counts_the_jobs(self):
         enqueue_many(tasks.noop, [(), ()])
 
         assert_enqueued(tasks.noop, count=2)
@@ -138,17 +138,17 @@ class TestAssertEnqueued:
         with pytest.raises(AssertionError, match=r"2 jobs of tests.*, expected 1"):
             assert_enqueued(tasks.noop, count=1)
 
-    def test_tells_what_there_is_instead(self):
+    def test_assert_enqueued_tells_what_there_is_instead(self):
         tasks.echo.enqueue("this")
 
         with pytest.raises(AssertionError, match=r"0 jobs of .*\n  args=\['this'\]"):
             assert_enqueued(tasks.echo, args=["that"])
 
-    def test_fails_when_nothing_waits(self):
+    def test_assert_enqueued_fails_when_nothing_waits(self):
         with pytest.raises(AssertionError, match=r"expected at least 1.*none"):
             assert_enqueued(tasks.echo)
 
-    def test_does_not_see_jobs_that_have_run(self):
+    def test_assert_enqueued_does_not_see_jobs_that_have_run(self):
         tasks.noop.enqueue()
         run_jobs()
 
@@ -156,7 +156,7 @@ class TestAssertEnqueued:
 
 
 class TestEnqueued:
-    def test_returns_what_waits_oldest_first(self):
+    def test_enqueued_returns_what_waits_oldest_first(self):
         first = tasks.echo.using(run_after=timedelta(1)).enqueue(1)
         second = tasks.noop.using(priority=9).enqueue()
 
@@ -165,7 +165,7 @@ class TestEnqueued:
 
 
 class TestTheFixture:
-    def test_runs_and_inspects(self, dbqueue):
+    def test_the_pytest_fixture_runs_and_inspects(self, dbqueue):
         tasks.add.enqueue(1, 2)
 
         dbqueue.assert_enqueued(tasks.add, args=[1, 2], count=1)
@@ -173,7 +173,7 @@ class TestTheFixture:
         (result,) = dbqueue.run()
         assert result.return_value == 3
 
-    def test_can_be_imported_without_settings(self):
+    def test_the_pytest_fixture_can_be_imported_without_settings(self):
         code = "import dbqueue.pytest_plugin as p; print(p.Jobs.__name__)"
         environment = {
             key: value
@@ -210,7 +210,7 @@ def recording(settings):
 
 @pytest.mark.usefixtures("immediate")
 class TestTheImmediateBackend:
-    def test_runs_a_job_within_enqueue(self):
+    def test_the_immediate_backend_runs_a_job_within_enqueue(self):
         result = tasks.add.enqueue(1, 2)
 
         assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
@@ -218,57 +218,59 @@ class TestTheImmediateBackend:
         assert not Job.objects.exists()
         assert not FinishedJob.objects.exists()
 
-    def test_does_not_wait_for_the_time_of_a_job(self):
+    def test_the_immediate_backend_does_not_wait_for_the_time_of_a_job(self):
         result = tasks.add.using(run_after=timedelta(hours=1)).enqueue(1, 2)
 
         assert result.return_value == 3
 
-    def test_retries_without_waiting(self):
+    def test_the_immediate_backend_retries_without_waiting(self):
         result = tasks.fail.enqueue()
 
         assert (result.state, result.attempts) == ("FAILED", 2)
         assert len(result.errors) == 2
 
-    def test_snoozes_without_waiting(self):
+    def test_the_immediate_backend_snoozes_without_waiting(self):
         result = tasks.snooze_until.enqueue(3, after=3600)
 
         assert (result.return_value, result.attempts, result.errors) == (3, 3, [])
 
-    def test_knows_every_way_to_end(self):
+    def test_the_immediate_backend_knows_every_way_to_end(self):
         assert tasks.cancel.enqueue().state == "CANCELLED"
         assert tasks.succeed_at.enqueue(3).return_value == 3
         assert tasks.returns_object.enqueue().attempts == 1
 
-    def test_keeps_progress(self):
+    def test_the_immediate_backend_keeps_progress(self):
         result = tasks.make_progress.enqueue([1, 2, "half"])
 
         assert result.progress == Progress(value=1, total=2, message="half")
 
-    def test_runs_async_tasks_from_async_code(self):
+    def test_the_immediate_backend_runs_async_tasks_from_async_code(self):
         assert async_to_sync(tasks.aadd.aenqueue)(1, 2).return_value == 3
 
-    def test_keeps_atomic_jobs_atomic(self):
+    def test_the_immediate_backend_keeps_atomic_jobs_atomic(self):
         tasks.write_group.enqueue("kept")
         tasks.write_group.enqueue("undone", "ValueError")
 
         assert [group.name for group in Group.objects.all()] == ["kept"]
 
-    def test_hands_on_the_context(self):
+    def test_the_immediate_backend_hands_on_the_context(self):
         with bind_context(trace="t"):
             assert tasks.tell_context.enqueue().return_value == {"trace": "t"}
 
-    def test_takes_paths_and_many_jobs(self):
+    def test_the_immediate_backend_takes_paths_and_many_jobs(self):
         assert enqueue("tests.tasks.add", 1, 2).return_value == 3
         results = enqueue_many(tasks.add, [(1, 2), {"a": 3, "b": 4}])
         assert [result.return_value for result in results] == [3, 7]
 
-    def test_refuses_what_the_real_one_refuses(self):
+    def test_the_immediate_backend_refuses_what_the_real_one_refuses(self):
         with pytest.raises(InvalidPayload):
             tasks.echo.enqueue(object())
 
 
 class TestTheRecordingBackend:
-    def test_keeps_what_is_enqueued_and_runs_nothing(self, recording):
+    def test_the_recording_backend_keeps_what_is_enqueued_and_runs_nothing(
+        self, recording
+    ):
         result = tasks.fail.using(run_after=timedelta(1), priority=7).enqueue()
 
         assert recording.results == [result]
@@ -276,23 +278,25 @@ class TestTheRecordingBackend:
         assert recording.get_result(result.id) is result
         assert not Job.objects.exists()
 
-    def test_needs_no_database(self, recording, django_assert_num_queries):
+    def test_the_recording_backend_needs_no_database(
+        self, recording, django_assert_num_queries
+    ):
         with django_assert_num_queries(0):
             tasks.noop.enqueue()
             enqueue_many(tasks.add, [(1, 2)])
 
         assert len(recording.results) == 2
 
-    def test_answers_assert_enqueued(self, recording):
+    def test_the_recording_backend_answers_assert_enqueued(self, recording):
         tasks.add.enqueue(1, 2)
 
         assert_enqueued(tasks.add, args=[1, 2], count=1)
         recording.clear()
         assert enqueued() == []
 
-    def test_knows_no_other_ids(self, recording):
+    def test_the_recording_backend_knows_no_other_ids(self, recording):
         with pytest.raises(TaskResultDoesNotExist):
             recording.get_result("123")
 
-    def test_is_a_backend_like_the_real_one(self, recording):
+    def test_the_recording_backend_is_a_backend_like_the_real_one(self, recording):
         assert isinstance(recording, DatabaseBackend)

@@ -72,13 +72,13 @@ def told(response):
 
 
 class TestTheList:
-    def test_shows_what_there_is(self, admin_client, waiting):
+    def test_the_list_of_uploads_shows_what_there_is(self, admin_client, waiting):
         text = admin_client.get(LIST).text
 
         for shown in ("bme.jpg", "Waiting", "gallery.Profile", "KB", "0\xa0minutes"):
             assert shown in text
 
-    def test_may_show_one_state_only(self, admin_client, profile):
+    def test_the_list_of_uploads_may_show_one_state_only(self, admin_client, profile):
         an_upload(profile, "REJECTED")
         upload = an_upload(profile, "FAILED")
 
@@ -86,14 +86,16 @@ class TestTheList:
 
         assert list(response.context["cl"].result_list) == [upload]
 
-    def test_finds_an_upload_by_its_id(self, admin_client, profile):
+    def test_the_list_of_uploads_finds_an_upload_by_its_id(self, admin_client, profile):
         upload, _ = an_upload(profile, "DONE"), an_upload(profile, "DONE")
 
         for text, found in ((str(upload.pk), [upload]), ("abc", [])):
             response = admin_client.get(LIST, {"q": text})
             assert list(response.context["cl"].result_list) == found
 
-    def test_asks_as_many_queries_for_many_as_for_few(self, admin_client, profile):
+    def test_the_list_of_uploads_asks_as_many_queries_for_many_as_for_few(
+        self, admin_client, profile
+    ):
         def queries():
             with CaptureQueriesContext(connection) as captured:
                 assert admin_client.get(LIST, {"o": "1.-2"}).status_code == 200
@@ -114,7 +116,9 @@ class TestTheList:
                 )
                 assert '"policy"' not in sql
 
-    def test_stops_counting_at_a_cap(self, admin_client, profile, monkeypatch):
+    def test_the_list_of_uploads_stops_counting_at_a_cap(
+        self, admin_client, profile, monkeypatch
+    ):
         monkeypatch.setattr(CappedPaginator, "cap", 60)
         for _ in range(70):
             an_upload(profile, "DONE")
@@ -123,7 +127,9 @@ class TestTheList:
 
 
 class TestThePageOfAnUpload:
-    def test_shows_it_without_its_bytes(self, admin_client, waiting, profile):
+    def test_the_page_of_an_upload_shows_it_without_its_bytes(
+        self, admin_client, waiting, profile
+    ):
         text = admin_client.get(url(waiting)).text
 
         assert f'<img src="{url(waiting, "preview")}"' in text
@@ -131,7 +137,9 @@ class TestThePageOfAnUpload:
         assert 'name="_save"' not in text
         assert "<b>" not in text
 
-    def test_links_to_the_job_when_it_has_finished(self, admin_client, waiting):
+    def test_the_page_of_an_upload_links_to_the_job_when_it_has_finished(
+        self, admin_client, waiting
+    ):
         run_jobs()
 
         text = admin_client.get(url(waiting)).text
@@ -140,7 +148,9 @@ class TestThePageOfAnUpload:
         assert f'href="/admin/dbqueue/finishedjob/{job.pk}/change/"' in text
         assert "<img" not in text
 
-    def test_shows_an_upload_of_a_model_that_is_gone(self, admin_client, profile):
+    def test_the_page_of_an_upload_shows_an_upload_of_a_model_that_is_gone(
+        self, admin_client, profile
+    ):
         upload = an_upload(profile, "DONE", model="gone.Model")
 
         assert admin_client.get(url(upload)).status_code == 200
@@ -155,7 +165,9 @@ class TestThePageOfAnUpload:
             ("REJECTED", []),
         ],
     )
-    def test_offers_what_can_be_done(self, admin_client, profile, state, buttons):
+    def test_the_page_of_an_upload_offers_what_can_be_done(
+        self, admin_client, profile, state, buttons
+    ):
         upload = an_upload(profile, state)
 
         row = admin_client.get(url(upload)).text.partition('class="submit-row"')[2]
@@ -164,13 +176,17 @@ class TestThePageOfAnUpload:
             buttons
         )
 
-    def test_changes_nothing_by_itself(self, admin_client, waiting):
+    def test_the_page_of_an_upload_changes_nothing_by_itself(
+        self, admin_client, waiting
+    ):
         assert admin_client.post(url(waiting), {"state": "DONE"}).status_code == 403
         assert Upload.objects.get().state == "STORED"
 
 
 class TestTheButtons:
-    def test_retry_a_failed_upload(self, admin_client, failed, profile):
+    def test_the_buttons_of_an_upload_retry_a_failed_upload(
+        self, admin_client, failed, profile
+    ):
         response = admin_client.post(url(failed, "retry"), follow=True)
 
         assert told(response) == ["1 upload is tried again."]
@@ -178,21 +194,23 @@ class TestTheButtons:
         profile.refresh_from_db()
         assert profile.photo
 
-    def test_discard_what_waits(self, admin_client, waiting):
+    def test_the_buttons_of_an_upload_discard_what_waits(self, admin_client, waiting):
         response = admin_client.post(url(waiting, "discard"), follow=True)
 
         assert told(response) == ["1 upload was discarded."]
         assert Upload.objects.get().state == "CANCELLED"
         assert not UploadChunk.objects.exists()
 
-    def test_leave_what_is_in_another_state_and_say_so(self, admin_client, waiting):
+    def test_the_buttons_of_an_upload_leave_what_is_in_another_state_and_say_so(
+        self, admin_client, waiting
+    ):
         response = admin_client.post(url(waiting, "retry"), follow=True)
 
         assert told(response) == [
             "1 upload was left: it is in another state, or a newer one waits."
         ]
 
-    def test_leave_a_failed_upload_while_a_newer_one_waits(
+    def test_the_buttons_of_an_upload_leave_a_failed_upload_while_a_newer_one_waits(
         self, admin_client, failed, profile
     ):
         an_upload(profile, "STORED")
@@ -203,11 +221,15 @@ class TestTheButtons:
         assert not Job.objects.filter(state="READY").exclude(pk=failed.job_id).exists()
 
     @pytest.mark.parametrize("deed", ["retry", "discard"])
-    def test_do_nothing_by_get(self, admin_client, failed, deed):
+    def test_the_buttons_of_an_upload_do_nothing_by_get(
+        self, admin_client, failed, deed
+    ):
         assert admin_client.get(url(failed, deed)).status_code == 405
         assert Upload.objects.get().state == "FAILED"
 
-    def test_write_down_who_did_what(self, admin_client, failed):
+    def test_the_buttons_of_an_upload_write_down_who_did_what(
+        self, admin_client, failed
+    ):
         admin_client.get(url(failed, "download"))
         admin_client.post(url(failed, "retry"))
         admin_client.post(url(failed, "discard"))
@@ -217,7 +239,9 @@ class TestTheButtons:
 
 
 class TestTheActions:
-    def test_are_done_to_all_that_were_chosen(self, admin_client):
+    def test_the_actions_on_uploads_are_done_to_all_that_were_chosen(
+        self, admin_client
+    ):
         for _ in range(3):
             profile = Profile.objects.create()
             save_file(a_file(), profile)
@@ -234,14 +258,16 @@ class TestTheActions:
         assert Upload.objects.filter(state="STORED").count() == 3
         assert Upload.objects.get(pk=done.pk).state == "DONE"
 
-    def test_are_those_two(self, admin_client, failed):
+    def test_the_actions_on_uploads_are_retry_and_discard(self, admin_client, failed):
         text = admin_client.get(LIST).text
 
         assert re.findall(r'<option value="(\w+)"', text) == ["retry", "discard"]
 
 
 class TestTheDownload:
-    def test_is_a_file_to_save_whatever_it_is(self, admin_client, profile):
+    def test_the_download_of_an_upload_is_a_file_to_save_whatever_it_is(
+        self, admin_client, profile
+    ):
         page = b"<html><script>alert(1)</script></html>"
         save_file(a_file(page, name='a"b\u202e.html'), profile)
 
@@ -255,7 +281,9 @@ class TestTheDownload:
         assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
         assert response["Content-Length"] == str(len(page))
 
-    def test_is_streamed_over_asgi_too(self, transactional_db, admin_user):
+    def test_the_download_of_an_upload_is_streamed_over_asgi_too(
+        self, transactional_db, admin_user
+    ):
         content = bytes(range(256)) * 2048
         save_file(a_file(content), Profile.objects.create())
         address = url(Upload.objects.get(), "download")
@@ -271,14 +299,18 @@ class TestTheDownload:
         assert b"".join(received) == content
         assert len(received) == 2
 
-    def test_is_not_there_when_the_bytes_are_gone(self, admin_client, profile):
+    def test_the_download_of_an_upload_is_not_there_when_the_bytes_are_gone(
+        self, admin_client, profile
+    ):
         upload = an_upload(profile, "REJECTED")
 
         assert admin_client.get(url(upload, "download")).status_code == 404
 
 
 class TestThePreview:
-    def test_is_a_small_picture_made_anew(self, admin_client, profile):
+    def test_the_preview_of_an_upload_is_a_small_picture_made_anew(
+        self, admin_client, profile
+    ):
         content = picture((1600, 800), comment=b"<script>")
         save_image(an_image(content), profile)
 
@@ -290,7 +322,9 @@ class TestThePreview:
         assert response["Cache-Control"].startswith("private, no-store")
         assert response["X-Content-Type-Options"] == "nosniff"
 
-    def test_is_not_there_for_what_cannot_be_decoded(self, admin_client, profile):
+    def test_the_preview_of_an_upload_is_not_there_for_what_cannot_be_decoded(
+        self, admin_client, profile
+    ):
         save_image(an_image(picture((500, 500))[:2000]), profile)
 
         assert admin_client.get(url(Upload.objects.get(), "preview")).status_code == 404
@@ -298,13 +332,17 @@ class TestThePreview:
 
 class TestWhoMay:
     @pytest.mark.parametrize("deed", DEEDS)
-    def test_nobody_without_a_permission(self, log_in, failed, deed):
+    def test_nobody_without_a_permission_may_do_anything_to_an_upload(
+        self, log_in, failed, deed
+    ):
         client = log_in()
 
         assert client.post(url(failed, deed)).status_code == 403
 
     @pytest.mark.parametrize("deed", ["retry", "discard", "download"])
-    def test_not_who_may_only_look(self, log_in, failed, deed):
+    def test_who_may_only_look_at_uploads_may_see_a_preview_and_no_more(
+        self, log_in, failed, deed
+    ):
         client = log_in("view_upload")
 
         assert client.post(url(failed, deed)).status_code == 403
@@ -314,7 +352,7 @@ class TestWhoMay:
         assert "Retry" not in page.text
         assert 'value="retry"' not in client.get(LIST).text
 
-    def test_who_may_change_uploads(self, log_in, failed):
+    def test_who_may_change_uploads_may_download_and_retry_them(self, log_in, failed):
         client = log_in("change_upload")
 
         assert client.get(url(failed, "download")).status_code == 200
@@ -322,7 +360,7 @@ class TestWhoMay:
         assert uploads_for(Profile.objects.get())[0].state == "STORED"
 
     @pytest.mark.parametrize("deed", DEEDS)
-    def test_a_stranger_has_to_log_in(self, client, failed, deed):
+    def test_a_stranger_to_the_uploads_has_to_log_in(self, client, failed, deed):
         response = client.post(url(failed, deed))
 
         assert response.status_code == 302

@@ -160,7 +160,7 @@ class TestW008:
     def found(self, databases=("default",)):
         return [message.id for message in check_workers(databases=databases)]
 
-    def test_tells_that_no_worker_takes_the_queue(self, waiting):
+    def test_w008_tells_that_no_worker_takes_the_queue(self, waiting):
         self.worker(["default"], ["mail-*"])
         self.worker(["*"], exclude=["upl*"])
         self.worker(["*"], lease=-1.0)
@@ -171,34 +171,36 @@ class TestW008:
         assert "queue 'uploads'" in message.msg
 
     @pytest.mark.parametrize("queues", [["*"], ["mail", "up*"], ["uploads"]])
-    def test_is_content_with_a_worker_that_does(self, waiting, queues):
+    def test_w008_is_content_with_a_worker_that_takes_the_queue(self, waiting, queues):
         self.worker(["default"], queues)
 
         assert self.found() == []
 
-    def test_gives_a_worker_some_time(self, waiting):
+    def test_w008_gives_a_worker_some_time(self, waiting):
         Upload.objects.update(created_at=timezone.now())
 
         assert self.found() == []
 
-    def test_has_nothing_to_say_of_a_job_that_runs_or_is_tried_later(self, waiting):
+    def test_w008_has_nothing_to_say_of_a_job_that_runs_or_is_tried_later(
+        self, waiting
+    ):
         Job.objects.update(state="SCHEDULED")
 
         assert self.found() == []
 
     @pytest.mark.parametrize("databases", [None, [], ["other"]])
-    def test_asks_the_database_only_when_told(
+    def test_w008_asks_the_database_only_when_told(
         self, waiting, databases, django_assert_num_queries
     ):
         with django_assert_num_queries(0):
             assert self.found(databases) == []
 
-    def test_is_said_by_check_database(self, waiting, capsys):
+    def test_w008_is_said_by_check_database(self, waiting, capsys):
         call_command("check", databases=["default"])
 
         assert "dbqueue.W008" in capsys.readouterr().err
 
-    def test_is_silent_before_the_tables_are_there(self, waiting, monkeypatch):
+    def test_w008_is_silent_before_the_tables_are_there(self, waiting, monkeypatch):
         monkeypatch.setattr(Upload._meta, "db_table", "not_yet")
 
         assert self.found() == []

@@ -165,7 +165,7 @@ def test_a_look_at_what_was_forgotten_does_not_read_all_uploads(only_sqlite):
 
 
 class TestTheCommand:
-    def test_deletes_what_is_over_and_says_so(self):
+    def test_uploads_cleanup_deletes_what_is_over_and_says_so(self):
         for state in STATES:
             over(state)
             over(state, due=False)
@@ -177,14 +177,14 @@ class TestTheCommand:
         assert left() == sorted([*STATES, "DONE"])
         assert not default_storage.exists("old.jpg")
 
-    def test_goes_on_until_nothing_is_left(self):
+    def test_uploads_cleanup_goes_on_until_nothing_is_left(self):
         for number in range(7):
             over()
             condemned(f"{number}.jpg")
 
         assert "7 uploads deleted, 7 files" in run("--batch", "2")
 
-    def test_goes_past_what_must_stay(self):
+    def test_uploads_cleanup_goes_past_what_must_stay(self):
         for _ in range(3):
             shown()
         over()
@@ -192,7 +192,7 @@ class TestTheCommand:
         assert "1 uploads deleted" in run("--batch", "1")
         assert left() == ["DONE"] * 3
 
-    def test_takes_an_age_in_place_of_the_settings(self):
+    def test_uploads_cleanup_takes_an_age_in_place_of_the_settings(self):
         over(hours=3, due=False)
         over(hours=1, due=True)
 
@@ -200,7 +200,7 @@ class TestTheCommand:
 
         assert Upload.objects.get().finished_at > ago(hours=2)
 
-    def test_takes_states(self):
+    def test_uploads_cleanup_takes_states(self):
         for state in STATES:
             over(state)
 
@@ -208,7 +208,7 @@ class TestTheCommand:
 
         assert left() == ["CANCELLED", "DONE", "REJECTED", "SUPERSEDED"]
 
-    def test_deletes_the_bytes_with_a_failed_upload(self):
+    def test_uploads_cleanup_deletes_the_bytes_with_a_failed_upload(self):
         upload = over("FAILED", hours=49, due=False)
         UploadChunk.objects.create(upload=upload, position=0, data=b"abc")
 
@@ -217,7 +217,9 @@ class TestTheCommand:
         assert not UploadChunk.objects.exists()
 
     @pytest.mark.parametrize("args", [[], ["--age", "0"]])
-    def test_never_deletes_what_waits_or_is_shown_or_arrives(self, args):
+    def test_uploads_cleanup_never_deletes_what_waits_or_is_shown_or_arrives(
+        self, args
+    ):
         an_upload(Profile.objects.create(), "STORED", created_at=ago(seconds=1))
         over("RECEIVING", hours=1, due=False)
         shown()
@@ -226,7 +228,7 @@ class TestTheCommand:
 
         assert left() == ["DONE", "RECEIVING", "STORED"]
 
-    def test_only_counts_when_told(self):
+    def test_uploads_cleanup_only_counts_when_told(self):
         over()
         shown()
         condemned()
@@ -242,7 +244,7 @@ class TestTheCommand:
         assert default_storage.exists("old.jpg")
         assert not Job.objects.exists()
 
-    def test_prints_json(self):
+    def test_uploads_cleanup_prints_json(self):
         over()
 
         assert json.loads(run("--json")) == {
@@ -252,15 +254,15 @@ class TestTheCommand:
             "dry_run": False,
         }
 
-    def test_is_quiet_when_told(self):
+    def test_uploads_cleanup_is_quiet_when_told(self):
         assert run("--verbosity", "0") == ""
 
     @pytest.mark.parametrize("age", ["", "soon", "-1", "nan", "inf", "2d"])
-    def test_refuses_what_is_no_age(self, age):
+    def test_uploads_cleanup_refuses_what_is_no_age(self, age):
         with pytest.raises(CommandError, match="no number of hours such as 48 or"):
             run(f"--age={age}")
 
-    def test_refuses_a_project_without_our_backend(self, settings):
+    def test_uploads_cleanup_refuses_a_project_without_our_backend(self, settings):
         other = f"{task_backends.__module__}.backends.dummy.DummyBackend"
         settings.TASKS = {"default": {"BACKEND": other}}
 
@@ -269,14 +271,14 @@ class TestTheCommand:
 
 
 class TestTheSweep:
-    def test_leaves_an_upload_that_is_tried_again_meanwhile(self):
+    def test_the_sweep_leaves_an_upload_that_is_tried_again_meanwhile(self):
         upload = over("FAILED")
         Upload.objects.update(state="STORED", expires_at=None)
 
         assert not Sweep("default").delete(upload)
         assert left() == ["STORED"]
 
-    def test_mends_an_upload_whose_model_is_gone(self):
+    def test_the_sweep_mends_an_upload_whose_model_is_gone(self):
         upload = an_upload(Profile.objects.create(), model="gone.Model")
         heard = []
         upload_failed.connect(lambda sender, **more: heard.append(sender), weak=False)
@@ -294,7 +296,9 @@ class TestTheWorkersShare:
     def sweeps(self):
         return Job.objects.filter(task="dbqueue.uploads.tasks.sweep").count()
 
-    def test_is_nothing_while_nothing_is_due(self, django_assert_max_num_queries):
+    def test_a_workers_share_of_the_sweep_is_nothing_while_nothing_is_due(
+        self, django_assert_max_num_queries
+    ):
         over(due=False)
 
         with django_assert_max_num_queries(4):
@@ -302,7 +306,7 @@ class TestTheWorkersShare:
 
         assert not Job.objects.exists()
 
-    def test_is_one_job_for_all_of_them(self):
+    def test_workers_sweep_by_one_job_for_all_of_them(self):
         over()
 
         for _ in range(10):
@@ -312,7 +316,9 @@ class TestTheWorkersShare:
         run_jobs()
         assert left() == []
 
-    def test_is_one_job_a_minute_also_if_others_cannot_see_it_yet(self, monkeypatch):
+    def test_workers_sweep_by_one_job_a_minute_also_if_others_cannot_see_it_yet(
+        self, monkeypatch
+    ):
         over()
         monkeypatch.setattr("dbqueue.uploads.chore._waits", lambda alias: False)
         now = timezone.now().replace(second=1)
@@ -324,7 +330,7 @@ class TestTheWorkersShare:
 
         assert self.sweeps() == 2
 
-    def test_does_not_pile_up_where_no_worker_takes_the_queue(self, monkeypatch):
+    def test_sweeps_do_not_pile_up_where_no_worker_takes_the_queue(self, monkeypatch):
         over()
         enqueue_sweep_if_due("default")
         later = timezone.now() + timedelta(hours=1)
@@ -334,14 +340,14 @@ class TestTheWorkersShare:
 
         assert self.sweeps() == 1
 
-    def test_is_not_of_another_database(self):
+    def test_a_workers_share_of_the_sweep_is_not_of_another_database(self):
         over()
 
         enqueue_sweep_if_due("other")
 
         assert not Job.objects.exists()
 
-    def test_calls_no_storage(self, monkeypatch):
+    def test_a_workers_share_of_the_sweep_calls_no_storage(self, monkeypatch):
         condemned()
         shown()
 
@@ -356,7 +362,7 @@ class TestTheWorkersShare:
 
         assert self.sweeps() == 1
 
-    def test_is_registered(self):
+    def test_a_workers_share_of_the_sweep_is_a_registered_chore(self):
         assert enqueue_sweep_if_due in chores._chores
 
 

@@ -132,7 +132,7 @@ def send(client, data, url="/look"):
 
 
 class TestAFileInABody:
-    def test_is_in_the_database_when_the_view_gets_it(self, client):
+    def test_a_file_in_a_body_is_in_the_database_when_the_view_gets_it(self, client):
         size = 2 * CHUNK_SIZE + 1
 
         answer = client.post("/look", {"letter": a_file(size)}).json()
@@ -149,12 +149,12 @@ class TestAFileInABody:
             }
         ]
 
-    def test_goes_with_its_request(self, client):
+    def test_a_file_in_a_body_goes_with_its_request(self, client):
         client.post("/look", {"letter": a_file()})
 
         assert nothing_left()
 
-    def test_is_saved_without_being_copied(self, client):
+    def test_a_file_in_a_body_is_saved_without_being_copied(self, client):
         answer = client.post("/save", {"letter": a_file(), "name": "Ada"})
 
         upload = Upload.objects.get()
@@ -164,13 +164,13 @@ class TestAFileInABody:
         letter = Profile.objects.get(pk=answer.json()["saved"]).letter
         assert letter.read() == b"x" * 11
 
-    def test_goes_when_its_form_does_not_validate(self, client):
+    def test_a_file_in_a_body_goes_when_its_form_does_not_validate(self, client):
         answer = client.post("/save", {"letter": a_file(), "name": ""})
 
         assert "name" in answer.json()
         assert nothing_left()
 
-    def test_goes_when_the_view_fails(self, client):
+    def test_a_file_in_a_body_goes_when_the_view_fails(self, client):
         client.raise_request_exception = False
 
         answer = client.post("/save-and-fail", {"letter": a_file()})
@@ -178,13 +178,13 @@ class TestAFileInABody:
         assert answer.status_code == 500
         assert nothing_left()
 
-    def test_may_be_empty(self, client):
+    def test_a_file_in_a_body_may_be_empty(self, client):
         answer = client.post("/save", {"letter": a_file(0), "name": "Ada"})
 
         assert answer.json() == {"letter": ["The submitted file is empty."]}
         assert nothing_left()
 
-    def test_may_be_one_of_several(self, client):
+    def test_a_file_in_a_body_may_be_one_of_several(self, client):
         files = [a_file(size, f"{size}.txt") for size in (5, CHUNK_SIZE + 1, 7)]
 
         answer = client.post("/look", {"letter": files[:2], "other": files[2]}).json()
@@ -192,21 +192,21 @@ class TestAFileInABody:
         assert [found["read"] for found in answer] == [5, CHUNK_SIZE + 1, 7]
         assert nothing_left()
 
-    def test_has_a_name_without_surprises(self, client):
+    def test_a_file_in_a_body_has_a_name_without_surprises(self, client):
         names = [a_file(name=name) for name in ("../../etc/passwd", "con.txt")]
 
         answer = client.post("/look", {"letter": names}).json()
 
         assert [found["name"] for found in answer] == ["passwd", "_con.txt"]
 
-    def test_may_come_in_base64(self, client):
+    def test_a_file_in_a_body_may_come_in_base64(self, client):
         headers = "Content-Transfer-Encoding: base64\r\n"
 
         answer = send(client, body(b"RGVhciBhbGw=", headers=headers)).json()
 
         assert answer[0]["size"] == len("Dear all")
 
-    def test_arrives_over_asgi(self, transactional_db):
+    def test_a_file_in_a_body_arrives_over_asgi(self, transactional_db):
         post = async_to_sync(AsyncClient().post)
 
         answer = post("/look", {"letter": a_file(CHUNK_SIZE + 1)})
@@ -214,7 +214,7 @@ class TestAFileInABody:
         assert answer.json()[0]["read"] == CHUNK_SIZE + 1
         assert nothing_left()
 
-    def test_is_not_received_in_an_event_loop(self, transactional_db):
+    def test_a_file_in_a_body_is_not_received_in_an_event_loop(self, transactional_db):
         client = AsyncClient(raise_request_exception=False)
 
         answer = async_to_sync(client.post)("/async", {"letter": a_file()})
@@ -224,13 +224,13 @@ class TestAFileInABody:
 
 
 class TestABodyThatBreaksOff:
-    def test_in_a_file(self, client):
+    def test_a_body_that_breaks_off_in_a_file_leaves_nothing(self, client):
         answer = send(client, body(b"x" * 2 * CHUNK_SIZE, end=b""))
 
         assert answer.json() == []
         assert nothing_left()
 
-    def test_with_the_connection(self, rf):
+    def test_a_body_that_breaks_off_with_the_connection_leaves_nothing(self, rf):
         class Torn(io.BytesIO):
             def read(self, size=-1):
                 data = super().read(min(size, CHUNK_SIZE))
@@ -247,7 +247,7 @@ class TestABodyThatBreaksOff:
 
         assert nothing_left()
 
-    def test_after_a_whole_file(self, client):
+    def test_a_body_that_breaks_off_after_a_whole_file_leaves_nothing(self, client):
         first = body(end=f"\r\n--{BOUNDARY}\r\n".encode())
         bad = "Content-Transfer-Encoding: base64\r\n"
         second = body(b"*", headers=bad).partition(b"\r\n")[2]
@@ -257,7 +257,7 @@ class TestABodyThatBreaksOff:
         assert answer.status_code == 400
         assert nothing_left()
 
-    def test_because_of_a_view_that_sends_too_many_files(self, client, settings):
+    def test_a_body_with_too_many_files_leaves_nothing(self, client, settings):
         settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2
 
         answer = client.post("/look", {"letter": [a_file(), a_file(), a_file()]})
@@ -265,7 +265,9 @@ class TestABodyThatBreaksOff:
         assert answer.status_code == 400
         assert nothing_left()
 
-    def test_while_the_database_is_away(self, client, monkeypatch):
+    def test_a_body_that_comes_while_the_database_is_away_leaves_nothing(
+        self, client, monkeypatch
+    ):
         client.raise_request_exception = False
         monkeypatch.setattr(handlers, "clean", lambda name: None)  # NOT NULL
 
@@ -305,7 +307,9 @@ class TestAFileThatIsTooLarge:
         settings.DBQUEUE = {"UPLOAD_MAX_SIZE": 2 * CHUNK_SIZE}
 
     @pytest.mark.parametrize("url", ["/look", "/protected"])
-    def test_is_answered_with_413_and_leaves_nothing(self, client, url):
+    def test_a_file_that_is_too_large_is_answered_with_413_and_leaves_nothing(
+        self, client, url
+    ):
         client.handler.enforce_csrf_checks = True
 
         answer = client.post(url, {"letter": a_file(3 * CHUNK_SIZE)})
@@ -314,7 +318,9 @@ class TestAFileThatIsTooLarge:
         assert "larger than 0.524288 MB" in answer.text
         assert nothing_left()
 
-    def test_is_answered_so_over_asgi(self, transactional_db):
+    def test_a_file_that_is_too_large_is_answered_with_413_over_asgi(
+        self, transactional_db
+    ):
         post = async_to_sync(AsyncClient().post)
 
         answer = post("/look", {"letter": a_file(3 * CHUNK_SIZE)})
@@ -322,21 +328,23 @@ class TestAFileThatIsTooLarge:
         assert answer.status_code == 413
         assert nothing_left()
 
-    def test_is_answered_so_while_debugging(self, client, settings):
+    def test_a_file_that_is_too_large_is_answered_with_413_while_debugging(
+        self, client, settings
+    ):
         settings.DEBUG = True
 
         answer = client.post("/look", {"letter": a_file(3 * CHUNK_SIZE)})
 
         assert answer.status_code == 413
 
-    def test_takes_the_files_before_it_along(self, client):
+    def test_a_file_that_is_too_large_takes_the_files_before_it_along(self, client):
         files = [a_file(), a_file(3 * CHUNK_SIZE)]
 
         assert client.post("/look", {"letter": files}).status_code == 413
         assert nothing_left()
 
     @pytest.mark.parametrize(("longest", "read"), [(10**6, False), (10**7, True)])
-    def test_is_read_to_its_end_unless_that_is_far(
+    def test_a_file_that_is_too_large_is_read_to_its_end_unless_that_is_far(
         self, rf, monkeypatch, longest, read
     ):
         monkeypatch.setattr(handlers, "LONGEST_REST", longest)
@@ -351,13 +359,13 @@ class TestAFileThatIsTooLarge:
         assert (request.read() == b"") is read
         assert nothing_left()
 
-    def test_may_be_answered_by_the_view(self, client):
+    def test_a_file_that_is_too_large_may_be_answered_by_the_view(self, client):
         answer = client.post("/explain", {"letter": a_file(3 * CHUNK_SIZE)})
 
         assert answer.status_code == 200
         assert "larger than" in answer.text
 
-    def test_may_be_as_large_as_the_limit(self, client):
+    def test_a_file_may_be_as_large_as_the_limit(self, client):
         answer = client.post("/look", {"letter": a_file(2 * CHUNK_SIZE)})
 
         assert answer.json()[0]["size"] == 2 * CHUNK_SIZE
@@ -376,7 +384,7 @@ class TestTheQuotaOfAll:
     def limit(self, settings):
         settings.DBQUEUE = {"UPLOAD_BYTES": CHUNK_SIZE}
 
-    def test_refuses_a_body_that_it_has_no_room_for(self, client):
+    def test_the_quota_of_all_refuses_a_body_that_it_has_no_room_for(self, client):
         answer = client.post("/look", {"letter": a_file(CHUNK_SIZE)})
 
         assert answer.status_code == 503
@@ -384,7 +392,7 @@ class TestTheQuotaOfAll:
         assert "Please try again in a few minutes" in answer.text
         assert nothing_left()
 
-    def test_counts_what_waits_already(self, client):
+    def test_the_quota_of_all_counts_what_waits_already(self, client):
         save = partial(client.post, "/save")
         save({"letter": a_file(CHUNK_SIZE // 2), "name": "Ada"})
 

@@ -41,7 +41,7 @@ def opened(field):
 
 
 class TestASavedImage:
-    def test_reaches_its_field_with_width_and_height(self, profile):
+    def test_a_saved_image_reaches_its_field_with_width_and_height(self, profile):
         handle = save_image(an_image(), profile)
         run_jobs()
 
@@ -52,7 +52,7 @@ class TestASavedImage:
         assert opened(profile.photo).size == (60, 40)
         assert opened(profile.photo).getpixel((5, 5))[0] > 250
 
-    def test_stands_upright(self, profile):
+    def test_a_saved_image_stands_upright(self, profile):
         exif = Image.Exif()
         exif[0x0112] = 6  # to be turned by a quarter
         save_image(an_image(picture(exif=exif)), profile)
@@ -63,7 +63,7 @@ class TestASavedImage:
         assert (profile.photo_width, profile.photo_height) == (40, 60)
         assert not opened(profile.photo).getexif()
 
-    def test_has_the_extension_of_what_it_is(self, profile):
+    def test_a_saved_image_has_the_extension_of_what_it_is(self, profile):
         save_image(an_image(picture(format="PNG"), "me.php.jpg"), profile)
 
         run_jobs()
@@ -71,7 +71,7 @@ class TestASavedImage:
         profile.refresh_from_db()
         assert profile.photo.name.endswith("-1.png")
 
-    def test_comes_with_its_variants(self, profile, storage):  # noqa: F811
+    def test_a_saved_image_comes_with_its_variants(self, profile, storage):  # noqa: F811
         handle = save_image(
             an_image(picture((900, 600))),
             profile,
@@ -91,7 +91,11 @@ class TestASavedImage:
         assert handle.variants["thumb"]["name"].endswith("-1-thumb.webp")
         assert len(stored_files(storage)) == 3
 
-    def test_takes_its_variants_along_when_it_is_replaced(self, profile, storage):  # noqa: F811
+    def test_a_saved_image_takes_its_variants_along_when_it_is_replaced(
+        self,
+        profile,
+        storage,  # noqa: F811
+    ):
         thumb = {"thumb": Variant(10)}
         for _ in range(2):
             save_image(an_image(), profile, variants=thumb)
@@ -105,7 +109,11 @@ class TestASavedImage:
         assert stored_files(storage) == live
         assert len(live) == 2
 
-    def test_keeps_its_variants_as_long_as_it_is_shown(self, profile, storage):  # noqa: F811
+    def test_a_saved_image_keeps_its_variants_as_long_as_it_is_shown(
+        self,
+        profile,
+        storage,  # noqa: F811
+    ):
         save_image(an_image(), profile, variants={"thumb": Variant(10)})
         run_jobs()
         age()
@@ -121,7 +129,7 @@ class TestASavedImage:
         assert stored_files(storage) == {profile.photo.name}
         assert not Upload.objects.exists()
 
-    def test_may_go_through_the_models_own_save(self, profile):
+    def test_a_saved_image_may_go_through_the_models_own_save(self, profile):
         save_image(an_image(), profile, save_mode="save")
 
         run_jobs()
@@ -137,14 +145,16 @@ class TestARejectedImage:
         "content",
         [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<?php echo 1;", b"hello" * 9],
     )
-    def test_is_refused_at_once_if_its_first_bytes_are_none(self, content, profile):
+    def test_an_image_is_refused_at_once_if_its_first_bytes_are_none(
+        self, content, profile
+    ):
         with pytest.raises(ContentRejected, match="not a picture") as caught:
             save_image(an_image(content), profile)
 
         assert caught.value.code == "not_an_image"
         assert not UploadChunk.objects.exists()
 
-    def test_is_rejected_once_in_words_and_its_bytes_go(self, profile):
+    def test_an_image_is_rejected_once_in_words_and_its_bytes_go(self, profile):
         handle = save_image(an_image(picture()[:400]), profile)
         results = run_jobs(scheduled=True)
 
@@ -161,7 +171,7 @@ class TestARejectedImage:
         profile.refresh_from_db()
         assert not profile.photo
 
-    def test_is_one_over_the_limits_of_its_policy(self, profile):
+    def test_an_image_over_the_limits_of_its_policy_is_rejected(self, profile):
         with pytest.raises(UploadTooLarge):
             save_image(an_image(), profile, policy=ImagePolicy(max_size=100))
         handle = save_image(an_image(), profile, policy=ImagePolicy(max_pixels=2000))
@@ -170,7 +180,7 @@ class TestARejectedImage:
         handle.refresh()
         assert (handle.state, handle.error.code) == ("REJECTED", "too_many_pixels")
 
-    def test_is_one_without_a_field(self, profile):
+    def test_an_image_without_a_field_is_rejected(self, profile):
         with pytest.raises(UploadFieldUnknown, match="photo, banner"):
             save_image(an_image(field_name=None), profile)
         with pytest.raises(UploadFieldUnknown, match="Did you mean 'photo'"):

@@ -54,18 +54,18 @@ def shown(instance, options="", field_name="photo"):
 
 
 class TestTheTagShows:
-    def test_nothing_where_there_is_nothing(self, profile):
+    def test_the_tag_shows_nothing_where_there_is_nothing(self, profile):
         assert shown(profile) == ""
         assert shown(Profile()) == ""
 
-    def test_the_picture(self, profile):
+    def test_the_tag_shows_the_picture(self, profile):
         a_saved_upload(profile)
 
         assert shown(profile) == (
             '<img src="/media/photos/ada.jpg" alt="Photo" width="800" height="600">'
         )
 
-    def test_a_variant_of_it(self, profile):
+    def test_the_tag_shows_a_variant_of_it(self, profile):
         a_saved_upload(profile)
 
         text = shown(profile, 'variant="thumb" alt="Ada" class="round" loading="lazy"')
@@ -75,12 +75,12 @@ class TestTheTagShows:
             ' class="round" loading="lazy">'
         )
 
-    def test_the_picture_where_it_has_no_such_variant(self, profile):
+    def test_the_tag_shows_the_picture_where_it_has_no_such_variant(self, profile):
         a_saved_upload(profile, pictures={})
 
         assert "photos/ada.jpg" in shown(profile, 'variant="thumb"')
 
-    def test_a_picture_that_came_another_way_with_the_size_it_is_known_to_have(
+    def test_the_tag_shows_a_picture_that_came_another_way_with_its_known_size(
         self, profile
     ):
         a_saved_upload(profile)
@@ -90,7 +90,7 @@ class TestTheTagShows:
             '<img src="/media/other.jpg" alt="Photo" width="30" height="20">'
         )
 
-    def test_a_placeholder_while_there_is_no_picture_yet(self, profile):
+    def test_the_tag_shows_a_placeholder_while_there_is_no_picture_yet(self, profile):
         upload = an_upload(profile)
 
         text = shown(profile, 'alt="Ada" class="round"')
@@ -100,7 +100,7 @@ class TestTheTagShows:
         assert 'class="round"' in text
         assert "<img" not in text
 
-    def test_a_placeholder_of_the_projects_own(self, profile):
+    def test_the_tag_shows_a_placeholder_of_the_projects_own(self, profile):
         an_upload(profile)
 
         text = shown(profile, 'placeholder="/static/wait.png"')
@@ -108,7 +108,9 @@ class TestTheTagShows:
         assert '<img src="/static/wait.png" alt="Photo: the picture is being' in text
         assert "<svg" not in text
 
-    def test_the_old_picture_with_a_mark_while_a_new_one_waits(self, profile):
+    def test_the_tag_shows_the_old_picture_with_a_mark_while_a_new_one_waits(
+        self, profile
+    ):
         a_saved_upload(profile)
         an_upload(profile)
 
@@ -118,7 +120,7 @@ class TestTheTagShows:
         assert "A new picture is being prepared." in text
 
     @pytest.mark.parametrize("state", ["REJECTED", "FAILED"])
-    def test_why_there_is_no_picture(self, profile, state):
+    def test_the_tag_shows_why_there_is_no_picture(self, profile, state):
         an_upload(
             profile, state, error_code="damaged", error_message="It is <damaged>."
         )
@@ -129,7 +131,7 @@ class TestTheTagShows:
         assert f'data-state="{state}"' in text
         assert "<svg" not in text
 
-    def test_the_old_picture_and_why_there_is_no_new_one(self, profile):
+    def test_the_tag_shows_the_old_picture_and_why_there_is_no_new_one(self, profile):
         a_saved_upload(profile)
         an_upload(profile, "REJECTED", error_message="It is damaged.")
 
@@ -138,7 +140,7 @@ class TestTheTagShows:
         assert "photos/ada.jpg" in text
         assert "It is damaged." in text
 
-    def test_no_error_of_before_the_last_change(self, profile):
+    def test_the_tag_shows_no_error_of_before_the_last_change(self, profile):
         an_upload(profile, "REJECTED", error_message="It is damaged.")
         put(profile, "later.jpg", 30, 20)
 
@@ -146,18 +148,18 @@ class TestTheTagShows:
         assert "/media/later.jpg" in shown(profile)
 
     @pytest.mark.parametrize("state", ["SUPERSEDED", "CANCELLED"])
-    def test_nothing_of_what_was_given_up(self, profile, state):
+    def test_the_tag_shows_nothing_of_what_was_given_up(self, profile, state):
         an_upload(profile, state)
 
         assert shown(profile) == ""
 
-    def test_nothing_of_another_row_or_field(self, profile):
+    def test_the_tag_shows_nothing_of_another_row_or_field(self, profile):
         an_upload(Profile.objects.create())
         an_upload(profile, field_name="banner")
 
         assert shown(profile) == ""
 
-    def test_an_escaped_text(self, profile):
+    def test_the_tag_shows_an_escaped_text(self, profile):
         a_saved_upload(profile, name='photos/"><b>.jpg')
         an_upload(profile)
         profile.name = '"><b>'
@@ -166,21 +168,25 @@ class TestTheTagShows:
 
         assert "<b>" not in text
 
-    def test_a_picture_whose_column_belongs_to_a_parent(self):
+    def test_the_tag_shows_a_picture_whose_column_belongs_to_a_parent(self):
         artist = Artist.objects.create(name="Ada")
         an_upload(artist)
 
         for instance in (artist, Profile.objects.get(), Fan.objects.get()):
             assert "<svg" in shown(instance)
 
-    def test_numbers_that_html_understands_in_any_language(self, profile, settings):
+    def test_the_tag_shows_numbers_that_html_understands_in_any_language(
+        self, profile, settings
+    ):
         settings.USE_THOUSAND_SEPARATOR = True
         a_saved_upload(profile, width=1600, height=1200)
 
         with translation.override("de"):
             assert 'width="1600" height="1200"' in shown(profile)
 
-    def test_what_a_project_puts_in_its_place(self, profile, settings, tmp_path):
+    def test_the_tag_shows_what_a_project_puts_in_its_place(
+        self, profile, settings, tmp_path
+    ):
         template = tmp_path / "dbqueue" / "uploads" / "pending_image.html"
         template.parent.mkdir(parents=True)
         template.write_text("ours {{ picture.url }}")
@@ -190,11 +196,11 @@ class TestTheTagShows:
         assert shown(profile) == "ours /media/photos/ada.jpg"
 
     @pytest.mark.parametrize("name", ["foto", "name", "photo_width"])
-    def test_in_words_that_there_is_no_such_field(self, profile, name):
+    def test_the_tag_shows_in_words_that_there_is_no_such_field(self, profile, name):
         with pytest.raises(UploadFieldUnknown, match="has no FileField"):
             shown(profile, field_name=name)
 
-    def test_in_words_that_there_is_no_instance(self):
+    def test_the_tag_shows_in_words_that_there_is_no_instance(self):
         with pytest.raises(UploadError, match="'' is no model instance"):
             shown("")
 
@@ -222,13 +228,15 @@ class TestTheCost:
             if number % 3:
                 an_upload(profile)
 
-    def test_is_one_query_for_an_instance(self, profile, django_assert_num_queries):
+    def test_the_tag_costs_one_query_for_an_instance(
+        self, profile, django_assert_num_queries
+    ):
         a_saved_upload(profile)
 
         with django_assert_num_queries(1):
             shown(profile)
 
-    def test_is_one_query_for_a_page(self, page, django_assert_num_queries):
+    def test_the_tag_costs_one_query_for_a_page(self, page, django_assert_num_queries):
         profiles = Profile.objects.order_by("pk")
 
         with django_assert_num_queries(2):  # the profiles, too
@@ -239,7 +247,7 @@ class TestTheCost:
         assert sum("<svg" in text for text in texts) == 16
         assert sum("being prepared" in text for text in texts) == 33
 
-    def test_is_one_query_for_several_fields_of_a_paginators_page(
+    def test_the_tag_costs_one_query_for_several_fields_of_a_paginators_page(
         self, page, django_assert_num_queries
     ):
         found = Paginator(Profile.objects.order_by("pk"), 20).page(2)
@@ -250,12 +258,14 @@ class TestTheCost:
 
         assert len(texts) == 20
 
-    def test_is_no_query_for_nothing(self, django_assert_num_queries):
+    def test_to_prefetch_the_uploads_of_nothing_costs_no_query(
+        self, django_assert_num_queries
+    ):
         with django_assert_num_queries(0):
             assert prefetch_uploads([], "photo") == []
             assert prefetch_uploads([Profile()], "photo")
 
-    def test_is_no_more_rows_for_a_field_that_was_uploaded_often(self, profile):
+    def test_a_field_that_was_uploaded_often_costs_no_more_rows(self, profile):
         for number in range(20):
             a_saved_upload(profile, name=f"photos/{number}.jpg")
         an_upload(profile)
@@ -268,24 +278,26 @@ class TestTheCost:
 
 
 class TestUploadsFor:
-    def test_are_the_newest_first(self, profile):
+    def test_uploads_for_an_instance_are_the_newest_first(self, profile):
         first, second = an_upload(profile, "REJECTED"), an_upload(profile)
 
         assert [handle.id for handle in uploads_for(profile)] == [second.pk, first.pk]
 
-    def test_are_of_one_field_if_one_is_given(self, profile):
+    def test_uploads_for_an_instance_are_of_one_field_if_one_is_given(self, profile):
         upload = an_upload(profile, field_name="banner")
         an_upload(profile)
 
         assert [handle.id for handle in uploads_for(profile, "banner")] == [upload.pk]
 
-    def test_are_none_for_what_was_not_saved(self):
+    def test_uploads_for_what_was_not_saved_are_none(self):
         assert uploads_for(Profile()) == []
 
-    def test_cost_one_query(self, profile, django_assert_num_queries):
+    def test_uploads_for_an_instance_cost_one_query(
+        self, profile, django_assert_num_queries
+    ):
         with django_assert_num_queries(1):
             assert uploads_for(profile) == []
 
-    def test_refuse_a_field_that_is_none(self, profile):
+    def test_uploads_for_a_field_that_is_none_are_refused(self, profile):
         with pytest.raises(UploadFieldUnknown, match="Did you mean 'photo'"):
             uploads_for(profile, "foto")

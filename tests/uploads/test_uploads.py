@@ -75,7 +75,9 @@ def stored_files(storage, folder=""):
 
 
 class TestASavedFile:
-    def test_reaches_the_field_when_its_job_has_run(self, profile, storage):
+    def test_a_saved_file_reaches_the_field_when_its_job_has_run(
+        self, profile, storage
+    ):
         handle = save_file(a_file(), profile)
         assert (handle.state, handle.progress) == ("STORED", 0)
         profile.refresh_from_db()
@@ -93,7 +95,7 @@ class TestASavedFile:
         assert not UploadChunk.objects.exists()
         assert FinishedJob.objects.get().result == {"state": "DONE"}
 
-    def test_of_many_pieces_arrives_whole(self, profile):
+    def test_a_saved_file_of_many_pieces_arrives_whole(self, profile):
         content = bytes(range(256)) * 4 * 1024 + b"the end"
         save_file(a_file(content), profile)
         assert UploadChunk.objects.count() == 5
@@ -103,7 +105,7 @@ class TestASavedFile:
         profile.refresh_from_db()
         assert profile.letter.read() == content
 
-    def test_is_read_from_its_beginning_whoever_has_read_it(self, profile):
+    def test_a_saved_file_is_read_from_its_beginning_whoever_has_read_it(self, profile):
         file = a_file()
         file.read()
         save_file(file, profile)
@@ -113,7 +115,7 @@ class TestASavedFile:
         profile.refresh_from_db()
         assert profile.letter.read() == b"Dear all"
 
-    def test_is_written_with_the_caller_or_not_at_all(self, profile):
+    def test_a_saved_file_is_written_with_the_caller_or_not_at_all(self, profile):
         with transaction.atomic():
             save_file(a_file(), profile)
             transaction.set_rollback(True)
@@ -122,7 +124,7 @@ class TestASavedFile:
         assert not UploadChunk.objects.exists()
         assert not Job.objects.exists()
 
-    def test_leaves_the_other_columns_alone(self, profile):
+    def test_a_saved_file_leaves_the_other_columns_alone(self, profile):
         save_file(a_file(), profile)
         Profile.objects.update(name="Ada Lovelace", visits=7)
 
@@ -133,7 +135,7 @@ class TestASavedFile:
         assert profile.letter
         assert saved == [("Profile", None)]
 
-    def test_can_be_saved_through_the_models_own_save(self, profile):
+    def test_a_saved_file_can_be_saved_through_the_models_own_save(self, profile):
         save_file(a_file(), profile, save_mode="save")
 
         run_jobs()
@@ -141,12 +143,14 @@ class TestASavedFile:
         assert saved[1:] == [("Profile", frozenset({"letter"}))]
 
     @pytest.mark.parametrize("form_name", ["letter", "form-0-letter", "a-b-letter"])
-    def test_finds_its_field_by_the_name_in_the_form(self, form_name, profile):
+    def test_a_saved_file_finds_its_field_by_the_name_in_the_form(
+        self, form_name, profile
+    ):
         save_file(a_file(field_name=form_name), profile)
 
         assert Upload.objects.get().field_name == "letter"
 
-    def test_takes_the_only_field_if_the_form_did_not_tell(self):
+    def test_a_saved_file_takes_the_only_field_if_the_form_did_not_tell(self):
         paper = Paper.objects.create()
         save_file(a_file(field_name=None), paper)
 
@@ -155,7 +159,7 @@ class TestASavedFile:
         paper.refresh_from_db()
         assert paper.document.read() == b"Dear all"
 
-    def test_has_a_new_name_whatever_upload_to_says(self, storage):
+    def test_a_saved_file_has_a_new_name_whatever_upload_to_says(self, storage):
         paper = Paper.objects.create()
         for content in (b"one", b"two"):
             save_file(a_file(content), paper, "document")
@@ -166,7 +170,7 @@ class TestASavedFile:
             name.startswith(f"papers/{paper.pk}-") for name in stored_files(storage)
         )
 
-    def test_of_a_child_or_a_proxy_reaches_the_parents_table(self):
+    def test_a_saved_file_of_a_child_or_a_proxy_reaches_the_parents_table(self):
         artist, fan = Artist.objects.create(), Fan.objects.create()
         save_file(a_file(b"artist"), artist)
         save_file(a_file(b"fan"), fan, save_mode="save")
@@ -177,7 +181,7 @@ class TestASavedFile:
         fan.refresh_from_db()
         assert (artist.letter.read(), fan.letter.read()) == (b"artist", b"fan")
 
-    def test_cleans_the_name_it_came_with(self, profile):
+    def test_a_saved_file_cleans_the_name_it_came_with(self, profile):
         save_file(a_file(name="../../e\u202etc/pass\x00wd .txt"), profile)
 
         run_jobs()
@@ -185,7 +189,7 @@ class TestASavedFile:
         profile.refresh_from_db()
         assert profile.letter.name.startswith("letters/passwd_-")
 
-    def test_with_a_long_name_fits_into_the_column(self, profile):
+    def test_a_saved_file_with_a_long_name_fits_into_the_column(self, profile):
         save_file(a_file(name="x" * 300 + ".txt"), profile)
 
         run_jobs()
@@ -194,7 +198,7 @@ class TestASavedFile:
         assert len(profile.letter.name) == 100
         assert profile.letter.read() == b"Dear all"
 
-    def test_forgets_what_it_is_told_to_after_the_commit(
+    def test_a_saved_file_forgets_what_it_is_told_to_after_the_commit(
         self, profile, django_capture_on_commit_callbacks
     ):
         cache.set_many({"a": 1, "b": 2})
@@ -209,7 +213,7 @@ class TestASavedFile:
         assert saved[-1][0] == "forgotten"
         assert cache.get("b") is None
 
-    def test_is_announced_after_the_commit(
+    def test_a_saved_file_is_announced_after_the_commit(
         self, profile, django_capture_on_commit_callbacks
     ):
         calls = []
@@ -248,7 +252,9 @@ class TestARefusedFile:
             ("letter.txt", "letter", UploadError, "is no file"),
         ],
     )
-    def test_says_why_and_leaves_nothing(self, file, field_name, error, words, profile):
+    def test_a_refused_file_says_why_and_leaves_nothing(
+        self, file, field_name, error, words, profile
+    ):
         if error is UploadFieldUnknown and field_name is None and "'x'" in words:
             file.field_name = "x"
         with pytest.raises(error, match=words) as caught:
@@ -263,7 +269,7 @@ class TestARefusedFile:
         assert not Upload.objects.exists()
         assert not UploadChunk.objects.exists()
 
-    def test_is_one_for_a_row_that_is_not_there(self, profile):
+    def test_a_file_for_a_row_that_is_not_there_is_refused(self, profile):
         with pytest.raises(InstanceNotSaved, match="has no primary key"):
             save_file(a_file(), Profile())
         profile.pk = 4711
@@ -271,7 +277,7 @@ class TestARefusedFile:
             save_file(a_file(), profile)
         assert not UploadChunk.objects.exists()
 
-    def test_is_one_that_is_shorter_than_it_says(self, profile):
+    def test_a_file_that_is_shorter_than_it_says_is_refused(self, profile):
         file = a_file()
         file.size = 9
         with pytest.raises(
@@ -291,7 +297,7 @@ class TestARefusedFile:
             {"UPLOADS_PER_OWNER": 1},
         ],
     )
-    def test_is_one_over_the_quota(self, limits, profile, settings):
+    def test_a_file_over_the_quota_is_refused(self, limits, profile, settings):
         settings.DBQUEUE = limits
         save_file(a_file(), profile, owner="ada")
 
@@ -300,7 +306,7 @@ class TestARefusedFile:
 
         assert Upload.objects.count() == 1
 
-    def test_is_none_because_of_the_bytes_it_has_in_the_database_already(
+    def test_no_file_is_refused_for_the_bytes_it_has_in_the_database_already(
         self, profile, settings
     ):
         settings.DBQUEUE = {"UPLOAD_BYTES": 8}
@@ -333,13 +339,13 @@ class TestARefusedFile:
             {"invalidate": [1]},
         ],
     )
-    def test_is_one_with_an_option_that_is_none(self, wrong, profile):
+    def test_a_file_with_an_option_that_is_none_is_refused(self, wrong, profile):
         with pytest.raises(UploadError, match=next(iter(wrong))):
             save_file(a_file(), profile, **wrong)
 
 
 class TestTwoAtOnce:
-    def test_the_later_upload_wins(self, profile, storage):
+    def test_of_two_uploads_at_once_the_later_wins(self, profile, storage):
         first, second = (save_file(a_file(c), profile) for c in (b"first", b"second"))
 
         run_jobs()
@@ -351,14 +357,14 @@ class TestTwoAtOnce:
         assert profile.letter.read() == b"second"
         assert len(stored_files(storage)) == 1
 
-    def test_the_earlier_may_be_kept(self, profile):
+    def test_of_two_uploads_at_once_the_earlier_may_be_kept(self, profile):
         first = save_file(a_file(b"first"), profile)
         second = save_file(a_file(b"second"), profile, on_conflict="keep_first")
 
         assert first.id == second.id
         assert UploadChunk.objects.count() == 1
 
-    def test_the_later_may_be_an_error(self, profile):
+    def test_of_two_uploads_at_once_the_later_may_be_an_error(self, profile):
         save_file(a_file(), profile)
 
         with pytest.raises(
@@ -367,7 +373,9 @@ class TestTwoAtOnce:
             save_file(a_file(), profile, on_conflict="error")
         assert Upload.objects.count() == 1
 
-    def test_who_changed_the_field_meanwhile_wins(self, profile, storage):
+    def test_who_changed_the_field_meanwhile_wins_over_an_upload(
+        self, profile, storage
+    ):
         handle = save_file(a_file(), profile)
         profile.letter.save("own.txt", ContentFile(b"own"))
 
@@ -380,7 +388,9 @@ class TestTwoAtOnce:
         sweep_all()
         assert stored_files(storage) == {"letters/own.txt"}
 
-    def test_a_row_that_was_deleted_meanwhile_frees_the_bytes(self, profile, storage):
+    def test_a_row_that_is_deleted_before_its_file_is_saved_frees_the_bytes(
+        self, profile, storage
+    ):
         handle = save_file(a_file(), profile)
         profile.delete()
 
@@ -391,7 +401,9 @@ class TestTwoAtOnce:
         assert not UploadChunk.objects.exists()
         assert not stored_files(storage)
 
-    def test_who_saved_the_row_without_a_change_to_the_field_does_not(self, profile):
+    def test_who_saved_the_row_without_a_change_to_the_field_stops_no_upload(
+        self, profile
+    ):
         Profile.objects.update(banner=None)
         profile.refresh_from_db()
         file = SimpleUploadedFile("b.png", data(quarters(), "PNG"))
@@ -419,7 +431,9 @@ class TestWithAReplica:
     def router(self, settings):
         settings.DATABASE_ROUTERS = [self.Router()]
 
-    def test_a_row_that_was_read_there_is_written_where_writes_go(self, profile):
+    def test_with_a_replica_a_row_that_was_read_there_is_written_where_writes_go(
+        self, profile
+    ):
         profile._state.db = "other"
         handle = save_file(a_file(), profile)
 
@@ -428,12 +442,12 @@ class TestWithAReplica:
         handle.refresh()
         assert (handle.state, handle.database) == ("DONE", "default")
 
-    def test_an_upload_can_be_ended(self, profile):
+    def test_with_a_replica_an_upload_can_be_ended(self, profile):
         assert save_file(a_file(), profile).cancel()
 
 
 class TestTheHandle:
-    def test_cancels_what_waits(self, profile):
+    def test_the_handle_of_an_upload_cancels_what_waits(self, profile):
         handle = save_file(a_file(), profile)
 
         assert handle.cancel()
@@ -444,11 +458,13 @@ class TestTheHandle:
         profile.refresh_from_db()
         assert not profile.letter
 
-    def test_does_not_wait_inside_a_transaction(self, profile):
+    def test_the_handle_of_an_upload_does_not_wait_inside_a_transaction(self, profile):
         with pytest.raises(RuntimeError, match="inside a transaction"):
             save_file(a_file(), profile).wait(1)
 
-    def test_tries_again_what_failed(self, profile, settings, tmp_path):
+    def test_the_handle_of_an_upload_tries_again_what_failed(
+        self, profile, settings, tmp_path
+    ):
         handle = save_file(a_file(), profile)
         blocked(settings, tmp_path)
         run_jobs(scheduled=True)
@@ -467,7 +483,9 @@ class TestTheHandle:
         assert profile.letter.read() == b"Dear all"
         assert not handle.retry()
 
-    def test_does_not_try_again_beside_a_newer_one(self, profile, settings, tmp_path):
+    def test_the_handle_of_an_upload_does_not_try_again_beside_a_newer_one(
+        self, profile, settings, tmp_path
+    ):
         handle = save_file(a_file(), profile)
         blocked(settings, tmp_path)
         run_jobs(scheduled=True)
@@ -478,7 +496,9 @@ class TestTheHandle:
 
 
 class TestTheSweep:
-    def test_deletes_what_was_replaced_when_no_page_shows_it(self, profile, storage):
+    def test_the_sweep_deletes_what_was_replaced_when_no_page_shows_it(
+        self, profile, storage
+    ):
         for content in (b"first", b"second"):
             save_file(a_file(content), profile)
             run_jobs()
@@ -490,7 +510,7 @@ class TestTheSweep:
         profile.refresh_from_db()
         assert stored_files(storage) == {profile.letter.name}
 
-    def test_keeps_what_another_row_or_a_default_refers_to(self, storage):
+    def test_the_sweep_keeps_what_another_row_or_a_default_refers_to(self, storage):
         storage.save("papers/none.txt", ContentFile(b"none"))
         storage.save("papers/shared.txt", ContentFile(b"shared"))
         first, second = (
@@ -507,7 +527,9 @@ class TestTheSweep:
         assert {"papers/none.txt", "papers/shared.txt"} <= stored_files(storage)
         assert not UploadArtifact.objects.filter(state="PURGE").exists()
 
-    def test_deletes_what_failed_attempts_left(self, profile, storage, settings):
+    def test_the_sweep_deletes_what_failed_attempts_left(
+        self, profile, storage, settings
+    ):
         handle = save_file(a_file(), profile)
         artifact = UploadArtifact.objects.create(
             upload_id=handle.id, name="letters/left.txt", run="", state="PLANNED"
@@ -520,7 +542,7 @@ class TestTheSweep:
         profile.refresh_from_db()
         assert stored_files(storage) == {profile.letter.name}
 
-    def test_enqueues_again_an_upload_without_a_job(self, profile):
+    def test_the_sweep_enqueues_again_an_upload_without_a_job(self, profile):
         save_file(a_file(), profile)
         Job.objects.all().delete()
         age()
@@ -533,7 +555,7 @@ class TestTheSweep:
         assert profile.letter
         assert not Sweep("default").is_due()
 
-    def test_fails_an_upload_whose_job_was_lost_for_good(self, profile):
+    def test_the_sweep_fails_an_upload_whose_job_was_lost_for_good(self, profile):
         handle = save_file(a_file(), profile)
         job = Job.objects.get()
         columns = {f.attname: getattr(job, f.attname) for f in Job._meta.fields}
@@ -549,7 +571,7 @@ class TestTheSweep:
         assert handle.state == "FAILED"
         assert UploadChunk.objects.exists()
 
-    def test_deletes_records_whose_time_is_over(self, profile):
+    def test_the_sweep_deletes_records_whose_time_is_over(self, profile):
         save_file(a_file(), profile)
         run_jobs()
         age()

@@ -73,14 +73,14 @@ def run_jobs_unread():
 
 
 class TestAFailure:
-    def test_sends_the_job_back_to_wait(self):
+    def test_a_failure_sends_the_job_back_to_wait(self):
         job = run_once(tasks.fail_and_wait, "once more")
 
         assert (job.state, job.attempt, job.failures) == (JobState.SCHEDULED, 1, 1)
         assert job.worker_id is None
         assert 29 < wait_of(job) < 60
 
-    def test_is_kept_in_the_log_of_attempts(self):
+    def test_a_failure_is_kept_in_the_log_of_attempts(self):
         job = run_once(tasks.fail_and_wait, "once more")
 
         (entry,) = job.attempt_log
@@ -101,18 +101,18 @@ class TestAFailure:
         assert started == job.last_attempted_at <= ended <= timezone.now()
         assert worker.version == 7
 
-    def test_with_a_long_message_is_cut(self):
+    def test_a_failure_with_a_long_message_is_cut(self):
         (entry,) = run_once(tasks.raise_, "ValueError", "x" * 9_000).attempt_log
 
         assert entry["message"] == "x" * 500
         assert len(entry["traceback"]) == 8_000
 
-    def test_with_a_message_no_database_takes_is_kept_escaped(self, quiet):
+    def test_a_failure_with_a_message_no_database_takes_is_kept_escaped(self, quiet):
         (entry,) = run_once(tasks.fail_oddly).attempt_log
 
         assert entry["message"] == "a\\x00b \\ud800 é"
 
-    def test_ends_the_job_when_no_attempt_is_left(self):
+    def test_a_failure_ends_the_job_when_no_attempt_is_left(self):
         result = run_to_the_end(tasks.fail)
 
         assert (result.status, result.state) == (TaskResultStatus.FAILED, "FAILED")
@@ -122,7 +122,7 @@ class TestAFailure:
         assert [entry["attempt"] for entry in record.attempt_log] == [1, 2]
         assert not Job.objects.exists()
 
-    def test_does_not_count_against_a_job_that_then_succeeds(self):
+    def test_a_failure_does_not_count_against_a_job_that_then_succeeds(self):
         result = run_to_the_end(tasks.succeed_at, 3)
 
         assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
@@ -131,24 +131,24 @@ class TestAFailure:
     @pytest.mark.parametrize(
         "name", ["SystemExit", "KeyError", "GeneratorExit", "BaseException"]
     )
-    def test_may_be_any_exception(self, name):
+    def test_a_failure_may_be_any_exception(self, name):
         job = run_once(tasks.raise_, name)
 
         assert job.attempt_log[0]["exception"] == f"builtins.{name}"
 
-    def test_that_comes_after_enough_others_is_the_last(self):
+    def test_a_failure_that_comes_after_enough_others_is_the_last(self):
         with override_settings(DBQUEUE={"MAX_ATTEMPTS": 1}):
             assert run_once(tasks.fail_and_wait) is None
         assert FinishedJob.objects.get().state == JobState.FAILED
 
 
 class TestTheBackoff:
-    def test_is_exponential_with_jitter_by_default(self):
+    def test_the_backoff_is_exponential_with_jitter_by_default(self):
         job = run_once(tasks.raise_, "ValueError")
 
         assert 3.7 < wait_of(job) < 30
 
-    def test_may_be_a_sequence(self):
+    def test_the_backoff_may_be_a_sequence(self):
         waits = [wait_of(run_once(tasks.fail_in_sequence))]
         for _ in range(2):
             Job.objects.update(run_after=timezone.now())
@@ -157,7 +157,7 @@ class TestTheBackoff:
 
         assert [round(wait) for wait in waits] == [10, 20, 20]
 
-    def test_may_be_a_function_of_the_exception_and_the_result(self):
+    def test_the_backoff_may_be_a_function_of_the_exception_and_the_result(self):
         job = run_once(tasks.fail_with, "hopeful")
         assert round(wait_of(job)) == 7
 
@@ -165,12 +165,12 @@ class TestTheBackoff:
         run_jobs()
         assert round(wait_of(Job.objects.get())) == 14
 
-    def test_may_give_up(self):
+    def test_the_backoff_may_give_up(self):
         result = run_to_the_end(tasks.fail_with, "hopeless")
 
         assert (result.status, result.attempts) == ("FAILED", 1)
 
-    def test_that_raises_is_replaced_by_the_default(self, caplog):
+    def test_a_backoff_that_raises_is_replaced_by_the_default(self, caplog):
         job = run_once(tasks.fail_with_broken_backoff)
 
         assert 3.7 < wait_of(job) < 30
@@ -187,7 +187,9 @@ class TestTheRules:
             (tasks.given_up_for_lookups, "ValueError", "SCHEDULED"),
         ],
     )
-    def test_decide_by_the_class_of_the_exception(self, task, name, state):
+    def test_the_rules_of_retries_decide_by_the_class_of_the_exception(
+        self, task, name, state
+    ):
         result = task.enqueue(name)
         run_jobs()
         result.refresh()
@@ -196,7 +198,7 @@ class TestTheRules:
 
 
 class TestRetry:
-    def test_runs_the_job_again_without_counting_a_failure(self):
+    def test_retry_runs_the_job_again_without_counting_a_failure(self):
         result = run_to_the_end(tasks.snooze_until, 4)
 
         assert (result.return_value, result.attempts) == (4, 4)
@@ -204,14 +206,14 @@ class TestRetry:
         record = FinishedJob.objects.get()
         assert (record.attempt, record.failures) == (4, 0)
 
-    def test_waits_as_long_as_it_says(self):
+    def test_retry_waits_as_long_as_it_says(self):
         job = run_once(tasks.snooze_until, 2, after=90)
 
         assert job.state == JobState.SCHEDULED
         assert 89 < wait_of(job) < 120
 
     @with_transactions
-    def test_may_ask_for_too_long_without_hurting_the_worker(self):
+    def test_retry_may_ask_for_too_long_without_hurting_the_worker(self):
         far, other = tasks.snooze_until.enqueue(2, after=1e20), tasks.noop.enqueue()
 
         drain()
@@ -220,7 +222,7 @@ class TestRetry:
         other.refresh()
         assert (far.state, other.state) == ("SCHEDULED", "SUCCESSFUL")
 
-    def test_leaves_its_message_in_the_log(self):
+    def test_retry_leaves_its_message_in_the_log(self):
         job = run_once(tasks.snooze_until, 2, after=90)
 
         (entry,) = job.attempt_log
@@ -228,7 +230,7 @@ class TestRetry:
         assert entry["message"] == "not before attempt 2"
         assert "traceback" not in entry
 
-    def test_of_very_many_leaves_the_first_and_the_latest_in_the_log(self):
+    def test_retry_of_very_many_leaves_the_first_and_the_latest_in_the_log(self):
         result = run_to_the_end(tasks.snooze_until, 60)
 
         record = FinishedJob.objects.get()
@@ -239,7 +241,7 @@ class TestRetry:
 
 
 class TestCancel:
-    def test_ends_the_job_for_good(self):
+    def test_cancel_ends_the_job_for_good(self):
         result = run_to_the_end(tasks.cancel)
 
         assert (result.state, result.status) == ("CANCELLED", TaskResultStatus.FAILED)
@@ -248,14 +250,14 @@ class TestCancel:
         (entry,) = FinishedJob.objects.get().attempt_log
         assert (entry["reason"], entry["message"]) == ("cancelled", "nobody needs it")
 
-    def test_counts_no_failure(self):
+    def test_cancel_counts_no_failure(self):
         run_to_the_end(tasks.cancel)
 
         assert FinishedJob.objects.get().failures == 0
 
 
 class TestTheResult:
-    def test_has_the_moments_of_the_job(self):
+    def test_the_result_has_the_moments_of_the_job(self):
         result = tasks.succeed_at.enqueue(2)
         run_jobs(scheduled=True)
         enqueued_at = result.enqueued_at
@@ -265,7 +267,7 @@ class TestTheResult:
         assert enqueued_at <= result.started_at
         assert result.started_at < result.last_attempted_at <= result.finished_at
 
-    def test_names_the_worker_of_each_attempt(self):
+    def test_the_result_names_the_worker_of_each_attempt(self):
         job = run_once(tasks.fail)
         Job.objects.update(run_after=timezone.now(), state=JobState.SCHEDULED)
         run_jobs()
@@ -275,7 +277,7 @@ class TestTheResult:
         assert first != second
         assert [UUID(id).version for id in (first, second)] == [7, 7]
 
-    def test_names_the_worker_while_the_job_runs(self, worker):
+    def test_the_result_names_the_worker_while_the_job_runs(self, worker):
         result = tasks.noop.enqueue()
         worker.claim()
         result.refresh()
@@ -284,14 +286,14 @@ class TestTheResult:
         assert result.worker_ids == [str(worker.id)]
         assert result.finished_at is None
 
-    def test_of_a_pruned_job_does_not_exist_any_more(self):
+    def test_the_result_of_a_pruned_job_does_not_exist_any_more(self):
         result = run_to_the_end(tasks.noop)
         FinishedJob.objects.all().delete()
 
         with pytest.raises(TaskResultDoesNotExist, match=result.id):
             result.refresh()
 
-    def test_that_is_not_json_fails_the_job_at_once(self):
+    def test_a_result_that_is_not_json_fails_the_job_at_once(self):
         result = run_to_the_end(tasks.returns_object)
 
         assert (result.status, result.attempts) == ("FAILED", 1)
@@ -316,7 +318,7 @@ class TestADamagedRow:
     @pytest.mark.usefixtures("job")
     @pytest.mark.parametrize("column", ["args", "kwargs", "context", "attempt_log"])
     @pytest.mark.parametrize("text", ['"text"', "1", "null", "true"])
-    def test_of_another_shape_fails_at_once(self, column, text):
+    def test_a_damaged_row_of_another_shape_fails_at_once(self, column, text):
         damage(column, text)
 
         self.assert_fails_at_once(f"Column '{column}' of job")
@@ -324,13 +326,13 @@ class TestADamagedRow:
     @pytest.mark.usefixtures("job", "only_sqlite")
     @pytest.mark.parametrize("column", ["args", "kwargs", "context", "attempt_log"])
     @pytest.mark.parametrize("text", ["", "{", "[1", "nonsense", "\x00"])
-    def test_that_is_no_json_fails_at_once(self, column, text):
+    def test_a_damaged_row_that_is_no_json_fails_at_once(self, column, text):
         damage(column, text)
 
         self.assert_fails_at_once("is no JSON")
 
     @pytest.mark.usefixtures("job")
-    def test_with_unfit_arguments_fails_like_any_call(self):
+    def test_a_damaged_row_with_unfit_arguments_fails_like_any_call(self):
         damage("args", "[1, 2, 3]")
         run_jobs()
 
@@ -338,7 +340,7 @@ class TestADamagedRow:
         assert entry["exception"] == "builtins.TypeError"
 
     @pytest.mark.parametrize("log", ["[1]", '["x"]', "[{}]", '[{"exception": 1}]'])
-    def test_with_strange_attempts_still_runs(self, job, log):
+    def test_a_damaged_row_with_strange_attempts_still_runs(self, job, log):
         damage("attempt_log", log)
         run_jobs()
         job.refresh()
@@ -346,14 +348,14 @@ class TestADamagedRow:
         assert (job.state, job.return_value) == ("SUCCESSFUL", "x")
 
     @pytest.mark.parametrize("progress", ["[1]", "1", '"x"', '{"wrong": 1}', "{}"])
-    def test_with_strange_progress_can_be_read(self, job, progress):
+    def test_a_damaged_row_with_strange_progress_can_be_read(self, job, progress):
         damage("progress", progress)
 
         job.refresh()
 
         assert job.state == "READY"
 
-    def test_does_not_hinder_the_jobs_beside_it(self, job):
+    def test_a_damaged_row_does_not_hinder_the_jobs_beside_it(self, job):
         damage("args", '"text"')
         other = tasks.echo.enqueue("y")
         run_jobs_unread()
@@ -364,7 +366,7 @@ class TestADamagedRow:
 
 
 class TestTheContext:
-    def test_travels_with_the_job(self):
+    def test_the_context_travels_with_the_job(self):
         with bind_context(request_id="r-1", user=7):
             result = tasks.tell_context.enqueue()
         run_jobs()
@@ -373,7 +375,7 @@ class TestTheContext:
         assert result.return_value == {"request_id": "r-1", "user": 7}
         assert FinishedJob.objects.get().context == {"request_id": "r-1", "user": 7}
 
-    def test_is_inherited_by_the_jobs_of_a_job(self):
+    def test_the_context_is_inherited_by_the_jobs_of_a_job(self):
         with bind_context(trace="t"):
             result = tasks.enqueue_child.enqueue()
         run_jobs()
@@ -382,7 +384,7 @@ class TestTheContext:
         child = tasks.tell_context.get_result(result.return_value)
         assert child.return_value == {"trace": "t"}
 
-    def test_may_be_added_to_by_a_job(self):
+    def test_the_context_may_be_added_to_by_a_job(self):
         with bind_context(trace="t", child="?"):
             result = tasks.enqueue_child_with.enqueue("mine")
         run_jobs()
@@ -391,7 +393,7 @@ class TestTheContext:
         child = tasks.tell_context.get_result(result.return_value)
         assert child.return_value == {"trace": "t", "child": "mine"}
 
-    def test_does_not_leak_into_the_next_job_or_the_caller(self):
+    def test_the_context_does_not_leak_into_the_next_job_or_the_caller(self):
         with bind_context(trace="t"):
             tasks.noop.enqueue()
         other = tasks.tell_context.enqueue()
@@ -401,7 +403,7 @@ class TestTheContext:
         assert other.return_value == {}
         assert current_context() == {}
 
-    def test_ends_with_its_block(self):
+    def test_the_context_ends_with_its_block(self):
         with bind_context(a=1):
             with bind_context(b=2):
                 assert current_context() == {"a": 1, "b": 2}
@@ -409,53 +411,55 @@ class TestTheContext:
         assert current_context() == {}
 
     @pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}])
-    def test_must_be_json(self, value):
+    def test_the_context_must_be_json(self, value):
         with pytest.raises(InvalidPayload, match=r"^Context value 'x' "):
             bind_context(x=value).__enter__()
 
 
 class TestProgress:
-    def test_can_be_read_while_the_job_runs_and_after(self):
+    def test_progress_can_be_read_while_the_job_runs_and_after(self):
         result = run_to_the_end(tasks.make_progress, [1, 4, "first"], [2, 4, "half"])
 
         assert result.progress == Progress(value=2, total=4, message="half")
 
-    def test_needs_no_total(self):
+    def test_progress_needs_no_total(self):
         result = run_to_the_end(tasks.make_progress, [0.5])
 
         assert result.progress == Progress(value=0.5)
 
-    def test_may_have_a_long_message(self):
+    def test_progress_may_have_a_long_message(self):
         result = run_to_the_end(tasks.make_progress, [1, 2, "x" * 600])
 
         assert result.state == "SUCCESSFUL"
         assert len(result.progress.message) == 500
 
-    def test_may_have_a_message_no_database_takes(self):
+    def test_progress_may_have_a_message_no_database_takes(self):
         result = run_to_the_end(tasks.make_odd_progress)
 
         assert result.progress.message == "a\\x00b \\ud800 é"
 
-    def test_is_nothing_without_a_word_of_it(self):
+    def test_progress_is_nothing_without_a_word_of_it(self):
         assert run_to_the_end(tasks.noop).progress is None
 
 
 class TestAnAtomicJob:
-    def test_commits_with_what_it_did(self):
+    def test_an_atomic_job_commits_with_what_it_did(self):
         result = run_to_the_end(tasks.write_group, "ours")
 
         assert (result.state, result.return_value) == ("SUCCESSFUL", "ours")
         assert Group.objects.get().name == "ours"
 
     @pytest.mark.parametrize("error", ["ValueError", "SystemExit"])
-    def test_leaves_nothing_when_it_fails(self, error):
+    def test_an_atomic_job_leaves_nothing_when_it_fails(self, error):
         result = run_to_the_end(tasks.write_group, "ours", error)
 
         assert result.state == "FAILED"
         assert not Group.objects.exists()
 
     @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
-    def test_is_run_again_when_the_database_asks_for_it(self, sqlstate, only_postgres):
+    def test_an_atomic_job_is_run_again_when_the_database_asks_for_it(
+        self, sqlstate, only_postgres
+    ):
         task = tasks.write_group_but_be_refused
         result = run_to_the_end(task, "ours", sqlstate, times=3)
 
@@ -465,33 +469,35 @@ class TestAnAtomicJob:
         assert record.failures == 0
         assert Group.objects.get().name == "ours"
 
-    def test_that_ran_often_by_its_own_wish_is_still_run_again(self, only_postgres):
+    def test_an_atomic_job_that_ran_often_by_its_own_wish_is_still_run_again(
+        self, only_postgres
+    ):
         snoozes = REFUSALS + 5
         result = run_to_the_end(tasks.snooze_and_be_refused, snoozes)
 
         assert (result.state, result.attempt) == ("SUCCESSFUL", snoozes + 2)
 
-    def test_fails_if_it_hides_that_its_transaction_is_broken(self):
+    def test_an_atomic_job_fails_if_it_hides_that_its_transaction_is_broken(self):
         result = run_to_the_end(tasks.write_group_twice, "ours")
 
         assert result.state == "FAILED"
         assert "TransactionManagementError" in result.errors[0].exception_class_path
         assert not Group.objects.exists()
 
-    def test_is_not_run_again_for_ever(self, only_postgres):
+    def test_an_atomic_job_is_not_run_again_for_ever(self, only_postgres):
         task = tasks.write_group_but_be_refused
         result = run_to_the_end(task, "ours", "40001", times=1000)
 
         assert (result.state, result.attempt) == ("FAILED", REFUSALS + 1)
         assert not Group.objects.exists()
 
-    def test_fails_of_other_errors_of_the_database(self, only_postgres):
+    def test_an_atomic_job_fails_of_other_errors_of_the_database(self, only_postgres):
         task = tasks.write_group_but_be_refused
         result = run_to_the_end(task, "ours", "57014", times=1)
 
         assert (result.state, result.attempt) == ("FAILED", 1)
 
-    def test_leaves_nothing_when_its_claim_is_lost(self):
+    def test_an_atomic_job_leaves_nothing_when_its_claim_is_lost(self):
         result = tasks.write_group_and_lose_the_claim.enqueue("ours")
         run_jobs()
         result.refresh()
@@ -501,7 +507,7 @@ class TestAnAtomicJob:
         assert not FinishedJob.objects.exists()
 
     @with_transactions
-    def test_commits_with_what_it_did_in_a_real_worker(self):
+    def test_an_atomic_job_commits_with_what_it_did_in_a_real_worker(self):
         done, failed = (
             tasks.write_group.enqueue("kept"),
             tasks.write_group.enqueue("undone", "ValueError"),
@@ -515,20 +521,24 @@ class TestAnAtomicJob:
 
 
 class TestAJobThatFinishesInATransaction:
-    def test_commits_with_what_it_did_there(self):
+    def test_a_job_finished_in_a_transaction_commits_with_what_it_did_there(self):
         result = run_to_the_end(tasks.finish_with_group, "ours")
 
         assert (result.state, result.return_value) == ("SUCCESSFUL", "ours")
         assert Group.objects.get().name == "ours"
 
     @pytest.mark.parametrize("error", ["ValueError", "SystemExit"])
-    def test_leaves_nothing_when_it_fails_there(self, error):
+    def test_a_job_finished_in_a_transaction_leaves_nothing_when_it_fails_there(
+        self, error
+    ):
         result = run_to_the_end(tasks.finish_with_group, "ours", inside=error)
 
         assert result.state == "FAILED"
         assert not Group.objects.exists()
 
-    def test_leaves_nothing_when_its_claim_is_lost(self):
+    def test_a_job_finished_in_a_transaction_leaves_nothing_when_its_claim_is_lost(
+        self,
+    ):
         result = tasks.finish_with_group.enqueue("ours", inside="lose")
         run_jobs()
         result.refresh()
@@ -536,14 +546,18 @@ class TestAJobThatFinishesInATransaction:
         assert result.state == "RUNNING"
         assert not Group.objects.exists()
 
-    def test_leaves_nothing_when_its_result_is_not_json(self):
+    def test_a_job_finished_in_a_transaction_leaves_nothing_when_its_result_is_not_json(
+        self,
+    ):
         result = run_to_the_end(tasks.finish_with_group, "ours", inside="result")
 
         assert result.state == "FAILED"
         assert not Group.objects.exists()
 
     @pytest.mark.parametrize("after", ["ValueError", "SystemExit", "again"])
-    def test_has_succeeded_whatever_it_does_then(self, after):
+    def test_a_job_finished_in_a_transaction_has_succeeded_whatever_it_does_then(
+        self, after
+    ):
         with heard(task_finished) as calls:
             result = run_to_the_end(tasks.finish_with_group, "ours", after=after)
 
@@ -552,7 +566,9 @@ class TestAJobThatFinishesInATransaction:
         assert len(calls) == 1
 
     @with_transactions
-    def test_commits_with_what_it_did_in_a_real_worker(self):
+    def test_a_job_finished_in_a_transaction_commits_with_what_it_did_in_a_real_worker(
+        self,
+    ):
         done, failed = (
             tasks.finish_with_group.enqueue("kept"),
             tasks.finish_with_group.enqueue("undone", inside="ValueError"),
@@ -566,7 +582,7 @@ class TestAJobThatFinishesInATransaction:
 
 
 class TestTheSignals:
-    def test_name_the_class_of_the_backend_and_come_in_order(self):
+    def test_the_signals_name_the_class_of_the_backend_and_come_in_order(self):
         result = tasks.noop.enqueue()
         with heard(task_started, task_finished) as calls:
             run_jobs()
@@ -574,7 +590,7 @@ class TestTheSignals:
         assert [sender for sender, _ in calls] == [DatabaseBackend] * 2
         assert {heard_of.id for _, heard_of in calls} == {result.id}
 
-    def test_see_the_result_as_it_is_then(self):
+    def test_the_signals_see_the_result_as_it_is_then(self):
         seen = []
 
         def look(sender, task_result, **kwargs):
@@ -591,7 +607,7 @@ class TestTheSignals:
 
         assert seen == [("RUNNING", 1), ("SUCCESSFUL", 1)]
 
-    def test_tell_of_the_end_only_at_the_end(self):
+    def test_the_signals_tell_of_the_end_only_at_the_end(self):
         tasks.fail.enqueue()
         with heard(task_started) as starts, heard(task_finished) as ends:
             run_jobs(scheduled=True)
@@ -599,7 +615,7 @@ class TestTheSignals:
         assert (len(starts), len(ends)) == (2, 1)
         assert len(ends[0][1].errors) == 2
 
-    def test_do_not_hurt_the_job_when_a_receiver_fails(self):
+    def test_the_signals_do_not_hurt_the_job_when_a_receiver_fails(self):
         def broken(**kwargs):
             raise RuntimeError("A broken receiver")
 
@@ -617,7 +633,9 @@ class TestWhatAJobLeavesBehind:
     @pytest.mark.parametrize(
         "task", [tasks.leave_things_behind, tasks.aleave_things_behind]
     )
-    def test_does_not_reach_the_next_job_in_the_same_thread(self, task):
+    def test_what_a_job_leaves_behind_does_not_reach_the_next_job_in_the_same_thread(
+        self, task
+    ):
         mess = task.enqueue()
         result = tasks.tell_surroundings.enqueue()
 
@@ -631,7 +649,7 @@ class TestWhatAJobLeavesBehind:
 
 @with_transactions
 class TestATimeout:
-    def test_stops_the_job_and_counts_a_failure(self):
+    def test_a_timeout_stops_the_job_and_counts_a_failure(self):
         sync, coroutine = tasks.spin.enqueue(), tasks.aspin.enqueue()
 
         drain()
@@ -644,7 +662,7 @@ class TestATimeout:
         reasons = [job.attempt_log[0]["reason"] for job in FinishedJob.objects.all()]
         assert reasons == ["timeout", "timeout"]
 
-    def test_does_not_reach_the_next_job(self):
+    def test_a_timeout_does_not_reach_the_next_job(self):
         tasks.spin.enqueue()
         others = [tasks.noop.enqueue() for _ in range(20)]
 

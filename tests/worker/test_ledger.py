@@ -15,7 +15,7 @@ def ledger(worker):
 
 
 class TestReconciling:
-    def test_gives_back_what_a_lost_answer_has_hidden(self, worker, ledger):
+    def test_reconciling_gives_back_what_a_lost_answer_has_hidden(self, worker, ledger):
         tasks.noop.enqueue()
         worker.claim()
 
@@ -23,7 +23,7 @@ class TestReconciling:
 
         assert Job.objects.get().state == "READY"
 
-    def test_leaves_what_is_in_flight(self, worker, ledger):
+    def test_reconciling_leaves_what_is_in_flight(self, worker, ledger):
         tasks.noop.enqueue()
         (job,) = worker.claim()
         ledger.take_on(job, None)
@@ -32,7 +32,7 @@ class TestReconciling:
 
         assert Job.objects.get().state == "RUNNING"
 
-    def test_finds_a_job_that_one_lost_answer_gave_back_and_claimed_again(
+    def test_reconciling_finds_a_job_that_one_lost_answer_gave_back_and_claimed_again(
         self, worker, ledger
     ):
         tasks.noop.enqueue()
