@@ -60,7 +60,8 @@ class Bench:
             if prepare:
                 prepare(run)
 
-        name = peer.name + (f"-{prepare.__name__}" if prepare else "")
+        parts = [peer.name, *(tree.name for tree in peer.trees)]
+        name = "-".join(parts + ([prepare.__name__] if prepare else []))
         store.template(name, fill)
         with store.fresh(name) as url:
             yield Run(store, peer, url, jobs)
@@ -95,10 +96,10 @@ class Bench:
         with self.run(store, peer, count, prepare) as run:
             return {"jobs/s": run.side(step, count)}
 
-    def latency(self, store, peer):
-        count = self.some(200, least=30)
+    def latency(self, store, peer, *, step="trickle", count=200):
+        count = self.some(count, least=30)
         with self.run(store, peer, count + 1) as run:
-            return run.latency(count)
+            return run.latency(count, step)
 
     def idle(self, store, peer):
         with self.run(store, peer, 100) as run:

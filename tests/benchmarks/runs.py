@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from statistics import quantiles
 
+from tests.benchmarks import trees
 from tests.benchmarks.jobs import EACH, Stamps
 from tests.benchmarks.machine import Tree
 from tests.benchmarks.peers import PYTHON
@@ -32,7 +33,7 @@ class Run:
             "DATABASE_URL": url,
             "STAMPS": str(stamps),
             "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
-            "PYTHONPATH": os.getcwd(),
+            **trees.environment(peer.trees),
         }
 
     def call(self, command):
@@ -129,10 +130,10 @@ class Run:
             "last/first": last / first,
         }
 
-    def latency(self, count):
+    def latency(self, count, step="trickle"):
         """Return the ms from the enqueuer's return to the job's start."""
         with self.working():
-            returned = self.side("trickle", count)
+            returned = self.side(step, count)
             self.wait(self.all_started)
         waits = [
             (start - end) * 1000

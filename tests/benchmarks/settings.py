@@ -4,9 +4,11 @@ import os
 
 import django
 
+from tests.benchmarks import trees
 from tests.benchmarks.peers import PEERS
 from tests.settings import database
 
+trees.verify()
 SECRET_KEY = "benchmarks only"
 USE_TZ = True
 PEER = PEERS[os.environ["PEER"]]

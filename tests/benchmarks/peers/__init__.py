@@ -7,6 +7,7 @@ coroutine function.
 
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 PYTHON = [sys.executable, "-m"]
 HERE = "tests.benchmarks.peers"
@@ -27,6 +28,8 @@ class Peer:
     options: dict = field(default_factory=dict)  # of Django's database connection
     # Run once, in an empty database; what it leaves is copied for each run.
     install: str = "django migrate -v 0"
+    # What its processes import from, dbqueue from the first; default: the working tree.
+    trees: tuple[Path, ...] = ()
 
     def commands(self):
         return [PYTHON + line.split() for line in self.workers]
@@ -77,6 +80,7 @@ def pgqueuer(batch, label=""):
 
 
 DBQUEUE = dbqueue()
+DBQUEUE_ALONE = replace(DBQUEUE, name="dbqueue-alone", module="dbqueue")
 DBQUEUE_PREPARED = prepared(DBQUEUE)
 TASKS_DB = Peer(
     name="django-tasks-db",
@@ -169,7 +173,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(DBQUEUE_PREPARED, TASKS_DB_PREPARED),
+        *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
