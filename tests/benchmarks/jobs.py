@@ -23,6 +23,15 @@ class Stamps:
         self.starts[number] = time.monotonic()
         self.runs[number] += 1
 
+    def started(self, number, *, pause=0.001, limit=60):
+        """Return when the job started, once it has. Raises TimeoutError."""
+        deadline = time.monotonic() + limit
+        while not self.runs[number]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {number} did not start in {limit} seconds")
+            time.sleep(pause)
+        return self.starts[number]
+
     def missing(self):
         """Return how many jobs have not started."""
         return bytes(self.runs).count(0)

@@ -9,10 +9,10 @@ import os
 import random
 import sys
 import time
+from functools import cache
 from importlib import import_module
 
 import django
-import uvloop
 
 from tests.benchmarks import jobs
 from tests.benchmarks.peers import HERE, PEERS
@@ -39,11 +39,18 @@ def run(function, *args):
     """Run it to its end; only if it is a peer's coroutine, in an event loop."""
     steps = each(function, *args)
     if inspect.iscoroutinefunction(function):
-        return LOOP.run_until_complete(steps)
+        return loop().run_until_complete(steps)
     try:  # Django refuses to work where an event loop runs
         steps.send(None)
     except StopIteration as stop:
         return stop.value
+
+
+@cache
+def loop():
+    import uvloop  # not there where dbqueue alone is measured
+
+    return uvloop.new_event_loop()
 
 
 def backlog(count, job="noop"):
@@ -80,14 +87,38 @@ def at_once(count, times=5):
     return int(count) * times / (moments[-1] - moments[0])
 
 
+def writes(single, many):
+    """Enqueue so many one by one, then at once; return how many of each a second."""
+    return {
+        "enqueue, jobs/s": one_by_one(single),
+        "enqueue_many, rows/s": at_once(many),
+    }
+
+
 def trickle(count):
     """Enqueue 10 to 20 jobs a second; return when each call came back."""
     function = getattr(SIDE, "enqueue_and_notify", SIDE.enqueue)
     run(function, "noop", [0])
-    stamps = jobs.Stamps(os.environ["STAMPS"])
-    while not stamps.runs[0]:  # until the worker is ready
-        time.sleep(0.01)
+    jobs.Stamps(os.environ["STAMPS"]).started(0, pause=0.01)  # the worker is ready
     return run(function, "noop", range(1, int(count) + 1), (0.05, 0.1))[1:]
+
+
+def spaced(count):
+    """Enqueue jobs 30 to 50 ms after the last one's start; return as trickle() does.
+
+    The pauses are spread evenly, in a random order: chance alone would spread them
+    unevenly over the interval of a worker that polls, and p50 with them.
+    """
+    count = int(count)
+    stamps = jobs.Stamps(os.environ["STAMPS"])
+    pauses = [0.03 + 0.02 * step / count for step in range(count)]
+    random.shuffle(pauses)
+    run(SIDE.enqueue, "noop", [0])
+    returned = []
+    for number, pause in enumerate(pauses, 1):
+        time.sleep(max(0.0, stamps.started(number - 1) + pause - time.monotonic()))
+        returned += run(SIDE.enqueue, "noop", [number])[1:]
+    return returned
 
 
 def photos(count):
@@ -98,6 +129,5 @@ if PEER.settings:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
     django.setup()
 SIDE = import_module(f"{HERE}.{PEER.module}")
-LOOP = uvloop.new_event_loop()
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
