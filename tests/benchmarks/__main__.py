@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.benchmarks.against import BAR, compare
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.measures import MEASURES
+from tests.benchmarks.pairs import LEAST
 
 PACKAGES = (
     *("Django", "psycopg", "django-tasks-db", "django-q2", "procrastinate"),
@@ -25,6 +27,9 @@ def main():
     chosen = arguments()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     with ExitStack() as stack:
+        if chosen.against:
+            rounds, scale = (2, 0.05) if chosen.quick else (chosen.rounds, 1.0)
+            sys.exit(compare(Bench(rounds, scale, stack), chosen.against, chosen.bar))
         bench = Bench(
             rounds=1 if chosen.quick else int(os.environ.get("ROUNDS", "3")),
             scale=0.1 if chosen.quick else 1.0,
@@ -54,7 +59,22 @@ def arguments():
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="a page to fill between its marks"
     )
+    against = parser.add_argument_group("of dbqueue alone, against another revision")
+    against.add_argument("--against", metavar="REV", help="--quick: in two rounds")
+    against.add_argument(
+        "--rounds", type=int, default=LEAST, help="default: %(default)s"
+    )
+    against.add_argument(
+        "--bar",
+        type=float,
+        default=BAR,
+        help="what the interval of each ratio has to reach; default: %(default)s",
+    )
     chosen = parser.parse_args()
+    if chosen.against and (chosen.measures or chosen.write):
+        parser.error("--against measures all that it can, and writes no page")
+    if chosen.rounds < 1:
+        parser.error("--rounds is a number from 1")
     for name in chosen.measures:
         if name not in MEASURES:
             parser.error(f"{name!r} is none of {', '.join(MEASURES)}")
