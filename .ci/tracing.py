@@ -122,21 +122,21 @@ def wait_for(result: Any) -> None:
 
 def start_a_worker() -> Callable[[], None]:
     """Start a worker's loop in a thread; return what stops it."""
-    from dbqueue import maintenance
     from dbqueue.backend import DatabaseBackend
     from dbqueue.ids import uuid7
+    from dbqueue.maintenance import leases
+    from dbqueue.worker.loop.worker import Worker
     from dbqueue.worker.options import WorkerOptions
-    from dbqueue.worker.slots import make_slots
-    from dbqueue.worker.worker import Worker
+    from dbqueue.worker.shared import make_children
 
     options = WorkerOptions(database="default", sender=DatabaseBackend, threads=1)
-    (slot,) = make_slots(1, options.threads + options.async_concurrency + 1)
-    slot.open(uuid7())
-    maintenance.register(
-        "default", slot.worker_id, name="trace", host="", pid=1, queues="*", lease=60
+    (child,) = make_children(1, options.threads + options.async_concurrency + 1)
+    child.open(uuid7())
+    leases.register(
+        "default", child.worker_id, name="trace", host="", pid=1, queues="*", lease=60
     )
-    slot.beat = time.monotonic()
-    worker = Worker(options, slot)
+    child.beat = time.monotonic()
+    worker = Worker(options, child)
     thread = threading.Thread(target=run_to_end, args=[worker.run], name="loop")
     thread.start()
 

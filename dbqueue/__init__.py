@@ -1,50 +1,47 @@
 """dbqueue: the task queue that lives in your Django project's own database."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dbqueue.context import bind_context, current_context
-    from dbqueue.declaring import task
-    from dbqueue.enqueueing import aenqueue, enqueue, enqueue_many
-    from dbqueue.exceptions import Cancel, Retry, TaskTimeout
-    from dbqueue.results import JobContext, JobResult
-    from dbqueue.tasks import Task
-
-__all__ = [
-    "Cancel",
-    "JobContext",
-    "JobResult",
-    "Retry",
-    "Task",
-    "TaskTimeout",
-    "aenqueue",
-    "bind_context",
-    "current_context",
-    "enqueue",
-    "enqueue_many",
-    "task",
-]
+    from dbqueue.exceptions import Cancel as Cancel
+    from dbqueue.exceptions import Retry as Retry
+    from dbqueue.exceptions import TaskTimeout as TaskTimeout
+    from dbqueue.jobs.enqueue import aenqueue as aenqueue
+    from dbqueue.jobs.enqueue import enqueue as enqueue
+    from dbqueue.jobs.enqueue import enqueue_many as enqueue_many
+    from dbqueue.tasks.context import bind_context as bind_context
+    from dbqueue.tasks.context import current_context as current_context
+    from dbqueue.tasks.decorator import task as task
+    from dbqueue.tasks.results import JobContext as JobContext
+    from dbqueue.tasks.results import JobResult as JobResult
+    from dbqueue.tasks.task import Task as Task
 
 _HOMES = {
     "Cancel": "exceptions",
-    "JobContext": "results",
-    "JobResult": "results",
+    "JobContext": "tasks.results",
+    "JobResult": "tasks.results",
     "Retry": "exceptions",
-    "Task": "tasks",
+    "Task": "tasks.task",
     "TaskTimeout": "exceptions",
-    "aenqueue": "enqueueing",
-    "bind_context": "context",
-    "current_context": "context",
-    "enqueue": "enqueueing",
-    "enqueue_many": "enqueueing",
-    "task": "declaring",
+    "aenqueue": "jobs.enqueue",
+    "bind_context": "tasks.context",
+    "current_context": "tasks.context",
+    "enqueue": "jobs.enqueue",
+    "enqueue_many": "jobs.enqueue",
+    "task": "tasks.decorator",
 }
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     # Django imports this package to read the app's configuration, before the models
     # and the tasks framework can be imported: the names are fetched on first use.
-    if name not in _HOMES:
+    if name in _HOMES:
+        return getattr(import_module(f"dbqueue.{_HOMES[name]}"), name)
+    # Importing a module of this package asks for it here first, also in the sandbox,
+    # which does without Django and so without wings.
+    if find_spec(f"dbqueue.{name}") is not None:
         raise AttributeError(f"module 'dbqueue' has no attribute {name!r}")
-    return getattr(import_module(f"dbqueue.{_HOMES[name]}"), name)
+    return import_module("dbqueue.wings").attribute("public", name)

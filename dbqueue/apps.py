@@ -1,7 +1,11 @@
-"""The app's configuration."""
+"""The app's configuration, and the one line that names the wings."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+
+from dbqueue import wings
+
+WINGS = ("uploads", "compat")
 
 
 class DbqueueConfig(AppConfig):
@@ -9,10 +13,13 @@ class DbqueueConfig(AppConfig):
     verbose_name = _("Task queue")
     default_auto_field = "django.db.models.BigAutoField"
 
-    def ready(self) -> None:
-        # Models must be loaded by now; the checks register themselves.
-        from dbqueue import checks, chores  # noqa: F401
-        from dbqueue.uploads import checks as upload_checks  # noqa: F401
-        from dbqueue.uploads.chore import enqueue_sweep_if_due
+    def import_models(self) -> None:
+        super().import_models()
+        wings.modules("models")
 
-        chores.register(enqueue_sweep_if_due)
+    def ready(self) -> None:
+        # Models must be loaded by now; all of these register themselves.
+        from dbqueue import checks  # noqa: F401
+
+        for name in ("checks", "duties", "receivers"):
+            wings.modules(name)

@@ -1,6 +1,5 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
-import logging
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,34 +13,34 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router, transaction
 
-from dbqueue import conf, dialects, options, payload, wakeup
+from dbqueue import conf, dialects
 from dbqueue.checks import check_backend
-from dbqueue.dialects.rows import Calls, NewJob, Written
-from dbqueue.django_tasks import (
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.rows import Calls, Written
+from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
+from dbqueue.jobs import events, wakeup
+from dbqueue.jobs.insert import (
+    as_calls,
+    insert,
+    insert_many,
+    insert_once,
+    migrated,
+    new_job,
+)
+from dbqueue.jobs.results import NewResults, new_result, stored_result
+from dbqueue.jobs.transactions import model_databases, open_elsewhere
+from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.tasks import options, payload
+from dbqueue.tasks.framework import (
     BaseTaskBackend,
     InvalidTask,
     InvalidTaskBackend,
     TaskResultDoesNotExist,
-    is_heard,
     task_backends,
-    task_enqueued,
 )
-from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState, entries
-from dbqueue.registry import as_task, resolve
-from dbqueue.results import JobResult, job_result
-from dbqueue.tasks import Task, stored
-from dbqueue.transactions import model_databases, open_elsewhere
-from dbqueue.writing import (
-    Call,
-    NewResults,
-    Writer,
-    as_calls,
-    expected,
-    migrated,
-    new_job,
-    new_result,
-)
+from dbqueue.tasks.registry import as_task
+from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.task import Task, stored
 
 # Whose line a warning names: the first outside of this package.
 _CALLER: dict[str, Any] = (
@@ -49,6 +48,8 @@ _CALLER: dict[str, Any] = (
     if sys.version_info >= (3, 12)
     else {"stacklevel": 5}
 )
+# Tasks whose options one backend remembers to have checked.
+_REMEMBERED = 1000
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -67,6 +68,11 @@ class DatabaseBackend(BaseTaskBackend):
     stores_jobs = True
 
     OPTIONS = frozenset({"database"})
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        # By id(): a Task need not be hashable, and this holds on to it.
+        self._checked: dict[int, Task[..., Any]] = {}
 
     @property
     def database(self) -> str:
@@ -95,25 +101,19 @@ class DatabaseBackend(BaseTaskBackend):
 
         With a `job_id` that exists already, return that job's result.
         """
-        task, database = as_task(task), self.database
-        self._check_usable(task)
-        call = Call(*payload.arguments(args, kwargs))
+        task, database = self._usable(task), self.database
+        call = payload.call(args, kwargs)
         job = new_job(self.alias, task, call)
         other = open_elsewhere(database)
         if other:
             calls = Calls([job.id.hex], [job.args], [job.kwargs])
             return self._defer(task, job, calls, other)[0]
-        writer = Writer(database)
-        if task.job_id:
-            written = writer.write_once(job)
-            if written is None:
-                return self._existing(task, job)
-        else:
-            written = writer.write(job)
-        assert written is not None  # a fresh id is never taken
+        written = (insert_once if task.job_id else insert)(database, job)
+        if written is None:
+            return self._existing(task, job)
         self._wake(job, written)
         result = new_result(task, job, written, call)
-        self._announce([result])
+        events.enqueued(type(self), [result])
         return result
 
     def enqueue_many(
@@ -122,16 +122,17 @@ class DatabaseBackend(BaseTaskBackend):
         """See dbqueue.enqueue_many()."""
         if task.job_id:
             raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
-        self._check_usable(task)
-        checked, job = as_calls(calls), new_job(self.alias, task, Call([], {}))
-        other = open_elsewhere(self.database)
+        task, database = self._usable(task), self.database
+        job = new_job(self.alias, task, payload.call((), {}))
+        checked = as_calls(calls)
+        other = open_elsewhere(database)
         if other:
             return self._defer(task, job, checked, other)
-        written = Writer(self.database).write_many(job, checked)
+        written = insert_many(database, job, checked)
         if written:
             self._wake(job, written[0])
         results = NewResults(task, job, checked, written)
-        self._announce(results)
+        events.enqueued(type(self), results)
         return results
 
     def get_result(self, result_id: str) -> JobResult:
@@ -149,8 +150,20 @@ class DatabaseBackend(BaseTaskBackend):
             for model in (Job, FinishedJob):
                 row = model._default_manager.using(self.database).filter(pk=id).first()
                 if row is not None:
-                    return _result_of(row)
+                    return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def _usable(self, task: Any) -> Task[..., Any]:
+        """Return the Task; its options are checked when it first comes here."""
+        known = task if isinstance(task, Task) else as_task(task)
+        if self._checked.get(id(known)) is not known:
+            self._check_usable(known)
+            if len(self._checked) >= _REMEMBERED:
+                self._checked.clear()
+            self._checked[id(known)] = known
+        if known.atomic:
+            self._check_atomic(known)
+        return known
 
     def _check_usable(self, task: Task[..., Any]) -> None:
         unknown = self.options.keys() - self.OPTIONS
@@ -166,7 +179,9 @@ class DatabaseBackend(BaseTaskBackend):
                 f"{task.name!r} is in a script, where no worker would find it. Move it "
                 "to a module of the project."
             )
-        if task.atomic and self.database not in model_databases():
+
+    def _check_atomic(self, task: Task[..., Any]) -> None:
+        if self.database not in model_databases():
             raise AtomicUnavailable(
                 f"{task.module_path!r} is atomic, but its jobs are in database "
                 f"{self.database!r} and the models in "
@@ -202,25 +217,18 @@ class DatabaseBackend(BaseTaskBackend):
             RuntimeWarning,
             **_CALLER,
         )
+        transaction.on_commit(partial(self._write, task, job, calls), using=other)
+        return NewResults.expected(task, job, calls)
 
-        def write() -> None:
-            writer = Writer(self.database)
-            if task.job_id:
-                once = writer.write_once(job)
-                written = [once] if once else []
-            else:
-                written = writer.write_many(job, calls)
-            if written:
-                self._announce(NewResults(task, job, calls, written))
-                self._wake(job, written[0])
-
-        transaction.on_commit(write, using=other)
-        return NewResults(task, job, calls, expected(job, calls))
-
-    def _announce(self, results: Sequence[JobResult]) -> None:
-        if is_heard(task_enqueued, logging.DEBUG):
-            for result in results:
-                task_enqueued.send(type(self), task_result=result)
+    def _write(self, task: Task[..., Any], job: NewJob, calls: Calls) -> None:
+        if task.job_id:
+            once = insert_once(self.database, job)
+            written = [once] if once else []
+        else:
+            written = insert_many(self.database, job, calls)
+        if written:
+            events.enqueued(type(self), NewResults(task, job, calls, written))
+            self._wake(job, written[0])
 
     def _wake(self, job: NewJob, written: Written) -> None:
         queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
@@ -233,7 +241,7 @@ def backend_of(alias: str) -> DatabaseBackend:
     """Return the dbqueue entry of TASKS. Raises InvalidTaskBackend if it is another."""
     backend = task_backends[alias]
     if not isinstance(backend, DatabaseBackend):
-        raise InvalidTaskBackend(f"TASKS[{alias!r}] is no backend of dbqueue.")
+        raise InvalidTaskBackend(f"TASKS[{alias!r}] is not a dbqueue backend.")
     return backend
 
 
@@ -241,18 +249,3 @@ def our_backends() -> dict[str, DatabaseBackend]:
     """Return the dbqueue entries of TASKS by alias."""
     every = {alias: task_backends[alias] for alias in task_backends.settings}
     return {a: b for a, b in every.items() if isinstance(b, DatabaseBackend)}
-
-
-def _result_of(row: JobRecord) -> JobResult:
-    return job_result(
-        resolve(row.task),
-        row,
-        args=row.args,
-        kwargs=row.kwargs,
-        state=row.state,
-        worker_ids=row.worker_ids,
-        attempt_log=entries(row.attempt_log),
-        progress=row.progress,
-        finished_at=getattr(row, "finished_at", None),
-        return_value=getattr(row, "result", None),
-    )

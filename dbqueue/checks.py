@@ -1,9 +1,6 @@
 """System checks: settings that are wrong, and settings that will hurt."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -11,20 +8,23 @@ from django.core.management import get_commands
 from django.db import connections, router
 from django.utils.connection import ConnectionDoesNotExist
 
-# The import of django_tasks registers the framework's check, which calls ours.
-from dbqueue import conf, dialects, django_tasks  # noqa: F401
+from dbqueue import conf, dialects, wings
+from dbqueue.jobs.transactions import model_databases
 from dbqueue.models import Job
-from dbqueue.transactions import model_databases
+
+# Its import registers the framework's check, which calls ours.
+from dbqueue.tasks import framework  # noqa: F401
 
 
 @checks.register("dbqueue")
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """E001: DBQUEUE is wrong. W001: another app's runworker comes first."""
     found: list[checks.CheckMessage] = []
-    try:
-        conf.current()
-    except ImproperlyConfigured as error:
-        found.append(checks.Error(str(error), id="dbqueue.E001"))
+    for settings in (conf, *wings.modules("conf")):
+        try:
+            settings.current()
+        except ImproperlyConfigured as error:
+            found.append(checks.Error(str(error), id="dbqueue.E001"))
     owner = get_commands().get("runworker")
     if owner != "dbqueue":
         found.append(
@@ -66,39 +66,4 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
                 id="dbqueue.W002",
             )
         )
-    return [*found, *_check_sqlite(connection)]
-
-
-def _check_sqlite(connection: Any) -> Iterable[checks.CheckMessage]:
-    if connection.vendor != "sqlite":
-        return
-    zone = connection.timezone_name
-    if _changes_its_clock(zone):
-        yield checks.Warning(
-            f"SQLite database {connection.alias!r} keeps the local time of {zone!r}.",
-            hint="When its clock changes, leases and due times are wrong by an hour: "
-            "jobs may run twice, early or late. Set USE_TZ = True, and no TIME_ZONE in "
-            "DATABASES.",
-            id="dbqueue.W005",
-        )
-    options = connection.settings_dict.get("OPTIONS", {})
-    if options.get("transaction_mode") != "IMMEDIATE":
-        yield checks.Warning(
-            f"SQLite database {connection.alias!r} has no transaction_mode IMMEDIATE.",
-            hint="A transaction that reads before it writes fails with 'database is "
-            "locked' when another process wrote in between.",
-            id="dbqueue.W003",
-        )
-    if "wal" not in str(options.get("init_command", "")).lower():
-        yield checks.Warning(
-            f"SQLite database {connection.alias!r} does not set journal_mode=WAL.",
-            hint="Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL; "
-            "PRAGMA synchronous=NORMAL', or readers and the worker block each other.",
-            id="dbqueue.W004",
-        )
-
-
-def _changes_its_clock(zone: str) -> bool:
-    year = datetime.now().year
-    months = [datetime(y, m, 1) for y in (year, year + 1) for m in range(1, 13)]
-    return len({ZoneInfo(zone).utcoffset(month) for month in months}) > 1
+    return [*found, *dialects.kind_of(connection).check(connection)]

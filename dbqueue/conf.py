@@ -1,31 +1,28 @@
-"""The DBQUEUE setting: every key, its unit and its default."""
+"""The DBQUEUE setting: every key, its unit and its default.
 
-from collections.abc import Mapping
+A wing's keys stand in a dict of their own, under the wing's name, and in its `conf`.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import empty
 
+from dbqueue import wings
+
 DAY = 86_400.0  # seconds
 MB = 1_000_000  # bytes
-
-
-UPLOAD_LIMITS = (
-    "upload_max_size",
-    "upload_bytes",
-    "upload_bytes_per_owner",
-    "uploads_per_owner",
-    "keep_uploads",
-    "keep_failed_uploads",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One field a key, in lower case here and in upper case in DBQUEUE."""
+
+    PLACE: ClassVar[str] = "DBQUEUE"
 
     # Seconds a worker counts as alive without a heartbeat; a dead host's jobs run
     # again after it. Longer survives longer database outages, shorter recovers sooner.
@@ -38,7 +35,7 @@ class Settings:
     notify: bool = True
     # Attempts that may fail before a job is FAILED, where the task names no other.
     max_attempts: int = 5
-    # Seconds a job may run, where the task names no other; None = as long as it likes.
+    # Seconds a job may run, where the task names no other; None = no limit.
     timeout: float | None = None
     # Child processes of one `runworker`, threads for sync jobs in each, and async jobs
     # that run at once on the event loop of each.
@@ -52,51 +49,77 @@ class Settings:
     # Seconds a finished job is kept; None = for ever. Failed covers cancelled, too.
     keep_successful: float | None = 7 * DAY
     keep_failed: float | None = 30 * DAY
-    # Bytes of one file that BlobUploadHandler takes in, at most 100 MB; files that come
-    # another way are limited by their policy alone.
-    upload_max_size: int = 20 * MB
-    # Bytes of all uploads that wait, altogether and of one owner, and how many of one
-    # owner may wait. None = no limit.
-    upload_bytes: int | None = None
-    upload_bytes_per_owner: int | None = 200 * MB
-    uploads_per_owner: int | None = 50
-    # Seconds the record of an upload that has ended is kept, and the bytes of one that
-    # failed. Bytes that were received and never saved go after a day.
-    keep_uploads: float = 7 * DAY
-    keep_failed_uploads: float = 30 * DAY
 
     def __post_init__(self) -> None:
-        for name in ("lease", "poll_interval", "sqlite_poll_interval"):
-            _demand(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        for name in ("processes", "threads", "async_concurrency", "max_payload"):
-            value = getattr(self, name)
-            _demand(value >= 1, name, value, "at least 1")
-        for name in ("grace", "keep_successful", "keep_failed"):
-            value = getattr(self, name)
-            _demand(value is None or value >= 0, name, value, "0 or more")
-        for name in UPLOAD_LIMITS:
-            value = getattr(self, name)
-            _demand(value is None or value >= 1, name, value, "at least 1")
-        size = self.upload_max_size
-        _demand(size <= 100 * MB, "upload_max_size", size, f"at most {100 * MB}")
-        timeout, attempts = self.timeout, self.max_attempts
-        _demand(timeout is None or timeout > 0, "timeout", timeout, "above 0")
-        _demand(1 <= attempts <= 32_767, "max_attempts", attempts, "from 1 to 32767")
+        above_0 = ("lease", "poll_interval", "sqlite_poll_interval", "timeout")
+        demand(self, above_0, lambda value: value > 0, "above 0")
+        at_least_1 = ("processes", "threads", "async_concurrency", "max_payload")
+        demand(self, at_least_1, lambda value: value >= 1, "at least 1")
+        not_negative = ("grace", "keep_successful", "keep_failed")
+        demand(self, not_negative, lambda value: value >= 0, "0 or more")
+        attempts = ("max_attempts",)
+        demand(self, attempts, lambda value: 1 <= value <= 32_767, "from 1 to 32767")
 
 
-def current() -> Settings:
-    """Return the settings in force.
+S = TypeVar("S")
 
-    Raises ImproperlyConfigured for an unknown key or a value of the wrong kind.
+
+class Section(Generic[S]):
+    """DBQUEUE, or with a key the dict below it, as one frozen dataclass.
+
+    `kind` has the keys as fields, and in PLACE what errors call the dict.
     """
-    global _seen
-    # What `settings` wraps: it takes microseconds itself to say that there is none.
-    wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped", empty)
-    raw = getattr(settings if wrapped is empty else wrapped, "DBQUEUE", _EMPTY)
-    # `override_settings` brings another dict: identity tells a change without a reset.
-    if _seen[0] is not raw:
-        _seen = (raw, _parse(raw))
-    return _seen[1]
+
+    def __init__(self, kind: type[S], key: str | None = None) -> None:
+        self._kind = kind
+        self._key = key
+        self._seen: tuple[Any, S] = (_EMPTY, kind())
+
+    def current(self) -> S:
+        """Return the settings in force.
+
+        Raises ImproperlyConfigured for an unknown key or a value of the wrong kind.
+        """
+        # What `settings` wraps: it takes microseconds itself to say that there is none.
+        wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped", empty)
+        raw = getattr(settings if wrapped is empty else wrapped, "DBQUEUE", _EMPTY)
+        # `override_settings` brings another dict: identity shows a change.
+        if self._seen[0] is not raw:
+            self._seen = (raw, self._parse(raw))
+        return self._seen[1]
+
+    def _parse(self, raw: Any) -> S:
+        place: str = getattr(self._kind, "PLACE")  # noqa: B009  not of every class
+        part = _as_dict(raw, "DBQUEUE")
+        if self._key is None:
+            sections = {name.upper() for name in wings.names()}
+            part = {key: value for key, value in part.items() if key not in sections}
+        else:
+            part = _as_dict(part.get(self._key, _EMPTY), place)
+        kinds = {item.name.upper(): _kind(item.type) for item in fields(self._kind)}  # type: ignore[arg-type]  # a dataclass
+        for key, value in part.items():
+            if key not in kinds:
+                raise ImproperlyConfigured(_unknown(place, key, kinds))
+            if not _is_a(value, kinds[key]):
+                raise ImproperlyConfigured(
+                    f"{place}[{key!r}] is {value!r}; it must be of type {kinds[key]}."
+                )
+        return self._kind(**{key.lower(): value for key, value in part.items()})
+
+
+def demand(
+    given: Any, names: tuple[str, ...], holds: Callable[[Any], bool], bound: str
+) -> None:
+    """Raise ImproperlyConfigured for a setting that is outside its bound; None is not.
+
+    `bound` says in words what `holds` asks.
+    """
+    for name in names:
+        value = getattr(given, name)
+        if value is not None and not holds(value):
+            raise ImproperlyConfigured(
+                f"{given.PLACE}[{name.upper()!r}] is {value!r}; it must be {bound}."
+            )
 
 
 def nearest(name: str, names: Any) -> str:
@@ -105,20 +128,18 @@ def nearest(name: str, names: Any) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _parse(raw: Any) -> Settings:
+def _as_dict(raw: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
-        raise ImproperlyConfigured(f"DBQUEUE must be a dict, not {raw!r}.")
-    kinds = {field.name.upper(): _kind(field.type) for field in fields(Settings)}
-    for key, value in raw.items():
-        if key not in kinds:
-            raise ImproperlyConfigured(
-                f"DBQUEUE has no key {key!r}.{nearest(str(key), kinds)}"
-            )
-        if not _is_a(value, kinds[key]):
-            raise ImproperlyConfigured(
-                f"DBQUEUE[{key!r}] is {value!r}; it must be of type {kinds[key]}."
-            )
-    return Settings(**{key.lower(): value for key, value in raw.items()})
+        raise ImproperlyConfigured(f"{place} must be a dict, not {raw!r}.")
+    return raw
+
+
+def _unknown(place: str, key: Any, known: Mapping[str, str]) -> str:
+    for module in wings.modules("conf"):
+        if key in module.RENAMED:
+            return f"{place}[{key!r}] has moved. Set {module.RENAMED[key]}."
+    sections = [name.upper() for name in wings.names()] if place == "DBQUEUE" else []
+    return f"{place} has no key {key!r}.{nearest(str(key), [*known, *sections])}"
 
 
 def _kind(annotation: Any) -> str:
@@ -133,12 +154,5 @@ def _is_a(value: Any, kind: str) -> bool:
     return isinstance(value, int) or (isinstance(value, float) and "float" in kind)
 
 
-def _demand(holds: bool, name: str, value: Any, bound: str) -> None:
-    if not holds:
-        raise ImproperlyConfigured(
-            f"DBQUEUE[{name.upper()!r}] is {value!r}; it must be {bound}."
-        )
-
-
 _EMPTY: Mapping[str, Any] = {}
-_seen: tuple[Any, Settings] = (_EMPTY, Settings())
+current = Section(Settings).current

@@ -1,8 +1,9 @@
 """What dbqueue raises, and the two exceptions by which a job speaks to its worker."""
 
 from datetime import timedelta
+from typing import Any
 
-from dbqueue import backoff
+from dbqueue import backoff, wings
 
 
 class DbqueueError(Exception):
@@ -65,57 +66,10 @@ class Cancel(DbqueueError):
     """Raise inside a job to end it for good, as CANCELLED."""
 
 
-class UploadError(DbqueueError, ValueError):
-    """The base of what is wrong with an upload; raised where it is handed over."""
-
-
-class UploadFieldUnknown(UploadError):
-    """The upload fits no field of the model, or more than one."""
-
-
-class InstanceNotSaved(UploadError):
-    """The upload is for a row that is not, or no longer, in the database."""
-
-
-class UploadEmpty(UploadError):
-    """The file has no content."""
-
-
-class UploadIncomplete(UploadError):
-    """Fewer or more bytes could be read than the file is said to have."""
-
-
-class UploadTooLarge(UploadError):
-    """The file is over the limit of its policy or of `UPLOAD_MAX_SIZE`."""
-
-
-class UploadQuotaExceeded(UploadError):
-    """Too much waits already, of this owner or altogether."""
-
-
-class UploadPending(UploadError):
-    """Another upload waits for the same field, and may not be replaced."""
-
-
-class ContentRejected(UploadError):
-    """The content is not what the policy allows, for good.
-
-    `code` names the reason for programs, `message` tells the person who uploaded it.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class UploadDamaged(DbqueueError):
-    """The bytes in the database are not those that were stored."""
-
-
 class MissingExtra(DbqueueError):
     """A package is not installed that an optional part of dbqueue needs."""
 
 
-class SandboxFailed(DbqueueError):
-    """The process that decodes pictures could not work; the picture is not to blame."""
+def __getattr__(name: str) -> Any:
+    # Rows of failed jobs, and projects, name a wing's exceptions by this module.
+    return wings.attribute("exceptions", name)

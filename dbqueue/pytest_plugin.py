@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from dbqueue.results import JobResult
+    from dbqueue.tasks.results import JobResult
 
 
 class Jobs:

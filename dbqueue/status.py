@@ -1,6 +1,6 @@
-"""What stands in the queues and who works on them, in three queries."""
+"""Queue depths, live workers, and why a job is not running."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -8,17 +8,21 @@ from operator import attrgetter
 from django.db.models import Count
 
 from dbqueue import dialects
+from dbqueue.dialects.scan import Scan
 from dbqueue.models import Job, JobState, Worker
 
-# Jobs that are counted: beyond, only that there are so many.
+# Jobs that are counted; beyond, a count says only that there are more.
 CAP = 10_000
+
+# What wings know of a job that waits: a sentence, or None where it is not theirs.
+reasons: list[Callable[[Job], str | None]] = []
 
 
 class AtLeast(int):
-    """A number of jobs that nobody counted to the end."""
+    """A count that stopped at its cap."""
 
     def __str__(self) -> str:
-        return f"{int(self)}+"
+        return f"{int(self):,}+"
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ def queues(alias: str) -> list[QueueStatus]:
     Of the ready jobs of a queue, and of all scheduled ones, it counts the first CAP.
     """
     found: dict[str, QueueStatus] = {}
-    for row in dialects.of(alias).standing(CAP):
+    for row in dialects.of(alias).queue_counts(CAP):
         queue = found.setdefault(row.queue_name, QueueStatus(row.queue_name))
         state = JobState(row.state).name.lower()
         setattr(queue, state, getattr(queue, state) + row.jobs)
@@ -64,7 +68,7 @@ def queues(alias: str) -> list[QueueStatus]:
 def workers(alias: str) -> list[WorkerStatus]:
     """Return the live workers with what they hold, by name."""
     held: dict[str, dict[str, int]] = {}
-    running = Job.objects.using(alias).filter(state=JobState.RUNNING)
+    running = Job.objects.using(alias).running()
     for worker_id, task, jobs in running.values_list("worker_id", "task").annotate(
         Count("pk")
     ):
@@ -82,8 +86,31 @@ def workers(alias: str) -> list[WorkerStatus]:
         for worker in Worker.objects.using(alias)
         .annotate(now=dialects.of(alias).clock())
         .order_by("name", "pid")
-        for now in [worker.now]
+        for now in [worker.now]  # type: ignore[attr-defined]  # annotated
     ]
+
+
+def reason(job: Job) -> str:
+    """Return in one sentence why an unfinished job is not running, "" if it is."""
+    for ask in reasons:
+        if (answer := ask(job)) is not None:
+            return answer
+    if job.state == JobState.SCHEDULED:
+        return f"It is not due before {job.run_after}."
+    if job.state == JobState.RUNNING:
+        return ""
+    if not is_served(str(job._state.db), job.queue_name):
+        return (
+            f"No live worker takes the queue {job.queue_name!r}. "
+            "Start: manage.py runworker"
+        )
+    return f"The workers of the queue {job.queue_name!r} are busy."
+
+
+def is_served(alias: str, queue: str) -> bool:
+    """Tell whether a live worker takes the queue."""
+    rows = Worker.objects.using(alias).alive().values_list("queues", flat=True)
+    return any(Scan.of(described).rank(queue) is not None for described in rows)
 
 
 def _mark_cut_counts(queues: Collection[QueueStatus]) -> None:

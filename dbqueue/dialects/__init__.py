@@ -7,12 +7,15 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from dbqueue.dialects.base import Dialect
-from dbqueue.dialects.postgresql import PostgreSQL
-from dbqueue.dialects.sqlite import SQLite
+from dbqueue.dialects.postgresql.dialect import PostgreSQL
+from dbqueue.dialects.sqlite.dialect import SQLite
+from dbqueue.dialects.statements import alters_session
 
-__all__ = ["SUPPORTED", "Dialect", "is_at_rest", "is_remote", "of"]
+__all__ = ["SUPPORTED", "Dialect", "alters_session", "is_idle", "kind_of", "of"]
 
-SUPPORTED: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
+SUPPORTED: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (PostgreSQL, SQLite)
+}
 
 
 @cache
@@ -29,17 +32,16 @@ def of(alias: str) -> Dialect:
     return SUPPORTED[vendor](alias)
 
 
-def is_remote(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether the database is behind a connection that may go silent."""
-    return SUPPORTED.get(connection.vendor, Dialect).is_remote
+def kind_of(connection: BaseDatabaseWrapper) -> type[Dialect]:
+    """Return the dialect of any connection; of an unknown database, what all share."""
+    return SUPPORTED.get(connection.vendor, Dialect)
 
 
-def is_at_rest(connection: BaseDatabaseWrapper) -> bool:
+def is_idle(connection: BaseDatabaseWrapper) -> bool:
     """Tell, without a query, whether an open connection is whole and in no transaction.
 
-    Of a database that is not supported, only what Django knows is told.
+    Of a database that is not supported, only what Django knows counts.
     """
     if connection.in_atomic_block or not connection.get_autocommit():
         return False
-    dialect = SUPPORTED.get(connection.vendor, Dialect)
-    return dialect.driver_is_at_rest(connection.connection)
+    return kind_of(connection).driver_is_idle(connection.connection)

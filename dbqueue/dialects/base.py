@@ -1,108 +1,45 @@
-"""What every database does alike: the shape of each move, and the shared statements.
+"""What every database does alike: the shape of each move, and how moves combine.
 
 A dialect speaks raw SQL through Django's connection and knows no model. The ORM cannot
 say SKIP LOCKED inside an UPDATE … RETURNING, nor move rows between two tables.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.core import checks
 from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
-from dbqueue.dialects.listener import Silence
+from dbqueue.dialects import hooks
+from dbqueue.dialects.columns import ClaimedJob, NewJob
+from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.rows import (
     Calls,
-    ClaimedJob,
-    Head,
-    NewJob,
+    NextDue,
     Outcome,
-    Outlook,
-    Standing,
+    QueueCount,
+    QueueHead,
     Target,
     Written,
 )
 from dbqueue.dialects.scan import Scan
 
-# Attempt records a job keeps: the first and the latest.
-LOG_LENGTH = 50
-
-COLUMNS = """id, task, queue_name, priority, backend, state, attempt, failures,
-    max_attempts, args, kwargs, context, attempt_log, enqueued_at, run_after"""
-CLAIMED = ", ".join(ClaimedJob._fields)
-# What moves unchanged from the hot table to the history.
-CARRIED = (
-    "id, task, queue_name, priority, backend, attempt, max_attempts, worker_id, "
-    "progress, enqueued_at, run_after, started_at, last_attempted_at"
-)
-
-# A loose index scan: one probe a queue, however many rows each of them holds.
-_NAMES = """names(name) AS (
-    SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY'
-    UNION ALL
-    SELECT (SELECT min(queue_name) FROM dbqueue_job
-            WHERE state = 'READY' AND queue_name > name)
-    FROM names WHERE name IS NOT NULL
-)"""
-
-_FIRST = """FROM dbqueue_job WHERE state = 'READY' AND queue_name = name
-    ORDER BY priority DESC, id LIMIT 1"""
-
-# No join: PostgreSQL would read a table of some thousand rows as a whole for it.
-HEADS = f"""
-WITH RECURSIVE {_NAMES}
-SELECT name, (SELECT priority {_FIRST}), (SELECT id {_FIRST})
-FROM names WHERE name IS NOT NULL
-"""
-
-_LEVEL = """FROM dbqueue_job j
-    WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
-    ORDER BY j.id"""
-
-# Each part reads one partial index, and no more than `most` rows of it at a time. The
-# first of a priority are looked at for the oldest: a job that was scheduled waits since
-# it was due, any other since it was enqueued.
-STANDING = f"""
-WITH RECURSIVE {_NAMES},
-levels(name, priority) AS (
-    SELECT name, (SELECT max(priority) FROM dbqueue_job
-                  WHERE state = 'READY' AND queue_name = name)
-    FROM names WHERE name IS NOT NULL
-    UNION ALL
-    SELECT name, (SELECT max(j.priority) FROM dbqueue_job j
-                  WHERE j.state = 'READY' AND j.queue_name = name
-                    AND j.priority < levels.priority)
-    FROM levels WHERE priority IS NOT NULL
-)
-SELECT 'READY', name,
-    (SELECT count(*) FROM (SELECT 1 {_LEVEL} LIMIT %(most)s) AS counted),
-    (SELECT {{age}} FROM (
-        SELECT CASE WHEN run_after > enqueued_at THEN run_after ELSE enqueued_at END
-            AS since {_LEVEL} LIMIT 1000) AS oldest)
-FROM levels WHERE priority IS NOT NULL
-UNION ALL
-SELECT 'SCHEDULED', queue_name, count(*), NULL
-FROM (SELECT queue_name FROM dbqueue_job WHERE state = 'SCHEDULED'
-      ORDER BY run_after LIMIT %(most)s) AS next
-GROUP BY queue_name
-UNION ALL
-SELECT 'RUNNING', queue_name, count(*), NULL
-FROM dbqueue_job WHERE state = 'RUNNING' GROUP BY queue_name
-"""
-
 
 class Dialect:
     """The moves of a job on one database alias. Each is one guarded statement."""
 
-    # Whether NOTIFY wakes workers here; without it they poll often.
-    notifies: ClassVar[bool] = False
+    # What Django calls the database; a wing's own statements stand under this name.
+    name: ClassVar[str]
     # Whether the database is behind a connection that may go silent.
     is_remote: ClassVar[bool] = False
     # Whether a claim goes on from where the last one ended (see Scan).
     low_water: ClassVar[bool] = False
+    # Values in one statement; SQLite allows 32,766.
+    max_values: ClassVar[int] = 10_000
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -111,13 +48,11 @@ class Dialect:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
-    # The moves
-
-    def write(self, job: NewJob, *, once: bool = False) -> Written | None:
+    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
         """Insert the job; with `once`, return None if its id is taken."""
         raise NotImplementedError
 
-    def write_many(self, job: NewJob, calls: Calls) -> Written:
+    def insert_many(self, job: NewJob, calls: Calls) -> Written:
         """Insert a job like this one for each call, in one statement."""
         raise NotImplementedError
 
@@ -127,11 +62,11 @@ class Dialect:
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
         raise NotImplementedError
 
-    def archive(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Move jobs that ended to the history; return the ids still held."""
         raise NotImplementedError
 
-    def give_back(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Return jobs to the queue; return the ids still held."""
         raise NotImplementedError
 
@@ -145,36 +80,44 @@ class Dialect:
         """Make up to `limit` due jobs ready; return their queues."""
         raise NotImplementedError
 
-    def outlook(self) -> Outlook:
+    def next_due(self) -> NextDue:
         """Return whether a job is ready, and when the next one will be."""
         raise NotImplementedError
 
-    def write_chunk(self, upload_id: UUID, position: int, data: bytes) -> None:
-        """Write a piece of an upload."""
+    def queue_heads(self) -> list[QueueHead]:
+        """Return the first ready job of each queue."""
         raise NotImplementedError
 
-    def wake(self, queues: Iterable[str]) -> None:
-        """Tell workers that the queues have work; a hint, allowed to be lost."""
+    def queue_counts(self, most: int) -> list[QueueCount]:
+        """Count the jobs in the queues, up to `most` of each kind."""
+        raise NotImplementedError
 
     def clock(self) -> Any:
         """Return the database's present moment, for the ORM."""
         return Now()
 
-    def listener(self, interval: float) -> Silence:
-        """Return what hears of new work, of whatever process and host.
+    @property
+    def can_notify(self) -> bool:
+        """Whether notify() reaches workers."""
+        return False
 
-        `interval` is the seconds between two looks where nothing can be sent.
-        """
-        return Silence()
+    def notify(self, queues: Iterable[str]) -> None:
+        """Tell workers that the queues have work; a hint, allowed to be lost."""
 
-    # What a statement needs
+    def listener(self) -> NullListener:
+        """Return what receives news of work, from whichever process and host."""
+        return NullListener()
+
+    def poll_interval(self) -> float:
+        """Return the seconds between looks of a worker that no listener wakes."""
+        raise NotImplementedError
+
+    def execute_raw(self, sql: str, params: Sequence[Any]) -> None:
+        """Execute a statement that writes raw bytes, without a copy of them in text."""
+        raise NotImplementedError
 
     def one_commit(self) -> AbstractContextManager[Any]:
         """Return a block whose statements commit together, a writer from its start."""
-        raise NotImplementedError
-
-    def is_missing_table(self, error: DatabaseError) -> bool:
-        """Tell whether the error says that the tables are not there."""
         raise NotImplementedError
 
     def limit_waiting(self, seconds: float) -> None:
@@ -193,6 +136,10 @@ class Dialect:
         the server keeps them.
         """
 
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        """Tell whether the error says that the tables are not there."""
+        raise NotImplementedError
+
     def is_busy(self, error: DatabaseError) -> bool:
         """Tell whether a writer on this host keeps everybody else out."""
         return False
@@ -201,28 +148,27 @@ class Dialect:
         """Tell whether the server cancelled the statement, as for its time limit."""
         return False
 
-    def is_refused(self, error: Error) -> bool:
+    def is_serialization_failure(self, error: Error) -> bool:
         """Tell whether the server asks for the same transaction once more."""
         return False
 
     @staticmethod
-    def cut(raw: Any) -> None:
-        """End the driver's connection under whoever waits for its answer."""
+    def check(connection: BaseDatabaseWrapper) -> Iterator[checks.CheckMessage]:
+        """Yield what is wrong with the entry of DATABASES."""
+        yield from ()
 
     @staticmethod
-    def driver_is_at_rest(raw: Any) -> bool:
+    def set_timeouts(connection: BaseDatabaseWrapper) -> None:
+        """Let connections made from now on notice a lost network within seconds."""
+
+    @staticmethod
+    def abort(raw: Any) -> None:
+        """End the driver's connection under whatever waits for its answer."""
+
+    @staticmethod
+    def driver_is_idle(raw: Any) -> bool:
         """Tell whether the driver's connection is open and in no transaction."""
         return True
-
-    def heads(self) -> list[Head]:
-        """Return the first ready job of each queue."""
-        raise NotImplementedError
-
-    def standing(self, most: int) -> list[Standing]:
-        """Count what stands in the queues, up to `most` of each kind."""
-        raise NotImplementedError
-
-    # The moves composed
 
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
@@ -234,44 +180,47 @@ class Dialect:
             jobs = self._take_in_order(targets, worker_id, limit)
         # What was expected and has come may begin; its end brings the next look.
         if len(jobs) < limit and not (expected and jobs):
-            targets = scan.fresh(self.heads)
+            targets = scan.fresh(self.queue_heads)
             if targets:
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
         scan.took(jobs, exhausted=len(jobs) < limit)
         return jobs
 
-    def settle(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def record(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Record how attempts ended; return the ids whose fence still held."""
         back = [outcome for outcome in outcomes if outcome.state == "READY"]
         ended = [outcome for outcome in outcomes if outcome.state != "READY"]
-        if not (back and ended):
-            return self._settle(worker_id, ended, back)
+        if not (back and ended) and not hooks.after_record:
+            return self._record(worker_id, ended, back)
         with self.one_commit():
-            return self._settle(worker_id, ended, back)
+            held = self._record(worker_id, ended, back)
+            for hook in hooks.after_record:
+                hook(
+                    self.alias, [outcome for outcome in outcomes if outcome.id in held]
+                )
+            return held
 
-    def exchange(
+    def finish_and_claim(
         self, worker_id: UUID, outcomes: Sequence[Outcome], scan: Scan, limit: int
     ) -> tuple[set[UUID], list[ClaimedJob]]:
-        """Settle the last batch and claim the next in one commit."""
+        """Record the last batch and claim the next in one commit."""
         if not outcomes:
             return set(), self.claim(scan, worker_id, limit)
         with self.one_commit():
-            settled = self.settle(worker_id, outcomes)
-            return settled, self.claim(scan, worker_id, limit)
+            recorded = self.record(worker_id, outcomes)
+            return recorded, self.claim(scan, worker_id, limit)
 
-    def _settle(
+    def _record(
         self, worker_id: UUID, ended: Sequence[Outcome], back: Sequence[Outcome]
     ) -> set[UUID]:
-        settled: set[UUID] = set()
-        if ended:
-            settled |= self.archive(worker_id, ended)
-        if back:
-            settled |= self.give_back(worker_id, back)
-        return settled
+        held = self.finish(worker_id, ended) if ended else set()
+        return held | self.release(worker_id, back) if back else held
 
     def _take_in_order(
         self, targets: Sequence[Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
+        for gate in hooks.before_claim:
+            targets = gate(self.alias, targets)
         jobs = self.take(targets, worker_id, limit)
         # UPDATE … RETURNING gives rows back in any order.
         place = {target.queue: i for i, target in enumerate(targets)}

@@ -1,26 +1,14 @@
 """What passes between the queue and the database, free of models and of SQL."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
+from django.utils import timezone
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job to be written; args, kwargs and context are JSON text."""
-
-    id: UUID
-    task: str
-    queue_name: str
-    priority: int
-    backend: str
-    max_attempts: int
-    args: str
-    kwargs: str
-    context: str
-    run_after: datetime | None = None
-    delay: float | None = None  # seconds from now, by the database's clock
+from dbqueue.dialects.columns import NewJob
 
 
 class Calls(NamedTuple):
@@ -43,51 +31,22 @@ class Written(NamedTuple):
     enqueued_at: datetime
     run_after: datetime | None
 
-
-class HeldJob(NamedTuple):
-    """A running job as its rescuer sees it."""
-
-    id: UUID
-    worker_id: UUID
-    attempt: int
-    failures: int
-    max_attempts: int
-    task: str
-    last_attempted_at: datetime
+    @classmethod
+    def now(cls, job: NewJob) -> "Written":
+        """Return what holds for a job that is written now, by this host's clock."""
+        now, due = timezone.now(), job.run_after
+        if job.delay is not None:
+            due = now + timedelta(seconds=job.delay)
+        now, due = as_kept(now), None if due is None else as_kept(due)
+        state = "SCHEDULED" if due is not None and due > now else "READY"
+        return cls(state, now, due)
 
 
-class ClaimedJob(NamedTuple):
-    """A job this worker holds; the JSON columns are text, not yet trusted."""
-
-    id: UUID
-    task: str
-    queue_name: str
-    priority: int
-    backend: str
-    attempt: int
-    failures: int
-    max_attempts: int
-    args: str
-    kwargs: str
-    context: str
-    progress: str | None
-    attempt_log: str
-    enqueued_at: datetime
-    run_after: datetime | None
-    started_at: datetime
-    last_attempted_at: datetime
-
-    def held_by(self, worker_id: UUID) -> HeldJob:
-        """Return the job as a rescuer of this worker would see it."""
-        return HeldJob(
-            self.id,
-            worker_id,
-            self.attempt,
-            self.failures,
-            self.max_attempts,
-            self.task,
-            self.last_attempted_at,
-        )
+def as_kept(moment: datetime) -> datetime:
+    """Return the moment as Django's models know it: naive without USE_TZ."""
+    if settings.USE_TZ or timezone.is_naive(moment):
+        return moment
+    return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,11 +63,6 @@ class Outcome:
     delay: float = 0.0  # seconds until a job given back is due
     duration: float | None = None  # seconds the attempt ran
 
-    @property
-    def is_untouched(self) -> bool:
-        """Whether the job goes back as it came, without having begun."""
-        return self.state == "READY" and self.record is None
-
 
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
 
@@ -121,12 +75,9 @@ class Target(NamedTuple):
     highest: int = HIGHEST  # priority
     after: UUID | None = None  # ids up to this one were taken before
 
-    def is_whole(self) -> bool:
-        return self == Target(self.queue)
 
-
-class Standing(NamedTuple):
-    """How many jobs of a state stand in a queue; READY ones come by priority."""
+class QueueCount(NamedTuple):
+    """How many jobs of a state are in a queue; READY ones come by priority."""
 
     state: str
     queue_name: str
@@ -134,14 +85,14 @@ class Standing(NamedTuple):
     wait: float | None  # seconds that one of them is READY by now, the longest
 
 
-class Outlook(NamedTuple):
+class NextDue(NamedTuple):
     """What an idle worker has to know of the queue."""
 
     ready: bool  # whether any job is READY
     due: float | None  # seconds until the next SCHEDULED job is due, None without one
 
 
-class Head(NamedTuple):
+class QueueHead(NamedTuple):
     """The first ready job of a queue."""
 
     queue_name: str

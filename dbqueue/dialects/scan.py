@@ -4,14 +4,16 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Self
 from uuid import UUID
 
-from dbqueue.dialects.rows import ClaimedJob, Head, Target
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import QueueHead, Target
 
 WILDCARD = "*"
-# Seconds between two looks from the start of the index: so long late commits, retries
-# and higher priorities can stay unseen behind the low-water mark. The longer where such
-# looks cost more than others, as where vacuum may not remove the rows that are gone.
+# Seconds between two looks from the start of the index: the longest that late commits,
+# retries and higher priorities can stay unseen behind the low-water mark. It is longer
+# where such looks cost more than others, as where vacuum may not remove dead rows.
 RESCAN, LONGEST_RESCAN = 0.25, 2.0
 RESCAN_SHARE = 0.03  # of a child's time that they may cost it
 
@@ -36,6 +38,18 @@ class Scan:
         self._usual = self._extra = 0.0  # seconds
         self._exhausted = False
         self._news: set[str] = set()
+
+    @classmethod
+    def of(cls, described: str) -> Self:
+        """Return the scan that described() tells of."""
+        parts = described.split(",")
+        groups = [part.split("|") for part in parts if not part.startswith("-")]
+        return cls(groups, [part[1:] for part in parts if part.startswith("-")])
+
+    def described(self) -> str:
+        """Return the queues as they are typed, in the order of service."""
+        text = ",".join("|".join(group) for group in self.groups)
+        return text + "".join(f",-{name}" for name in self.excluded)
 
     def rank(self, queue: str) -> int | None:
         """Return the position of the queue's group, or None for a queue left out."""
@@ -73,7 +87,7 @@ class Scan:
             return [Target(queue=news.pop())]
         return []
 
-    def fresh(self, heads: Callable[[], Iterable[Head]]) -> list[Target]:
+    def fresh(self, heads: Callable[[], Iterable[QueueHead]]) -> list[Target]:
         """Return the stretches from the start; `heads` is asked only if it matters."""
         self._marks = {}
         self._is_fresh = True
@@ -102,7 +116,7 @@ class Scan:
         now = time.monotonic()
         took = now - self._since
         if self._is_fresh:
-            # The less of two: one that took long may have waited for something else.
+            # The lesser of two: one that took long may have waited for something else.
             before, self._extra = self._extra, max(0.0, took - self._usual)
             pause = min(LONGEST_RESCAN, min(before, self._extra) / RESCAN_SHARE)
             self._rescan_at = now + max(RESCAN, pause)

@@ -9,7 +9,7 @@ from django.db import Error
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend, our_backends
 from dbqueue.exceptions import MigrationsNotApplied
-from dbqueue.writing import migrated
+from dbqueue.jobs.insert import migrated
 
 
 @contextmanager
@@ -42,5 +42,5 @@ def choose_backend(alias: str | None) -> DatabaseBackend:
     name = next(iter(ours)) if alias is None else alias
     if name not in ours:
         near = conf.nearest(name, ours)
-        raise CommandError(f"--backend {name!r} is no dbqueue entry of TASKS.{near}")
+        raise CommandError(f"--backend {name!r} is not a dbqueue entry of TASKS.{near}")
     return ours[name]

@@ -1,29 +1,14 @@
-"""The tables: unfinished jobs, finished ones, workers that hold them, and uploads."""
+"""The tables: unfinished jobs, finished ones, and the workers that hold them."""
 
+from typing import Any
+
+from dbqueue import wings
 from dbqueue.models.job import FinishedJob, Job, JobRecord, JobState, entries
-from dbqueue.models.upload import (
-    ENDED,
-    HOLDING_BYTES,
-    ArtifactState,
-    Upload,
-    UploadArtifact,
-    UploadChunk,
-    UploadState,
-)
 from dbqueue.models.worker import Worker
 
-__all__ = [
-    "ENDED",
-    "HOLDING_BYTES",
-    "ArtifactState",
-    "FinishedJob",
-    "Job",
-    "JobRecord",
-    "JobState",
-    "Upload",
-    "UploadArtifact",
-    "UploadChunk",
-    "UploadState",
-    "Worker",
-    "entries",
-]
+__all__ = ["FinishedJob", "Job", "JobRecord", "JobState", "Worker", "entries"]
+
+
+def __getattr__(name: str) -> Any:
+    # A wing's tables are the app's, too, and were always found here.
+    return wings.attribute("models", name)

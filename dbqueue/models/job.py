@@ -1,11 +1,15 @@
 """Job, the hot table of unfinished work, and FinishedJob, the history."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue import dialects
 from dbqueue.ids import uuid7
+from dbqueue.models.worker import Worker
 
 
 class JobState(models.TextChoices):
@@ -63,8 +67,32 @@ def entries(log: Any) -> list[dict[str, Any]]:
     return [e for e in log if isinstance(e, dict)] if isinstance(log, list) else []
 
 
+class JobQuerySet(models.QuerySet["Job"]):
+    """What is asked of unfinished jobs."""
+
+    def ready(self) -> "JobQuerySet":
+        return self.filter(state=JobState.READY)
+
+    def scheduled(self) -> "JobQuerySet":
+        return self.filter(state=JobState.SCHEDULED)
+
+    def running(self) -> "JobQuerySet":
+        return self.filter(state=JobState.RUNNING)
+
+    def held_by(self, worker_id: UUID) -> "JobQuerySet":
+        """Return those that the worker has claimed and not given back."""
+        return self.running().filter(worker_id=worker_id)
+
+    def orphaned(self) -> "JobQuerySet":
+        """Return running jobs whose worker has no row any more."""
+        alive = Worker.objects.using(self.db).filter(pk=models.OuterRef("worker_id"))
+        return self.running().filter(~models.Exists(alive))
+
+
 class Job(JobRecord):
     """Unfinished work. A finish deletes the row here and writes a FinishedJob."""
+
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("job")
@@ -88,6 +116,15 @@ class Job(JobRecord):
         ]
 
 
+class FinishedJobQuerySet(models.QuerySet["FinishedJob"]):
+    """What is asked of the history."""
+
+    def expired(self, state: str, older_than: float) -> "FinishedJobQuerySet":
+        """Return those of a state that are `older_than` seconds old, oldest first."""
+        limit = dialects.of(self.db).clock() - timedelta(seconds=older_than)
+        return self.filter(state=state, finished_at__lt=limit).order_by("finished_at")
+
+
 class FinishedJob(JobRecord):
     """The record of a finished job; append-only, pruned by age."""
 
@@ -95,6 +132,8 @@ class FinishedJob(JobRecord):
     finished_at = models.DateTimeField(_("finished at"))
     # Seconds the last attempt ran, by the worker's monotonic clock.
     duration = models.FloatField(_("duration"), null=True)
+
+    objects = FinishedJobQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("finished job")

@@ -3,7 +3,19 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue import dialects
 from dbqueue.ids import uuid7
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """What is asked of workers."""
+
+    def alive(self) -> "WorkerQuerySet":
+        return self.filter(expires_at__gt=dialects.of(self.db).clock())
+
+    def expired(self) -> "WorkerQuerySet":
+        """Return those whose lease is over."""
+        return self.filter(expires_at__lt=dialects.of(self.db).clock())
 
 
 class Worker(models.Model):
@@ -18,6 +30,8 @@ class Worker(models.Model):
     last_seen = models.DateTimeField(_("last heartbeat"))
     # By the database's clock; past it, others may rescue what this worker holds.
     expires_at = models.DateTimeField(_("lease ends"))
+
+    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("worker")

@@ -7,8 +7,8 @@ from django.db import models
 from django.forms.utils import flatatt
 from django.utils.text import capfirst
 
-from dbqueue.models import Upload, UploadState
-from dbqueue.uploads.pending import FieldUploads, field_uploads, file_field
+from dbqueue.uploads.display.pending import FieldUploads, field_uploads, file_field
+from dbqueue.uploads.models import Upload, UploadState
 
 register = template.Library()
 

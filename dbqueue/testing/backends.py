@@ -1,22 +1,28 @@
 """Backends for TASKS in tests: no database, and every option of a Task accepted."""
 
+import dataclasses
 import json
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
-from dbqueue import payload
 from dbqueue.backend import DatabaseBackend
-from dbqueue.dialects.rows import ClaimedJob, NewJob, Outcome, Written
-from dbqueue.django_tasks import TaskResultDoesNotExist, task_enqueued
+from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
+from dbqueue.jobs import events
+from dbqueue.jobs.insert import as_call, new_job
+from dbqueue.jobs.results import new_result, running_result
 from dbqueue.models import JobState
-from dbqueue.registry import as_task
-from dbqueue.results import JobResult, job_result
-from dbqueue.tasks import Task
-from dbqueue.worker.executor import Executor
-from dbqueue.writing import Call, as_call, new_job, new_result
+from dbqueue.tasks import payload
+from dbqueue.tasks.framework import TaskResultDoesNotExist
+from dbqueue.tasks.registry import as_task
+from dbqueue.tasks.results import JobResult, progress_of
+from dbqueue.tasks.task import Task
+from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.holder import Holder
 
 
 class RecordingBackend(DatabaseBackend):
@@ -35,7 +41,7 @@ class RecordingBackend(DatabaseBackend):
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         task = as_task(task)
         self.validate_task(task)
-        return self._take(task, Call(*payload.arguments(args, kwargs)))
+        return self._take(task, payload.call(args, kwargs))
 
     def enqueue_many(self, task: Task[..., Any], calls: Any) -> list[JobResult]:
         self.validate_task(task)
@@ -51,12 +57,12 @@ class RecordingBackend(DatabaseBackend):
     def check(self, **kwargs: Any) -> list[Any]:
         return []
 
-    def _take(self, task: Task[..., Any], call: Call) -> JobResult:
+    def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         job = new_job(self.alias, task, call)
         written = Written(JobState.READY, timezone.now(), job.run_after)
         result = new_result(task, job, written, call)
         self.results.append(result)
-        task_enqueued.send(type(self), task_result=result)
+        events.enqueued(type(self), [result])
         return result
 
 
@@ -66,45 +72,39 @@ class ImmediateBackend(RecordingBackend):
     A failing job ends as FAILED, as it would in a worker; the result tells.
     """
 
-    def _take(self, task: Task[..., Any], call: Call) -> JobResult:
+    def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         result = super()._take(task, call)
         job = new_job(self.alias, task.using(job_id=result.id), call)
-        run = _Run(job, self.database, type(self))
-        while run.attempt(task) == JobState.READY:
-            pass
-        result.update_from(run.result(task, call, enqueued_at=result.enqueued_at))
+        row = _Row(job)
+        holder = Holder(
+            worker_id=uuid7(),
+            database=self.database,
+            sender=type(self),
+            recorder=row,
+            progress=row,
+            reraise=(KeyboardInterrupt,),
+        )
+        while row.state == JobState.READY:
+            outcome = Attempt(row.claimed(), task, holder).run_to_end()
+            if outcome is not None:
+                row.record(holder.worker_id, [outcome])
+        result.update_from(row.result(task, call, holder.worker_id, result))
         return result
 
 
-class _Run:
-    """The attempts of one job, in memory instead of a row."""
+class _Row:
+    """One job in memory; records outcomes and progress as a Dialect does."""
 
-    def __init__(self, job: NewJob, database: str, sender: type) -> None:
+    def __init__(self, job: NewJob) -> None:
         now = timezone.now()
-        self._outcome = Outcome(id=job.id, attempt=0, state=JobState.READY)
+        self.state: str = JobState.READY
+        self._outcome: Outcome | None = None
         self._log: list[dict[str, Any]] = []
-        self._progress: str | None = None
-        self._worker_id = uuid7()
-        self._executor = Executor(
-            database,
-            self._worker_id,
-            self._settle,
-            sender,
-            self._note_progress,
-            reraise=(KeyboardInterrupt,),
-        )
-        self._row = ClaimedJob(
-            id=job.id,
-            task=job.task,
-            queue_name=job.queue_name,
-            priority=job.priority,
-            backend=job.backend,
+        self._progress = "null"
+        self._job = ClaimedJob(
+            **{name: getattr(job, name) for name in WRITTEN},
             attempt=0,
             failures=0,
-            max_attempts=job.max_attempts,
-            args=job.args,
-            kwargs=job.kwargs,
-            context=job.context,
             progress=None,
             attempt_log="[]",
             enqueued_at=now,
@@ -113,42 +113,47 @@ class _Run:
             last_attempted_at=now,
         )
 
-    def attempt(self, task: Task[..., Any]) -> str:
-        """Run the job once and return the state it is left in."""
-        self._row = self._row._replace(
-            attempt=self._row.attempt + 1,
+    def claimed(self) -> ClaimedJob:
+        """Return the job as the next attempt gets it."""
+        self._job = dataclasses.replace(
+            self._job,
+            attempt=self._job.attempt + 1,
             attempt_log=json.dumps(self._log),
             last_attempted_at=timezone.now(),
         )
-        outcome = self._executor.run(self._row, task)
-        if outcome is not None:
-            self._settle(outcome)
-        return self._outcome.state
+        return self._job
+
+    def record(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        for outcome in outcomes:
+            self._outcome, self.state = outcome, outcome.state
+            if outcome.record is not None:
+                self._log.append(outcome.record)
+            failures = self._job.failures + outcome.failed
+            self._job = dataclasses.replace(self._job, failures=failures)
+        return {outcome.id for outcome in outcomes}
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        for _, _, text in notes:
+            self._progress = text
 
     def result(
-        self, task: Task[..., Any], call: Call, *, enqueued_at: datetime | None
+        self, task: Task[..., Any], call: payload.Call, worker_id: UUID, new: JobResult
     ) -> JobResult:
-        """Return the result of a job that has ended."""
-        workers = [str(self._worker_id)] * self._row.attempt
-        return job_result(
+        """Return the result of the job, which has ended; `new` is its first one."""
+        ended = self._outcome.result if self._outcome else None
+        enqueued_at = new.enqueued_at or self._job.enqueued_at
+        return running_result(
             task,
-            self._row._replace(enqueued_at=enqueued_at or self._row.enqueued_at),
+            dataclasses.replace(self._job, enqueued_at=enqueued_at),
+            worker_id,
             args=call.args,
             kwargs=call.kwargs,
-            state=self._outcome.state,
-            worker_ids=workers,
             attempt_log=self._log,
-            progress=json.loads(self._progress or "null"),
+            state=self.state,
+            worker_ids=[str(worker_id)] * self._job.attempt,
+            progress=progress_of(json.loads(self._progress)),
             finished_at=timezone.now(),
-            return_value=json.loads(self._outcome.result or "null"),
+            return_value=json.loads(ended or "null"),
         )
-
-    def _settle(self, outcome: Outcome) -> bool:
-        self._outcome = outcome
-        if outcome.record is not None:
-            self._log.append(outcome.record)
-        self._row = self._row._replace(failures=self._row.failures + outcome.failed)
-        return True
-
-    def _note_progress(self, job: ClaimedJob, text: str) -> None:
-        self._progress = text

@@ -5,18 +5,23 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from dbqueue import maintenance, payload, registry
 from dbqueue.backend import DatabaseBackend, backend_of
-from dbqueue.dialects.rows import ClaimedJob, Outcome
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
-from dbqueue.django_tasks import AnyTask
 from dbqueue.exceptions import DbqueueError, TaskNotAllowed, TaskNotFound
 from dbqueue.ids import uuid7
+from dbqueue.jobs import moves
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job, JobState
-from dbqueue.results import JobResult
+from dbqueue.tasks import payload, registry
+from dbqueue.tasks.framework import AnyTask
+from dbqueue.tasks.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
-from dbqueue.worker.executor import Executor
-from dbqueue.worker.intake import left_to_others
+from dbqueue.worker.loop.dispatch import left_to_others
+from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.holder import Holder
 
 
 def run_jobs(
@@ -39,7 +44,7 @@ def run_jobs(
         while runner.attempts < limit:
             if scheduled:
                 runner.make_all_due()
-            maintenance.promote(runner.alias)
+            promote(runner.alias)
             job = runner.run_next()
             if job is None:
                 ids = [str(id) for id in ran if id not in runner.not_run]
@@ -103,20 +108,20 @@ class _InlineWorker:
         self._id: UUID = uuid7()
         self.not_run: set[UUID] = set()
         self._scan = Scan([queues])
-        self._executor = Executor(
-            self.alias,
-            self._id,
-            self._settle,
-            type(backend),
-            self._note_progress,
-            # Who presses Ctrl-C during a test means the test.
+        self._holder = Holder(
+            worker_id=self._id,
+            database=self.alias,
+            sender=type(backend),
+            recorder=backend.dialect,
+            progress=backend.dialect,
+            # Ctrl-C during a test is meant for the test.
             reraise=(KeyboardInterrupt,),
         )
 
     @contextmanager
     def registered(self) -> Iterator[None]:
-        """Have a row among the workers meanwhile: without one, nothing is claimed."""
-        maintenance.register(
+        """Register a worker row for the block: without one, nothing is claimed."""
+        leases.register(
             self.alias,
             self._id,
             name="run_jobs",
@@ -128,20 +133,17 @@ class _InlineWorker:
         try:
             yield
         finally:
-            maintenance.retire(self.alias, self._id)
+            leases.retire(self.alias, self._id)
 
     def make_all_due(self) -> None:
-        waiting = Job.objects.using(self.alias).filter(state=JobState.SCHEDULED)
-        waiting.exclude(pk__in=self.not_run).update(
-            run_after=self.backend.dialect.clock()
-        )
+        moves.make_due(self.alias, excluding=self.not_run)
 
     def run_next(self) -> ClaimedJob | None:
         for job in self.backend.dialect.claim(self._scan, self._id, 1):
             self.attempts += 1
             outcome = self._run(job)
             if outcome is not None:
-                self._settle(outcome)
+                self._holder.record(outcome)
             return job
         return None
 
@@ -150,14 +152,8 @@ class _InlineWorker:
             task = registry.resolve(job.task)
         except TaskNotAllowed as error:
             self.not_run.add(job.id)
-            return self._executor.refuse(job, error)
+            return self._holder.refuse(job, error)
         except TaskNotFound as error:
             self.not_run.add(job.id)
             return left_to_others(job, error)
-        return self._executor.run(job, task)
-
-    def _settle(self, outcome: Outcome) -> bool:
-        return bool(self.backend.dialect.settle(self._id, [outcome]))
-
-    def _note_progress(self, job: ClaimedJob, text: str) -> None:
-        self.backend.dialect.note_progress(self._id, [(job.id, job.attempt, text)])
+        return Attempt(job, task, self._holder).run_to_end()

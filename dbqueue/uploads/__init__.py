@@ -4,45 +4,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dbqueue.exceptions import ContentRejected, UploadError
-    from dbqueue.uploads.handle import UploadHandle
-    from dbqueue.uploads.pending import prefetch_uploads, uploads_for
-    from dbqueue.uploads.policy import FilePolicy, ImagePolicy, Variant
-    from dbqueue.uploads.saving import asave_file, asave_image, save_file, save_image
-
-__all__ = [
-    "ContentRejected",
-    "FilePolicy",
-    "ImagePolicy",
-    "UploadError",
-    "UploadHandle",
-    "Variant",
-    "asave_file",
-    "asave_image",
-    "prefetch_uploads",
-    "save_file",
-    "save_image",
-    "uploads_for",
-]
+    from dbqueue.imaging.policy import FilePolicy as FilePolicy
+    from dbqueue.imaging.policy import ImagePolicy as ImagePolicy
+    from dbqueue.imaging.policy import Variant as Variant
+    from dbqueue.uploads.display.pending import prefetch_uploads as prefetch_uploads
+    from dbqueue.uploads.display.pending import uploads_for as uploads_for
+    from dbqueue.uploads.exceptions import ContentRejected as ContentRejected
+    from dbqueue.uploads.exceptions import UploadError as UploadError
+    from dbqueue.uploads.handle import UploadHandle as UploadHandle
+    from dbqueue.uploads.saving import asave_file as asave_file
+    from dbqueue.uploads.saving import asave_image as asave_image
+    from dbqueue.uploads.saving import save_file as save_file
+    from dbqueue.uploads.saving import save_image as save_image
 
 _HOMES = {
-    "ContentRejected": "dbqueue.exceptions",
-    "FilePolicy": "dbqueue.uploads.policy",
-    "ImagePolicy": "dbqueue.uploads.policy",
-    "UploadError": "dbqueue.exceptions",
-    "UploadHandle": "dbqueue.uploads.handle",
-    "Variant": "dbqueue.uploads.policy",
-    "asave_file": "dbqueue.uploads.saving",
-    "asave_image": "dbqueue.uploads.saving",
-    "prefetch_uploads": "dbqueue.uploads.pending",
-    "save_file": "dbqueue.uploads.saving",
-    "save_image": "dbqueue.uploads.saving",
-    "uploads_for": "dbqueue.uploads.pending",
+    "ContentRejected": "uploads.exceptions",
+    "FilePolicy": "imaging.policy",
+    "ImagePolicy": "imaging.policy",
+    "UploadError": "uploads.exceptions",
+    "UploadHandle": "uploads.handle",
+    "Variant": "imaging.policy",
+    "asave_file": "uploads.saving",
+    "asave_image": "uploads.saving",
+    "prefetch_uploads": "uploads.display.pending",
+    "save_file": "uploads.saving",
+    "save_image": "uploads.saving",
+    "uploads_for": "uploads.display.pending",
 }
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    # The sandbox imports its part of this package, and must do without Django.
+    # As in dbqueue: Django imports this package before it has loaded the models.
     if name not in _HOMES:
         raise AttributeError(f"module 'dbqueue.uploads' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"dbqueue.{_HOMES[name]}"), name)

@@ -23,15 +23,19 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from dbqueue.exceptions import DbqueueError, UploadPending
-from dbqueue.models import HOLDING_BYTES, FinishedJob, Job, Upload, UploadState
-from dbqueue.readonly import LeanChangeList, ReadOnlyAdmin, StateFilter, as_uuid
-from dbqueue.uploads import exposure, work
+from dbqueue.admin.base import ReadOnlyAdmin, StateFilter
+from dbqueue.exceptions import DbqueueError
+from dbqueue.models import FinishedJob, Job
+from dbqueue.uploads import work
+from dbqueue.uploads.display import exposure
+from dbqueue.uploads.exceptions import UploadPending
 from dbqueue.uploads.handle import UploadHandle
+from dbqueue.uploads.models import HOLDING_BYTES, Upload, UploadState
 
 _WHOLE = (UploadState.STORED, UploadState.FAILED)  # all bytes are there
 
 
+@admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):
     states = tuple(UploadState)
     list_display = (*("file", "state", "model", "object", "bytes", "owner", "age"),)
@@ -40,6 +44,7 @@ class UploadAdmin(ReadOnlyAdmin):
     list_filter = (StateFilter,)
     search_fields = ("id",)
     search_help_text = _("The whole id of an upload")
+    deferred = ("policy", "variants", "options", "pictures")
     actions = ("retry", "discard")
     save_on_top = True
     change_form_template = "admin/dbqueue/upload/change_form.html"
@@ -60,24 +65,11 @@ class UploadAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).using(work.backend()[1].database)
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return LeanChangeList
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        if not search_term:
-            return queryset, False
-        pk: Any = as_uuid(search_term)
-        return queryset.filter(pk=pk), False
+        return super().get_queryset(request).using(work.database())
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may retry, discard and download."""
         return super(ReadOnlyAdmin, self).has_change_permission(request)
-
-    # What the pages show
 
     @admin.display(description=_("file"))
     def file(self, upload: Upload) -> str:
@@ -141,14 +133,14 @@ class UploadAdmin(ReadOnlyAdmin):
             request, object_id, form_url, {**context, **(extra_context or {})}
         )
 
-    # What can be done
-
     @admin.action(permissions=["operate"], description=_("Retry failed uploads"))
     def retry(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
         done, left = self._do_to_all(_retried, request, queryset, "Retried.")
         self._tell(
             request,
-            ngettext("%d upload is tried again.", "%d uploads are tried again.", done),
+            ngettext(
+                "%d upload is being retried.", "%d uploads are being retried.", done
+            ),
             done,
         )
         self._tell_of_the_rest(request, left)
@@ -223,7 +215,7 @@ class UploadAdmin(ReadOnlyAdmin):
 
     def _do_to_all(
         self,
-        deed: Callable[[Upload], bool],
+        act_on: Callable[[Upload], bool],
         request: HttpRequest,
         queryset: QuerySet[Upload],
         log: str,
@@ -231,7 +223,7 @@ class UploadAdmin(ReadOnlyAdmin):
         """Return for how many it could be done, and for how many not."""
         done = left = 0
         for upload in queryset:
-            if deed(upload):
+            if act_on(upload):
                 self.log_change(request, upload, log)
                 done += 1
             else:
@@ -244,8 +236,8 @@ class UploadAdmin(ReadOnlyAdmin):
 
     def _tell_of_the_rest(self, request: HttpRequest, count: int) -> None:
         text = ngettext(
-            "%d upload was left: it is in another state, or a newer one waits.",
-            "%d uploads were left: they are in another state, or newer ones wait.",
+            "%d upload was left: it is in another state, or a newer one is pending.",
+            "%d uploads were left: their state is another, or newer ones are pending.",
             count,
         )
         if count:

@@ -18,9 +18,10 @@ from django.urls import get_resolver
 
 from dbqueue import dialects
 from dbqueue.backend import our_backends
-from dbqueue.dialects.scan import Scan
-from dbqueue.models import Job, JobState, Upload, UploadState, Worker
+from dbqueue.models import Job, Worker
+from dbqueue.status import is_served
 from dbqueue.uploads import work
+from dbqueue.uploads.models import Upload, UploadState
 
 HANDLER = "dbqueue.uploads.handlers.BlobUploadHandler"
 API = "dbqueue.uploads.saving"
@@ -44,7 +45,7 @@ def check_workers(
     """W008: uploads wait, and no worker takes them."""
     if not our_backends():
         return []
-    alias = work.backend()[1].database
+    alias = work.database()
     if alias not in (databases or ()) or not _migrated(alias):
         return []
     return [
@@ -55,7 +56,7 @@ def check_workers(
             id="dbqueue.W008",
         )
         for queue in sorted(_waiting_queues(alias))
-        if not _served(alias, queue)
+        if not is_served(alias, queue)
     ]
 
 
@@ -147,23 +148,5 @@ def _waiting_queues(alias: str) -> set[str]:
     long = Upload.objects.using(alias).filter(
         state=UploadState.STORED, created_at__lt=dialects.of(alias).clock() - WAIT
     )
-    jobs = Job.objects.using(alias).filter(
-        pk__in=long.values("job_id"), state=JobState.READY
-    )
+    jobs = Job.objects.using(alias).ready().filter(pk__in=long.values("job_id"))
     return set(jobs.values_list("queue_name", flat=True).distinct())
-
-
-def _served(alias: str, queue: str) -> bool:
-    """Tell whether a live worker takes the queue."""
-    alive = Worker.objects.using(alias).filter(
-        expires_at__gt=dialects.of(alias).clock()
-    )
-    scans = map(_scan, alive.values_list("queues", flat=True))
-    return any(scan.rank(queue) is not None for scan in scans)
-
-
-def _scan(described: str) -> Scan:
-    """Return what WorkerOptions.described() tells of."""
-    parts = described.split(",")
-    groups = [part.split("|") for part in parts if not part.startswith("-")]
-    return Scan(groups, [part[1:] for part in parts if part.startswith("-")])

@@ -7,8 +7,9 @@ from typing import IO
 from uuid import UUID
 
 from dbqueue import dialects
-from dbqueue.exceptions import UploadDamaged, UploadIncomplete, UploadTooLarge
-from dbqueue.models import Upload, UploadChunk
+from dbqueue.uploads.exceptions import UploadDamaged, UploadIncomplete, UploadTooLarge
+from dbqueue.uploads.models import Upload, UploadChunk
+from dbqueue.uploads.statements import WRITE_CHUNK
 
 # Bytes in a row. A single row of 32 MB costs a client 256 MB; pieces cost 3 MB.
 CHUNK_SIZE = 256 * 1024
@@ -48,12 +49,13 @@ class ChunkWriter:
 
     def _write_chunk(self, data: bytes) -> None:
         self._digest.update(data)
-        self._dialect.write_chunk(self._upload_id, self.count, data)
+        values = (str(self._upload_id), self.count, data)
+        self._dialect.execute_raw(WRITE_CHUNK[self._dialect.name], values)
         self.count += 1
 
 
 def copy_in(file: IO[bytes], writer: ChunkWriter, *, expected: int | None) -> None:
-    """Write all of a file, from its beginning, whoever has read it before.
+    """Write all of a file, from its beginning, even if it was read before.
 
     Raises UploadTooLarge, and UploadIncomplete if there is not as much as `expected`.
     """

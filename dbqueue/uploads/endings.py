@@ -1,4 +1,4 @@
-"""How uploads end: each end is one guarded move, whoever else makes one meanwhile."""
+"""How uploads end: each end is one guarded move, even if another is made at once."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from django.apps import apps
 from django.db import transaction
 
-from dbqueue import conf, dialects
-from dbqueue.models import (
+from dbqueue import dialects
+from dbqueue.uploads import conf, signals
+from dbqueue.uploads.chunks import delete_chunks
+from dbqueue.uploads.models import (
     HOLDING_BYTES,
     ArtifactState,
     Upload,
     UploadArtifact,
     UploadState,
 )
-from dbqueue.uploads import signals
-from dbqueue.uploads.chunks import delete_chunks
 
 # Until the sweep deletes bytes that no transaction and no view came to save.
 KEEP_RECEIVED = timedelta(days=1)
@@ -65,7 +65,7 @@ def keeping(database: str, state: UploadState) -> object:
     """Return when the record of an upload that ends now may go."""
     settings = conf.current()
     failed = state == UploadState.FAILED
-    seconds = settings.keep_failed_uploads if failed else settings.keep_uploads
+    seconds = settings.keep_failed if failed else settings.keep
     return dialects.of(database).clock() + timedelta(seconds=seconds)
 
 
@@ -78,7 +78,7 @@ def _sender(upload: Upload) -> object:
     try:
         return apps.get_model(upload.model)
     except LookupError:
-        return None  # the model is gone, and nobody listens to it
+        return None  # the model no longer exists: no receivers
 
 
 def _move(upload: Upload, state: UploadState, columns: dict[str, Any]) -> int:

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django.db import IntegrityError, connections
 
-from dbqueue.exceptions import UploadError, UploadPending
-from dbqueue.models import ENDED, Job, JobState, Upload, UploadState
+from dbqueue.models import Job, JobState
 from dbqueue.uploads import endings, work
+from dbqueue.uploads.exceptions import UploadError, UploadPending
+from dbqueue.uploads.models import ENDED, Upload, UploadState
 
 PROCESSING = "PROCESSING"
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks of wait()
@@ -128,8 +129,8 @@ class UploadHandle:
             )
         except IntegrityError as error:
             raise UploadPending(
-                f"Upload {self.id} cannot be tried again: a newer one waits for the "
-                "same field. Cancel that first."
+                f"Upload {self.id} cannot be retried: a newer one is pending for "
+                "the same field. Cancel that first."
             ) from error
         self.refresh()
         return retried

@@ -9,27 +9,29 @@ from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandler
 from django.db import DatabaseError
 from django.http.multipartparser import MultiPartParser
 
-from dbqueue import conf, dialects
-from dbqueue.exceptions import UploadQuotaExceeded, UploadTooLarge
-from dbqueue.models import Upload, UploadState
-from dbqueue.uploads import endings, quotas, work
+from dbqueue import dialects
+from dbqueue.conf import MB
+from dbqueue.uploads import conf, endings, work
 from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter
-from dbqueue.uploads.filenames import clean, clean_type
-from dbqueue.uploads.received import ReceivedFile
+from dbqueue.uploads.exceptions import UploadQuotaExceeded, UploadTooLarge
+from dbqueue.uploads.intake import quotas
+from dbqueue.uploads.intake.filenames import clean, clean_type
+from dbqueue.uploads.intake.received import ReceivedFile
+from dbqueue.uploads.models import Upload, UploadState
 
 logger = logging.getLogger(__name__)
 
-LONGEST_REST = 100 * conf.MB  # bytes of a refused body that are still read
+LONGEST_REST = 100 * MB  # bytes of a refused body that are still read
 
 
 class BodyTooLarge(UploadTooLarge, RequestDataTooBig):
-    """A file in the body of a request is over `UPLOAD_MAX_SIZE`."""
+    """A file in the body of a request is over `MAX_SIZE` in `UPLOADS`."""
 
     status_code = 413
 
 
 class BodyRefused(UploadQuotaExceeded, RequestDataTooBig):
-    """There is no room in `UPLOAD_BYTES` for the body of a request."""
+    """There is no room in `BYTES` of `UPLOADS` for the body of a request."""
 
     status_code = 503
 
@@ -77,8 +79,8 @@ class BlobUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self._discard()  # another handler had the parser skip it
-        database = work.backend()[1].database
-        limit = conf.current().upload_max_size
+        database = work.database()
+        limit = conf.current().max_size
         # Until its size is known, what is left of the body counts as waiting.
         size = min(limit, self._body_left)
         try:
@@ -160,4 +162,8 @@ def discard(upload: Upload) -> None:
     try:
         rows.filter(pk=upload.pk, state=UploadState.RECEIVING).delete()
     except DatabaseError as error:
-        logger.warning("Upload id=%s is left for a day: %s", upload.pk, error)
+        logger.warning(
+            "Upload id=%s could not be deleted; the sweep does it in a day: %s",
+            upload.pk,
+            error,
+        )

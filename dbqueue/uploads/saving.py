@@ -8,13 +8,12 @@ from asgiref.sync import sync_to_async
 from django.db import models
 from django.db.models.fields.files import ImageField
 
-from dbqueue.exceptions import UploadError
+from dbqueue.imaging.policy import FilePolicy, ImagePolicy, Variant
+from dbqueue.imaging.signatures import check_file, check_image_head
 from dbqueue.uploads import work
+from dbqueue.uploads.exceptions import UploadError
 from dbqueue.uploads.handle import UploadHandle
-from dbqueue.uploads.invalidation import Invalidate, described
-from dbqueue.uploads.policy import FilePolicy, ImagePolicy, Variant
-from dbqueue.uploads.signatures import check_file, check_image_head
-from dbqueue.uploads.submission import Submission
+from dbqueue.uploads.intake.submission import Submission
 from dbqueue.uploads.targets import find_field, target_of
 
 SAVE_MODES = ("update", "save")
@@ -29,8 +28,6 @@ def save_image(
     variants: Mapping[str, Variant] | None = None,
     policy: ImagePolicy | None = None,
     on_conflict: str = "newest",
-    invalidate: Invalidate | None = None,
-    clear_cache: bool = False,
     save_mode: str = "update",
     queue_name: str = work.QUEUE,
     priority: int = 0,
@@ -42,34 +39,48 @@ def save_image(
     be in the database; its field keeps its value until the picture is ready.
 
     field_name: the ImageField; default the one that the file's form field is named for.
-    owner: a user, or a text that stands for one; counted against the quotas.
+    owner: a user, or a text that identifies one; counted against the quotas.
     variants: further pictures to make, by name.
     policy: what is accepted and how it is stored; default ImagePolicy().
-    on_conflict: if another upload waits for the field: "newest" replaces it,
-        "keep_first" drops this one and returns the other, "error" raises UploadPending.
-    invalidate: cache keys, or a function of the instance at a module's top level of an
-        installed app, for after the change; clear_cache empties the whole cache.
+    on_conflict: if another upload is pending for the field: "newest" replaces it,
+        "error" raises UploadPending.
     save_mode: "update" writes the column alone; "save" calls the model's save() with
         update_fields, and so its signals.
     queue_name, priority: of the job; default "uploads" and 0.
     using: the alias of the instance's database; default where its save() would write.
 
-    Raises UploadError, a ValueError, in one of its kinds: UploadFieldUnknown,
-    InstanceNotSaved, UploadEmpty, UploadTooLarge, UploadIncomplete,
-    UploadQuotaExceeded, UploadPending, and ContentRejected for what is no image by its
-    first bytes.
+    Raises UploadError, a ValueError, in one of its kinds; ContentRejected for what is
+    not an image by its first bytes.
     """
+    what = (uploaded_file, instance, field_name, using, owner, variants, policy)
+    options = _options(save_mode, queue_name, priority)
+    return submit_image(*what, on_conflict, options=options)
+
+
+def submit_image(
+    uploaded_file: Any,
+    instance: models.Model,
+    field_name: str | None = None,
+    using: str | None = None,
+    owner: Any = None,
+    variants: Mapping[str, Variant] | None = None,
+    policy: ImagePolicy | None = None,
+    on_conflict: str = "newest",
+    *,
+    options: dict[str, Any],
+) -> UploadHandle:
+    """As save_image(), with what Upload.options is to hold for receivers of signals."""
     policy = policy or ImagePolicy()
     _check_kind(policy, ImagePolicy)
     submission = Submission(uploaded_file, instance, owner, on_conflict)
     field = find_field(instance, submission.form_name, field_name, ImageField)
-    submission.check(int(policy.max_size), partial(check_image_head, policy=policy))
+    submission.check(policy.max_size, partial(check_image_head, policy=policy))
     return submission.place(
         target_of(instance, field, using),
         is_image=True,
         policy=policy.as_json(),
         variants=_described(variants or {}),
-        options=_options(save_mode, invalidate, clear_cache, queue_name, priority),
+        options=options,
     )
 
 
@@ -81,8 +92,6 @@ def save_file(
     owner: Any = None,
     policy: FilePolicy | None = None,
     on_conflict: str = "newest",
-    invalidate: Invalidate | None = None,
-    clear_cache: bool = False,
     save_mode: str = "update",
     queue_name: str = work.QUEUE,
     priority: int = 0,
@@ -98,14 +107,12 @@ def save_file(
     submission = Submission(uploaded_file, instance, owner, on_conflict)
     field = find_field(instance, submission.form_name, field_name, models.FileField)
     name = submission.filename
-    submission.check(
-        int(policy.max_size), partial(check_file, filename=name, policy=policy)
-    )
+    submission.check(policy.max_size, partial(check_file, filename=name, policy=policy))
     return submission.place(
         target_of(instance, field, using),
         is_image=False,
         policy=policy.as_json(),
-        options=_options(save_mode, invalidate, clear_cache, queue_name, priority),
+        options=_options(save_mode, queue_name, priority),
     )
 
 
@@ -138,19 +145,11 @@ def _described(variants: Any) -> dict[str, Any]:
     return {name: variant.as_json() for name, variant in variants.items()}
 
 
-def _options(
-    save_mode: str,
-    invalidate: Invalidate | None,
-    clear_cache: bool,
-    queue_name: str,
-    priority: int,
-) -> dict[str, Any]:
+def _options(save_mode: str, queue_name: str, priority: int) -> dict[str, Any]:
     if save_mode not in SAVE_MODES:
         raise UploadError(f"save_mode={save_mode!r} must be one of {SAVE_MODES}.")
     return {
         "save_mode": save_mode,
-        "invalidate": described(invalidate),
-        "clear_cache": bool(clear_cache),
         "queue_name": queue_name,
         "priority": priority,
     }

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
-from dbqueue.models import Upload
+from dbqueue.uploads.models import Upload
 
 upload_stored = Signal()  # all bytes are in the database, and a job waits
 upload_promoted = Signal()  # the field holds the new name

@@ -9,8 +9,8 @@ from django.db import connections, models, router
 from django.db.models.fields.files import ImageField
 
 from dbqueue.conf import nearest
-from dbqueue.exceptions import InstanceNotSaved, UploadFieldUnknown
-from dbqueue.models import Upload
+from dbqueue.uploads.exceptions import InstanceNotSaved, UploadFieldUnknown
+from dbqueue.uploads.models import Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def target_of_upload(upload: Upload) -> Target:
     except (LookupError, ValueError, FieldDoesNotExist, ValidationError) as error:
         raise _unknown(upload, str(error)) from error
     if not isinstance(field, models.FileField):
-        raise _unknown(upload, "it is no FileField.")
+        raise _unknown(upload, "it is not a FileField.")
     if upload.database not in connections:
         raise _unknown(upload, f"DATABASES has no {upload.database!r}.")
     return Target(model, pk, field, upload.database, given_as)
@@ -159,7 +159,7 @@ def find_field(
     if named in fields:
         return fields[named]
     if field_name is None and form_name:
-        # The longest, so that "form-0-cover-photo" is no "photo" where both exist.
+        # The longest, so that "form-0-cover-photo" is not "photo" where both exist.
         for name in sorted(fields, key=len, reverse=True):
             if form_name.endswith(f"-{name}"):
                 return fields[name]

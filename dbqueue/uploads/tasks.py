@@ -5,14 +5,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
-from dbqueue.declaring import task
-from dbqueue.exceptions import ContentRejected, UploadDamaged
-from dbqueue.models import Upload, UploadState
-from dbqueue.results import JobContext
-from dbqueue.uploads import cleanup, endings, invalidation, work
-from dbqueue.uploads.outputs import outputs_of
-from dbqueue.uploads.promotion import promote
-from dbqueue.uploads.storing import Stored, store, stored_before
+from dbqueue.tasks.decorator import task
+from dbqueue.tasks.results import JobContext
+from dbqueue.uploads import endings, work
+from dbqueue.uploads.exceptions import ContentRejected, UploadDamaged
+from dbqueue.uploads.models import Upload, UploadState
+from dbqueue.uploads.processing.outputs import outputs_of
+from dbqueue.uploads.processing.promotion import promote
+from dbqueue.uploads.processing.storing import Stored, store, stored_before
+from dbqueue.uploads.sweep import cleanup
 from dbqueue.uploads.targets import Target, target_of_upload
 
 # Seconds after each failure: a storage that is away may be so for a day.
@@ -28,7 +29,7 @@ PATIENCE = (15.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
 )
 def process(context: JobContext, upload_id: str) -> dict[str, str]:
     """Bring an upload into its field; the job's result tells its state."""
-    database = work.backend()[1].database
+    database = work.database()
     upload = Upload.objects.using(database).filter(pk=UUID(upload_id)).first()
     if upload is None or str(upload.job_id) != context.task_result.id:
         return {"state": "GONE"}
@@ -49,8 +50,8 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
 
 @task(queue_name=work.QUEUE, max_attempts=1)
 def sweep() -> dict[str, int]:
-    """Delete what is over and due, and mend what lost its job."""
-    return cleanup.Sweep(work.backend()[1].database).run()
+    """Delete expired uploads; re-enqueue those whose job was lost."""
+    return cleanup.Sweep(work.database()).run()
 
 
 FAILED = "The file could not be saved. It is kept; we will look into it."
@@ -90,8 +91,6 @@ class _Processing:
         with self._context.finishing(result):
             state = promote(self._upload, target, stored, run)
             result["state"] = state
-            if state == UploadState.DONE:
-                invalidation.after_commit(self._upload, target)
         return state
 
     def _finish_superseded(self) -> UploadState:

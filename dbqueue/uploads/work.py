@@ -5,11 +5,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dbqueue import registry
 from dbqueue.backend import DatabaseBackend, our_backends
-from dbqueue.django_tasks import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend
-from dbqueue.models import Upload
-from dbqueue.results import JobResult
+from dbqueue.tasks import registry
+from dbqueue.tasks.framework import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend
+from dbqueue.tasks.results import JobResult
+from dbqueue.uploads.models import Upload
 
 # By path: the pipeline is imported where it runs.
 PROCESS = "dbqueue.uploads.tasks.process"
@@ -28,9 +28,14 @@ def backend() -> tuple[str, DatabaseBackend]:
         if alias in ours:
             return alias, ours[alias]
     raise InvalidTaskBackend(
-        "No entry of TASKS is a backend of dbqueue, so uploads have nowhere to wait. "
+        "No entry of TASKS is a dbqueue backend, so uploads have nowhere to wait. "
         'Set TASKS = {"default": {"BACKEND": "dbqueue.backend.DatabaseBackend"}}.'
     )
+
+
+def database() -> str:
+    """Return the alias of the database that holds uploads and their jobs."""
+    return backend()[1].database
 
 
 def enqueue_processing(upload: Upload) -> JobResult:

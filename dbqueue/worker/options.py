@@ -15,7 +15,7 @@ def default_name() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """Durations in seconds. Defaults that are not here stand in DBQUEUE."""
+    """Durations in seconds. Defaults that are not here are in DBQUEUE."""
 
     database: str  # an alias in DATABASES
     sender: type  # the backend's class, which Django's signals name
@@ -29,7 +29,7 @@ class WorkerOptions:
     )
     grace: float = field(default_factory=lambda: conf.current().grace)
     drain: bool = False  # stop when the queues are empty
-    max_jobs: int | None = None  # a child is replaced after so many jobs
+    max_jobs: int | None = None  # a child is replaced after this many jobs
     max_rss: int | None = None  # or when it uses more MiB of memory
     name: str = field(default_factory=default_name)
     health_file: str | None = None  # touched at each heartbeat
@@ -39,5 +39,4 @@ class WorkerOptions:
 
     def described(self) -> str:
         """Return the queues as they are typed."""
-        text = ",".join("|".join(group) for group in self.queues)
-        return text + "".join(f",-{name}" for name in self.exclude)
+        return self.scan().described()

@@ -9,7 +9,7 @@ class ProfileForm(forms.ModelForm):
     """Asks for a profile; the limits are those of the model."""
 
     # A file, not Django's ImageField, which decodes the picture here and now: that is
-    # left to a worker. What is no picture by its first bytes, save_image() refuses.
+    # left to a worker. save_image() refuses what is not a picture by its first bytes.
     photo = forms.FileField(
         required=False,
         widget=forms.FileInput(attrs={"accept": "image/*"}),

@@ -1,4 +1,4 @@
-"""The photographs that are sent: two, and what cameras and foes make of them."""
+"""The photographs that are sent: two, and what cameras and attackers make of them."""
 
 import io
 import zlib

@@ -6,8 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from dbqueue.admin.base import CappedPaginator
 from dbqueue.models import FinishedJob, Job, Worker
-from dbqueue.readonly import CappedPaginator
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.maintenance.test_maintenance import finished

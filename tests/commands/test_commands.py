@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from dbqueue import enqueue_many, status
-from dbqueue.django_tasks import BaseTaskBackend
 from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks.framework import BaseTaskBackend
 from tests import tasks
 from tests.maintenance.test_maintenance import finished
 from tests.support.workers import HandWorker
@@ -142,7 +142,9 @@ class TestQueueStatus:
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
     def test_queuestatus_refuses_an_unknown_backend(self, command):
-        with pytest.raises(CommandError, match=r"'defualt' is no .*Did you mean 'def"):
+        with pytest.raises(
+            CommandError, match=r"'defualt' is not a .*Did you mean 'def"
+        ):
             run(command, "--backend", "defualt")
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs", "runworker"])
@@ -221,7 +223,9 @@ class TestPruneJobs:
 
     @pytest.mark.parametrize("age", ["", "d", "7", "7w", "1.5d", "soon"])
     def test_prunejobs_refuses_what_is_no_age(self, age):
-        with pytest.raises(CommandError, match="is no age such as 90s, 30m, 12h or 7d"):
+        with pytest.raises(
+            CommandError, match="is not an age like 90s, 30m, 12h or 7d"
+        ):
             run("prunejobs", "--older-than", age)
 
     def test_prunejobs_is_quiet_when_told(self):

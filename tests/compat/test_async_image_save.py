@@ -149,13 +149,13 @@ def test_a7_the_cache_is_cleared_once_the_image_is_there(profile, run_and_commit
     assert cache.get("session") is None
 
 
-def test_a7_who_names_what_is_old_keeps_the_rest_of_the_cache(profile, run_and_commit):
-    cache.set_many({"session": "Ada", "page": "old"})
-    save_image_anew(an_image(), profile, invalidate=["page"])
+def test_a7_the_cache_is_kept_by_those_who_call_dbqueues_own(profile, run_and_commit):
+    cache.set("session", "Ada")
+    save_image_anew(an_image(), profile)
 
     run_and_commit()
 
-    assert cache.get_many(["session", "page"]) == {"session": "Ada"}
+    assert cache.get("session") == "Ada"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import (
+from dbqueue.tasks.framework import (
     TaskResultDoesNotExist,
     TaskResultStatus,
     task_backends,

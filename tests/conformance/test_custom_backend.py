@@ -11,7 +11,7 @@ import django
 import pytest
 from django.test import override_settings
 
-from dbqueue.django_tasks import task_backends
+from dbqueue.tasks.framework import task_backends
 from tests.conformance import tasks
 from tests.conformance.framework import (
     BaseTaskBackend,

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import (
+from dbqueue.tasks.framework import (
     DEFAULT_TASK_QUEUE_NAME,
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,

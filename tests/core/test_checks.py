@@ -8,7 +8,7 @@ from django.db import connection, connections
 
 from dbqueue import dialects
 from dbqueue.checks import check_settings
-from dbqueue.django_tasks import task_backends
+from dbqueue.tasks.framework import task_backends
 
 # Django's own checks ask every database what it supports.
 pytestmark = pytest.mark.django_db(databases="__all__")

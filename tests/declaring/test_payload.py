@@ -11,9 +11,10 @@ from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
-from dbqueue import bind_context, payload
+from dbqueue import bind_context
 from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
 from dbqueue.models import Job
+from dbqueue.tasks import payload
 from dbqueue.testing import run_jobs
 from tests.tasks import echo, noop, return_bytes
 
@@ -118,7 +119,7 @@ def test_a_refusal_names_the_place_inside_an_argument():
 
 
 def test_an_argument_inside_itself_is_refused():
-    with pytest.raises(InvalidPayload, match="nested too deeply, or in itself"):
+    with pytest.raises(InvalidPayload, match="nested too deeply, or contains itself"):
         payload.arguments([in_itself()], {})
 
 

@@ -8,12 +8,13 @@ from unittest.mock import patch
 import pytest
 from django.test import override_settings
 
-from dbqueue import registry, task
-from dbqueue.declaring import declared_tasks
-from dbqueue.django_tasks import InvalidTask, TaskResultStatus
+from dbqueue import task
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.registry import as_task, resolve
-from dbqueue.tasks import Task
+from dbqueue.tasks import registry
+from dbqueue.tasks.decorator import declared_tasks
+from dbqueue.tasks.framework import InvalidTask, TaskResultStatus
+from dbqueue.tasks.registry import as_task, resolve
+from dbqueue.tasks.task import Task
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.conformance import tasks as django_tasks
@@ -173,10 +174,13 @@ class TestTheDecorator:
             ({"backoff": [1, "2"]}, "backoff=.* must be"),
             ({"backoff": True}, "backoff=True must be"),
             ({"backoff": float("nan")}, "backoff=nan must be"),
-            ({"retry_on": "OSError"}, "retry_on='OSError': .* no exception class"),
-            ({"retry_on": [ValueError, 1]}, "retry_on=.*: 1 is no exception class"),
-            ({"give_up_on": int}, "give_up_on=.* is no exception class"),
-            ({"give_up_on": ValueError("x")}, "give_up_on=.* is no exception class"),
+            ({"retry_on": "OSError"}, "retry_on='OSError': .* not an exception class"),
+            ({"retry_on": [ValueError, 1]}, "retry_on=.*: 1 is not an exception class"),
+            ({"give_up_on": int}, "give_up_on=.* is not an exception class"),
+            (
+                {"give_up_on": ValueError("x")},
+                "give_up_on=.* is not an exception class",
+            ),
             ({"priority": 101}, "priority must be a whole number between -100 and 100"),
             ({"priority": "high"}, "priority must be a whole number .* not 'high'"),
             ({"priority": None}, "priority must be a whole number .* not None"),

@@ -1,13 +1,15 @@
 import time
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
 
-from dbqueue import dialects, enqueue_many, maintenance
+from dbqueue import dialects, enqueue_many
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
+from dbqueue.maintenance.rescue import held_by, rescue
 from dbqueue.models import FinishedJob, Job, JobState, Worker
 from tests import tasks
 from tests.support.processes import wait_until
@@ -72,7 +74,7 @@ class TestAClaim:
     def test_a_claim_keeps_the_moment_of_the_first_start(self, worker):
         put("a")
         (first,) = worker.claim()
-        worker.give_back(first)
+        worker.release(first)
 
         (second,) = worker.claim()
 
@@ -221,7 +223,7 @@ class TestTheLowWaterMark:
     ):
         put("a", "b", "c", "d")
         (a, b) = worker.claim(2)
-        worker.give_back(a)
+        worker.release(a)
 
         assert names(worker.claim(1)) == ["c"]
         assert names([b]) == ["b"]
@@ -231,7 +233,7 @@ class TestTheLowWaterMark:
     ):
         put("a", "b", "c")
         (a, _) = worker.claim(2)
-        worker.give_back(a)
+        worker.release(a)
 
         assert sorted(names(worker.claim(5))) == ["a", "c"]
 
@@ -248,7 +250,7 @@ class TestTheLowWaterMark:
             late += time.monotonic() - began > RESCAN
             (job,) = worker.claim(1)
             claimed += names([job])
-            worker.give_back(job)
+            worker.release(job)
 
         assert late <= 1  # the first claim after it
 
@@ -285,24 +287,24 @@ class TestTheFence:
 
         return untouched
 
-    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    @pytest.mark.parametrize("move", ["finish", "release"])
     def test_the_fence_stops_another_worker(self, job, untouched, move):
         assert untouched()
 
         assert getattr(HandWorker(), move)(job) is False
         assert untouched()
 
-    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    @pytest.mark.parametrize("move", ["finish", "release"])
     def test_the_fence_stops_an_earlier_attempt_of_the_same_worker(
         self, worker, job, move
     ):
-        worker.give_back(job)
+        worker.release(job)
         (again,) = worker.claim()
 
         assert getattr(worker, move)(job) is False
         assert Job.objects.get().attempt == again.attempt == 2
 
-    @pytest.mark.parametrize("move", ["finish", "give_back"])
+    @pytest.mark.parametrize("move", ["finish", "release"])
     def test_the_fence_stops_what_has_finished(self, worker, job, move):
         assert worker.finish(job, result='"first"') is True
 
@@ -314,7 +316,7 @@ class TestTheFence:
         assert untouched()
 
         HandWorker().note_progress(job, '{"value": 1}')
-        worker.note_progress(job._replace(attempt=7), '{"value": 1}')
+        worker.note_progress(replace(job, attempt=7), '{"value": 1}')
 
         assert untouched()
 
@@ -332,7 +334,7 @@ class TestTheFence:
             Outcome(id=c.id, attempt=1, state="READY"),
         ]
 
-        assert worker.dialect.settle(worker.id, outcomes) == {b.id, c.id}
+        assert worker.dialect.record(worker.id, outcomes) == {b.id, c.id}
         states = {str(row.pk): row.state for row in Job.objects.all()}
         assert states == {str(job.id): "RUNNING", str(c.id): "READY"}
         assert FinishedJob.objects.get().pk == b.id
@@ -359,7 +361,9 @@ class TestAFinish:
         (a,) = worker.claim()
         done = Outcome(id=a.id, attempt=1, state="SUCCESSFUL", result="null")
 
-        settled, (b,) = worker.dialect.exchange(worker.id, [done], worker.scan, 1)
+        settled, (b,) = worker.dialect.finish_and_claim(
+            worker.id, [done], worker.scan, 1
+        )
 
         assert settled == {a.id}
         assert names([b]) == ["b"]
@@ -370,7 +374,7 @@ class TestGivingBack:
         put("a")
         (job,) = worker.claim()
 
-        assert worker.give_back(job, failed=1, record={"worker": "w"}) is True
+        assert worker.release(job, failed=1, record={"worker": "w"}) is True
 
         row = Job.objects.get()
         assert (row.state, row.worker_id, row.failures) == ("READY", None, 1)
@@ -380,7 +384,7 @@ class TestGivingBack:
         put("a")
         (job,) = worker.claim()
 
-        worker.give_back(job, delay=60)
+        worker.release(job, delay=60)
 
         row = Job.objects.get()
         assert row.state == JobState.SCHEDULED
@@ -443,11 +447,11 @@ class TestWorkersAtOnce:
         for _ in range(10):
             put("a")
             (job,) = worker.claim()
-            held = maintenance.held_by("default", worker.id)
+            held = held_by("default", worker.id)
 
             finished, rescued = together(
                 lambda job=job: worker.finish(job),
-                lambda held=held: maintenance.rescue("default", held),
+                lambda held=held: rescue("default", held),
             )
 
             assert [finished, rescued] in ([True, 0], [False, 1])
@@ -504,6 +508,6 @@ def test_heads_are_the_first_jobs_of_each_queue():
     (top,) = put("a3", queue="a", priority=5)
     (only,) = put("b", queue="b")
 
-    heads = dialects.of("default").heads()
+    heads = dialects.of("default").queue_heads()
 
     assert sorted(heads) == [("a", 5, UUID(top.id)), ("b", 0, UUID(only.id))]

@@ -11,8 +11,9 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from dbqueue import dialects, enqueue, enqueue_many, maintenance
+from dbqueue import dialects, enqueue, enqueue_many
 from dbqueue.dialects import scan
+from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job
 from tests import tasks
 from tests.settings import url
@@ -135,7 +136,7 @@ def test_whether_any_is_ready_is_not_looked_for_among_those_that_are_not(
 
     with transaction.atomic():
         rows = returned("DISTINCT indrelid")
-        outlook = HandWorker("a").dialect.outlook()
+        outlook = HandWorker("a").dialect.next_due()
         rows = returned("DISTINCT indrelid") - rows
 
     assert outlook.ready
@@ -243,9 +244,9 @@ def work_off(worker):
     """Make each move of a worker's."""
     jobs = worker.claim(JOBS)
     worker.note_progress(jobs[0], '{"value": 1}')
-    worker.give_back(jobs[0])
+    worker.release(jobs[0])
     worker.finish_all(jobs[1:])
-    worker.dialect.outlook()
+    worker.dialect.next_due()
     worker.dialect.promote(JOBS)
 
 
@@ -314,7 +315,7 @@ def test_no_more_than_the_limit_is_taken_however_it_is_planned(queues, template)
 
         assert len(worker.claim(3)) == 3
         assert len(worker.claim(3)) == 3
-        maintenance.promote("default", limit=3)
+        promote("default", limit=3)
         assert Job.objects.filter(state="SCHEDULED").count() == 41 - 3
 
 

@@ -20,12 +20,14 @@ from django.core import mail
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 from django.db import connection, models, transaction
+from django.dispatch import Signal
 from django.test import SimpleTestCase, override_settings
 from django.test.utils import isolate_apps
 
 import dbqueue
-from dbqueue import conf, declaring, exceptions, status, tasks, testing, uploads
+from dbqueue import conf, exceptions, signals, status, testing, uploads
 from dbqueue.backend import our_backends
+from dbqueue.jobs import events, outcomes
 from dbqueue.models import (
     FinishedJob,
     Job,
@@ -34,9 +36,12 @@ from dbqueue.models import (
     UploadChunk,
     Worker,
 )
-from dbqueue.results import JobResult
+from dbqueue.tasks import decorator
+from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.task import Task
 from dbqueue.testing import run_jobs
-from dbqueue.worker import records
+from dbqueue.uploads import exceptions as upload_exceptions
+from dbqueue.uploads.conf import UploadSettings
 from tests.gallery.models import Profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -187,8 +192,8 @@ def page(request, db, settings, tmp_path):
     settings.MEDIA_ROOT = str(tmp_path)
     with ExitStack() as stack:
         stack.enter_context(patch.dict(sys.modules))
-        stack.enter_context(patch.dict("dbqueue.registry._resolved"))
-        stack.enter_context(patch.dict("dbqueue.declaring.declared_tasks"))
+        stack.enter_context(patch.dict("dbqueue.tasks.registry._resolved"))
+        stack.enter_context(patch.dict("dbqueue.tasks.decorator.declared_tasks"))
         yield Page(request.param, request)
 
 
@@ -204,12 +209,12 @@ def test_the_examples_of_a_page_run(page):
 
 
 def test_every_setting_is_documented_with_its_default():
-    documented = dict(
-        re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", read("settings.md"), re.M)
-    )
+    core, section = read("settings.md").split("\n### UPLOADS\n")
 
-    defaults = {f.name.upper(): repr(f.default) for f in fields(conf.Settings)}
-    assert documented == defaults
+    for text, kind in ((core, conf.Settings), (section, UploadSettings)):
+        documented = re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", text, re.M)
+        defaults = {f.name.upper(): repr(f.default) for f in fields(kind)}
+        assert dict(documented) == defaults
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -232,13 +237,13 @@ def test_every_check_is_documented():
 def test_every_option_of_a_task_is_documented():
     documented = re.findall(r"^\(option-[a-z-]+\)=\n`(\w+)`$", read("api.md"), re.M)
 
-    assert set(documented) == declaring._OPTIONS
+    assert set(documented) == decorator._OPTIONS
 
 
 def test_every_parameter_of_using_is_documented():
     text = re.search(r"^#### using\n(.*?)^### ", read("api.md"), re.M | re.S)[1]
 
-    for name in signature(tasks.Task.using).parameters.keys() - {"self"}:
+    for name in signature(Task.using).parameters.keys() - {"self"}:
         assert f"`{name}`" in text
 
 
@@ -257,7 +262,7 @@ def test_every_exception_is_documented():
         name
         for name, found in getmembers(exceptions, isclass)
         if found.__module__ == exceptions.__name__
-    }
+    } | set(upload_exceptions.__all__)
 
     assert {term.strip("`") for term in _terms(read("exceptions.md"))} == ours
 
@@ -270,12 +275,24 @@ def test_every_field_of_a_result_is_documented():
 
 def test_every_field_and_reason_of_an_attempt_is_documented():
     documented = _cells(read("results.md"))
-    code = (ROOT / "dbqueue" / "worker" / "attempt.py").read_text()
-    source = Path(records.__file__).read_text()
+    source = Path(outcomes.__file__).read_text()
 
-    written = set(re.findall(r'record\["(\w+)"\]|^ +"(\w+)": ', source, re.M))
+    written = set(re.findall(r'record\["(\w+)"\]|^ {8}"(\w+)": ', source, re.M))
     assert {name for pair in written for name in pair if name} <= documented
-    assert set(re.findall(r'"(failed|timeout|snoozed|cancelled)"', code)) <= documented
+    reasons = "failed|timeout|snoozed|cancelled|released|lost"
+    found = set(re.findall(f'"({reasons})"', source))
+    assert found == set(reasons.split("|"))
+    assert found <= documented
+
+
+def test_every_event_and_every_field_of_one_is_documented():
+    text = read("signals.md")
+
+    for name, found in vars(signals).items():
+        assert not isinstance(found, Signal) or f"`{name}`" in text
+    for kind in (events.JobEvent, events.WorkerEvent):
+        for field in fields(kind):
+            assert f"`{field.name}`" in text
 
 
 @pytest.mark.parametrize(
@@ -300,12 +317,10 @@ def test_every_number_that_queuestatus_prints_is_documented():
 def test_the_floors_are_those_of_the_import_contract():
     with (ROOT / "pyproject.toml").open("rb") as file:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
-    rows = re.findall(
-        r"^\| \d \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.M
-    )
+    text = (ROOT / "CONTRIBUTING.md").read_text()
 
-    documented = [re.findall(r"`(\w+)`", row) for row in rows]
-    assert documented == [layer.split(" : ") for layer in contracts[0]["layers"]]
+    documented = re.findall(r"^\| \d+ \| `(\w+)` \|", text, re.M)
+    assert documented == contracts[0]["layers"]
 
 
 def test_nobody_is_told_to_install_somebody_elses_package():

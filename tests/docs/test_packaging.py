@@ -52,10 +52,8 @@ def test_raw_sql_is_spoken_in_the_dialects_only():
 
 
 def test_values_are_never_formatted_into_sql():
-    for path in (ROOT / "dbqueue" / "dialects").glob("*.py"):
-        assert not re.search(r"execute\(\s*f['\"].*\{(?!CHANNEL)", path.read_text()), (
-            path
-        )
+    for path in (ROOT / "dbqueue" / "dialects").rglob("*.py"):
+        assert not re.search(r"execute\(\s*f['\"].*\{", path.read_text()), path
 
 
 def test_the_package_says_that_it_is_typed():

@@ -58,7 +58,7 @@ class Server:
         return self
 
     def stop(self, mode="fast"):
-        """Stop it: "fast" says farewell, "immediate" does not, "kill" is kill -9."""
+        """Stop it: "fast" says exit_reason, "immediate" does not, "kill" is kill -9."""
         if mode == "kill":
             self.kill()
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from django.core.files.storage import FileSystemStorage
 from django.db.backends.signals import connection_created
 
-from dbqueue.django_tasks import task_finished, task_started
+from dbqueue.tasks.framework import task_finished, task_started
 
 DEATHS = json.loads(os.environ.get("DBQUEUE_TEST_DEATHS", "{}"))
 FOLDER = Path(os.environ.get("DBQUEUE_TEST_DEATHS_AT", "."))

@@ -4,8 +4,8 @@ import tempfile
 
 import pytest
 
-from dbqueue.uploads.imaging import sandbox
-from dbqueue.uploads.policy import ImagePolicy
+from dbqueue.imaging import sandbox
+from dbqueue.imaging.policy import ImagePolicy
 
 
 @pytest.fixture

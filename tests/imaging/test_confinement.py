@@ -11,8 +11,8 @@ from tests.support.processes import ROOT
 
 TRIES = """
 import json, os, socket
-from dbqueue.uploads.imaging import confinement
-from dbqueue.uploads.imaging.order import Limits
+from dbqueue.imaging.child import confinement
+from dbqueue.imaging.order import Limits
 
 def write(size):
     with open("output", "wb") as output:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dbqueue.exceptions import ContentRejected
-from dbqueue.uploads.policy import Variant
+from dbqueue.imaging.exceptions import ContentRejected
+from dbqueue.imaging.policy import Variant
 from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 
 pillow_heif = pytest.importorskip(

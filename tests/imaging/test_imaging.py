@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from dbqueue.uploads.policy import Variant
+from dbqueue.imaging.policy import Variant
 from tests.imaging import pictures
 from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 

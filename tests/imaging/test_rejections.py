@@ -7,9 +7,9 @@ import zlib
 import pytest
 from PIL import Image
 
-from dbqueue.exceptions import ContentRejected
-from dbqueue.uploads.imaging.sandbox import Limits
-from dbqueue.uploads.policy import Variant
+from dbqueue.imaging.exceptions import ContentRejected
+from dbqueue.imaging.policy import Variant
+from dbqueue.imaging.sandbox import Limits
 from tests.imaging import pictures
 from tests.imaging.pictures import animation, data, png_chunk, quarters
 

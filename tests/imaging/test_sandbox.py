@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dbqueue.exceptions import ContentRejected, MissingExtra, SandboxFailed
-from dbqueue.uploads.imaging import launcher, sandbox
-from dbqueue.uploads.imaging.conversation import Conversation
-from dbqueue.uploads.imaging.order import Order
-from dbqueue.uploads.policy import ImagePolicy, Variant
+from dbqueue.exceptions import MissingExtra
+from dbqueue.imaging import launcher, sandbox
+from dbqueue.imaging.conversation import Conversation
+from dbqueue.imaging.exceptions import ContentRejected, SandboxFailed
+from dbqueue.imaging.order import Order
+from dbqueue.imaging.policy import ImagePolicy, Variant
 from tests.imaging import pictures
 from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
 from tests.support.processes import ROOT, wait_until
@@ -81,8 +82,8 @@ def test_the_client_does_not_load_pillow(tmp_path):
     program = """
 import os, sys
 from pathlib import Path
-from dbqueue.uploads.imaging import sandbox
-from dbqueue.uploads.policy import ImagePolicy, Variant
+from dbqueue.imaging import sandbox
+from dbqueue.imaging.policy import ImagePolicy, Variant
 source = os.open("source.jpg", os.O_RDONLY)
 rendered = sandbox.render(source, ImagePolicy(), {"a": Variant(9)}, Path("."))
 assert rendered.original.width == 96
@@ -284,8 +285,8 @@ class TestTheZygote:
         program = """
 import os
 from pathlib import Path
-from dbqueue.uploads.imaging import sandbox
-from dbqueue.uploads.policy import ImagePolicy, Variant
+from dbqueue.imaging import sandbox
+from dbqueue.imaging.policy import ImagePolicy, Variant
 many = {str(n): Variant(3000 + n, format="AVIF", quality=100) for n in range(9)}
 source = os.open("source", os.O_RDONLY)
 print("ready", flush=True)

@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 
-from dbqueue.exceptions import ContentRejected
-from dbqueue.uploads.policy import FilePolicy, ImagePolicy
-from dbqueue.uploads.signatures import HEAD, check_file, check_image_head, sniff
+from dbqueue.imaging.exceptions import ContentRejected
+from dbqueue.imaging.policy import FilePolicy, ImagePolicy
+from dbqueue.imaging.signatures import HEAD, check_file, check_image_head, sniff
 from tests.imaging.pictures import data, quarters
 
 

@@ -17,12 +17,6 @@ from django.utils import timezone
 
 from dbqueue import aenqueue, enqueue, enqueue_many
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import (
-    InvalidTask,
-    TaskResultDoesNotExist,
-    task_backends,
-    task_enqueued,
-)
 from dbqueue.exceptions import (
     AtomicUnavailable,
     InvalidPayload,
@@ -31,6 +25,12 @@ from dbqueue.exceptions import (
     TaskNotFound,
 )
 from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.tasks.framework import (
+    InvalidTask,
+    TaskResultDoesNotExist,
+    task_backends,
+    task_enqueued,
+)
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support.workers import heard, together

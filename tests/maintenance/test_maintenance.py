@@ -7,13 +7,22 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dbqueue import enqueue_many, maintenance
+from dbqueue import enqueue_many
 from dbqueue.ids import uuid7
-from dbqueue.maintenance import PRUNE_BATCH
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.prune import BATCH, prune
+from dbqueue.maintenance.rescue import (
+    finished_by,
+    held_by,
+    orphans,
+    rescue,
+    rescue_orphans,
+)
 from dbqueue.models import FinishedJob, Job, JobState, Worker
-from dbqueue.worker.burial import bury
-from dbqueue.worker.pruning import Pruner, next_batch
-from dbqueue.worker.slots import SlotState, make_slots
+from dbqueue.worker.parent.pruner import Pruner, next_batch
+from dbqueue.worker.parent.reaper import reap
+from dbqueue.worker.shared import Phase, make_children
 from tests import tasks
 from tests.support.workers import HandWorker, together
 
@@ -25,7 +34,7 @@ DAY = 86_400
 
 
 def held(worker):
-    return maintenance.held_by(ALIAS, worker.id)
+    return held_by(ALIAS, worker.id)
 
 
 def finished(state="SUCCESSFUL", *, days=0, count=1):
@@ -52,13 +61,13 @@ class TestPromotion:
             task.enqueue()
         Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
 
-        assert maintenance.promote(ALIAS) == {"a", "b"}
+        assert promote(ALIAS) == {"a", "b"}
         assert not Job.objects.exclude(state=JobState.READY).exists()
 
     def test_promotion_leaves_jobs_that_are_not_due(self):
         tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
 
-        assert maintenance.promote(ALIAS) == set()
+        assert promote(ALIAS) == set()
         assert Job.objects.get().state == JobState.SCHEDULED
 
     def test_promotion_takes_the_earliest_first(self, worker):
@@ -79,7 +88,7 @@ class TestPromotion:
             tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
         Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
 
-        together(*[lambda: maintenance.promote(ALIAS)] * 4)
+        together(*[lambda: promote(ALIAS)] * 4)
 
         assert Job.objects.filter(state=JobState.READY).count() == 20
 
@@ -88,17 +97,17 @@ class TestHeartbeats:
     def test_heartbeats_renew_the_lease(self, worker):
         before = Worker.objects.get().expires_at
 
-        assert maintenance.heartbeat(ALIAS, [worker.id], lease=600) == set()
+        assert leases.heartbeat(ALIAS, [worker.id], lease=600) == set()
         assert Worker.objects.get().expires_at > before + timedelta(seconds=500)
 
     def test_heartbeats_tell_who_was_declared_dead(self, worker):
         other = uuid7()
 
-        assert maintenance.heartbeat(ALIAS, [worker.id, other], lease=60) == {other}
+        assert leases.heartbeat(ALIAS, [worker.id, other], lease=60) == {other}
 
     def test_heartbeats_do_not_bring_the_dead_back(self, worker):
-        maintenance.retire(ALIAS, worker.id)
-        maintenance.heartbeat(ALIAS, [worker.id], lease=60)
+        leases.retire(ALIAS, worker.id)
+        leases.heartbeat(ALIAS, [worker.id], lease=60)
 
         assert not Worker.objects.exists()
 
@@ -108,7 +117,7 @@ class TestAnExpiredWorker:
         expired = HandWorker(lease=-1)
 
         with caplog.at_level(logging.WARNING):
-            assert maintenance.condemn(ALIAS) == 1
+            assert leases.condemn(ALIAS) == 1
 
         assert Worker.objects.get().pk == worker.id
         assert f"id={expired.id}" in caplog.text
@@ -116,24 +125,24 @@ class TestAnExpiredWorker:
     def test_an_expired_worker_may_share_its_name_with_a_live_one(self, worker):
         HandWorker(lease=-1)
 
-        maintenance.condemn(ALIAS)
+        leases.condemn(ALIAS)
 
         assert [row.pk for row in Worker.objects.filter(name="hand")] == [worker.id]
 
     def test_an_expired_worker_leaves_orphans(self, worker):
         result = tasks.noop.enqueue()
         worker.claim()
-        assert maintenance.orphans(ALIAS) == []
+        assert orphans(ALIAS) == []
 
-        maintenance.retire(ALIAS, worker.id)
+        leases.retire(ALIAS, worker.id)
 
-        (orphan,) = maintenance.orphans(ALIAS)
+        (orphan,) = orphans(ALIAS)
         assert (str(orphan.id), orphan.worker_id) == (result.id, worker.id)
 
     def test_an_expired_worker_cannot_claim(self):
         tasks.noop.enqueue()
         expired = HandWorker(lease=-1)
-        maintenance.condemn(ALIAS)
+        leases.condemn(ALIAS)
 
         assert expired.claim() == []
 
@@ -153,7 +162,7 @@ class TestARescue:
         result = tasks.noop.enqueue()
         worker.claim()
 
-        assert maintenance.rescue(ALIAS, held(worker), reason=reason) == 1
+        assert rescue(ALIAS, held(worker), reason=reason) == 1
 
         job = Job.objects.get()
         assert job.state in (JobState.READY, JobState.SCHEDULED)
@@ -173,7 +182,7 @@ class TestARescue:
         result = tasks.noop.enqueue()
         worker.claim()
 
-        maintenance.rescue(ALIAS, held(worker), reason=reason)
+        rescue(ALIAS, held(worker), reason=reason)
 
         result.refresh()
         assert (result.state, result.attempts) == ("FAILED", 1)
@@ -184,7 +193,7 @@ class TestARescue:
         tasks.noop.enqueue()
         for _ in range(3):
             worker.claim()
-            maintenance.rescue(ALIAS, held(worker), reason="released")
+            rescue(ALIAS, held(worker), reason="released")
 
         job = Job.objects.get()
         assert (job.state, job.attempt, job.failures) == ("READY", 3, 0)
@@ -195,8 +204,8 @@ class TestARescue:
         for _ in range(5):
             victim = HandWorker()
             victim.claim()
-            maintenance.retire(ALIAS, victim.id)
-            maintenance.rescue_orphans(ALIAS)
+            leases.retire(ALIAS, victim.id)
+            rescue_orphans(ALIAS)
             Job.objects.update(state="READY")
 
         result.refresh()
@@ -208,8 +217,8 @@ class TestARescue:
         for _ in range(2):
             victim = HandWorker()
             victim.claim(5)
-            maintenance.retire(ALIAS, victim.id)
-            maintenance.rescue_orphans(ALIAS)
+            leases.retire(ALIAS, victim.id)
+            rescue_orphans(ALIAS)
 
         waiting = Job.objects.filter(state="SCHEDULED")
         assert len(set(waiting.values_list("run_after", flat=True))) == 5
@@ -221,7 +230,7 @@ class TestARescue:
         enqueue_many(tasks.noop, [(), ()])
         frozen = HandWorker()
         first, second = frozen.claim(2)
-        maintenance.retire(ALIAS, frozen.id)
+        leases.retire(ALIAS, frozen.id)
         locked, rescued = Event(), Event()
 
         def stand_still():
@@ -232,42 +241,42 @@ class TestARescue:
 
         def rescue():
             locked.wait(20)
-            count = maintenance.rescue_orphans(ALIAS)
+            count = rescue_orphans(ALIAS)
             rescued.set()
             return count
 
         assert together(stand_still, rescue) == [True, 1]
         assert Job.objects.get(state="READY").pk == second.id
-        assert maintenance.rescue_orphans(ALIAS) == 1
-        assert maintenance.rescue_orphans(ALIAS) == 0
+        assert rescue_orphans(ALIAS) == 1
+        assert rescue_orphans(ALIAS) == 0
 
     @with_transactions
     def test_a_rescue_of_a_dead_child_waits_for_what_is_locked_and_had_not_begun(
         self, only_postgres, single_attempt
     ):
         tasks.noop.enqueue()
-        worker, (slot,) = HandWorker(), make_slots(1, 1)
+        worker, (child,) = HandWorker(), make_children(1, 1)
         worker.claim()
-        slot.open(worker.id)
-        slot.state = SlotState.DEAD
-        locked, buried = Event(), Event()
+        child.open(worker.id)
+        child.phase = Phase.DEAD
+        locked, reaped = Event(), Event()
 
         def lock():
             with transaction.atomic():
                 Job.objects.select_for_update().get()
                 locked.set()
-                return buried.wait(20)
+                return reaped.wait(20)
 
-        def try_to_bury():
+        def try_to_reap():
             locked.wait(20)
-            bury(ALIAS, [slot])
-            maintenance.rescue_orphans(ALIAS)
-            buried.set()
-            return slot.state
+            reap(ALIAS, [child])
+            rescue_orphans(ALIAS)
+            reaped.set()
+            return child.phase
 
-        assert together(lock, try_to_bury) == [True, SlotState.DEAD]
-        bury(ALIAS, [slot])
-        assert slot.state is SlotState.EMPTY
+        assert together(lock, try_to_reap) == [True, Phase.DEAD]
+        reap(ALIAS, [child])
+        assert child.phase is Phase.EMPTY
         assert not Worker.objects.exists()
         assert Job.objects.get(state="READY", failures=0)
 
@@ -277,7 +286,7 @@ class TestARescue:
         late = held(worker)
         worker.finish(job)
 
-        assert maintenance.rescue(ALIAS, late) == 0
+        assert rescue(ALIAS, late) == 0
         assert FinishedJob.objects.get().state == JobState.SUCCESSFUL
 
     def test_a_rescue_leaves_the_jobs_of_the_living(self, worker):
@@ -285,7 +294,7 @@ class TestARescue:
         tasks.noop.enqueue()
         other.claim()
 
-        assert maintenance.rescue(ALIAS, held(worker)) == 0
+        assert rescue(ALIAS, held(worker)) == 0
         assert Job.objects.get().worker_id == other.id
 
     @with_transactions
@@ -294,7 +303,7 @@ class TestARescue:
         worker.claim()
         jobs = held(worker)
 
-        rescued = together(*[lambda: maintenance.rescue(ALIAS, jobs)] * 4)
+        rescued = together(*[lambda: rescue(ALIAS, jobs)] * 4)
 
         assert sorted(rescued) == [0, 0, 0, 1]
         assert Job.objects.get().failures == 1
@@ -308,14 +317,14 @@ class TestFinishedJobs:
         worker.finish(done)
 
         ids = [done.id, running.id, uuid7()]
-        assert maintenance.finished_by(ALIAS, worker.id, ids) == {done.id}
-        assert maintenance.finished_by(ALIAS, uuid7(), ids) == set()
+        assert finished_by(ALIAS, worker.id, ids) == {done.id}
+        assert finished_by(ALIAS, uuid7(), ids) == set()
 
 
 class TestPruning:
     def prune(self, *states, days, **more):
         seconds = days * DAY
-        return maintenance.prune(ALIAS, states=states, older_than=seconds, **more)
+        return prune(ALIAS, states=states, older_than=seconds, **more)
 
     def test_pruning_deletes_what_is_old_enough(self):
         finished(days=8, count=3)
@@ -336,7 +345,8 @@ class TestPruning:
         finished(days=10, count=3)
 
         assert self.prune("SUCCESSFUL", days=7, limit=3) == 3
-        assert not maintenance.expired(ALIAS, "SUCCESSFUL", 9.5 * DAY).exists()
+        expired = FinishedJob.objects.using(ALIAS).expired("SUCCESSFUL", 9.5 * DAY)
+        assert not expired.exists()
         assert self.prune("SUCCESSFUL", days=7, limit=3) == 2
         assert self.prune("SUCCESSFUL", days=7, limit=3) == 0
 
@@ -377,13 +387,14 @@ class TestPruning:
 
 class TestAPruner:
     def test_a_pruner_goes_on_after_a_short_pause_until_nothing_old_is_left(self):
-        finished(days=8, count=2 * PRUNE_BATCH)
-        finished("FAILED", days=31, count=PRUNE_BATCH + 1)
+        finished(days=8, count=2 * BATCH)
+        finished("FAILED", days=31, count=BATCH + 1)
         finished("CANCELLED", days=31)
         kept = finished(days=6) + finished("FAILED", days=29)
-        pruner = Pruner(ALIAS)
+        pruner = Pruner()
 
-        pauses = list(takewhile(lambda pause: pause < 10, iter(pruner.prune, None)))
+        prunes = iter(lambda: pruner.prune(ALIAS), None)
+        pauses = list(takewhile(lambda pause: pause < 10, prunes))
 
         assert len(pauses) >= 2
         assert set(FinishedJob.objects.all()) == set(kept)
@@ -393,7 +404,7 @@ class TestAPruner:
         finished(days=999)
         finished("FAILED", days=999)
 
-        assert Pruner(ALIAS).prune() > 10
+        assert Pruner().prune(ALIAS) > 10
         assert FinishedJob.objects.count() == 2
 
     def test_a_pruner_deletes_less_at_a_time_where_the_database_is_slow(self):

@@ -14,16 +14,21 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 
-from dbqueue import enqueue_many, maintenance, task, writing
+from dbqueue import enqueue_many, task
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.ids import uuid7
-from dbqueue.maintenance import rescued
+from dbqueue.jobs import insert
+from dbqueue.jobs.outcomes import rescued
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.prune import prune
+from dbqueue.maintenance.rescue import held_by, orphans, rescue
 from dbqueue.models import FinishedJob, Job, Upload, UploadChunk, Worker
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_file
-from dbqueue.worker.bell import Bell
-from dbqueue.worker.ledger import Ledger
+from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.process.pipes import WakePipe
 from tests.gallery.models import Profile
 from tests.support import invariants
 from tests.support.crash import dies_after
@@ -114,7 +119,9 @@ class Exchange(Scene):
         self.outcomes = [ended(a), failed, Outcome(id=c.id, attempt=1, state="READY")]
 
     def act(self):
-        self.worker.dialect.exchange(self.worker.id, self.outcomes, self.scan, 2)
+        self.worker.dialect.finish_and_claim(
+            self.worker.id, self.outcomes, self.scan, 2
+        )
 
     def look(self):
         nothing = {"a": 1, "b": 1, "c": 1, "d": 0, "e": 0}
@@ -129,7 +136,7 @@ class Finish(Scene):
         self.worker, self.jobs = self.held("a", "b", "c")
 
     def act(self):
-        self.worker.dialect.settle(self.worker.id, list(map(ended, self.jobs)))
+        self.worker.dialect.record(self.worker.id, list(map(ended, self.jobs)))
 
     def look(self):
         assert FinishedJob.objects.count() in (0, 3)
@@ -146,7 +153,7 @@ class GiveBack(Scene):
         ]
 
     def act(self):
-        self.worker.dialect.settle(self.worker.id, self.outcomes)
+        self.worker.dialect.record(self.worker.id, self.outcomes)
 
     def look(self):
         assert Job.objects.filter(state="RUNNING").count() in (0, 3)
@@ -159,14 +166,14 @@ class Release(Scene):
         self.worker, self.jobs = self.held("a", "b", "c")
 
     def act(self):
-        ledger = Ledger(self.worker.dialect, self.worker.id, Bell())
+        completer = Completer(self.worker.dialect, self.worker.id, WakePipe())
         for job in self.jobs:
-            ledger.take_on(job, None)
-        ledger.done(self.jobs[0], ended(self.jobs[0]))
-        ledger.collect()
-        ledger.release_unfinished({self.jobs[1].id})
-        ledger.flush()
-        maintenance.retire(ALIAS, self.worker.id)
+            completer.accept(job, None)
+        completer.done(self.jobs[0], ended(self.jobs[0]))
+        completer.collect()
+        completer.release_unfinished({self.jobs[1].id})
+        completer.flush()
+        leases.retire(ALIAS, self.worker.id)
 
     def look(self):
         assert Job.objects.filter(state="RUNNING").count() in (0, 3)
@@ -181,8 +188,8 @@ class Rescue(Scene):
         expire_leases()
 
     def act(self):
-        maintenance.condemn(ALIAS)
-        maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+        leases.condemn(ALIAS)
+        rescue(ALIAS, orphans(ALIAS))
 
     def look(self):
         first = Job.objects.filter(worker_id=self.workers[0].id)
@@ -197,8 +204,8 @@ class Burial(Scene):
         self.worker, _ = self.held("a", "b")
 
     def act(self):
-        maintenance.retire(ALIAS, self.worker.id)
-        maintenance.rescue(ALIAS, maintenance.held_by(ALIAS, self.worker.id))
+        leases.retire(ALIAS, self.worker.id)
+        rescue(ALIAS, held_by(ALIAS, self.worker.id))
 
 
 class Enqueue(Scene):
@@ -246,7 +253,7 @@ class EnqueueOnceMore(Scene):
 
 class EnqueueMany(Scene):
     def act(self):
-        writing.CHUNK = 2  # this process ends with the scene
+        insert.CHUNK = 2  # this process ends with the scene
         enqueue_many(leave, [("a",), ("b",), ("c",), ("d",), ("e",)])
 
     def look(self):
@@ -260,7 +267,7 @@ class Promote(Scene):
         Job.objects.update(run_after=F("run_after") - timedelta(hours=2))
 
     def act(self):
-        while maintenance.promote(ALIAS, limit=2):
+        while promote(ALIAS, limit=2):
             pass
 
     def look(self):
@@ -274,12 +281,12 @@ class Prune(Scene):
         for job, state in zip(worker.claim(4), states, strict=True):
             record = rescued(job.held_by(worker.id), "released").record
             worker.finish(job, state, record=record if state == "CANCELLED" else None)
-        maintenance.retire(ALIAS, worker.id)
+        leases.retire(ALIAS, worker.id)
         self.put("young")
 
     def act(self):
         states = ("SUCCESSFUL", "CANCELLED")
-        while maintenance.prune(ALIAS, states=states, older_than=0.0, limit=3):
+        while prune(ALIAS, states=states, older_than=0.0, limit=3):
             pass
 
     def look(self):
@@ -412,8 +419,8 @@ def expire_leases():
 def recover():
     """Do what others do when the leases are over, and run what is left."""
     expire_leases()
-    maintenance.condemn(ALIAS)
-    maintenance.rescue(ALIAS, maintenance.orphans(ALIAS))
+    leases.condemn(ALIAS)
+    rescue(ALIAS, orphans(ALIAS))
     run_jobs(scheduled=True)
 
 

@@ -33,12 +33,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dbqueue import enqueue_many, maintenance
+from dbqueue import enqueue_many
 from dbqueue.dialects import scan
-from dbqueue.maintenance import rescued
+from dbqueue.jobs.outcomes import rescued, untouched
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.prune import prune
+from dbqueue.maintenance.rescue import held_by, orphans, rescue
 from dbqueue.models import FinishedJob, Job, Worker
-from dbqueue.registry import resolve
-from dbqueue.worker.records import untouched
+from dbqueue.tasks.registry import resolve
 from tests.gallery.models import Profile
 from tests.support import invariants
 from tests.support.model_worker import (
@@ -162,7 +165,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=workers, served=st.sampled_from(SERVED))
     def start_worker(self, served):
         worker = Hand(*served)
-        maintenance.register(
+        leases.register(
             ALIAS,
             worker.id,
             name="",
@@ -199,18 +202,18 @@ class QueueMachine(RuleBasedStateMachine):
         worker = pick(which, self.busy())
         self._run(worker, [(0, order)] * len(worker.running))
         self._recover(worker)
-        worker.ledger.flush()
-        self._expect_settled(worker)
+        worker.completer.flush()
+        self._expect_recorded(worker)
 
     @rule(worker=workers, limit=st.integers(0, 3), plan=PLAN)
     def lose_an_answer(self, worker, limit, plan):
         """Be cut off when the commit is through, and recover when it works again."""
         self._run(worker, plan)
-        settled, claimed = worker.dialect.exchange(
+        settled, claimed = worker.dialect.finish_and_claim(
             worker.id, list(worker.outcomes.values()), worker.new_scan(), limit
         )
 
-        assert settled == self.model.settle(worker.id, worker.ended)
+        assert settled == self.model.record(worker.id, worker.ended)
         expected = self.model.claim(worker.id, limit, worker.new_search())
         assert [(job.id, job.attempt) for job in claimed] == expected
         self._hold_pauses()
@@ -225,10 +228,10 @@ class QueueMachine(RuleBasedStateMachine):
         """
         outcome, ending = pick(which, self.doubtful())
         sender = self.model.jobs[outcome.id].worker if holder else worker.id
-        settled = worker.dialect.settle(sender, [outcome])
+        settled = worker.dialect.record(sender, [outcome])
 
         ended = {outcome.id: (outcome.attempt, ending)}
-        assert settled == self.model.settle(sender, ended)
+        assert settled == self.model.record(sender, ended)
         self._hold_pauses()
 
     @precondition(lambda self: self.busy())
@@ -236,9 +239,11 @@ class QueueMachine(RuleBasedStateMachine):
     def note_progress(self, which, value):
         worker = pick(which, self.busy())
         for job in worker.running:
-            worker.ledger.note_progress(job, str(value))
+            worker.completer.note_progress(
+                worker.id, [(job.id, job.attempt, str(value))]
+            )
             self.model.note_progress(worker.id, job.id, job.attempt, value)
-        worker.ledger.flush_notes()
+        worker.completer.flush_notes()
 
     @rule(worker=consumes(workers), begun=st.integers(0, 3), vanish=st.booleans())
     def stop(self, worker, begun, vanish):
@@ -253,23 +258,23 @@ class QueueMachine(RuleBasedStateMachine):
         for job in worker.running:
             ending = "released" if job.id in first else "untouched"
             worker.ended[job.id] = (job.attempt, ending)
-        worker.ledger.release_unfinished(first)
-        worker.ledger.flush()
-        self._expect_settled(worker)
+        worker.completer.release_unfinished(first)
+        worker.completer.flush()
+        self._expect_recorded(worker)
         self._retire(worker)
 
     @rule(worker=workers, reason=st.sampled_from(["lost", "released"]))
-    def bury(self, worker, reason):
-        """Bury it as a keeper does; it may go on, as a zombie."""
+    def reap(self, worker, reason):
+        """Reap it as a keeper does; it may go on, as a zombie."""
         self._retire(worker)
-        self._rescue(maintenance.held_by(ALIAS, worker.id), reason)
+        self._rescue(held_by(ALIAS, worker.id), reason)
 
     # Keepers
 
     @precondition(lambda self: self.model.now)
     @rule(worker=workers)
     def heartbeat(self, worker):
-        dead = maintenance.heartbeat(ALIAS, [worker.id], lease=LEASE * 3600)
+        dead = leases.heartbeat(ALIAS, [worker.id], lease=LEASE * 3600)
 
         assert dead == {worker.id} - self.model.leases.keys()
         if not dead:
@@ -278,12 +283,12 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orphans() or self.model.expired_leases())
     @rule()
     def condemn_and_rescue(self):
-        assert maintenance.condemn(ALIAS) == self.model.condemn()
-        self._rescue(maintenance.orphans(ALIAS), "lost", self.model.orphans())
+        assert leases.condemn(ALIAS) == self.model.condemn()
+        self._rescue(orphans(ALIAS), "lost", self.model.orphans())
 
     @rule(target=glances, worker=workers)
     def look_at_what_it_holds(self, worker):
-        return maintenance.held_by(ALIAS, worker.id)
+        return held_by(ALIAS, worker.id)
 
     @rule(held=consumes(glances), reason=st.sampled_from(["lost", "released"]))
     def rescue_late(self, held, reason):
@@ -294,7 +299,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 6))
     def promote(self, limit):
         due = self.model.due()
-        queues = maintenance.promote(ALIAS, limit=limit)
+        queues = promote(ALIAS, limit=limit)
 
         waiting = Job.objects.filter(state="SCHEDULED").values_list("pk", flat=True)
         promoted = due.keys() - set(waiting)
@@ -320,9 +325,7 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def prune(self, states, hours, limit):
         expired = {state: self.model.expired(state, hours * HOUR) for state in states}
-        deleted = maintenance.prune(
-            ALIAS, states=states, older_than=hours * 3600, limit=limit
-        )
+        deleted = prune(ALIAS, states=states, older_than=hours * 3600, limit=limit)
 
         left = set(FinishedJob.objects.values_list("pk", flat=True))
         gone = self.model.history.keys() - left
@@ -395,21 +398,21 @@ class QueueMachine(RuleBasedStateMachine):
     def _recover(self, worker):
         if worker.in_trouble:
             worker.in_trouble = False
-            worker.ledger.reconcile()
-            self._expect_settled(worker)
+            worker.completer.reconcile()
+            self._expect_recorded(worker)
             for id in self.model.held_by(worker.id):
                 if (id, self.model.jobs[id].attempt) not in worker.known():
                     self.model.end(id, "released")
 
     def _exchange(self, worker, limit):
         self._recover(worker)
-        claimed = worker.ledger.exchange(worker.scan, limit)
+        claimed = worker.completer.finish_and_claim(worker.scan, limit)
 
-        self._expect_settled(worker)
+        self._expect_recorded(worker)
         expected = self.model.claim(worker.id, limit, worker.search)
         assert [(job.id, job.attempt) for job in claimed] == expected
         for job in claimed:
-            worker.ledger.take_on(job, None)
+            worker.completer.accept(job, None)
             worker.running.append(job)
 
     def _run(self, worker, plan):
@@ -429,7 +432,7 @@ class QueueMachine(RuleBasedStateMachine):
             order = "succeeded"
         orders.append(order)
 
-        outcome = worker.executor.run(job, task)
+        outcome = worker.run(job, task)
 
         if order == "failed in finishing":
             order = "failed"
@@ -437,7 +440,7 @@ class QueueMachine(RuleBasedStateMachine):
             return self._end(worker, job, order, outcome)
         # It ended in its own commit, or lost its claim.
         ended = {job.id: (job.attempt, "succeeded")}
-        settled = self.model.settle(worker.id, ended)
+        settled = self.model.record(worker.id, ended)
         self.model.effects += settled
         assert not settled or task.atomic or order in FINISHING
         worker.drop(job)
@@ -462,25 +465,25 @@ class QueueMachine(RuleBasedStateMachine):
             id, call.queue_name, call.priority, call.attempts_allowed, hours * HOUR
         )
 
-    def _expect_settled(self, worker):
-        self.model.settle(worker.id, worker.ended)
+    def _expect_recorded(self, worker):
+        self.model.record(worker.id, worker.ended)
         worker.ended, worker.outcomes = {}, {}
         self._hold_pauses()
 
     def _rescue(self, held, reason, expected=None):
-        count = maintenance.rescue(ALIAS, held, reason=reason)
+        count = rescue(ALIAS, held, reason=reason)
 
         if expected is not None:
             assert {job.id for job in held} == expected
         endings = {}
         for job in held:
             ended = {job.id: (job.attempt, reason)}
-            endings |= dict.fromkeys(self.model.settle(job.worker_id, ended))
+            endings |= dict.fromkeys(self.model.record(job.worker_id, ended))
         assert count == len(endings)
         self._hold_pauses()
 
     def _retire(self, worker):
-        maintenance.retire(ALIAS, worker.id)
+        leases.retire(ALIAS, worker.id)
         self.model.leases.pop(worker.id, None)
 
     def _hold_pauses(self):

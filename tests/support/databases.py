@@ -106,7 +106,7 @@ def postgres_url():
     # Short, without spaces and open to the server's own user: it holds the socket.
     folder = Path(mkdtemp(prefix="dbqueue-", dir="/tmp"))
     folder.chmod(0o755)
-    # Registered before the wheel registers its own farewell, so it comes after that.
+    # Registered before the wheel registers its own exit_reason, so it comes after that.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # The wheel warns where the system has no such folder, and keeps its lock there.
     runtime = folder / "runtime"

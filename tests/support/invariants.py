@@ -10,7 +10,7 @@ from itertools import pairwise
 from django.db import OperationalError, connection, connections, router, transaction
 
 from dbqueue import dialects
-from dbqueue.dialects.base import LOG_LENGTH
+from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.models import FinishedJob, Job, Worker
 
 UNFINISHED = ("SCHEDULED", "READY", "RUNNING")

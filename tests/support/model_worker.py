@@ -4,9 +4,10 @@ from dbqueue import Cancel, Retry, dialects, task
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.scan import Scan
 from dbqueue.ids import uuid7
-from dbqueue.worker.bell import Bell
-from dbqueue.worker.executor import Executor
-from dbqueue.worker.ledger import Ledger
+from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.holder import Holder
 from tests.gallery.models import Profile
 from tests.support.reference import Search
 
@@ -64,22 +65,32 @@ def leave_effect(context):
     Profile.objects.bulk_create([Profile(name=context.task_result.id)])
 
 
+class NoProgress:
+    def note_progress(self, worker_id, notes):
+        raise AssertionError("no order makes progress")
+
+
 class Hand:
     """A worker whose jobs run when the machine says so."""
 
-    bell = Bell()
+    pipe = WakePipe()
 
     def __init__(self, groups, excluded):
         self.id = uuid7()
         self.served = groups, excluded
         self.running = []
-        self.ended = {}  # {id: (attempt, ending)}, not settled yet
+        self.ended = {}  # {id: (attempt, ending)}, not recorded yet
         self.outcomes = {}
         self.in_trouble = False
         self.dialect = dialects.of(ALIAS)
-        self.ledger = Ledger(self.dialect, self.id, self.bell)
-        self.executor = Executor(
-            ALIAS, self.id, self._settle, DatabaseBackend, self._note, (AssertionError,)
+        self.completer = Completer(self.dialect, self.id, self.pipe)
+        self.holder = Holder(
+            worker_id=self.id,
+            database=ALIAS,
+            sender=DatabaseBackend,
+            recorder=self.dialect,
+            progress=NoProgress(),
+            reraise=(AssertionError,),
         )
         self.forget_marks()
 
@@ -97,21 +108,18 @@ class Hand:
     def end(self, job, ending, outcome):
         self.ended[job.id] = (job.attempt, ending)
         self.outcomes[job.id] = outcome
-        self.ledger.done(job, outcome)
-        self.ledger.collect()
+        self.completer.done(job, outcome)
+        self.completer.collect()
 
     def drop(self, job):
         """Forget a job that ended in its own commit or was lost."""
-        self.ledger.done(job, None)
-        self.ledger.collect()
+        self.completer.done(job, None)
+        self.completer.collect()
 
     def known(self):
         """Return (id, attempt) of the jobs that this worker believes to hold."""
         running = {(job.id, job.attempt) for job in self.running}
         return running | {(id, attempt) for id, (attempt, _) in self.ended.items()}
 
-    def _settle(self, outcome):
-        return bool(self.dialect.settle(self.id, [outcome]))
-
-    def _note(self, job, text):
-        raise AssertionError("no order makes progress")
+    def run(self, job, task):
+        return Attempt(job, task, self.holder).run_to_end()

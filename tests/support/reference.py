@@ -55,7 +55,7 @@ class Reference:
             job.state, job.worker, job.attempt = "RUNNING", worker, job.attempt + 1
         return [(id, self.jobs[id].attempt) for id in ids]
 
-    def settle(self, worker, endings):
+    def record(self, worker, endings):
         """Apply {id: (attempt, ending)}; return the ids whose claim still held."""
         held = {
             id: ending
@@ -71,12 +71,12 @@ class Reference:
         if ending == "succeeded":
             return self._finish(id, "SUCCESSFUL")
         if ending == "untouched":
-            return self._give_back(id)
+            return self._release(id)
         job.reasons.append(ending)
         if ending == "cancelled":
             return self._finish(id, "CANCELLED")
         if ending in ("released", "snoozed"):
-            return self._give_back(id)
+            return self._release(id)
         delay = {"failed": HOUR, "timeout": PAUSE, "snoozed an hour": HOUR}.get(ending)
         if ending == "lost" and job.failures:
             delay = PAUSE
@@ -84,7 +84,7 @@ class Reference:
             job.failures += 1
         if job.failures >= job.max_attempts:
             return self._finish(id, "FAILED")
-        return self._give_back(id, delay or 0.0)
+        return self._release(id, delay or 0.0)
 
     def note_progress(self, worker, id, attempt, value):
         if self.holds(worker, id, attempt):
@@ -138,7 +138,7 @@ class Reference:
             if job.state == state and job.finished_at + age <= self.now
         }
 
-    def _give_back(self, id, delay=0.0):
+    def _release(self, id, delay=0.0):
         job = self.jobs[id]
         job.state, job.worker = "SCHEDULED" if delay else "READY", None
         job.due = self.now + delay

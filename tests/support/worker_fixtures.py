@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from dbqueue.django_tasks import task_enqueued
+from dbqueue.tasks.framework import task_enqueued
 from tests.settings import url
 from tests.support import invariants
 from tests.support.processes import (

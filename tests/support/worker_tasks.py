@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone, translation
 
 from dbqueue import enqueue, task
-from dbqueue.django_tasks import task_finished
+from dbqueue.tasks.framework import task_finished
 
 
 def effect(event, key, **more):

@@ -6,14 +6,18 @@ from threading import Barrier, Thread
 
 from django.db import connections
 
-from dbqueue import dialects, maintenance
+from dbqueue import dialects
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.ids import uuid7
+from dbqueue.maintenance import leases
+from dbqueue.tasks.registry import resolve
+from dbqueue.worker.loop.worker import Worker
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.slots import make_slots
-from dbqueue.worker.worker import Worker
+from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.holder import Holder
+from dbqueue.worker.shared import make_children
 
 
 class HandWorker:
@@ -23,7 +27,7 @@ class HandWorker:
         self.id = uuid7()
         self.alias = alias
         self.scan = Scan([[queue] for queue in queues or "*"], exclude)
-        maintenance.register(
+        leases.register(
             alias, self.id, name="hand", host="here", pid=1, queues="*", lease=lease
         )
 
@@ -36,24 +40,38 @@ class HandWorker:
 
     def finish(self, job, state="SUCCESSFUL", result="null", **more):
         """End the job; return whether the claim still held."""
-        return job in self._settle([job], state, result=result, **more)
+        return job in self._record([job], state, result=result, **more)
 
     def finish_all(self, jobs):
         """End the jobs in one statement; return those whose claim still held."""
-        return self._settle(jobs, "SUCCESSFUL", result="null")
+        return self._record(jobs, "SUCCESSFUL", result="null")
 
-    def give_back(self, job, **more):
+    def release(self, job, **more):
         """Return the job to its queue; return whether the claim still held."""
-        return job in self._settle([job], "READY", **more)
+        return job in self._record([job], "READY", **more)
 
     def note_progress(self, job, text):
         self.dialect.note_progress(self.id, [(job.id, job.attempt, text)])
 
-    def _settle(self, jobs, state, **more):
+    def run(self, job, **more):
+        """Run the job here; return its outcome, None if that is committed."""
+        return Attempt(job, resolve(job.task), self.holder(**more)).run_to_end()
+
+    def holder(self, **more):
+        return Holder(
+            worker_id=self.id,
+            database=self.alias,
+            sender=DatabaseBackend,
+            recorder=self.dialect,
+            progress=self.dialect,
+            **more,
+        )
+
+    def _record(self, jobs, state, **more):
         outcomes = [
             Outcome(id=job.id, attempt=job.attempt, state=state, **more) for job in jobs
         ]
-        held = self.dialect.settle(self.id, outcomes)
+        held = self.dialect.record(self.id, outcomes)
         return [job for job in jobs if job.id in held]
 
 
@@ -65,14 +83,14 @@ def drain(**options):
         drain=True,
         **{"threads": 2, "async_concurrency": 4, **options},
     )
-    (slot,) = make_slots(1, given.threads + given.async_concurrency + 1)
-    slot.open(uuid7())
-    maintenance.register(
-        "default", slot.worker_id, name="drain", host="", pid=1, queues="*", lease=60
+    (child,) = make_children(1, given.threads + given.async_concurrency + 1)
+    child.open(uuid7())
+    leases.register(
+        "default", child.worker_id, name="drain", host="", pid=1, queues="*", lease=60
     )
-    slot.beat = time.monotonic()
-    together(Worker(given, slot).run)
-    maintenance.retire("default", slot.worker_id)
+    child.beat = time.monotonic()
+    together(Worker(given, child).run)
+    leases.retire("default", child.worker_id)
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from django.test import TestCase
 
 from dbqueue import bind_context, enqueue, enqueue_many
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import TaskResultDoesNotExist, task_backends
 from dbqueue.exceptions import DbqueueError, InvalidPayload
 from dbqueue.models import FinishedJob, Job, Worker
-from dbqueue.results import Progress
+from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
+from dbqueue.tasks.results import Progress
 from dbqueue.testing import assert_enqueued, enqueued, run_jobs
 from tests import tasks
 from tests.settings import BASE

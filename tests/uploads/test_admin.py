@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from PIL import Image
 
+from dbqueue.admin.base import CappedPaginator
 from dbqueue.models import FinishedJob, Job, Upload, UploadChunk
-from dbqueue.readonly import CappedPaginator
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import endings, save_file, save_image, uploads_for
 from tests.gallery.models import Profile
@@ -189,7 +189,7 @@ class TestTheButtons:
     ):
         response = admin_client.post(url(failed, "retry"), follow=True)
 
-        assert told(response) == ["1 upload is tried again."]
+        assert told(response) == ["1 upload is being retried."]
         run_jobs()
         profile.refresh_from_db()
         assert profile.photo
@@ -207,7 +207,7 @@ class TestTheButtons:
         response = admin_client.post(url(waiting, "retry"), follow=True)
 
         assert told(response) == [
-            "1 upload was left: it is in another state, or a newer one waits."
+            "1 upload was left: it is in another state, or a newer one is pending."
         ]
 
     def test_the_buttons_of_an_upload_leave_a_failed_upload_while_a_newer_one_waits(
@@ -217,7 +217,7 @@ class TestTheButtons:
 
         response = admin_client.post(url(failed, "retry"), follow=True)
 
-        assert "a newer one waits" in told(response)[0]
+        assert "a newer one is pending" in told(response)[0]
         assert not Job.objects.filter(state="READY").exclude(pk=failed.job_id).exists()
 
     @pytest.mark.parametrize("deed", ["retry", "discard"])
@@ -253,7 +253,7 @@ class TestTheActions:
             LIST, {"action": "retry", "_selected_action": chosen}, follow=True
         )
 
-        assert told(response)[0] == "3 uploads are tried again."
+        assert told(response)[0] == "3 uploads are being retried."
         assert "1 upload was left" in told(response)[1]
         assert Upload.objects.filter(state="STORED").count() == 3
         assert Upload.objects.get(pk=done.pk).state == "DONE"

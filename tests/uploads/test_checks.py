@@ -10,8 +10,8 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import call_command
 from django.utils import timezone
 
-from dbqueue import maintenance
 from dbqueue.ids import uuid7
+from dbqueue.maintenance import leases
 from dbqueue.models import Job, Upload
 from dbqueue.uploads import checks, work
 from dbqueue.uploads.checks import check_uploads, check_workers
@@ -151,7 +151,7 @@ class TestW008:
         options = WorkerOptions(
             database="default", sender=object, queues=queues, exclude=exclude
         )
-        maintenance.register(
+        leases.register(
             *("default", uuid7()),
             **{"name": "w", "host": "h", "pid": 1, "lease": lease},
             queues=options.described(),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,14 +12,14 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, models
 from django.utils import timezone
 
-from dbqueue import chores
-from dbqueue.django_tasks import task_backends
+from dbqueue.maintenance import duties
 from dbqueue.models import Job, Upload, UploadArtifact, UploadChunk
+from dbqueue.tasks.framework import task_backends
 from dbqueue.testing import run_jobs
-from dbqueue.uploads.chore import enqueue_sweep_if_due
-from dbqueue.uploads.cleanup import Sweep
+from dbqueue.uploads.duties import enqueue_sweep_if_due
 from dbqueue.uploads.endings import end
 from dbqueue.uploads.signals import upload_failed
+from dbqueue.uploads.sweep.cleanup import Sweep
 from tests.gallery.models import Paper, Profile
 from tests.support.processes import wait_until
 from tests.uploads.rows import an_upload
@@ -172,7 +173,7 @@ class TestTheCommand:
         condemned()
 
         assert run() == (
-            "6 uploads deleted, 1 files deleted from storages, 0 lost jobs mended.\n"
+            "6 uploads deleted, 1 files deleted from storages, 0 lost jobs re-enqueued.\n"
         )
         assert left() == sorted([*STATES, "DONE"])
         assert not default_storage.exists("old.jpg")
@@ -238,7 +239,7 @@ class TestTheCommand:
 
         assert said == (
             "1 uploads would be deleted, 1 files would be deleted from storages, "
-            "1 lost jobs would be mended.\n"
+            "1 lost jobs would be re-enqueued.\n"
         )
         assert left() == ["DONE", "DONE", "REJECTED", "STORED"]
         assert default_storage.exists("old.jpg")
@@ -248,7 +249,7 @@ class TestTheCommand:
         over()
 
         assert json.loads(run("--json")) == {
-            "jobs_mended": 0,
+            "jobs_repaired": 0,
             "uploads_deleted": 1,
             "objects_deleted": 0,
             "dry_run": False,
@@ -259,14 +260,16 @@ class TestTheCommand:
 
     @pytest.mark.parametrize("age", ["", "soon", "-1", "nan", "inf", "2d"])
     def test_uploads_cleanup_refuses_what_is_no_age(self, age):
-        with pytest.raises(CommandError, match="no number of hours such as 48 or"):
+        with pytest.raises(CommandError, match="not a number of hours like 48 or"):
             run(f"--age={age}")
 
     def test_uploads_cleanup_refuses_a_project_without_our_backend(self, settings):
         other = f"{task_backends.__module__}.backends.dummy.DummyBackend"
         settings.TASKS = {"default": {"BACKEND": other}}
 
-        with pytest.raises(CommandError, match="No entry of TASKS is a backend of"):
+        with pytest.raises(
+            CommandError, match="No entry of TASKS is a dbqueue backend"
+        ):
             run()
 
 
@@ -320,7 +323,7 @@ class TestTheWorkersShare:
         self, monkeypatch
     ):
         over()
-        monkeypatch.setattr("dbqueue.uploads.chore._waits", lambda alias: False)
+        monkeypatch.setattr("dbqueue.uploads.duties._waits", lambda alias: False)
         now = timezone.now().replace(second=1)
 
         for seconds in (0, 30, 57, 60):
@@ -362,31 +365,34 @@ class TestTheWorkersShare:
 
         assert self.sweeps() == 1
 
-    def test_a_workers_share_of_the_sweep_is_a_registered_chore(self):
-        assert enqueue_sweep_if_due in chores._chores
+    def test_a_workers_share_of_the_sweep_is_a_registered_duty(self):
+        assert (60.0, enqueue_sweep_if_due) in duties._registered
 
 
 @pytest.mark.parametrize("error", [ValueError, DatabaseError])
-def test_a_chore_that_fails_hinders_no_other(monkeypatch, caplog, error):
+def test_a_duty_that_fails_hinders_no_other(monkeypatch, caplog, error):
     done = []
 
     def fail(alias):
         raise error("broken")
 
-    monkeypatch.setattr(chores, "_chores", [fail, done.append])
+    monkeypatch.setattr(duties, "_registered", [(60.0, fail), (60.0, done.append)])
 
-    assert 40 < chores.do("default") < 80
+    for duty in duties.registered():
+        duty.do("default")
+        assert 40 < duty.due_at - time.monotonic() < 80
     assert done == ["default"]
-    assert "A chore failed name=fail" in caplog.text
+    assert "A duty failed name=fail" in caplog.text
 
 
-def test_a_chore_that_finds_no_database_says_so_in_a_line(monkeypatch, caplog):
+def test_a_duty_that_finds_no_database_says_so_in_a_line(monkeypatch, caplog):
     def fail(alias):
         raise OperationalError("terminating connection")
 
-    monkeypatch.setattr(chores, "_chores", [fail])
+    monkeypatch.setattr(duties, "_registered", [(60.0, fail)])
+    (duty,) = duties.registered()
 
-    chores.do("default")
+    duty.do("default")
 
     (record,) = caplog.records
     assert (record.levelname, record.exc_info) == ("WARNING", None)

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
 from dbqueue.uploads import save_file, save_image
-from dbqueue.uploads.cleanup import Sweep
+from dbqueue.uploads.sweep.cleanup import Sweep
 from tests.gallery.models import Profile
 from tests.support.processes import scaled, session, wait_until, wait_until_empty
 from tests.support.workers import together

@@ -18,12 +18,12 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from dbqueue.exceptions import UploadError
+from dbqueue.imaging.policy import FilePolicy
 from dbqueue.models import Upload, UploadChunk
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import handlers
 from dbqueue.uploads.chunks import CHUNK_SIZE
 from dbqueue.uploads.handlers import BodyTooLarge
-from dbqueue.uploads.policy import FilePolicy
 from dbqueue.uploads.saving import save_file
 from tests.gallery.models import Profile
 from tests.support.processes import ROOT
@@ -64,7 +64,7 @@ def save(request):
     if not form.is_valid():
         return JsonResponse(form.errors)
     profile = Profile.objects.create(name=form.cleaned_data["name"])
-    policy = FilePolicy(max_size="40MB")
+    policy = FilePolicy(max_size=40_000_000)
     save_file(request.FILES["letter"], profile, policy=policy)
     return JsonResponse({"saved": profile.pk})
 
@@ -304,7 +304,7 @@ def test_a_file_that_another_handler_ends_leaves_nothing(rf, other):
 class TestAFileThatIsTooLarge:
     @pytest.fixture(autouse=True)
     def limit(self, settings):
-        settings.DBQUEUE = {"UPLOAD_MAX_SIZE": 2 * CHUNK_SIZE}
+        settings.DBQUEUE = {"UPLOADS": {"MAX_SIZE": 2 * CHUNK_SIZE}}
 
     @pytest.mark.parametrize("url", ["/look", "/protected"])
     def test_a_file_that_is_too_large_is_answered_with_413_and_leaves_nothing(
@@ -382,7 +382,7 @@ def test_another_bad_request_stays_what_it_is(client, settings):
 class TestTheQuotaOfAll:
     @pytest.fixture(autouse=True)
     def limit(self, settings):
-        settings.DBQUEUE = {"UPLOAD_BYTES": CHUNK_SIZE}
+        settings.DBQUEUE = {"UPLOADS": {"BYTES": CHUNK_SIZE}}
 
     def test_the_quota_of_all_refuses_a_body_that_it_has_no_room_for(self, client):
         answer = client.post("/look", {"letter": a_file(CHUNK_SIZE)})
@@ -415,7 +415,7 @@ MB = 1_000_000
 changes = {
     "FILE_UPLOAD_HANDLERS": [HANDLER],
     "ROOT_URLCONF": "tests.uploads.test_handlers",
-    "DBQUEUE": {"UPLOAD_MAX_SIZE": 40 * MB},
+    "DBQUEUE": {"UPLOADS": {"MAX_SIZE": 40 * MB}},
     "MIDDLEWARE": ["django.middleware.csrf.CsrfViewMiddleware"],
 }
 def post(size):

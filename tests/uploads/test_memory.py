@@ -40,7 +40,7 @@ def upload(path):
     with open(path, "rb") as source:
         while data := source.read(65536):
             file.write(data)
-    save_image(file, profile, "photo", policy=ImagePolicy(max_size="40MB"))
+    save_image(file, profile, "photo", policy=ImagePolicy(max_size=40_000_000))
 
 small, large = sys.argv[1:]
 profile = Profile.objects.create()

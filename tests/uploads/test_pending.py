@@ -201,7 +201,7 @@ class TestTheTagShows:
             shown(profile, field_name=name)
 
     def test_the_tag_shows_in_words_that_there_is_no_instance(self):
-        with pytest.raises(UploadError, match="'' is no model instance"):
+        with pytest.raises(UploadError, match="'' is not a model instance"):
             shown("")
 
 

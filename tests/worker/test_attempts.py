@@ -7,20 +7,19 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
-from dbqueue import TaskTimeout, bind_context, current_context, registry
+from dbqueue import TaskTimeout, bind_context, current_context
 from dbqueue.backend import DatabaseBackend
-from dbqueue.django_tasks import (
+from dbqueue.exceptions import Cancel, InvalidPayload
+from dbqueue.jobs.outcomes import MOST_SERIALIZATION_FAILURES
+from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.tasks.framework import (
     TaskResultDoesNotExist,
     TaskResultStatus,
     task_finished,
     task_started,
 )
-from dbqueue.exceptions import Cancel, InvalidPayload
-from dbqueue.models import FinishedJob, Job, JobState
-from dbqueue.results import Progress
+from dbqueue.tasks.results import Progress
 from dbqueue.testing import run_jobs
-from dbqueue.worker.executor import Executor
-from dbqueue.worker.verdict import REFUSALS
 from tests import tasks
 from tests.support.workers import HandWorker, drain, heard
 
@@ -61,15 +60,8 @@ def damage(column, text):
 def run_jobs_unread():
     """Run all jobs, and do not ask for their results, which may be damaged."""
     worker = HandWorker()
-
-    def settle(outcome):
-        return bool(worker.dialect.settle(worker.id, [outcome]))
-
-    executor = Executor(
-        "default", worker.id, settle, DatabaseBackend, lambda job, text: None
-    )
     for job in worker.claim(10):
-        settle(executor.run(job, registry.resolve(job.task)))
+        worker.holder().record(worker.run(job))
 
 
 class TestAFailure:
@@ -329,7 +321,7 @@ class TestADamagedRow:
     def test_a_damaged_row_that_is_no_json_fails_at_once(self, column, text):
         damage(column, text)
 
-        self.assert_fails_at_once("is no JSON")
+        self.assert_fails_at_once("is not valid JSON")
 
     @pytest.mark.usefixtures("job")
     def test_a_damaged_row_with_unfit_arguments_fails_like_any_call(self):
@@ -472,7 +464,7 @@ class TestAnAtomicJob:
     def test_an_atomic_job_that_ran_often_by_its_own_wish_is_still_run_again(
         self, only_postgres
     ):
-        snoozes = REFUSALS + 5
+        snoozes = MOST_SERIALIZATION_FAILURES + 5
         result = run_to_the_end(tasks.snooze_and_be_refused, snoozes)
 
         assert (result.state, result.attempt) == ("SUCCESSFUL", snoozes + 2)
@@ -488,7 +480,8 @@ class TestAnAtomicJob:
         task = tasks.write_group_but_be_refused
         result = run_to_the_end(task, "ours", "40001", times=1000)
 
-        assert (result.state, result.attempt) == ("FAILED", REFUSALS + 1)
+        most = MOST_SERIALIZATION_FAILURES
+        assert (result.state, result.attempt) == ("FAILED", most + 1)
         assert not Group.objects.exists()
 
     def test_an_atomic_job_fails_of_other_errors_of_the_database(self, only_postgres):
@@ -676,4 +669,4 @@ class TestATimeout:
 def test_seconds_until_due_are_counted_by_the_database(worker):
     tasks.noop.using(run_after=timedelta(seconds=60)).enqueue()
 
-    assert 30 < worker.dialect.outlook().due <= 60
+    assert 30 < worker.dialect.next_due().due <= 60

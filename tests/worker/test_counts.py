@@ -3,8 +3,8 @@
 import pytest
 
 from dbqueue import enqueue_many
-from dbqueue.worker.processes import Family, Place
-from dbqueue.worker.slots import Farewell
+from dbqueue.worker.parent.processes import Family, Place
+from dbqueue.worker.shared import ExitReason
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     finished,
@@ -113,17 +113,17 @@ def test_a_drain_is_over_when_a_child_has_looked_after_the_last_burial():
     """The others may have found nothing before, and gone."""
     crashed, other = Place(), Place()
     family = Family(places=[crashed, other])
-    family.crashed = crashed.clear(Farewell.NONE, now=0.0)
-    other.clear(Farewell.DRAINED, now=0.0)
-    assert not family.has_drained(buried=False)
-    crashed.clear(Farewell.DRAINED, now=1.0)
+    family.crashed = crashed.clear(ExitReason.NONE, now=0.0)
+    other.clear(ExitReason.DRAINED, now=0.0)
+    assert not family.has_drained(reaped=False)
+    crashed.clear(ExitReason.DRAINED, now=1.0)
 
-    assert not family.has_drained(buried=False)
+    assert not family.has_drained(reaped=False)
     assert crashed.finished
-    assert not family.has_drained(buried=True)
+    assert not family.has_drained(reaped=True)
     assert not crashed.finished
-    crashed.clear(Farewell.DRAINED, now=2.0)
-    assert family.has_drained(buried=True)
+    crashed.clear(ExitReason.DRAINED, now=2.0)
+    assert family.has_drained(reaped=True)
 
 
 @thorough

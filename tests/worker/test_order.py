@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from dbqueue import dialects, enqueue, enqueue_many
+from dbqueue.jobs.wakeup import WINDOW
 from dbqueue.models import Job
-from dbqueue.wakeup import WINDOW
-from dbqueue.worker.rhythm import Rhythm
-from dbqueue.worker.slots import make_slots
+from dbqueue.worker.loop.polling import Polling
+from dbqueue.worker.shared import make_children
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
@@ -202,18 +202,18 @@ def test_jobs_enqueued_by_jobs_are_drained_too(run_worker, effects):
 
 def test_a_look_that_began_before_a_hint_can_have_told_all_is_repeated():
     """A wake-up within the window after another is not sent."""
-    (slot,) = make_slots(1, 1)
-    rhythm = Rhythm(dialects.of("default"), slot)
+    (child,) = make_children(1, 1)
+    polling = Polling(dialects.of("default"), child)
     began = time.monotonic()
-    rhythm.poked()
+    polling.notified()
     wait_until(lambda: time.monotonic() > began + 2 * WINDOW, "the look was slow")
 
-    assert not rhythm.looked(began, more=False)
+    assert not polling.looked(began, more=False)
 
-    assert rhythm.look_at <= time.monotonic()
+    assert polling.look_at <= time.monotonic()
     later = time.monotonic()
-    assert rhythm.looked(later, more=False)
-    assert rhythm.look_at > later
+    assert polling.looked(later, more=False)
+    assert polling.look_at > later
 
 
 def test_a_claimed_job_does_not_wait_behind_a_slow_one(run_worker, effects, tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from dbqueue import enqueue
 from dbqueue.ids import uuid7
 from dbqueue.models import Job
-from dbqueue.worker.board import IMPORT_LIMIT, Board
-from dbqueue.worker.slots import make_slots
+from dbqueue.worker.run.deadlines import IMPORT_LIMIT, Deadlines
+from dbqueue.worker.shared import make_children
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
@@ -111,9 +111,9 @@ IMPATIENT = """
 import django
 django.setup()
 from django.core.management import call_command
-from dbqueue.worker import board
+from dbqueue.worker.run import deadlines
 import tests.support.worker_tasks
-board.IMPORT_LIMIT = 0.5
+deadlines.IMPORT_LIMIT = 0.5
 call_command("runworker")
 """
 
@@ -136,17 +136,17 @@ def test_a_job_whose_module_hangs_at_import_is_ended_and_the_others_run(start, e
 
 
 def test_a_child_that_imports_is_to_be_killed_when_the_limit_is_over():
-    (slot,) = make_slots(1, 1)
-    slot.open(uuid7())
-    board = Board(slot, 1)
+    (child,) = make_children(1, 1)
+    child.open(uuid7())
+    deadlines = Deadlines(child, 1)
     worker = HandWorker()
     enqueue(tasks.note, "job")
     (job,) = worker.claim()
     before = time.monotonic()
 
-    with board.resolving(job):
-        culprit, limit, begun = slot.culprit, slot.kill_at, slot.running()
+    with deadlines.resolving(job):
+        culprit, limit, begun = child.culprit, child.kill_at, child.running()
 
     assert (culprit, begun) == (job.id, {job.id})
     assert before + IMPORT_LIMIT <= limit <= time.monotonic() + IMPORT_LIMIT
-    assert (slot.kill_at, slot.running()) == (0.0, set())
+    assert (child.kill_at, child.running()) == (0.0, set())

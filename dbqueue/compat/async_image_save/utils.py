@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models
 
-from dbqueue.uploads.saving import save_image as save
+from dbqueue.uploads.saving import submit_image
 
 
 def save_image(imagefield_data: Any, instance: models.Model) -> None:
@@ -15,8 +15,11 @@ def save_image(imagefield_data: Any, instance: models.Model) -> None:
 
     What differs: the image waits in the database, written in the caller's transaction
     with its job. One column is saved, if it still holds what it held, and no other.
-    The image is decoded, checked and written anew under a name of its own, without its
+    The image is decoded, checked and re-encoded under a name of its own, without its
     metadata. At once an UploadError, a ValueError, is raised for a field that cannot be
-    found, an instance without a row, and a file that is empty, too large or no image.
+    found, an instance without a row, and a file that is empty, too large or not an
+    image.
     """
-    save(imagefield_data, instance, clear_cache=True, save_mode="save")
+    # clear_cache is for compat.receivers.
+    options = {"save_mode": "save", "clear_cache": True}
+    submit_image(imagefield_data, instance, options=options)

@@ -5,16 +5,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from dbqueue import conf, maintenance
+from dbqueue import conf
+from dbqueue.maintenance.prune import BATCH, prune
 from dbqueue.management.backends import choose_backend, database_errors_explained
-from dbqueue.models import JobState
+from dbqueue.models import FinishedJob, JobState
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": conf.DAY}
 _FINISHED = (JobState.SUCCESSFUL, JobState.FAILED, JobState.CANCELLED)
 
 
 class Command(BaseCommand):
-    help = "Deletes finished jobs by age; the workers do it by themselves, too."
+    help = "Deletes finished jobs by age; workers do this automatically, too."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--backend", help="an alias in TASKS; default: the first")
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--batch",
             type=int,
-            default=maintenance.PRUNE_BATCH,
+            default=BATCH,
             help="rows in one transaction; default %(default)s",
         )
         parser.add_argument("--dry-run", action="store_true", help="only count them")
@@ -54,7 +55,7 @@ class Command(BaseCommand):
         self, alias: str, state: str, age: float, options: dict[str, Any]
     ) -> int:
         if options["dry_run"]:
-            return maintenance.expired(alias, state, age).count()
+            return FinishedJob.objects.using(alias).expired(state, age).count()
         return _prune_all(alias, state, age, max(1, options["batch"]))
 
 
@@ -71,7 +72,7 @@ def _age_of(state: str, options: dict[str, Any]) -> float | None:
 def _prune_all(alias: str, state: str, age: float, batch: int) -> int:
     total = 0
     while True:
-        deleted = maintenance.prune(alias, states=[state], older_than=age, limit=batch)
+        deleted = prune(alias, states=[state], older_than=age, limit=batch)
         total += deleted
         if deleted < batch:
             return total
@@ -86,5 +87,5 @@ def _kept(state: str) -> float | None:
 def _age(text: str) -> float:
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not number.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is no age such as 90s, 30m, 12h or 7d")
+        raise ArgumentTypeError(f"{text!r} is not an age like 90s, 30m, 12h or 7d")
     return int(number) * _UNITS[unit]

@@ -15,7 +15,7 @@ _CLEAR = "\x1b[H\x1b[2J"  # ANSI: home, erase
 
 
 class Command(BaseCommand):
-    help = "Shows what stands in the queues and who works on them."
+    help = "Shows queue depths and live workers."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--backend", help="an alias in TASKS; default: the first")

@@ -19,12 +19,12 @@ from dbqueue.dialects.scan import matches
 from dbqueue.management.backends import choose_backend, storing_backends
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions, default_name
-from dbqueue.worker.reload import WORKING, ChangeWatcher, run_with_reload
-from dbqueue.worker.supervisor import Supervisor
+from dbqueue.worker.parent.reload import WORKING, ChangeWatcher, run_with_reload
+from dbqueue.worker.parent.supervisor import Supervisor
 
 logger = logging.getLogger("dbqueue")
 
-# Options that WorkerOptions fills from DBQUEUE, or leaves away, when not given.
+# Options that WorkerOptions fills from DBQUEUE, or omits, when not given.
 _LIMITS = (
     "processes",
     "threads",
@@ -43,57 +43,11 @@ class Command(BaseCommand):
     requires_system_checks = ["dbqueue"]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        # Defaults that stand in DBQUEUE are read later: here, a mistake in it would
+        # Defaults that are in DBQUEUE are read later: here, a mistake in it would
         # show a bare traceback, even for --help.
-        add = parser.add_argument
-        add(
-            "--backend",
-            help="the alias in TASKS whose queues to serve; default: the first, with "
-            "all that share its database",
-        )
-        add(
-            "--queues",
-            type=_names,
-            help="queues to serve, 'a,b,mail-*': an earlier one is emptied first; "
-            "default: all, the highest priority first",
-        )
-        add("--exclude", type=_names, default=(), help="queues to leave out, likewise")
-        add(
-            "--processes",
-            type=_at_least(1),
-            help="child processes; default in DBQUEUE",
-        )
-        add(
-            "--threads",
-            type=_at_least(1),
-            help="sync jobs at once in each process; default in DBQUEUE",
-        )
-        add(
-            "--async-concurrency",
-            type=_at_least(1),
-            help="async jobs at once in each process; default in DBQUEUE",
-        )
-        add(
-            "--drain",
-            action="store_true",
-            help="stop when the queues are empty, exit 0",
-        )
-        add("--max-jobs", type=_at_least(1), help="replace a process after N jobs")
-        add("--max-rss", type=_at_least(1), help="replace a process above N MiB")
-        add(
-            "--grace",
-            type=_seconds,
-            help="seconds to finish running jobs when stopped; default in DBQUEUE",
-        )
-        add(
-            "--reload",
-            action="store_true",
-            default=None,
-            help="restart when the code changes; default with DEBUG",
-        )
-        add("--no-reload", action="store_false", dest="reload")
-        add("--worker-name", default=None, help="default: host:pid")
-        add("--health-file", help="a file to touch at each heartbeat")
+        _add_what_to_run(parser.add_argument)
+        _add_sizes(parser.add_argument)
+        _add_how_to_run(parser.add_argument)
 
     def handle(self, *args: Any, **given: Any) -> None:
         _log_to(self.stderr, given["verbosity"])
@@ -138,6 +92,49 @@ class Command(BaseCommand):
                 )
         except Error as error:
             logger.warning("Waiting for database %r: %s", alias, str(error).strip())
+
+
+def _add_what_to_run(add: Callable[..., Any]) -> None:
+    add(
+        "--backend",
+        help="the alias in TASKS whose queues to serve; default: the first, with "
+        "all that share its database",
+    )
+    add(
+        "--queues",
+        type=_names,
+        help="queues to serve, 'a,b,mail-*': an earlier one is emptied first; "
+        "default: all, the highest priority first",
+    )
+    exclude = "queues to leave out, names or patterns"
+    add("--exclude", type=_names, default=(), help=exclude)
+
+
+def _add_sizes(add: Callable[..., Any]) -> None:
+    number = _at_least(1)
+    add("--processes", type=number, help="child processes; default in DBQUEUE")
+    threads = "sync jobs at once in each process; default in DBQUEUE"
+    add("--threads", type=number, help=threads)
+    coroutines = "async jobs at once in each process; default in DBQUEUE"
+    add("--async-concurrency", type=number, help=coroutines)
+    add("--max-jobs", type=number, help="replace a process after N jobs")
+    add("--max-rss", type=number, help="replace a process above N MiB")
+
+
+def _add_how_to_run(add: Callable[..., Any]) -> None:
+    drain = "stop when the queues are empty, exit 0"
+    add("--drain", action="store_true", help=drain)
+    grace = "seconds to finish running jobs when stopped; default in DBQUEUE"
+    add("--grace", type=_seconds, help=grace)
+    add(
+        "--reload",
+        action="store_true",
+        default=None,
+        help="restart when the code changes; default with DEBUG",
+    )
+    add("--no-reload", action="store_false", dest="reload")
+    add("--worker-name", default=None, help="default: host:pid")
+    add("--health-file", help="a file to touch at each heartbeat")
 
 
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:

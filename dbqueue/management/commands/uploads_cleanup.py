@@ -7,17 +7,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dbqueue.django_tasks import InvalidTaskBackend
 from dbqueue.management.backends import database_errors_explained
-from dbqueue.uploads import cleanup, work
+from dbqueue.tasks.framework import InvalidTaskBackend
+from dbqueue.uploads import work
+from dbqueue.uploads.sweep import cleanup
 
 _HOUR = 3600.0  # seconds
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes uploads that are over and files that nothing refers to, and mends "
-        "uploads that lost their job; the workers do it by themselves, too."
+        "Deletes expired uploads and unreferenced files, and re-enqueues uploads whose "
+        "job was lost; workers do this automatically, too."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,7 +26,7 @@ class Command(BaseCommand):
             "--age",
             type=_age,
             metavar="HOURS",
-            help="delete uploads that ended over so many hours ago; default: what "
+            help="delete uploads that ended more than HOURS ago; default: what "
             "DBQUEUE says",
         )
         parser.add_argument(
@@ -48,7 +49,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            alias = work.backend()[1].database
+            alias = work.database()
         except InvalidTaskBackend as error:
             raise CommandError(str(error)) from error
         with database_errors_explained(alias):
@@ -75,7 +76,7 @@ def _sentence(found: dict[str, int], dry_run: bool) -> str:
     return (
         f"{found['uploads_deleted']} uploads {would}deleted, "
         f"{found['objects_deleted']} files {would}deleted from storages, "
-        f"{found['jobs_mended']} lost jobs {would}mended."
+        f"{found['jobs_repaired']} lost jobs {would}re-enqueued."
     )
 
 
@@ -86,5 +87,5 @@ def _age(text: str) -> float:
     except ValueError:
         hours = -1.0
     if not 0 <= hours < math.inf:
-        raise ArgumentTypeError(f"{text!r} is no number of hours such as 48 or 0.5")
+        raise ArgumentTypeError(f"{text!r} is not a number of hours like 48 or 0.5")
     return hours * _HOUR

@@ -19,7 +19,7 @@ async function look() {
 function show(html) {
   const news = document.createElement("template");
   news.innerHTML = html;
-  // A reader hears of a change here: of the end alone.
+  // A screen reader announces changes here: only the end.
   if (!isAwaited(news.content)) place.replaceChildren(news.content);
 }
 

@@ -1,0 +1,16 @@
+"""What the packages did that dbqueue takes the place of, once a field has changed."""
+
+from typing import Any
+
+from django.core.cache import cache
+from django.dispatch import receiver
+
+from dbqueue.uploads.models import Upload
+from dbqueue.uploads.signals import upload_promoted
+
+
+@receiver(upload_promoted, dispatch_uid="dbqueue.compat.async_image_save")
+def clear_cache(sender: Any, upload: Upload, **kwargs: Any) -> None:
+    """Empty the whole cache, as async_image_save does."""
+    if upload.options.get("clear_cache"):
+        cache.clear()

@@ -1,0 +1,110 @@
+"""The columns of a job: one list, from which the statements and the rows follow.
+
+A new column that enqueue() writes, a worker gets and the history keeps is one line in
+JobColumns, besides the model and a migration.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+# Attempt records that a job keeps: the first and the latest.
+LOG_LENGTH = 50
+
+
+@dataclass(slots=True)
+class JobColumns:
+    """What is written once, at enqueue; the JSON columns are text."""
+
+    id: UUID
+    task: str
+    queue_name: str
+    priority: int
+    backend: str
+    max_attempts: int
+    args: str
+    kwargs: str
+    context: str
+
+
+@dataclass(slots=True)
+class NewJob(JobColumns):
+    """A job to be written, due at a moment, after a delay, or else at once."""
+
+    run_after: datetime | None = None
+    delay: float | None = None  # seconds from now, by the database's clock
+
+
+@dataclass(slots=True)
+class ClaimedJob(JobColumns):
+    """A job this worker holds; the JSON columns are text, not yet trusted."""
+
+    attempt: int
+    failures: int
+    progress: str | None
+    attempt_log: str
+    enqueued_at: datetime
+    run_after: datetime | None
+    started_at: datetime
+    last_attempted_at: datetime
+
+    def held_by(self, worker_id: UUID) -> "HeldJob":
+        """Return the job as a rescuer of this worker would see it."""
+        return HeldJob(
+            self.id,
+            worker_id,
+            self.attempt,
+            self.failures,
+            self.max_attempts,
+            self.task,
+            self.last_attempted_at,
+            self.queue_name,
+        )
+
+
+class HeldJob(NamedTuple):
+    """A running job as its rescuer sees it."""
+
+    id: UUID
+    worker_id: UUID
+    attempt: int
+    failures: int
+    max_attempts: int
+    task: str
+    last_attempted_at: datetime
+    queue_name: str
+
+
+def _names(kind: type[JobColumns]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+WRITTEN = _names(JobColumns)
+JSON = ("args", "kwargs", "context")
+# What an INSERT fills: what was written, and what the database makes of it.
+INSERTED = (
+    *WRITTEN,
+    *("state", "attempt", "failures", "attempt_log", "enqueued_at", "run_after"),
+)
+CLAIMED = _names(ClaimedJob)
+# The moments among them, which come last.
+MOMENTS = ("enqueued_at", "run_after", "started_at", "last_attempted_at")
+# What moves unchanged from the hot table to the history; JSON may have been damaged.
+CARRIED = (
+    *(name for name in WRITTEN if name not in JSON),
+    *("attempt", "worker_id", "progress", *MOMENTS),
+)
+
+
+def inserted(**special: str) -> str:
+    """Return the values of an INSERT into INSERTED, as SQL.
+
+    What has no expression of its own is the parameter of its name.
+    """
+    return ", ".join(special.get(name, f"%({name})s") for name in INSERTED)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return the names as SQL lists them."""
+    return ", ".join(names)

@@ -1,0 +1,54 @@
+"""The cursor of a worker's own session, kept: a new one rebuilds its type loaders."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class OwnSession(threading.local):
+    """This thread's session, if it is a worker's own, and the one cursor on it.
+
+    The cursor holds the last statement and its answer until the next one.
+    """
+
+    def __init__(self) -> None:
+        self.raw: Any = None  # the driver's connection
+        self._cursor: Any = None
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Keep a cursor on the connection, and have the server keep plans."""
+        self.raw = connection.connection
+        self.raw.prepare_threshold = 1
+        self._cursor = _new_cursor(connection)
+
+    @contextmanager
+    def cursor(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
+        """Lend what `connection.cursor()` would return, for one statement."""
+        # Taken away: a hook of the project's may come back here, and a statement fail.
+        kept, self._cursor = self._cursor, None
+        if kept is None:
+            kept = _new_cursor(connection)
+        yield connection.make_cursor(kept)
+        self._cursor = kept
+
+
+def _new_cursor(connection: BaseDatabaseWrapper) -> Any:
+    # Django's own writes values into the statement's text, each time another.
+    driver: Any = getattr(connection, "Database")  # noqa: B009  not in the stubs
+    return driver.Cursor(connection.connection)
+
+
+def makes_plain_cursors(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection makes its cursors as Django does.
+
+    Others do more with each one: they choose a tenant's schema, or count.
+    """
+    from django.db.backends.postgresql.base import DatabaseWrapper  # needs psycopg
+
+    return "cursor" not in vars(connection) and all(
+        getattr(type(connection), name) is getattr(DatabaseWrapper, name)
+        for name in ("cursor", "_cursor", "create_cursor")
+    )

@@ -1,0 +1,242 @@
+"""The moves of a job on PostgreSQL."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, Error, connections, transaction
+
+from dbqueue import conf
+from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.listener import NullListener
+from dbqueue.dialects.postgresql import libpq, statements
+from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
+from dbqueue.dialects.rows import (
+    HIGHEST,
+    LOWEST,
+    Calls,
+    NextDue,
+    Outcome,
+    QueueCount,
+    QueueHead,
+    Target,
+    Written,
+)
+from dbqueue.dialects.statements import QUEUE_COUNTS, QUEUE_HEADS
+
+# Targets in one statement: planning takes longer with each, and the first have most.
+BRANCHES = 16
+# Characters; the values of a longer statement stay in no cursor.
+LARGE = 50_000
+# Seconds between looks while no notification arrives.
+UNHEARD_POLL_INTERVAL = 0.2
+MISSING_TABLE, CANCELLED = "42P01", "57014"
+SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
+
+
+class PostgreSQL(Dialect):
+    name = "postgresql"
+    is_remote = True
+    # Index entries of claimed rows stay until vacuum may remove them; a long
+    # transaction elsewhere forbids that, and a scan from the start reads them all.
+    low_water = True
+
+    set_timeouts = staticmethod(libpq.set_timeouts)
+    abort = staticmethod(libpq.abort)
+    driver_is_idle = staticmethod(libpq.is_idle)
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        driver: Any = getattr(self.connection, "Database")  # noqa: B009  not in the stubs
+        if driver.__name__ != "psycopg":
+            raise ImproperlyConfigured(
+                f"Database {alias!r} is reached through psycopg2, not psycopg 3. "
+                "Install it: pip install 'dbqueue-django[postgres]'."
+            )
+        self._own = OwnSession()
+
+    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
+        if job.run_after is None and job.delay is None and not once:
+            (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
+            return Written("READY", enqueued_at, None)
+        row = self._row(statements.INSERT_ONE, _params(job))
+        return Written(*row) if row else None
+
+    def insert_many(self, job: NewJob, calls: Calls) -> Written:
+        params = _params(job) | {
+            "ids": _array(calls.ids),
+            "args": f"[{','.join(calls.args)}]",
+            "kwargs": f"[{','.join(calls.kwargs)}]",
+        }
+        return Written(*self._rows(statements.INSERT_MANY, params)[0])
+
+    def take(
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
+    ) -> list[ClaimedJob]:
+        jobs: list[ClaimedJob] = []
+        for first in range(0, len(targets), BRANCHES):
+            if len(jobs) < limit:
+                some = targets[first : first + BRANCHES]
+                jobs += self._take(some, worker_id, limit - len(jobs))
+        return jobs
+
+    def _take(
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
+    ) -> list[ClaimedJob]:
+        params: dict[str, Any] = {"limit": limit, "worker": worker_id}
+        for n, target in enumerate(targets):
+            params |= {f"{name}{n}": value for name, value in target._asdict().items()}
+        sql = statements.take_from(tuple(_beyond(target) for target in targets))
+        return [ClaimedJob(*row) for row in self._rows(sql, params)]
+
+    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        rows = self._rows(statements.FINISH, _fenced(worker_id, outcomes))
+        return {id for (id,) in rows}
+
+    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        rows = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))
+        return {id for (id,) in rows}
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        params = {
+            "worker": worker_id,
+            "ids": _array(id.hex for id, _, _ in notes),
+            "attempts": _array(attempt for _, attempt, _ in notes),
+            "notes": f"[{','.join(text for _, _, text in notes)}]",
+        }
+        self._run(statements.NOTE_PROGRESS, params)
+
+    def promote(self, limit: int) -> set[str]:
+        return {queue for (queue,) in self._rows(statements.PROMOTE, {"limit": limit})}
+
+    def next_due(self) -> NextDue:
+        return NextDue(*self._rows(statements.NEXT_DUE, {})[0])
+
+    def queue_heads(self) -> list[QueueHead]:
+        # Mostly there is one queue, or none: to plan the whole question takes longer
+        # than to ask this one.
+        first = self._rows(statements.FIRST_HEAD, {})
+        if all(queue_name == last for queue_name, *_, last in first):
+            return [QueueHead(*row[:-1]) for row in first]
+        return [QueueHead(*row) for row in self._rows(QUEUE_HEADS, {})]
+
+    def queue_counts(self, most: int) -> list[QueueCount]:
+        sql = QUEUE_COUNTS.format(age=statements.AGE)
+        return [QueueCount(*row) for row in self._rows(sql, {"most": most})]
+
+    @property
+    def can_notify(self) -> bool:
+        return conf.current().notify
+
+    def notify(self, queues: Iterable[str]) -> None:
+        # The bare psycopg cursor: a hint is no query of the project's, and is not
+        # counted or logged as one. Its errors are psycopg's, wrapped as Django's.
+        connection = connections[self.alias]
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            connection.connection.execute(statements.NOTIFY, [list(queues)])
+
+    def listener(self) -> NullListener:
+        if not self.can_notify:
+            return NullListener()
+        # Not at the top: it needs psycopg, which projects on SQLite do without.
+        from dbqueue.dialects.postgresql.listener import PostgreSQLListener
+
+        return PostgreSQLListener(self.alias)
+
+    def poll_interval(self) -> float:
+        seconds = conf.current().poll_interval
+        return min(seconds, UNHEARD_POLL_INTERVAL) if self.can_notify else seconds
+
+    def execute_raw(self, sql: str, params: Sequence[Any]) -> None:
+        # Django's cursors write values into the statement's text: for bytes that costs
+        # fourteen times the processor time of sending them as they are.
+        connection = self.connection
+        connection.ensure_connection()
+        connection.validate_no_broken_transaction()
+        cursor: Any = getattr(connection, "Database").Cursor  # noqa: B009  as above
+        with connection.wrap_database_errors, cursor(connection.connection) as sending:
+            sending.execute(sql, params)
+
+    def one_commit(self) -> AbstractContextManager[Any]:
+        return transaction.atomic(using=self.alias)
+
+    def limit_idling(self, seconds: float, *, local: bool = False) -> None:
+        scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
+        sql = statements.LIMIT_IDLING
+        self._run(sql.format(scope=scope, milliseconds=milliseconds), {})
+
+    def prepare_session(self, idling: float) -> None:
+        connection = self.connection
+        ((pid,),) = self._rows(statements.BACKEND_PID, {})
+        # A pooler introduces itself as another process than the one that answers.
+        if pid == connection.connection.info.backend_pid:
+            self.limit_idling(idling)
+            self._rows(statements.BY_INDEX, {})
+            if makes_plain_cursors(connection):
+                self._own.begin(connection)
+
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        return _sqlstate(error) == MISSING_TABLE
+
+    def is_cancelled(self, error: Error) -> bool:
+        return _sqlstate(error) == CANCELLED
+
+    def is_serialization_failure(self, error: Error) -> bool:
+        return _sqlstate(error) in SERIALIZATION_FAILURES
+
+    def _row(self, sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
+        with self._cursor(params) as cursor:
+            cursor.execute(sql, params)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+    def _cursor(self, params: dict[str, Any]) -> AbstractContextManager[Any]:
+        connection = connections[self.alias]
+        raw = self._own.raw
+        if raw is None or raw is not connection.connection or connection.queries_logged:
+            return connection.cursor()
+        if sum(len(value) for value in params.values() if type(value) is str) > LARGE:
+            return connection.cursor()
+        return self._own.cursor(connection)
+
+
+def _params(job: NewJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
+
+
+def _beyond(target: Target) -> str:
+    if target.after is not None:
+        return statements.BEYOND
+    is_whole = target.lowest == LOWEST and target.highest == HIGHEST
+    return "" if is_whole else statements.LEVELS
+
+
+def _array(items: Iterable[object]) -> str:
+    return f"{{{','.join(map(str, items))}}}"
+
+
+def _fenced(worker_id: UUID, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
+        "worker": worker_id,
+        "ids": _array(o.id.hex for o in outcomes),
+        "attempts": _array(o.attempt for o in outcomes),
+        "states": _array(o.state for o in outcomes),
+        "results": f"[{','.join(o.result or 'null' for o in outcomes)}]",
+        "records": json.dumps([o.record for o in outcomes]),
+        "failed": _array(o.failed for o in outcomes),
+        "delays": _array(o.delay for o in outcomes),
+        "durations": _array(
+            "NULL" if o.duration is None else o.duration for o in outcomes
+        ),
+    }
+
+
+def _sqlstate(error: Error) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)

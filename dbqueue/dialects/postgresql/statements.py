@@ -1,0 +1,197 @@
+"""The statements of PostgreSQL; each move is one of them."""
+
+from functools import lru_cache
+
+from dbqueue.dialects.columns import (
+    CARRIED,
+    CLAIMED,
+    INSERTED,
+    JSON,
+    LOG_LENGTH,
+    inserted,
+    listed,
+)
+
+_DUE = """coalesce(%(run_after)s::timestamptz,
+    statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
+_STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
+_INSERT = f"INSERT INTO dbqueue_job ({listed(INSERTED)})"
+_NEW = {
+    "attempt": "0",
+    "failures": "0",
+    "attempt_log": "'[]'",
+    "enqueued_at": "statement_timestamp()",
+}
+
+# What most jobs are: ready at once, under an id that nobody else has.
+INSERT_READY = f"""
+{_INSERT} VALUES ({inserted(**_NEW, state="'READY'", run_after="NULL")})
+RETURNING enqueued_at
+"""
+
+INSERT_ONE = f"""
+{_INSERT} VALUES ({inserted(**_NEW, state=_STATE, run_after=_DUE)})
+ON CONFLICT (id) DO NOTHING
+RETURNING state, enqueued_at, run_after
+"""
+
+_OF_EACH = {"id": "n.id", "args": "n.args::jsonb", "kwargs": "n.kwargs::jsonb"}
+
+# The values come as one text for each column: psycopg takes a microsecond for each item
+# of a list.
+INSERT_MANY = f"""
+WITH written AS (
+{_INSERT}
+SELECT {inserted(**_NEW, **_OF_EACH, state=_STATE, run_after=_DUE)}
+FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
+                json_array_elements(%(kwargs)s::json)) AS n(id, args, kwargs)
+)
+SELECT {_STATE}, statement_timestamp(), {_DUE}
+"""
+
+# One index-ordered branch a target: a global ORDER BY over several queues would sort
+# the whole backlog, and so would LATERAL, whose values the planner cannot see.
+_BRANCH = """
+    SELECT id FROM (
+        SELECT id FROM dbqueue_job
+        WHERE state = 'READY' AND queue_name = %(queue{n})s {beyond}
+        ORDER BY priority DESC, id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) AS branch{n}"""
+
+LEVELS = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s"
+BEYOND = f"{LEVELS} AND id > %(after{{n}})s"
+
+# MATERIALIZED and the array keep the planner from running the limited branches again
+# and so claiming more than the limit. A worker whose row is gone was declared dead and
+# claims nothing.
+_TAKE = f"""
+WITH picked AS MATERIALIZED (
+    SELECT id FROM ({{branches}}) AS ready LIMIT %(limit)s
+)
+UPDATE dbqueue_job
+SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+    started_at = coalesce(started_at, statement_timestamp()),
+    last_attempted_at = statement_timestamp()
+WHERE id = ANY(ARRAY(SELECT id FROM picked))
+  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+RETURNING {listed(CLAIMED)}
+"""
+
+# The log may have been damaged by hand; that must not keep a job from ending.
+_LOG = f"""CASE
+    WHEN json_typeof(o.record) = 'null' THEN j.attempt_log
+    WHEN jsonb_typeof(j.attempt_log) <> 'array' THEN jsonb_build_array(o.record)
+    WHEN jsonb_array_length(j.attempt_log) < {LOG_LENGTH}
+        THEN j.attempt_log || o.record::jsonb
+    ELSE (j.attempt_log - 1) || o.record::jsonb END"""
+
+# CASE hides the condition from the planner, which would read the index of running jobs:
+# all that this worker has run since vacuum are still in it. The inner SELECT hides how
+# many ids there are: it would expect more rows than old statistics of a table say.
+_FENCE = """j.id = o.id AND j.attempt = o.attempt
+      AND CASE j.state WHEN 'RUNNING' THEN j.worker_id = %(worker)s END
+      AND j.id = ANY(ARRAY(SELECT unnest(%(ids)s::uuid[])))"""
+
+# One text for each column again. The results and the records are lists of JSON.
+_OUTCOMES = """ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
+        unnest(%(states)s::text[]), json_array_elements(%(results)s::json),
+        json_array_elements(%(records)s::json), unnest(%(failed)s::int[]),
+        unnest(%(delays)s::float8[]), unnest(%(durations)s::float8[]))
+    AS o(id, attempt, state, result, record, failed, delay, duration)"""
+
+FINISH = f"""
+WITH gone AS (
+    DELETE FROM dbqueue_job AS j USING {_OUTCOMES}
+    WHERE {_FENCE}
+    RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log
+)
+INSERT INTO dbqueue_finishedjob ({listed(CARRIED + JSON)}, state, failures,
+                                 attempt_log, result, duration, finished_at)
+SELECT {listed(CARRIED + JSON)}, ended, failures + failed, log,
+       CASE ended WHEN 'SUCCESSFUL' THEN result::jsonb END, duration,
+       statement_timestamp()
+FROM gone
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+RELEASE = f"""
+UPDATE dbqueue_job AS j
+SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE 'READY' END,
+    run_after = CASE WHEN o.delay > 0
+        THEN statement_timestamp() + o.delay * interval '1 second' ELSE j.run_after END,
+    worker_id = NULL, failures = j.failures + o.failed,
+    attempt_log = {_LOG}
+FROM {_OUTCOMES}
+WHERE {_FENCE}
+RETURNING j.id
+"""
+
+NOTE_PROGRESS = f"""
+UPDATE dbqueue_job AS j SET progress = o.note::jsonb
+FROM ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
+        json_array_elements(%(notes)s::json)) AS o(id, attempt, note)
+WHERE {_FENCE}
+"""
+
+PROMOTE = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM dbqueue_job
+    WHERE state = 'SCHEDULED' AND run_after <= statement_timestamp()
+    ORDER BY run_after
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id = ANY(ARRAY(SELECT id FROM due))
+RETURNING queue_name
+"""
+
+FIRST_HEAD = """
+SELECT queue_name, priority, id,
+    (SELECT max(queue_name) FROM dbqueue_job WHERE state = 'READY')
+FROM dbqueue_job WHERE state = 'READY'
+ORDER BY queue_name, priority DESC, id LIMIT 1
+"""
+
+# The least name, and not EXISTS: for that, the planner may hope to meet a ready job
+# soon, and read the whole table.
+NEXT_DUE = """
+SELECT (SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY') IS NOT NULL,
+    extract(epoch FROM min(run_after) - statement_timestamp())::float8
+FROM dbqueue_job WHERE state = 'SCHEDULED'
+"""
+
+AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
+
+LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}"
+
+BACKEND_PID = "SELECT pg_backend_pid()"
+
+# A plan that was made while a table was empty serves until somebody analyzes it. These
+# make it the plan for a million rows, too: by the indexes, which have the order we ask.
+BY_INDEX = """
+SELECT set_config(name, 'off', false) FROM unnest(
+    '{enable_seqscan,enable_bitmapscan,enable_sort,jit}'::text[]) AS setting(name)
+"""
+
+CHANNEL = "dbqueue"
+LISTEN = f"LISTEN {CHANNEL}"
+PING = "SELECT pg_notify(%s, %s)"
+# A hint need not be on the disk before its commit returns: the next may be a job's.
+NOTIFY = f"""
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', queue)
+FROM unnest(%s::text[]) AS q(queue)
+"""
+
+
+@lru_cache
+def take_from(beyonds: tuple[str, ...]) -> str:
+    """Return the statement that claims from targets: "", LEVELS or BEYOND for each."""
+    branches = (
+        _BRANCH.format(n=n, beyond=beyond.format(n=n))
+        for n, beyond in enumerate(beyonds)
+    )
+    return _TAKE.format(branches=" UNION ALL ".join(branches))

@@ -1,0 +1,236 @@
+"""The moves of a job on SQLite, whose clock is that of its only host."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
+from django.utils import timezone
+
+from dbqueue import conf
+from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.listener import NullListener
+from dbqueue.dialects.rows import (
+    Calls,
+    NextDue,
+    Outcome,
+    QueueCount,
+    QueueHead,
+    Target,
+    Written,
+)
+from dbqueue.dialects.sqlite import statements
+from dbqueue.dialects.sqlite.listener import SQLiteListener
+from dbqueue.dialects.sqlite.settings import check
+from dbqueue.dialects.sqlite.timestamps import Timestamps
+from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
+from dbqueue.dialects.statements import QUEUE_COUNTS, QUEUE_HEADS
+
+
+class SQLite(Dialect):
+    name = "sqlite"
+
+    check = staticmethod(check)
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self._times = Timestamps(alias)
+        self._turns = Turns()
+        if sqlite3.sqlite_version_info < (3, 35):
+            raise ImproperlyConfigured(
+                f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
+            )
+
+    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
+        written = Written.now(job)
+        params = self._params(job, written)
+        return written if self._run(statements.INSERT, params) else None
+
+    def insert_many(self, job: NewJob, calls: Calls) -> Written:
+        written = Written.now(job)
+        params = self._params(job, written)
+        params["jobs"] = json.dumps(list(zip(*calls, strict=True)))
+        self._run(statements.INSERT_MANY, params)
+        return written
+
+    def take(
+        self, targets: Sequence[Target], worker_id: UUID, limit: int
+    ) -> list[ClaimedJob]:
+        jobs: list[ClaimedJob] = []
+        for target in targets:
+            params: dict[str, Any] = {
+                "queue": target.queue,
+                "lowest": target.lowest,
+                "highest": target.highest,
+                "worker": worker_id.hex,
+            }
+            if len(jobs) < limit and self._rows(statements.PEEK, params):
+                params["limit"] = limit - len(jobs)
+                jobs += self._take(params)
+        return jobs
+
+    def _take(self, params: dict[str, Any]) -> list[ClaimedJob]:
+        with self.one_commit():
+            # Now that the lock is ours: a moment from before a wait would be past.
+            params["now"] = self._times.now()
+            rows = self._rows(statements.TAKE, params)
+        # Jobs that are claimed together share most of their moments.
+        read = cache(self._times.read)
+        return [_claimed(row, read) for row in rows]
+
+    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        return self._recorded(
+            [statements.FINISH, statements.REMOVE], worker_id, outcomes
+        )
+
+    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        return self._recorded([statements.RELEASE], worker_id, outcomes)
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        with self._each() as change:
+            for id, attempt, text in notes:
+                fence = {"id": id.hex, "attempt": attempt, "worker": worker_id.hex}
+                change(statements.NOTE_PROGRESS, fence | {"result": text})
+
+    def promote(self, limit: int) -> set[str]:
+        params = {"limit": limit, "now": self._times.now()}
+        rows = self._rows(statements.PROMOTE, params)
+        return {queue for (queue,) in rows}
+
+    def next_due(self) -> NextDue:
+        ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
+        age = self._age(next_at)
+        return NextDue(bool(ready), None if age is None else -age)
+
+    def queue_heads(self) -> list[QueueHead]:
+        rows = self._rows(QUEUE_HEADS, {})
+        return [QueueHead(queue, priority, UUID(id)) for queue, priority, id in rows]
+
+    def queue_counts(self, most: int) -> list[QueueCount]:
+        rows = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
+        return [
+            QueueCount(state, queue, jobs, self._age(since))
+            for state, queue, jobs, since in rows
+        ]
+
+    def clock(self) -> Any:
+        return self._times.expression()
+
+    @contextmanager
+    def one_commit(self) -> Iterator[None]:
+        connection = self.connection
+        connection.ensure_connection()
+        if connection.connection.in_transaction:
+            yield  # the transaction around it commits it
+            return
+        # A deferred transaction that reads first cannot become a writer once another
+        # process has written: SQLite answers "locked" at once, without waiting.
+        with connection.cursor() as cursor, self._turns.turn(connection):
+            try:
+                yield
+                cursor.execute("COMMIT")
+            except BaseException:
+                if connection.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+    def listener(self) -> NullListener:
+        wrapper: Any = self.connection
+        if wrapper.is_in_memory_db():
+            return NullListener()
+        return SQLiteListener(self.alias, conf.current().sqlite_poll_interval)
+
+    def poll_interval(self) -> float:
+        return conf.current().sqlite_poll_interval
+
+    def execute_raw(self, sql: str, params: Sequence[Any]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+
+    def limit_waiting(self, seconds: float) -> None:
+        self._run(PATIENCE.format(milliseconds=int(seconds * 1000)), {})
+
+    def is_busy(self, error: DatabaseError) -> bool:
+        return "locked" in str(error)
+
+    @staticmethod
+    def driver_is_idle(raw: Any) -> bool:
+        try:
+            return not raw.in_transaction
+        except sqlite3.ProgrammingError:  # it is closed
+            return False
+
+    def is_missing_table(self, error: DatabaseError) -> bool:
+        return "no such table" in str(error)
+
+    def _recorded(
+        self, moves: Sequence[str], worker_id: UUID, outcomes: Sequence[Outcome]
+    ) -> set[UUID]:
+        recorded = set()
+        now, worker = self._times.now(), worker_id.hex
+        with self._each() as change:
+            for outcome in outcomes:
+                values = self._document(outcome)
+                values |= {"worker": worker, "now": now}
+                changed, *_ = [change(move, values) for move in moves]
+                if changed:
+                    recorded.add(outcome.id)
+        return recorded
+
+    @contextmanager
+    def _each(self) -> Iterator[Callable[[str, dict[str, Any]], int]]:
+        """Give what makes one of many changes, all in one commit, and counts its rows.
+
+        It is the bare cursor of sqlite3, which keeps the statement prepared: a row
+        takes it a few microseconds, and Django's twice as long.
+        """
+        connection = self.connection
+        # Of an atomic job that swallowed an error; the bare cursor would not ask.
+        connection.validate_no_broken_transaction()
+        with self.one_commit(), connection.wrap_database_errors:
+            cursor = connection.connection.cursor()
+
+            def change(sql: str, values: dict[str, Any]) -> int:
+                return int(cursor.execute(sql, values).rowcount)
+
+            yield change
+
+    def _document(self, outcome: Outcome) -> dict[str, Any]:
+        record = outcome.record
+        return {
+            "id": outcome.id.hex,
+            "attempt": outcome.attempt,
+            "state": outcome.state,
+            "result": outcome.result,
+            "record": None if record is None else json.dumps(record),
+            "failed": outcome.failed,
+            "due": self._times.now(outcome.delay) if outcome.delay > 0 else None,
+            "duration": outcome.duration,
+        }
+
+    def _params(self, job: NewJob, written: Written) -> dict[str, Any]:
+        due = written.run_after
+        return {name: getattr(job, name) for name in WRITTEN} | {
+            "id": job.id.hex,
+            "state": written.state,
+            "now": self._times.write(written.enqueued_at),
+            "due": None if due is None else self._times.write(due),
+        }
+
+    def _age(self, moment: str | None) -> float | None:
+        """Return the seconds since the moment; before it, below 0."""
+        past = self._times.read(moment)
+        return None if past is None else (timezone.now() - past).total_seconds()
+
+
+def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:
+    id, *rest = row[:-4]
+    return ClaimedJob(UUID(id), *rest, *map(read, row[-4:]))

@@ -1,0 +1,112 @@
+"""The statements of SQLite; a move is one of them, or two in one commit."""
+
+from dbqueue.dialects.columns import (
+    CARRIED,
+    CLAIMED,
+    INSERTED,
+    JSON,
+    LOG_LENGTH,
+    inserted,
+    listed,
+)
+
+_INSERT = f"INSERT INTO dbqueue_job ({listed(INSERTED)})"
+_NEW = {
+    "attempt": "0",
+    "failures": "0",
+    "attempt_log": "'[]'",
+    "enqueued_at": "%(now)s",
+    "run_after": "%(due)s",
+}
+
+INSERT = f"""
+{_INSERT} VALUES ({inserted(**_NEW)})
+ON CONFLICT (id) DO NOTHING
+"""
+
+_OF_EACH = {
+    "id": "json_extract(value, '$[0]')",
+    "args": "json_extract(value, '$[1]')",
+    "kwargs": "json_extract(value, '$[2]')",
+}
+
+INSERT_MANY = f"""
+{_INSERT}
+SELECT {inserted(**_NEW, **_OF_EACH)}
+FROM json_each(%(jobs)s)
+"""
+
+_READY = """SELECT id FROM dbqueue_job
+    WHERE state = 'READY' AND queue_name = %(queue)s
+      AND priority BETWEEN %(lowest)s AND %(highest)s
+    ORDER BY priority DESC, id"""
+
+# An idle worker looks often, and must not become the writer to find nothing.
+PEEK = f"{_READY} LIMIT 1"
+
+# No row locks are needed: the statement is a writer from its start, and there is only
+# one writer.
+TAKE = f"""
+UPDATE dbqueue_job
+SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+    started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
+WHERE id IN ({_READY} LIMIT %(limit)s)
+  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+RETURNING {listed(CLAIMED)}
+"""
+
+_FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'RUNNING'"
+
+# What was damaged by hand must not keep a job from ending: it is kept as a string.
+_LOG = f"""CASE
+    WHEN :record IS NULL THEN {{log}}
+    ELSE json_insert(CASE WHEN json_array_length({{log}}) < {LOG_LENGTH}
+        THEN {{log}} ELSE json_remove({{log}}, '$[1]') END,
+        '$[#]', json(:record)) END""".format(
+    log="""CASE WHEN json_valid(attempt_log) AND json_type(attempt_log) = 'array'
+        THEN attempt_log ELSE '[]' END"""
+)
+
+
+def _whole(column: str) -> str:
+    return f"CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
+
+
+_WHOLE = ", ".join(_whole(column) for column in JSON)
+
+FINISH = f"""
+INSERT INTO dbqueue_finishedjob ({listed(CARRIED + JSON)}, state, failures,
+                                 attempt_log, result, duration, finished_at)
+SELECT {listed(CARRIED)}, {_WHOLE},
+       :state, failures + :failed, {_LOG}, :result, :duration, :now
+FROM dbqueue_job WHERE {_FENCE}
+ON CONFLICT (id) DO NOTHING
+"""
+
+REMOVE = f"DELETE FROM dbqueue_job WHERE {_FENCE}"
+
+RELEASE = f"""
+UPDATE dbqueue_job
+SET state = iif(:due IS NULL, 'READY', 'SCHEDULED'),
+    run_after = coalesce(:due, run_after),
+    worker_id = NULL, failures = failures + :failed, attempt_log = {_LOG}
+WHERE {_FENCE}
+"""
+
+NOTE_PROGRESS = f"UPDATE dbqueue_job SET progress = :result WHERE {_FENCE}"
+
+PROMOTE = """
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id IN (
+    SELECT id FROM dbqueue_job
+    WHERE state = 'SCHEDULED' AND run_after <= %(now)s
+    ORDER BY run_after
+    LIMIT %(limit)s
+)
+RETURNING queue_name
+"""
+
+NEXT_DUE = """
+SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY'), min(run_after)
+FROM dbqueue_job WHERE state = 'SCHEDULED'
+"""

@@ -1,0 +1,40 @@
+"""Moments as SQLite keeps them, in text, by the clock of its only host."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.models import DateTimeField, Value
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from dbqueue.dialects.rows import as_kept
+
+
+class Timestamps:
+    """Writes and reads moments as Django does on the connection of the alias."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def expression(self) -> Any:
+        """Return the present for the ORM.
+
+        Django's Now() is UTC here, also where USE_TZ keeps local time in columns.
+        """
+        return Value(timezone.now(), output_field=DateTimeField())
+
+    def now(self, delay: float = 0.0) -> str:
+        """Return the moment that is `delay` seconds away."""
+        return self.write(timezone.now() + timedelta(seconds=delay))
+
+    def write(self, moment: datetime) -> str:
+        operations: Any = connections[self._alias].ops
+        return str(operations.adapt_datetimefield_value(as_kept(moment)))
+
+    def read(self, value: str | datetime | None) -> datetime | None:
+        moment = parse_datetime(value) if isinstance(value, str) else value
+        zone = connections[self._alias].timezone
+        if moment is None or zone is None or timezone.is_aware(moment):
+            return moment
+        return timezone.make_aware(moment, zone)

@@ -1,0 +1,93 @@
+"""The child of one picture: confines itself, renders, answers and ends."""
+
+import errno
+import io
+import json
+import os
+import socket
+from typing import Any
+
+from PIL import Image
+
+from dbqueue.imaging.child.confinement import confine, die_with
+from dbqueue.imaging.child.render import render
+from dbqueue.imaging.exceptions import ContentRejected
+from dbqueue.imaging.order import Order
+from dbqueue.imaging.rejections import Rejected
+
+# What the kernel says when a limit of ours is reached; any other error with a number
+# is the machine's, such as a full disk.
+_LIMITS = {errno.EFBIG: "output_too_large", errno.ENOMEM: "too_much_memory"}
+
+
+def run(parent: int, channel: socket.socket, source: int, folder: int) -> None:
+    """Carry out the order that the channel brings, and answer with one line."""
+    die_with(parent)
+    with channel.makefile("rb") as lines:
+        order = Order.from_line(lines.readline())
+    os.fchdir(folder)
+    confine(order.limits, keep=(channel.fileno(), source))
+    channel.sendall(json.dumps(_answer(source, order)).encode() + b"\n")
+
+
+def _answer(source: int, order: Order) -> dict[str, Any]:
+    try:
+        pictures = render(io.BufferedReader(Pread(source)), order)
+    except Rejected as reason:
+        return {"rejected": reason.args[0]}
+    except ContentRejected as reason:
+        return {"rejected": reason.code}
+    except MemoryError:
+        return {"rejected": "too_much_memory"}
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return {"rejected": "too_many_pixels"}
+    # Pillow answers bad bytes with SyntaxError, IndexError, KeyError, struct.error,
+    # zlib.error, …: what it raises is not told apart by class.
+    except Exception as error:
+        return _blame(error)
+    return {"pictures": pictures}
+
+
+def _blame(error: Exception) -> dict[str, str]:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _LIMITS:
+        return {"rejected": _LIMITS[number]}
+    if number:
+        return {"failed": f"{type(error).__name__}: {os.strerror(number)}"}
+    # The words of Pillow and of libavif.
+    if "out of memory" in str(error).lower():
+        return {"rejected": "too_much_memory"}
+    return {"rejected": "damaged", "by": type(error).__name__}
+
+
+class Pread(io.RawIOBase):
+    """A file read at a place of its own: the client's descriptor does not move."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._at
+        elif whence == os.SEEK_END:
+            offset += os.fstat(self._descriptor).st_size
+        if offset < 0:
+            raise ValueError("A file has no place before its beginning.")
+        self._at = offset
+        return offset
+
+    def readinto(self, buffer: Any) -> int:
+        data = os.pread(self._descriptor, len(buffer), self._at)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -1,0 +1,162 @@
+"""What a decoder may not do, told to the kernel before it sees a byte.
+
+Only the limits are certain. The rest is taken where the system has it: Linux, a recent
+kernel, root.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any
+
+import PIL
+
+from dbqueue.imaging.order import Limits
+
+# From <linux/prctl.h>, <linux/sched.h>, <linux/capability.h>, <linux/landlock.h>.
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_CLONE_NEWNET = 0x40000000
+_CAPABILITY_VERSION_3 = 0x20080522
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_VERSION = _PATH_BENEATH = 1
+# What the first, second, … version of Landlock can forbid, the last for all later ones:
+# with files, with TCP, with the signals and sockets of others.
+_RIGHTS = (
+    (0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF),
+    (0, 0, 0, 0x3),
+    (0, 0, 0, 0, 0, 0x3),
+)
+_READ = 1 << 2 | 1 << 3  # a file, a list of files
+# Besides: write, make and truncate a file.
+_IN_THE_FOLDER = _READ | 1 << 1 | 1 << 8 | 1 << 14
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the given parent ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def confine(limits: Limits, keep: Collection[int]) -> None:
+    """Give up what a decoder does not need; there is no way back.
+
+    `keep` are the open files it needs. The current folder stays writable.
+    """
+    # What /proc is for, now: later there is no way there.
+    space = _mapped()
+    with suppress(OSError):
+        _be_the_first_to_go()
+    _close_all_but(keep)
+    os.environ.clear()
+    for give_up in (_unshare_network, _drop_privileges, _see_only_this_folder):
+        with suppress(OSError):
+            give_up()
+    _limit(limits, space)
+
+
+def _mapped() -> int | None:
+    """Return the bytes of address space that this process has, where /proc tells."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+
+
+def _be_the_first_to_go() -> None:
+    # Where memory is short, Linux kills the highest score: this and not the worker.
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
+
+
+def _close_all_but(keep: Collection[int]) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    start = 3
+    for descriptor in sorted(keep):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, max(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+
+
+def _limit(limits: Limits, space: int | None) -> None:
+    wanted = {
+        # The kernel sends XCPU at the first, and KILL to whom that does not end.
+        resource.RLIMIT_CPU: (limits.cpu_seconds, limits.cpu_seconds + 1),
+        resource.RLIMIT_FSIZE: (limits.output_bytes, limits.output_bytes),
+        resource.RLIMIT_NOFILE: (limits.open_files, limits.open_files),
+        resource.RLIMIT_CORE: (0, 0),
+    }
+    if space is not None:
+        wanted[resource.RLIMIT_AS] = (space + limits.memory, space + limits.memory)
+    for limit, (soft, hard) in wanted.items():
+        most = resource.getrlimit(limit)[1]
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)
+        resource.setrlimit(limit, (soft, hard))
+
+
+def _unshare_network() -> None:
+    if os.geteuid() == 0:
+        _call("unshare", _CLONE_NEWNET)
+
+
+def _drop_privileges() -> None:
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_DUMPABLE, 0)
+    if sys.platform == "linux":
+        header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+        _call("capset", header, bytes(24))  # none effective, permitted, inheritable
+
+
+def _see_only_this_folder() -> None:
+    if sys.platform != "linux":
+        return
+    version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
+    files, tcp, scopes = (_newest(rights, version) for rights in _RIGHTS)
+    attributes = struct.pack("QQQ", files, tcp, scopes)
+    # A kernel that knows less takes a shorter structure.
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    rules = _syscall(_LANDLOCK_CREATE_RULESET, attributes, size, 0)
+    _allow(rules, ".", _IN_THE_FOLDER & files)
+    for package in (os, PIL):  # some modules are imported on the first use
+        _allow(rules, os.path.dirname(str(package.__file__)), _READ)
+    _syscall(_LANDLOCK_RESTRICT_SELF, rules, 0)
+    os.close(rules)
+
+
+def _allow(rules: int, folder: str, rights: int) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    here = struct.pack("=Qi", rights, descriptor)
+    _syscall(_LANDLOCK_ADD_RULE, rules, _PATH_BENEATH, here, 0)
+    os.close(descriptor)
+
+
+def _newest(rights: Sequence[int], version: int) -> int:
+    return rights[min(version, len(rights)) - 1]
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        _call("prctl", option, ctypes.c_ulong(value), *(ctypes.c_ulong(0),) * 3)
+
+
+def _syscall(number: int, *arguments: Any) -> int:
+    return _call("syscall", ctypes.c_long(number), *arguments)
+
+
+def _call(name: str, *arguments: Any) -> int:
+    result = getattr(_LIBC, name)(*arguments)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+    return int(result)

@@ -1,0 +1,102 @@
+"""Writing pictures: nothing but pixels goes into a file, and the same ones always."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from dbqueue.imaging.child.colours import plain, upright
+from dbqueue.imaging.formats import FORMATS
+from dbqueue.imaging.order import Made
+from dbqueue.imaging.rejections import Rejected
+
+_WHITE = (255, 255, 255)
+
+
+def write_still(image: Image.Image, name: str, format: str, quality: int) -> Made:
+    """Write the picture into the current folder."""
+    shown = _flat(image) if format == "JPEG" else image
+    _save(shown, name, format, **_options(format, quality))
+    return Made(image.width, image.height)
+
+
+def write_animation(frames: "Frames", name: str, format: str, quality: int) -> Made:
+    """Write all frames into the current folder, as long and as often as they were."""
+    options = _options(format, quality)
+    if format == "GIF":
+        # What is to become see-through again must be wiped; all else is painted over.
+        options["disposal"] = 2 if frames.see_through else 1
+    if frames.loop is not None:
+        options["loop"] = frames.loop
+    _save(frames, name, format, save_all=True, duration=frames.durations, **options)
+    with Image.open(name, formats=[format]) as written:
+        # Pillow joins frames that are identical.
+        return Made(*written.size, int(getattr(written, "n_frames", 1)))
+
+
+class Frames(Image.Image):
+    """The frames of an animation, one decoded at a time, for Pillow's writers."""
+
+    def __init__(
+        self,
+        source: Image.Image,
+        orientation: int,
+        check: Callable[[tuple[int, int]], None],
+    ) -> None:
+        super().__init__()
+        # An APNG may begin with a picture for viewers that know no APNG.
+        self._first = 1 if source.info.get("default_image") else 0
+        self.n_frames = int(getattr(source, "n_frames", 1)) - self._first
+        self.is_animated = True
+        self._source, self._orientation, self._check = source, orientation, check
+        self._at = -1
+        self.durations: list[int] = []  # milliseconds
+        self.see_through = False
+        self.loop: int | None = source.info.get("loop")
+        for index in range(self.n_frames):
+            self.seek(index)
+            self.durations.append(round(source.info.get("duration", 0)))
+            if self.mode == "RGBA":
+                self.see_through |= self.getchannel("A").getextrema() != (255, 255)
+        self.seek(0)
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, frame: int) -> None:
+        if frame == self._at:
+            return
+        if frame >= self.n_frames:
+            raise EOFError
+        self._source.seek(self._first + frame)
+        self._check(self._source.size)
+        image = upright(plain(self._source.copy()), self._orientation)
+        self.im, self._mode, self._size = image.im, image.mode, image.size
+        self._at = frame
+
+
+def _save(image: Image.Image, name: str, format: str, **options: Any) -> None:
+    # Pillow's C code takes a write for done that a full disk or a limit cut short.
+    encoded = io.BytesIO()
+    try:
+        image.save(encoded, format, **options)
+    except (OSError, RuntimeError, ValueError):
+        # All of it could be decoded; what an encoder lacks is room, in memory or in
+        # the format's numbers, and each says so in words of its own.
+        raise Rejected("too_much_memory") from None
+    with open(name, "wb") as target:
+        target.write(encoded.getbuffer())
+
+
+def _options(format: str, quality: int) -> dict[str, Any]:
+    known = FORMATS[format]
+    return {"quality": quality, **known.options} if known.is_lossy else {}
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    ground = Image.new("RGB", image.size, _WHITE)
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground

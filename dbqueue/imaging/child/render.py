@@ -1,0 +1,87 @@
+"""One picture's way through the sandbox: check, decode, straighten, strip, write."""
+
+import shutil
+from typing import BinaryIO
+
+from PIL import Image
+
+from dbqueue.imaging.child.colours import orientation, plain, upright
+from dbqueue.imaging.child.encoding import Frames, write_animation, write_still
+from dbqueue.imaging.child.opening import check_size, inspect
+from dbqueue.imaging.child.sizes import draft_size, resized
+from dbqueue.imaging.order import Made, Order, file_name
+
+Size = tuple[int, int]
+
+
+def render(source: BinaryIO, order: Order) -> list[Made]:
+    """Write the pictures of the order into the current folder.
+
+    Raises Rejected, ContentRejected, and whatever Pillow makes of bad bytes.
+    """
+    return Rendering(source, order).run()
+
+
+class Rendering:
+    def __init__(self, source: BinaryIO, order: Order) -> None:
+        self._order = order
+        self._policy = order.policy
+        self._opened = inspect(source, order.policy, order.limits.memory)
+        self._outputs = [
+            (file_name(place, format), format)
+            for place, format in enumerate(order.formats(self._opened.kind.name))
+        ]
+
+    def run(self) -> list[Made]:
+        if not self._order.original:
+            return self._variants(self._still()[0])
+        moving = self._animation() if self._moves() else None
+        still, size = self._still()
+        return [moving or self._original(still, size), *self._variants(still)]
+
+    def _moves(self) -> bool:
+        first = self._policy.animated == "first" and self._policy.original == "reencode"
+        return self._opened.frames > 1 and not first
+
+    def _animation(self) -> Made | None:
+        with self._opened.again() as image:
+            frames = Frames(
+                image,
+                orientation(image),
+                lambda size: check_size(size, self._policy),
+            )
+            if self._policy.original == "keep":  # that they can be decoded is enough
+                return None
+            return write_animation(frames, *self._outputs[0], self._policy.quality)
+
+    def _still(self) -> tuple[Image.Image, Size]:
+        """Return the first frame, upright and plain, and the size it has in full."""
+        with self._opened.again() as image:
+            turn = orientation(image)
+            lies = turn >= 5
+            size = image.size[::-1] if lies else image.size
+            if not self._order.original or self._policy.original == "keep":
+                needed = draft_size(size, self._order.variants)
+                # A JPEG can be decoded at a half, a quarter or an eighth of its size.
+                image.draft(None, needed[::-1] if lies else needed)
+            image.load()
+            check_size(image.size, self._policy)
+            return upright(plain(image), turn), size
+
+    def _original(self, still: Image.Image, size: Size) -> Made:
+        if self._policy.original == "reencode":
+            return write_still(still, *self._outputs[0], self._policy.quality)
+        self._opened.source.seek(0)
+        with open(self._outputs[0][0], "wb") as target:
+            shutil.copyfileobj(self._opened.source, target, 2**20)
+        return Made(*size, self._opened.frames)
+
+    def _variants(self, still: Image.Image) -> list[Made]:
+        variants = self._order.variants
+        first = len(self._outputs) - len(variants)  # behind the original
+        outputs = dict(zip(variants, self._outputs[first:], strict=True))
+        made = {}
+        for name, image in resized(still, variants):
+            quality = variants[name].quality or self._policy.quality
+            made[name] = write_still(image, *outputs[name], quality)
+        return [made[name] for name in variants]

@@ -1,0 +1,129 @@
+"""The process that loads Pillow once and forks a child for each picture.
+
+It has one thread and no secrets: it was started new, with an empty environment. It
+never looks at a picture itself.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import traceback
+from contextlib import suppress
+
+from PIL import AvifImagePlugin, Image, MpoImagePlugin, WebPImagePlugin
+
+from dbqueue.imaging.child import child
+from dbqueue.imaging.order import READY
+
+# What a child would otherwise load again for each picture.
+LOADED = (AvifImagePlugin, MpoImagePlugin, WebPImagePlugin)
+Image.preinit()
+# More pictures at once are better than more threads at one, each with its own stack.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+# The client has ended its half of the channel, or all of it: macOS has one word.
+_HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
+
+
+def serve(control: int) -> None:
+    """Fork a child for each order until the client is gone.
+
+    An order is one byte with three descriptors: the source, the channel to the client,
+    and the folder of the outputs.
+    """
+    Zygote(socket.socket(fileno=control)).run()
+
+
+class Zygote:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._channels: dict[int, socket.socket] = {}  # by the child's pid
+        self._waker, alarm = socket.socketpair()
+        alarm.setblocking(False)
+        self._alarm = alarm
+        signal.set_wakeup_fd(alarm.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+        # What a service manager sends to all processes is for the worker to act on: it
+        # may have time to finish. The end of the client is the end of this, anyway.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    def run(self) -> None:
+        self._control.sendall(READY)
+        while self._turn():
+            pass
+        for pid in self._channels:
+            os.kill(pid, signal.SIGKILL)
+
+    def _turn(self) -> bool:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._waker, select.POLLIN)
+        for channel in self._channels.values():
+            poll.register(channel, _HANGUP)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        self._kill_unwanted(ready)
+        if self._waker.fileno() in ready:
+            self._waker.recv(4096)
+            self._reap()
+        return self._control.fileno() not in ready or self._take_order()
+
+    def _kill_unwanted(self, ready: set[int]) -> None:
+        for pid, channel in self._channels.items():
+            if channel.fileno() in ready:
+                os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is its own
+
+    def _take_order(self) -> bool:
+        order, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
+        if not order:
+            return False
+        source, far, folder = descriptors
+        channel = socket.socket(fileno=far)
+        pid = self._fork(channel, source, folder)
+        os.close(source)
+        os.close(folder)
+        if pid:
+            self._channels[pid] = channel
+        else:
+            channel.close()
+        return True
+
+    def _fork(self, channel: socket.socket, source: int, folder: int) -> int:
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _tell(channel, {"failed": f"fork: {error.strerror}"})
+            return 0
+        if pid:
+            return pid
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            child.run(parent, channel, source, folder)
+            code = 0
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        for pid in list(self._channels):
+            reaped, status = os.waitpid(pid, os.WNOHANG)
+            if reaped:
+                with self._channels.pop(pid) as channel:
+                    _tell(channel, {"status": os.waitstatus_to_exitcode(status)})
+
+
+def _tell(channel: socket.socket, line: dict[str, object]) -> None:
+    with suppress(OSError):  # the client may have hung up
+        channel.sendall(json.dumps(line).encode() + b"\n")

@@ -1,0 +1,115 @@
+"""The client of the sandbox: hands over a picture and believes no answer.
+
+Nothing here loads Pillow. Threads may render at once; each picture has a child of its
+own in the sandbox.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dbqueue.imaging.conversation import converse
+from dbqueue.imaging.exceptions import SandboxFailed
+from dbqueue.imaging.formats import FORMATS
+from dbqueue.imaging.order import Limits, Order, Picture, Rendered, file_name
+from dbqueue.imaging.policy import ImagePolicy, Variant
+from dbqueue.imaging.rejections import CODES, rejection
+from dbqueue.imaging.signatures import HEAD, check_image_head, sniff
+
+__all__ = ["Limits", "Picture", "Rendered", "render", "thumbnail"]
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 2  # a child that is killed may be an accident once
+
+
+def render(
+    source_fd: int,
+    policy: ImagePolicy,
+    variants: Mapping[str, Variant],
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+) -> Rendered:
+    """Write the picture and its variants into an empty folder of this user's.
+
+    Raises ContentRejected for a picture that cannot be accepted, MissingExtra without
+    Pillow, and SandboxFailed if the machine is to blame; what is in the folder then is
+    of no use. The place at which `source_fd` is read does not matter and stays.
+    """
+    order = Order(policy=policy, variants=variants, limits=limits or Limits())
+    kind, (original, *made) = _carried_out(order, source_fd, folder)
+    return Rendered(
+        kind=kind, original=original, variants=dict(zip(variants, made, strict=True))
+    )
+
+
+def thumbnail(source_fd: int, folder: Path, size: int = 512) -> Picture:
+    """Write a JPEG of at most `size` pixels a side; see render()."""
+    variant = Variant(size, size, format="JPEG")
+    order = Order(policy=ImagePolicy(), variants={"": variant}, original=False)
+    _, (picture,) = _carried_out(order, source_fd, folder)
+    return picture
+
+
+def _carried_out(order: Order, source: int, folder: Path) -> tuple[str, list[Picture]]:
+    kind = check_image_head(os.pread(source, HEAD, 0), order.policy).name
+    for _ in range(_ATTEMPTS):
+        heard = converse(order, source, folder)
+        if heard.over_time:
+            raise rejection("too_complex", order.policy)
+        if "failed" in heard.said:
+            raise SandboxFailed(f"The sandbox failed: {heard.said['failed']}.")
+        if not heard.crashed:
+            return kind, _checked(heard.said, order, kind, folder)
+    if heard.zygote_lost:
+        raise SandboxFailed("The sandbox was killed twice in a row.")
+    status = heard.said.get("status")
+    logger.warning("Decoder crashed kind=%s status=%r", kind, status)
+    raise rejection("decoder_crash", order.policy)
+
+
+def _checked(
+    said: Mapping[str, Any], order: Order, kind: str, folder: Path
+) -> list[Picture]:
+    if "rejected" in said:
+        code = said["rejected"] if said["rejected"] in CODES else "decoder_crash"
+        logger.info("Picture rejected code=%s by=%r", code, said.get("by"))
+        raise rejection(code, order.policy)
+    try:
+        made = zip(order.formats(kind), said["pictures"], strict=True)
+        return [
+            _picture(folder / file_name(place, format), format, *sizes)
+            for place, (format, sizes) in enumerate(made)
+        ]
+    # Whatever is wrong with it: the decoder is compromised, or has a bug.
+    except (LookupError, TypeError, ValueError, OSError) as error:
+        logger.warning(
+            "Decoder returned an invalid answer kind=%s error=%r", kind, error
+        )
+        raise rejection("decoder_crash", order.policy) from None
+
+
+def _picture(path: Path, format: str, width: int, height: int, frames: int) -> Picture:
+    """Return the picture if it is what was ordered. Raises ValueError if not."""
+    # A FIFO would be waited for.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(path, flags), "rb") as output:
+        size = os.fstat(output.fileno()).st_size
+        found = sniff(output.read(HEAD))
+    if not (found and found.name == format):
+        raise ValueError(f"{path.name} holds {found}.")
+    if any(not isinstance(side, int) or side < 1 for side in (width, height, frames)):
+        raise ValueError(f"{path.name} has the size {(width, height, frames)}.")
+    return Picture(
+        path=path,
+        format=format,
+        content_type=FORMATS[format].content_type,
+        extension=FORMATS[format].extension,
+        width=width,
+        height=height,
+        frames=frames,
+        size=size,
+    )

@@ -1,0 +1,1 @@
+"""What a call of a task becomes, and what may be done to it."""

@@ -1,0 +1,246 @@
+"""The events of jobs and workers: one log line each, and a signal if it is received.
+
+The log is asked by its level first, so that what it does not want costs one look.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+from django.dispatch import Signal
+
+from dbqueue import signals
+from dbqueue.dialects.columns import ClaimedJob, HeldJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.models import Job, JobState, Worker
+from dbqueue.tasks.framework import (
+    log_task_enqueued,
+    log_task_finished,
+    log_task_started,
+    task_enqueued,
+)
+from dbqueue.tasks.results import JobResult
+
+logger = logging.getLogger(__name__)
+
+# Django's own receivers, which write log records and do nothing else.
+_LOGGERS = {id(log_task_enqueued), id(log_task_started), id(log_task_finished)}
+_django_logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """What happened to a job."""
+
+    id: UUID
+    task: str  # a dotted path
+    queue_name: str
+    attempt: int  # how often the job was claimed
+    state: str  # the JobState that it is in now
+    reason: str = ""  # failed, timeout, lost, released, snoozed, cancelled
+    worker_id: UUID | None = None
+    duration: float | None = None  # seconds that the attempt ran
+    delay: float = 0.0  # seconds until the next attempt
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEvent:
+    """What happened to a worker."""
+
+    id: UUID
+    name: str
+    host: str
+    pid: int
+    queues: str
+
+    @classmethod
+    def of_this_process(cls, id: UUID, name: str, queues: str) -> Self:
+        pid, host = os.getpid(), socket.gethostname()
+        return cls(id=id, name=name, host=host, pid=pid, queues=queues)
+
+
+def has_receivers(signal: Signal, level: int) -> bool:
+    """Tell whether a signal of Django's has receivers beside its logger.
+
+    `level` is that of the record which that would write; below its own, it is none.
+    """
+    if _django_logger.isEnabledFor(level):
+        return True
+    return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
+
+
+def enqueued(backend: type, results: Sequence[JobResult]) -> None:
+    """Announce jobs that were written; Django's signal names the backend."""
+    if has_receivers(task_enqueued, logging.DEBUG):
+        for result in results:
+            task_enqueued.send(backend, task_result=result)
+    if signals.job_enqueued.receivers:
+        for result in results:
+            event = JobEvent(
+                id=UUID(result.id),
+                task=result.task.module_path,
+                queue_name=result.task.queue_name,
+                attempt=0,
+                state=result.state,
+            )
+            signals.job_enqueued.send_robust(Job, event=event)
+
+
+def started(job: ClaimedJob, worker_id: UUID) -> None:
+    """Announce that an attempt begins; Django's logger writes the line of it."""
+    if signals.job_started.receivers:
+        event = _event(job, worker_id, state=JobState.RUNNING)
+        signals.job_started.send_robust(Job, event=event)
+
+
+def ended(
+    job: ClaimedJob,
+    worker_id: UUID,
+    outcome: Outcome,
+    error: BaseException | None = None,
+) -> None:
+    """Announce how an attempt ended; if it raised, inside the except block."""
+    if outcome.state == JobState.READY:
+        retried(job, worker_id, outcome, error)
+    elif outcome.state == JobState.CANCELLED:
+        _log_end(logging.INFO, job, outcome, outcome.state)
+        _send_end(signals.job_cancelled, job, worker_id, outcome, error)
+    else:
+        failed = outcome.state == JobState.FAILED
+        # Django's logger writes the traceback of a final failure.
+        level = logging.ERROR if failed else logging.INFO
+        _log_end(level, job, outcome, outcome.state)
+        _send_end(signals.job_finished, job, worker_id, outcome, error)
+
+
+def retried(
+    job: ClaimedJob, worker_id: UUID, outcome: Outcome, error: BaseException | None
+) -> None:
+    """Announce that a job runs again: after a failure, or because it asked for that."""
+    level = logging.WARNING if outcome.failed else logging.INFO
+    _log_end(level, job, outcome, "RETRY", exc_info=bool(outcome.failed))
+    _send_end(signals.job_retried, job, worker_id, outcome, error)
+
+
+def refused(
+    job: ClaimedJob, worker_id: UUID, outcome: Outcome, error: BaseException
+) -> None:
+    """Announce that a job cannot be run at all, and has FAILED."""
+    logger.error("Job id=%s task=%s refused", job.id, job.task, exc_info=error)
+    _send_end(signals.job_finished, job, worker_id, outcome, error)
+
+
+def released(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> None:
+    """Announce that a job which had begun was given back."""
+    logger.warning("Job id=%s task=%s released", job.id, job.task)
+    _send_end(signals.job_released, job, worker_id, outcome, None)
+
+
+def rescued(job: HeldJob, outcome: Outcome) -> None:
+    """Announce that a job was taken from a worker that could not end it."""
+    logger.log(
+        logging.WARNING if outcome.failed else logging.INFO,
+        "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
+        job.id,
+        job.task,
+        job.attempt,
+        _reason(outcome),
+        outcome.state,
+    )
+    _send_end(signals.job_rescued, job, job.worker_id, outcome, None)
+
+
+def worker_ready(event: WorkerEvent) -> None:
+    logger.debug("Worker ready name=%s id=%s", event.name, event.id)
+    signals.worker_ready.send_robust(Worker, event=event)
+
+
+def worker_stopping(event: WorkerEvent) -> None:
+    logger.debug("Worker stopping name=%s id=%s", event.name, event.id)
+    signals.worker_stopping.send_robust(Worker, event=event)
+
+
+def worker_lost(worker: Worker) -> None:
+    """Announce a worker whose lease is over."""
+    logger.warning(
+        "Worker lost name=%s id=%s last_seen=%s",
+        worker.name,
+        worker.pk,
+        worker.last_seen.isoformat(),
+    )
+    event = WorkerEvent(
+        id=worker.pk,
+        name=worker.name,
+        host=worker.host,
+        pid=worker.pid,
+        queues=worker.queues,
+    )
+    signals.worker_lost.send_robust(Worker, event=event)
+
+
+def _log_end(
+    level: int, job: ClaimedJob, outcome: Outcome, state: str, *, exc_info: bool = False
+) -> None:
+    if not logger.isEnabledFor(level):
+        return
+    milliseconds = (outcome.duration or 0.0) * 1000
+    logger.log(
+        level,
+        "Job id=%s task=%s queue=%s attempt=%s state=%s duration_ms=%.1f",
+        job.id,
+        job.task,
+        job.queue_name,
+        job.attempt,
+        state,
+        milliseconds,
+        exc_info=exc_info,
+        extra={
+            "job_id": str(job.id),
+            "task": job.task,
+            "queue": job.queue_name,
+            "attempt": job.attempt,
+            "state": str(state),
+            "duration_ms": round(milliseconds, 1),
+            **({"delay": outcome.delay} if state == "RETRY" else {}),
+        },
+    )
+
+
+def _send_end(
+    signal: Signal,
+    job: ClaimedJob | HeldJob,
+    worker_id: UUID,
+    outcome: Outcome,
+    error: BaseException | None,
+) -> None:
+    if signal.receivers:
+        event = _event(
+            job,
+            worker_id,
+            state=outcome.state,
+            reason=_reason(outcome),
+            duration=outcome.duration,
+            delay=outcome.delay,
+            error=error,
+        )
+        signal.send_robust(Job, event=event)
+
+
+def _event(job: ClaimedJob | HeldJob, worker_id: UUID, **facts: Any) -> JobEvent:
+    return JobEvent(
+        id=job.id,
+        task=job.task,
+        queue_name=job.queue_name,
+        attempt=job.attempt,
+        worker_id=worker_id,
+        **facts,
+    )
+
+
+def _reason(outcome: Outcome) -> str:
+    return "" if outcome.record is None else str(outcome.record["reason"])

@@ -1,0 +1,108 @@
+"""From a call of a task to its row, in the caller's transaction."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, transaction
+
+from dbqueue import dialects
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.rows import Calls, Written
+from dbqueue.exceptions import MigrationsNotApplied
+from dbqueue.ids import hex7s, uuid7
+from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks import context, payload
+from dbqueue.tasks.framework import InvalidTask
+from dbqueue.tasks.task import Task
+
+# Jobs in one INSERT of enqueue_many; a longer list takes several, in one transaction.
+CHUNK = 10_000
+
+
+def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
+    """Return the job of a call; `alias` is the backend's in TASKS."""
+    after = task.run_after
+    return NewJob(
+        id=task.job_id or uuid7(),
+        task=task.module_path,
+        queue_name=task.queue_name,
+        priority=int(task.priority),
+        backend=alias,
+        max_attempts=task.attempts_allowed,
+        args=call.args_text,
+        kwargs=call.kwargs_text,
+        context=context.dumped() if context.bound.get(None) else "{}",
+        run_after=after if isinstance(after, datetime) else None,
+        delay=after.total_seconds() if isinstance(after, timedelta) else None,
+    )
+
+
+def as_call(item: Any, position: int) -> payload.Call:
+    """Return an item of enqueue_many() as a call. Raises InvalidTask."""
+    if isinstance(item, list | tuple):
+        return payload.call(item, {})
+    if isinstance(item, Mapping):
+        return payload.call((), item)
+    raise InvalidTask(
+        f"Call {position} is {item!r}; it must be a tuple of positional arguments or a "
+        "dict of keyword arguments."
+    )
+
+
+def as_calls(items: Iterable[Any]) -> Calls:
+    """Return the calls as they are written, under new ids. Raises InvalidPayload."""
+    args: list[str] = []
+    kwargs: list[str] = []
+    for position, item in enumerate(items, 1):
+        call = as_call(item, position)
+        args.append(call.args_text)
+        kwargs.append(call.kwargs_text)
+    return Calls(hex7s(len(args)), args, kwargs)
+
+
+def insert(database: str, job: NewJob) -> Written | None:
+    """Write a job under an id that is new."""
+    with migrated(database):
+        return dialects.of(database).insert(job)
+
+
+def insert_once(database: str, job: NewJob) -> Written | None:
+    """Write a job whose id may exist; return None if it does, finished or not."""
+    with transaction.atomic(using=database):
+        with migrated(database):
+            written = dialects.of(database).insert(job, once=True)
+        # Asked after the INSERT: a job that finished before it is seen now.
+        if written and FinishedJob.objects.using(database).filter(pk=job.id).exists():
+            Job.objects.using(database).filter(pk=job.id).delete()
+            return None
+    return written
+
+
+def insert_many(database: str, job: NewJob, calls: Calls) -> list[Written]:
+    """Write a job for each call, CHUNK in a statement; return each one's answer."""
+    starts = range(0, len(calls.ids), CHUNK)
+    with migrated(database), _together(database, several=len(starts) > 1):
+        return [
+            dialects.of(database).insert_many(job, calls.part(first, first + CHUNK))
+            for first in starts
+        ]
+
+
+def _together(database: str, *, several: bool) -> AbstractContextManager[Any]:
+    return transaction.atomic(using=database) if several else nullcontext()
+
+
+@contextmanager
+def migrated(database: str) -> Iterator[None]:
+    """Raise MigrationsNotApplied where a table is missing."""
+    try:
+        yield
+    except DatabaseError as error:
+        if not dialects.of(database).is_missing_table(error):
+            raise
+        raise MigrationsNotApplied(
+            f"The tables of dbqueue are not in database {database!r}. "
+            f"Run: manage.py migrate --database {database}"
+        ) from error

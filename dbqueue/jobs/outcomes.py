@@ -1,0 +1,212 @@
+"""How attempts end: one named maker for each way, and the record that each leaves."""
+
+import json
+import logging
+from datetime import datetime
+from traceback import format_exception
+from typing import Any
+from uuid import UUID
+
+from django.db import Error
+from django.utils import timezone
+
+from dbqueue import backoff, dialects
+from dbqueue.dialects.columns import ClaimedJob, HeldJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.exceptions import Cancel, InvalidPayload, Retry, TaskTimeout
+from dbqueue.models import JobState, entries
+from dbqueue.tasks import payload
+from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.task import Task
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_LENGTH = 500  # characters of an exception's message that are kept
+TRACEBACK_LENGTH = 8_000  # characters of its traceback, from the end
+# Times that the database may refuse an atomic job's transaction; the next is a failure.
+MOST_SERIALIZATION_FAILURES = 20
+
+
+def succeeded(job: ClaimedJob, result: str, duration: float) -> Outcome:
+    """Return the outcome of a job that returned; `result` is JSON text."""
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt,
+        state=JobState.SUCCESSFUL,
+        result=result,
+        duration=duration,
+    )
+
+
+def raised(
+    job: ClaimedJob,
+    task: Task[..., Any],
+    worker_id: UUID,
+    error: BaseException,
+    *,
+    database: str,
+    result: JobResult | None,
+) -> Outcome:
+    """Return the outcome for an exception; called while it is being handled.
+
+    `result` is what the task's own backoff is shown, None if the row was damaged.
+    """
+    if isinstance(error, Retry):
+        return _ended(job, worker_id, "READY", "snoozed", error, delay=error.after)
+    if isinstance(error, Cancel):
+        return _ended(job, worker_id, "CANCELLED", "cancelled", error)
+    soon = _serialization_delay(job, task, error, database)
+    if soon is not None:
+        return _ended(job, worker_id, "READY", "released", error, delay=soon)
+    reason = "timeout" if isinstance(error, TaskTimeout) else "failed"
+    delay = _delay(job, task, result, error)
+    state = "FAILED" if delay is None else "READY"
+    return _ended(job, worker_id, state, reason, error, failed=1, delay=delay or 0.0)
+
+
+def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
+    """Return the outcome of a job that cannot be run, or stored, at all."""
+    return _ended(job, worker_id, "FAILED", "failed", error, failed=1)
+
+
+def untouched(job: ClaimedJob, *, delay: float = 0.0) -> Outcome:
+    """Return the outcome of a job that goes back as it came, `delay` in seconds."""
+    state = JobState.READY
+    return Outcome(id=job.id, attempt=job.attempt, state=state, delay=delay)
+
+
+def released(job: ClaimedJob, worker_id: UUID) -> Outcome:
+    """Return the outcome of a job that is stopped by no fault of its own."""
+    outcome = untouched(job)
+    outcome.record = _record(job, worker_id, "released")
+    return outcome
+
+
+def rescued(job: HeldJob, reason: str) -> Outcome:
+    """Return the outcome of an attempt that its worker did not bring to an end.
+
+    `reason` "lost" and "timeout" count a failure, "released" counts none.
+    """
+    failed = 0 if reason == "released" else 1
+    final = failed and job.failures + failed >= job.max_attempts
+    record = _record(job, job.worker_id, reason)
+    if failed:
+        name, message = _RESCUES[reason]
+        record["exception"] = f"dbqueue.exceptions.{name}"
+        record["message"] = message
+        record["traceback"] = ""
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt,
+        state=JobState.FAILED if final else JobState.READY,
+        record=record,
+        failed=failed,
+        delay=_pause(reason, job.failures),
+    )
+
+
+_RESCUES = {
+    "lost": ("WorkerLost", "The worker died or was cut off while the job ran."),
+    "timeout": (
+        "TaskTimeout",
+        "The job ran past its timeout, or the import of its module took too long, and "
+        "did not stop.",
+    ),
+}
+
+
+def _pause(reason: str, failures: int) -> float:
+    if reason == "timeout":  # it would hang again
+        return backoff.exponential(failures + 1)
+    if reason == "lost" and failures:
+        # Once, it ran beside whatever killed its worker. Those that fail again come
+        # back apart, so that the one to blame takes fewer others with it.
+        return backoff.exponential(failures, base=1.0, cap=30.0)
+    return 0.0
+
+
+def _serialization_delay(
+    job: ClaimedJob, task: Task[..., Any], error: BaseException, database: str
+) -> float | None:
+    """Return when the database may get an atomic job's transaction once more.
+
+    None if it did not ask for that, or has asked too often.
+    """
+    if not (task.atomic and isinstance(error, Error) and task.may_retry(error)):
+        return None
+    if not dialects.of(database).is_serialization_failure(error):
+        return None
+    before = sum(
+        entry.get("reason") == "released" and "message" in entry
+        for entry in entries(json.loads(job.attempt_log))
+    )
+    if before >= MOST_SERIALIZATION_FAILURES:
+        return None
+    return backoff.exponential(before + 1, base=0.05, factor=2.0, cap=10.0)
+
+
+def _delay(
+    job: ClaimedJob,
+    task: Task[..., Any],
+    result: JobResult | None,
+    error: BaseException,
+) -> float | None:
+    """Return the seconds until the next attempt, or None if this was the last."""
+    failures = job.failures + 1
+    # What cannot be written or read as JSON will be no better next time.
+    final = isinstance(error, InvalidPayload) or not task.may_retry(error)
+    if final or failures >= job.max_attempts:
+        return None
+    try:
+        return backoff.delay(
+            task.backoff, failures=failures, exception=error, result=result
+        )
+    except Exception:
+        logger.exception("The backoff of task=%s raised", job.task)
+        return backoff.exponential(failures)
+
+
+def _ended(
+    job: ClaimedJob,
+    worker_id: UUID,
+    state: str,
+    reason: str,
+    error: BaseException,
+    *,
+    failed: int = 0,
+    delay: float = 0.0,
+) -> Outcome:
+    record = _record(job, worker_id, reason)
+    record["message"] = payload.printable(_text(error))[:MESSAGE_LENGTH]
+    if reason not in ("snoozed", "released"):
+        kind = type(error)
+        record["exception"] = f"{kind.__module__}.{kind.__qualname__}"
+        trace = payload.printable("".join(format_exception(error)))
+        record["traceback"] = trace[-TRACEBACK_LENGTH:]
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt,
+        state=JobState(state),
+        record=record,
+        failed=failed,
+        delay=delay,
+    )
+
+
+def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str, Any]:
+    """Return the entry of the attempt log for an attempt that did not succeed."""
+    began: datetime = job.last_attempted_at
+    return {
+        "attempt": job.attempt,
+        "worker": str(worker_id),
+        "started_at": began.isoformat(),
+        "ended_at": timezone.now().isoformat(),
+        "reason": reason,
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # a stranger's __str__
+        return f"<{type(error).__name__} that cannot be printed>"

@@ -1,0 +1,71 @@
+"""Duties: what every keeper does again and again, each with its own interval.
+
+A wing registers its own in its module `duties`. Heartbeats wait for a duty: it looks,
+and enqueues a job for what there is to do.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import InterfaceError, OperationalError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Duty:
+    """Work that is due again `every` so many seconds, by the monotonic clock.
+
+    `work` gets the alias of the database. Where it returns a number, that many seconds
+    pass between its end and the next time instead.
+    """
+
+    every: float
+    work: Callable[[str], float | None]
+    due_at: float = 0.0
+
+    def do(self, alias: str) -> None:
+        """Do the work, and note when it is due again. Raises what the work raises."""
+        began = time.monotonic()
+        seconds = self.work(alias)
+        self.due_at = began + self.every
+        if seconds is not None:
+            self.due_at = time.monotonic() + seconds
+
+    def hurry(self, moment: float = 0.0) -> None:
+        """Have it done at the moment, if that is before its time; 0 is at once."""
+        self.due_at = min(self.due_at, moment)
+
+
+_registered: list[tuple[float, Callable[[str], object]]] = []
+
+
+def register(every: float, work: Callable[[str], object]) -> None:
+    """Have each keeper call the function with the alias of its database.
+
+    `every` is in seconds, of which each keeper takes up to a fifth more or less. What
+    the function raises is logged, and ends nothing.
+    """
+    if (every, work) not in _registered:
+        _registered.append((every, work))
+
+
+def registered() -> list[Duty]:
+    """Return the registered duties, for one keeper."""
+    return [_guarded(every, work) for every, work in _registered]
+
+
+def _guarded(every: float, work: Callable[[str], object]) -> Duty:
+    def guarded(alias: str) -> float:
+        try:
+            work(alias)
+        except (InterfaceError, OperationalError) as error:  # such as a restart
+            logger.warning("A duty was cut short name=%s: %s", work.__name__, error)
+        except Exception:  # whatever is wrong with it, heartbeats go on
+            logger.exception("A duty failed name=%s", work.__name__)
+        return every * random.uniform(0.8, 1.2)
+
+    return Duty(every, guarded)

@@ -1,0 +1,56 @@
+"""The rows of workers: written, renewed, and removed when a lease is over."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from dbqueue import dialects
+from dbqueue.jobs import events
+from dbqueue.models import Worker
+
+
+def register(
+    alias: str, id: UUID, *, name: str, host: str, pid: int, queues: str, lease: float
+) -> None:
+    """Write the row of a worker that starts; `lease` in seconds.
+
+    Doing it again, because the answer to the first time was lost, does no harm.
+    """
+    if id not in heartbeat(alias, [id], lease=lease):
+        return
+    now = dialects.of(alias).clock()
+    Worker.objects.using(alias).create(
+        id=id,
+        name=name,
+        host=host,
+        pid=pid,
+        queues=queues[:1000],
+        started_at=now,
+        last_seen=now,
+        expires_at=now + timedelta(seconds=lease),
+    )
+
+
+def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
+    """Renew the leases; return the workers that were declared dead in between."""
+    rows, now = (
+        Worker.objects.using(alias).filter(pk__in=ids),
+        dialects.of(alias).clock(),
+    )
+    renewed = rows.update(last_seen=now, expires_at=now + timedelta(seconds=lease))
+    if renewed == len(ids):
+        return set()
+    return set(ids) - set(rows.values_list("pk", flat=True))
+
+
+def retire(alias: str, id: UUID) -> None:
+    """Remove the row of a worker that is gone; what it still holds is orphaned."""
+    Worker.objects.using(alias).filter(pk=id).delete()
+
+
+def condemn(alias: str) -> int:
+    """Remove the workers whose lease is over; return how many there were."""
+    expired = Worker.objects.using(alias).expired()
+    for worker in expired:
+        events.worker_lost(worker)
+    return expired.delete()[0]

@@ -1,0 +1,69 @@
+"""Jobs taken from workers that cannot end them."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from dbqueue import dialects
+from dbqueue.dialects.columns import HeldJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.jobs import events, outcomes
+from dbqueue.models import FinishedJob, Job
+from dbqueue.models.job import JobQuerySet
+
+BATCH = 500
+
+
+def held_by(
+    alias: str, worker_id: UUID, *, excluding: Collection[UUID] = ()
+) -> list[HeldJob]:
+    """Return up to BATCH jobs that the worker has claimed and not given back."""
+    held = Job.objects.using(alias).held_by(worker_id)
+    return _first(held.exclude(pk__in=list(excluding)))
+
+
+def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]:
+    """Return which of the jobs this worker did bring to their end."""
+    history = FinishedJob.objects.using(alias).filter(pk__in=ids, worker_id=worker_id)
+    return set(history.values_list("pk", flat=True))
+
+
+def orphans(alias: str) -> list[HeldJob]:
+    """Return up to BATCH running jobs whose worker has no row any more."""
+    return _first(Job.objects.using(alias).orphaned())
+
+
+def rescue_orphans(alias: str) -> int:
+    """Rescue running jobs whose worker has no row any more; return how many."""
+    return rescue(alias, orphans(alias))
+
+
+def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> int:
+    """Take jobs from workers that cannot finish them; return how many were taken.
+
+    `reason` "lost" and "timeout" count a failure and end a job that has no attempt
+    left; "released" counts none. The fence decides if the worker was faster. One whose
+    row is locked is left for the next time: its worker may be stalled in the middle of
+    its commit, and waiting for it would stall us too.
+    """
+    if not jobs:
+        return 0
+    dialect = dialects.of(alias)
+    with dialect.one_commit():
+        by_worker: dict[UUID, list[Outcome]] = {}
+        for job in _unlocked(alias, jobs):
+            outcome = outcomes.rescued(job, reason)
+            by_worker.setdefault(job.worker_id, []).append(outcome)
+            events.rescued(job, outcome)
+        return sum(len(dialect.record(*ended)) for ended in by_worker.items())
+
+
+def _unlocked(alias: str, jobs: Collection[HeldJob]) -> list[HeldJob]:
+    rows = Job.objects.using(alias).running().filter(pk__in=[job.id for job in jobs])
+    free = rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    ids = set(free)
+    return [job for job in jobs if job.id in ids]
+
+
+def _first(running: JobQuerySet) -> list[HeldJob]:
+    rows = running.values_list(*HeldJob._fields)
+    return [HeldJob(*row) for row in rows[:BATCH]]

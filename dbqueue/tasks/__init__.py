@@ -1,0 +1,1 @@
+"""What a task says: its function, its options, and the forms that its calls take."""

@@ -1,0 +1,128 @@
+"""What the options of a task may be, and the errors for what they may not be."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from inspect import (
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
+from typing import Any
+from uuid import UUID
+
+from dbqueue.backoff import LONGEST
+from dbqueue.tasks.framework import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, InvalidTask
+
+ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
+
+MAX_ATTEMPTS_LIMIT = 32_767  # what the smallint column holds
+
+
+def job_id(value: UUID | str) -> UUID:
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidTask(f"job_id={value!r} is not a UUID.") from None
+
+
+def exception_classes(
+    option: str, given: ExceptionClasses
+) -> tuple[type[BaseException], ...]:
+    classes = tuple(given) if isinstance(given, list | tuple | set) else (given,)
+    for cls in classes:
+        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+            raise InvalidTask(f"{option}={given!r}: {cls!r} is not an exception class.")
+    return classes
+
+
+def check(task: Any) -> None:
+    _check_function(task.func)
+    attempts, timeout = task.max_attempts, task.timeout
+    if attempts is not None and (
+        not _is_number(attempts, int) or not 1 <= attempts <= MAX_ATTEMPTS_LIMIT
+    ):
+        raise InvalidTask(
+            f"max_attempts={attempts!r} must be a whole number from 1 to "
+            f"{MAX_ATTEMPTS_LIMIT}; 1 means: never retry."
+        )
+    if timeout is not None and (
+        not _is_number(timeout, int | float)
+        or not (0 < timeout <= LONGEST or timeout == math.inf)
+    ):
+        raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
+    if not isinstance(task.atomic, bool):
+        raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
+    if task.atomic and iscoroutinefunction(task.func):
+        raise InvalidTask(
+            f"{task.module_path!r} is async and atomic; Django has no transactions in "
+            "async code. Make the function sync, or drop atomic=True."
+        )
+    if not _is_backoff(task.backoff):
+        raise InvalidTask(
+            f"backoff={task.backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
+            "sequence of them, or a function of (exception, task_result)."
+        )
+
+
+def check_queue_name(name: Any) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= 100:
+        raise InvalidTask(f"queue_name={name!r} must be 1 to 100 characters.")
+    # In `--queues` a comma separates names, and the others would be patterns.
+    if not name.isprintable() or any(character in name for character in ",*?[]"):
+        raise InvalidTask(
+            f"queue_name={name!r} must be printable, without any of , * ? [ ]."
+        )
+
+
+def _check_function(function: Any) -> None:
+    name = getattr(function, "__qualname__", "")
+    if "." in name and "<locals>" not in name:
+        raise InvalidTask(
+            f"Task function must be defined at a module level; {name!r} is a method."
+        )
+    if isgeneratorfunction(function) or isasyncgenfunction(function):
+        raise InvalidTask(
+            f"{name!r} is a generator function, whose body a call does not run. "
+            "Return a list instead."
+        )
+
+
+def check_priority(priority: Any) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int | float):
+        raise InvalidTask(
+            f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
+            f"{TASK_MAX_PRIORITY}, not {priority!r}."
+        )
+
+
+def check_run_after(moment: Any) -> None:
+    if moment is None:
+        return
+    if not isinstance(moment, datetime | timedelta):
+        raise InvalidTask(f"run_after={moment!r} must be a datetime or a timedelta.")
+    if isinstance(moment, timedelta):
+        far = abs(moment) > timedelta(seconds=LONGEST)
+    else:
+        far = not 1970 <= moment.year <= 9000
+    if far:
+        raise InvalidTask(
+            f"run_after={moment!r} is too far away: a timedelta may be ten years, "
+            "a datetime from 1970 to 9000."
+        )
+
+
+def _is_backoff(value: Any) -> bool:
+    if value is None or callable(value):
+        return True
+    if isinstance(value, list | tuple):
+        return bool(value) and all(_is_backoff_seconds(item) for item in value)
+    return _is_backoff_seconds(value)
+
+
+def _is_backoff_seconds(value: Any) -> bool:
+    return _is_number(value, int | float) and 0 <= value <= LONGEST
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

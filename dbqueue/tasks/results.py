@@ -1,0 +1,139 @@
+"""The types that speak of a job: its result, and the context of one that runs."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic
+
+from dbqueue.dialects.columns import LOG_LENGTH
+from dbqueue.tasks import payload
+from dbqueue.tasks.context import current_context
+from dbqueue.tasks.framework import (
+    AnyContext,
+    AnyResult,
+    GenericResult,
+    TaskError,
+    TaskResultStatus,
+)
+
+if TYPE_CHECKING:  # the default, for a plain `JobResult`, is new in Python 3.13
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+
+STATUS = {
+    "SCHEDULED": TaskResultStatus.READY,
+    "READY": TaskResultStatus.READY,
+    "RUNNING": TaskResultStatus.RUNNING,
+    "SUCCESSFUL": TaskResultStatus.SUCCESSFUL,
+    "FAILED": TaskResultStatus.FAILED,
+    "CANCELLED": TaskResultStatus.FAILED,  # django.tasks has no word for it
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job says it is."""
+
+    value: float
+    total: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # frozen, but not in the stubs
+    """A TaskResult that also knows the job's own state and its progress."""
+
+    state: str  # a JobState; `status` has only the four of django.tasks
+    attempt: int = 0  # how often the job was claimed; the fence
+    progress: Progress | None = None
+
+    # Django's would check the arguments: they were checked already, or read from JSON.
+    __post_init__ = object.__init__  # type: ignore[misc]  # it takes no arguments
+
+    @property
+    def attempts(self) -> int:
+        """How often the job has begun; past LOG_LENGTH, how often it was claimed."""
+        begun = len(self.worker_ids)
+        return begun if begun <= LOG_LENGTH else max(begun, self.attempt)
+
+    def refresh(self) -> None:
+        """Reload from the database. Raises TaskResultDoesNotExist if pruned."""
+        self.update_from(self.task.get_backend().get_result(self.id))
+
+    async def arefresh(self) -> None:
+        """See refresh()."""
+        self.update_from(await self.task.get_backend().aget_result(self.id))
+
+    def update_from(self, fresh: AnyResult) -> None:
+        """Take over all that may have changed since the job was enqueued."""
+        for item in dataclasses.fields(self):
+            if item.name not in ("task", "id", "args", "kwargs", "backend"):
+                object.__setattr__(self, item.name, getattr(fresh, item.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the stubs
+    """The first argument of a task with `takes_context=True`."""
+
+    _max_attempts: int = field(repr=False, compare=False)
+    _note: Callable[[str], None] = field(repr=False, compare=False)
+    _finishing: Callable[[Any], AbstractContextManager[None]] = field(
+        repr=False, compare=False
+    )
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The values that were bound where the job was enqueued."""
+        return current_context()
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job is FAILED if this attempt fails."""
+        return len(self.task_result.errors) + 1 >= self._max_attempts
+
+    def set_progress(
+        self, value: float, total: float | None = None, message: str = ""
+    ) -> None:
+        """Say how far the job is; stored within about half a second, the latest wins.
+
+        `value` counts towards `total`, in units of the task's choice. Raises
+        InvalidPayload for what is not a JSON number.
+        """
+        progress = {
+            "value": payload.normalize(value, "The progress"),
+            "total": payload.normalize(total, "The total"),
+            "message": payload.printable(str(message))[:500],
+        }
+        self._note(json.dumps(progress))
+
+    def finishing(self, result: Any = None) -> AbstractContextManager[None]:
+        """Return a transaction on the queue's database that ends with the job's end.
+
+        What is written inside it commits together with the job as SUCCESSFUL with
+        `result`, or not at all: exactly once, however long the job ran before. It is
+        for sync tasks, once, as the last step. Raises ClaimLost, having rolled back, if
+        the job was taken over meanwhile; InvalidPayload for a result that is not JSON.
+        """
+        return self._finishing(result)
+
+
+def progress_of(stored: Any) -> Progress | None:
+    """Return the progress that a row holds; None too if it was damaged by hand."""
+    try:
+        return Progress(**stored) if stored else None
+    except TypeError:
+        return None
+
+
+def task_error(entry: dict[str, Any]) -> TaskError:
+    """Return the error that an entry of the attempt log records."""
+    return TaskError(
+        exception_class_path=entry["exception"], traceback=entry.get("traceback", "")
+    )

@@ -1,0 +1,136 @@
+"""Tasks: module-level functions with the options of their jobs."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.utils import timezone
+
+from dbqueue import conf
+from dbqueue.backoff import Backoff
+from dbqueue.tasks import options
+from dbqueue.tasks.framework import AnyTask, GenericTask
+
+if TYPE_CHECKING:
+    from dbqueue.tasks.results import JobResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(GenericTask[P, R], Generic[P, R]):
+    """A django.tasks Task that also says how it is retried, limited and committed."""
+
+    run_after: datetime | timedelta | None = None  # type: ignore[assignment]  # wider
+    # Attempts that may fail; None = DBQUEUE["MAX_ATTEMPTS"].
+    max_attempts: int | None = None
+    # Seconds to wait after a failure; None = exponential with jitter.
+    backoff: Backoff | None = None
+    # Only these exceptions are retried; empty = all of them.
+    retry_on: tuple[type[BaseException], ...] = ()
+    # These exceptions fail the job at once.
+    give_up_on: tuple[type[BaseException], ...] = ()
+    # Seconds the job may run; None = DBQUEUE["TIMEOUT"].
+    timeout: float | None = None
+    # Run inside a transaction whose last statement is the fenced finish.
+    atomic: bool = False
+    # Chosen by the caller, it makes a repeated enqueue idempotent.
+    job_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("retry_on", "give_up_on"):
+            classes = options.exception_classes(name, getattr(self, name))
+            object.__setattr__(self, name, classes)
+        options.check(self)
+        if isinstance(self.backoff, list):  # a Task is hashable, a list is not
+            object.__setattr__(self, "backoff", tuple(self.backoff))
+        # A backend that is not ours knows no timedelta, though Django documents it.
+        if isinstance(self.run_after, timedelta) and not _is_ours(self):
+            object.__setattr__(self, "run_after", timezone.now() + self.run_after)
+        # dataclass(slots=True) makes a second class, which a bare super() misses.
+        AnyTask.__post_init__(self)
+
+    def using(
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        job_id: UUID | str | None = None,
+    ) -> "Task[P, R]":
+        """Return a copy with other settings for the next enqueue.
+
+        `priority` is a whole number from -100 to 100, higher first. `run_after` is an
+        aware datetime, or a timedelta counted from the enqueue. `job_id` is a UUID of
+        the caller's choice: enqueueing it again returns the job that has it.
+        Raises InvalidTask.
+        """
+        changes: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "job_id": None if job_id is None else options.job_id(job_id),
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        return dataclasses.replace(self, **given)
+
+    if TYPE_CHECKING:  # what our backend returns, and Django's methods hand on
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobResult[R]: ...
+
+        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobResult[R]: ...
+
+        def get_result(self, result_id: str) -> JobResult[R]: ...
+
+        async def aget_result(self, result_id: str) -> JobResult[R]: ...
+
+    @property
+    def is_async(self) -> bool:
+        return iscoroutinefunction(self.func)
+
+    @property
+    def attempts_allowed(self) -> int:
+        return self.max_attempts or conf.current().max_attempts
+
+    @property
+    def seconds_allowed(self) -> float | None:
+        seconds = conf.current().timeout if self.timeout is None else self.timeout
+        return None if seconds == math.inf else seconds
+
+    def may_retry(self, exception: BaseException) -> bool:
+        """Tell whether the options allow another attempt after this exception."""
+        if isinstance(exception, self.give_up_on):
+            return False
+        return not self.retry_on or isinstance(exception, self.retry_on)
+
+
+def _is_ours(task: Task[..., Any]) -> bool:
+    return getattr(task.get_backend(), "task_class", None) is Task
+
+
+def stored(task: Task[..., Any], **values: Any) -> Task[..., Any]:
+    """Return a copy with the values of a stored job, which are not checked again.
+
+    The settings may have changed since: a queue that is gone keeps its jobs readable.
+    """
+    if all(getattr(task, name) == value for name, value in values.items()):
+        return task  # it is immutable
+    return unchecked(**{name: getattr(task, name) for name in _DEFAULTS} | values)
+
+
+def unchecked(**values: Any) -> Task[..., Any]:
+    """Return a task whose options are checked when it is enqueued, not before."""
+    task: Task[..., Any] = object.__new__(Task)
+    for name, value in (_DEFAULTS | values).items():
+        object.__setattr__(task, name, value)
+    return task
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Task)}

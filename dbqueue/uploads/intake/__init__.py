@@ -1,0 +1,1 @@
+"""From a file in a request to an upload that is pending in the database."""

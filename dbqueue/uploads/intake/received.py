@@ -1,0 +1,24 @@
+"""A file of a request whose bytes are in the database already."""
+
+import io
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+
+from dbqueue.uploads.chunks import ChunkReader
+from dbqueue.uploads.models import Upload
+
+
+class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic in the stubs
+    """What BlobUploadHandler gives to forms and views; reads like any uploaded file."""
+
+    def __init__(self, upload: Upload, field_name: str, charset: Any = None) -> None:
+        super().__init__(
+            io.BufferedReader(ChunkReader(upload)),
+            upload.filename,
+            upload.content_type,
+            upload.size,
+            charset,
+        )
+        self.upload = upload
+        self.field_name = field_name

@@ -1,0 +1,1 @@
+"""From a pending upload to a stored file and a changed field."""

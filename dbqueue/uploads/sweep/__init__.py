@@ -1,0 +1,1 @@
+"""Deletes expired uploads and unreferenced files, and repairs lost jobs."""

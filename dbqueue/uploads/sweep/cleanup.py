@@ -1,0 +1,247 @@
+"""Deletes unreferenced objects and expired uploads; repairs lost jobs."""
+
+import logging
+import time
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from dbqueue import dialects
+from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks.framework import InvalidTask
+from dbqueue.uploads import endings, work
+from dbqueue.uploads.exceptions import UploadFieldUnknown
+from dbqueue.uploads.models import (
+    ENDED,
+    ArtifactState,
+    Upload,
+    UploadArtifact,
+    UploadState,
+)
+from dbqueue.uploads.sweep.references import is_in_use, needed, shown_again
+from dbqueue.uploads.targets import Target, target_of_upload
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+PATIENCE = 30.0  # seconds after which a sweep begins nothing new
+COUNTERS = ("jobs_repaired", "uploads_deleted", "objects_deleted")
+# Age from which an upload without a job counts as one whose job was lost.
+LOST_AFTER = timedelta(minutes=5)
+# After a storage refused to delete an object.
+PURGE_AGAIN = timedelta(hours=1)
+DELETABLE = (*ENDED, UploadState.RECEIVING)
+
+
+class Sweep:
+    """Deals with everything that is due.
+
+    batch: how many uploads or objects are looked up at once.
+    states, older_than: delete the uploads that came to one of these states more than
+        `older_than` seconds ago, in place of those that the settings let expire.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        batch: int = BATCH,
+        *,
+        states: Collection[str] | None = None,
+        older_than: float | None = None,
+    ) -> None:
+        self._database = database
+        self._batch = batch
+        self._states = DELETABLE if states is None else states
+        self._older_than = older_than
+        self._clock = dialects.of(database).clock()
+        self._done = dict.fromkeys(COUNTERS, 0)
+        self._last = UUID(int=0)
+
+    def run(self, seconds: float = PATIENCE) -> dict[str, int]:
+        """Do what is due, for `seconds`; return how many of each were dealt with."""
+        deadline = time.monotonic() + seconds
+        while self._pass() and time.monotonic() < deadline:
+            pass
+        return dict(self._done)
+
+    def is_due(self) -> bool:
+        """Tell whether run() would find anything."""
+        looks = (self._lost, self._expired, self._forgotten, self._condemned)
+        return any(look().exists() for look in looks)
+
+    def due(self) -> dict[str, int]:
+        """Return how many of each run() would find, but for what others then let go."""
+        uploads = self._expired().iterator()
+        return {
+            "jobs_repaired": self._lost().count(),
+            "uploads_deleted": sum(not is_in_use(upload) for upload in uploads),
+            "objects_deleted": self._condemned().count() + self._forgotten().count(),
+        }
+
+    def _pass(self) -> bool:
+        before = sum(self._done.values())
+        self.repair_jobs()
+        seen = self.delete_expired()
+        self.purge()
+        return seen > 0 or sum(self._done.values()) > before
+
+    def repair_jobs(self) -> None:
+        """Fail or enqueue again the uploads whose job ended without them."""
+        for upload in list(self._lost()[: self._batch]):
+            ended = FinishedJob.objects.using(self._database).filter(pk=upload.job_id)
+            if ended.exists():
+                message = "The file could not be saved: its job failed."
+                endings.end(upload, UploadState.FAILED, code="failed", message=message)
+            else:
+                self._enqueue_again(upload)
+            self._done["jobs_repaired"] += 1
+
+    def _enqueue_again(self, upload: Upload) -> None:
+        waiting = self._uploads().filter(state=UploadState.STORED, job_id=upload.job_id)
+        try:
+            work.enqueue_again(upload, waiting)
+        except InvalidTask as error:  # such as a queue that was taken from the settings
+            logger.warning("Upload id=%s cannot be retried: %s", upload.pk, error)
+            message = "The file could not be saved: its job was lost."
+            endings.end(upload, UploadState.FAILED, code="failed", message=message)
+
+    def _lost(self) -> Any:
+        jobs = Job.objects.using(self._database).filter(pk=OuterRef("job_id"))
+        return self._uploads().filter(
+            ~Exists(jobs),
+            state=UploadState.STORED,
+            # A job that waits for a commit in another database is not lost.
+            created_at__lt=self._clock - LOST_AFTER,
+        )
+
+    def delete_expired(self) -> int:
+        """Delete the records, and the bytes, of expired uploads.
+
+        Return how many were looked at; the next call looks at others.
+        """
+        batch = list(self._expired().filter(pk__gt=self._last)[: self._batch])
+        for upload in batch:
+            self._done["uploads_deleted"] += self.delete(upload)
+            self._last = upload.pk
+        return len(batch)
+
+    def delete(self, upload: Upload) -> bool:
+        """Delete an upload that has ended, but not while its variants are shown."""
+        if is_in_use(upload):
+            self._keep(upload)
+            return False
+        if upload.pictures:
+            # The picture itself is the project's, whatever it did to the field.
+            live = self._artifacts().filter(upload=upload.pk, state=ArtifactState.LIVE)
+            live.exclude(variant="").condemn(self._clock)
+        self.purge(of=upload)
+        waiting = self._artifacts().filter(upload=upload.pk)
+        if waiting.exclude(state=ArtifactState.LIVE).exists():
+            return False  # the record of what is still to be deleted
+        return self._delete_record(upload)
+
+    def _keep(self, upload: Upload) -> None:
+        later = endings.keeping(self._database, UploadState.DONE)
+        self._uploads().filter(pk=upload.pk).update(expires_at=later)
+
+    def _delete_record(self, upload: Upload) -> bool:
+        with transaction.atomic(using=self._database):
+            # One that failed may be retried in the meantime, one received be saved. A
+            # write locks it, and does not have SQLite begin as a reader.
+            row = self._uploads().filter(pk=upload.pk, state=upload.state)
+            if not row.update(state=upload.state):
+                return False
+            return bool(row.delete()[0])
+
+    def _expired(self) -> Any:
+        rows = self._uploads().filter(self._over(), state__in=self._states)
+        held = self._artifacts().filter(
+            upload=OuterRef("pk"), state=ArtifactState.PURGE
+        )
+        return rows.exclude(Exists(held)).order_by("pk")
+
+    def _over(self) -> Q:
+        if self._older_than is None:
+            return Q(expires_at__lt=self._clock)
+        limit = self._clock - timedelta(seconds=self._older_than)
+        # What is just being received may be as old as a slow connection makes it.
+        return Q(finished_at__lt=limit) | Q(
+            state=UploadState.RECEIVING,
+            created_at__lt=limit,
+            expires_at__lt=self._clock,
+        )
+
+    def purge(self, of: Upload | None = None) -> None:
+        """Delete the objects that are due and that no field refers to."""
+        forgotten, due = self._forgotten(), self._condemned().select_related("upload")
+        if of is not None:
+            forgotten, due = forgotten.filter(upload=of.pk), due.filter(upload=of.pk)
+        forgotten.condemn(self._clock)
+        for artifacts in _by_field(due[: self._batch]):
+            self._purge_together(artifacts)
+
+    def _purge_together(self, artifacts: list[UploadArtifact]) -> None:
+        """Delete objects of one field's storage."""
+        try:
+            target = target_of_upload(artifacts[0].upload)
+        except UploadFieldUnknown as error:
+            logger.warning("Objects remain in their storage: %s", error)
+            self._forget(artifacts)
+            return
+        shown = shown_again(artifacts)
+        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in shown])
+        # Until the field changes once more.
+        rows.update(state=ArtifactState.LIVE, purge_after=None)
+        due = [artifact for artifact in artifacts if artifact not in shown]
+        in_use = needed([artifact.name for artifact in due], target)
+        for artifact in due:
+            if artifact.name in in_use or self._deleted(artifact, target):
+                self._forget([artifact])
+
+    def _deleted(self, artifact: UploadArtifact, target: Target) -> bool:
+        try:
+            target.field.storage.delete(artifact.name)
+        except Exception:  # any storage class
+            logger.exception("Object name=%s could not be deleted", artifact.name)
+            rows = self._artifacts().filter(pk=artifact.pk)
+            rows.update(purge_after=self._clock + PURGE_AGAIN)
+            return False
+        return True
+
+    def _forget(self, artifacts: list[UploadArtifact]) -> None:
+        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in artifacts])
+        self._done["objects_deleted"] += rows.delete()[0]
+
+    def _condemned(self) -> Any:
+        return self._artifacts().filter(
+            state=ArtifactState.PURGE, purge_after__lte=self._clock
+        )
+
+    def _forgotten(self) -> Any:
+        """Return what attempts may have created after their upload had ended."""
+        ended = self._uploads().filter(
+            pk=OuterRef("upload_id"),
+            state__in=ENDED,
+            finished_at__lt=self._clock - endings.PURGE_DELAY,
+        )
+        # No join: SQLite would begin it with all uploads there are.
+        return self._artifacts().filter(Exists(ended), state=ArtifactState.PLANNED)
+
+    def _uploads(self) -> Any:
+        return Upload.objects.using(self._database)
+
+    def _artifacts(self) -> Any:
+        return UploadArtifact.objects.using(self._database)
+
+
+def _by_field(artifacts: Iterable[UploadArtifact]) -> list[list[UploadArtifact]]:
+    groups: dict[tuple[str, ...], list[UploadArtifact]] = {}
+    for artifact in artifacts:
+        of = artifact.upload
+        key = (of.model, of.field_name, of.database, of.given_as)
+        groups.setdefault(key, []).append(artifact)
+    return list(groups.values())

@@ -1,0 +1,236 @@
+"""The jobs that a child holds, and the ends that are not in the database yet.
+
+Nothing leaves it before the database has confirmed it.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import DataError, IntegrityError, OperationalError
+
+from dbqueue.dialects import Dialect
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.scan import Scan
+from dbqueue.exceptions import InvalidPayload
+from dbqueue.jobs import events, outcomes, wakeup
+from dbqueue.maintenance.rescue import finished_by, held_by, rescue
+from dbqueue.models import JobState
+from dbqueue.worker.loop.prefetch import BatchSize
+from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.run.pools import Pool
+
+logger = logging.getLogger(__name__)
+
+# What one outcome may do to the statement of a whole batch, on its way or on arrival.
+UNSTORABLE = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
+
+
+# Seconds between two progress notes of a job in the database.
+PROGRESS_INTERVAL = 0.5
+
+
+class Flight(NamedTuple):
+    """A job that is held."""
+
+    job: ClaimedJob
+    pool: Pool | None  # None if it was not handed on
+
+
+class Completer:
+    """The jobs in flight. Pools report from their threads; all else is the loop's."""
+
+    def __init__(self, dialect: Dialect, worker_id: UUID, pipe: WakePipe) -> None:
+        self.in_flight: dict[UUID, Flight] = {}
+        self.finished = 0
+        self.notes_at = 0.0  # monotonic: when progress is stored next
+        self.batch = BatchSize()
+        self._dialect = dialect
+        self._worker_id = worker_id
+        self._pipe = pipe
+        self._asleep = False
+        # Threads only append, the loop only pops: a deque does both atomically.
+        # Swapping a list under a concurrent append is how an outcome gets lost.
+        self._reports: deque[tuple[ClaimedJob, Outcome | None]] = deque()
+        self._outcomes: dict[UUID, Outcome] = {}
+        self._notes: dict[UUID, tuple[int, str]] = {}
+
+    def done(self, job: ClaimedJob, outcome: Outcome | None) -> None:
+        """Report the end of a job; from any thread."""
+        self._reports.append((job, outcome))
+        if self._asleep:
+            self._asleep = False  # once is enough, and a system call is not cheap
+            self._pipe.wake()
+
+    def note_progress(
+        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
+    ) -> None:
+        """Report progress, as a Dialect would store it; from any thread."""
+        for id, attempt, text in notes:
+            self._notes[id] = (attempt, text)
+
+    def fall_asleep(self) -> bool:
+        """Ask to be woken; return whether something is to be done already."""
+        self._asleep = True
+        return bool(self._reports)
+
+    def wake_up(self) -> None:
+        self._asleep = False
+
+    def has_notes(self) -> bool:
+        return bool(self._notes)
+
+    def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
+        """Note a claimed job and the pool that will run it, if any."""
+        self.in_flight[job.id] = Flight(job, pool)
+        if pool is not None:
+            pool.load += 1
+
+    def collect(self) -> list[float]:
+        """Take in the reports; return the seconds their jobs ran."""
+        durations = []
+        while self._reports:
+            job, outcome = self._reports.popleft()
+            flight = self.in_flight.get(job.id)
+            if flight is None or job.id in self._outcomes:
+                continue  # it was given up as stubborn before
+            if flight.pool is not None:
+                flight.pool.load -= 1
+            if outcome is None:
+                self._forget(job.id)
+                self.finished += 1
+            else:
+                self._outcomes[job.id] = outcome
+                if outcome.duration is not None:
+                    durations.append(outcome.duration)
+        return durations
+
+    def has_outcomes(self) -> bool:
+        return bool(self._outcomes)
+
+    def unfinished(self) -> list[ClaimedJob]:
+        """Return the jobs in flight that have not ended."""
+        flights = self.in_flight.items()
+        return [flight.job for id, flight in flights if id not in self._outcomes]
+
+    def release_unfinished(self, begun: Collection[UUID]) -> None:
+        """Release all that has not ended; what has begun gets a record of it."""
+        for job in self.unfinished():
+            if job.id in begun:
+                outcome = outcomes.released(job, self._worker_id)
+                events.released(job, self._worker_id, outcome)
+            else:
+                outcome = outcomes.untouched(job)
+            self._outcomes[job.id] = outcome
+
+    def finish_and_claim(self, scan: Scan, limit: int) -> list[ClaimedJob]:
+        """Record a batch and claim up to `limit` jobs, in one commit."""
+        batch = self._batch()
+        try:
+            with self._sized(max(len(batch), limit)):
+                recorded, claimed = self._dialect.finish_and_claim(
+                    self._worker_id, batch, scan, limit
+                )
+        except UNSTORABLE as error:
+            if not batch:
+                logger.error("Jobs cannot be claimed: %s", error)
+            self._record_one_by_one(batch)
+            return []
+        self._confirm(batch, recorded)
+        return claimed
+
+    def flush(self) -> None:
+        """Record all outcomes."""
+        while batch := self._batch():
+            try:
+                with self._sized(len(batch)):
+                    recorded = self._dialect.record(self._worker_id, batch)
+                self._confirm(batch, recorded)
+            except UNSTORABLE:
+                self._record_one_by_one(batch)
+
+    def flush_notes_if_due(self) -> None:
+        """Store the progress of jobs if they end now, or after PROGRESS_INTERVAL."""
+        if self._notes and (self._outcomes or time.monotonic() >= self.notes_at):
+            self.flush_notes()
+            self.notes_at = time.monotonic() + PROGRESS_INTERVAL
+
+    def flush_notes(self) -> None:
+        """Store the latest progress of each job."""
+        rows = []
+        while self._notes:  # threads go on adding to it
+            id, (attempt, text) = self._notes.popitem()
+            rows.append((id, attempt, text))
+        try:
+            self._dialect.note_progress(self._worker_id, rows)
+        except UNSTORABLE as error:
+            logger.warning("Progress was dropped: %s", error)
+
+    def reconcile(self) -> None:
+        """Release jobs that a lost answer has hidden: claimed, but never received."""
+        # One that ended may be among them: released and claimed again in one commit.
+        self.flush()
+        alias = self._dialect.alias
+        while hidden := held_by(alias, self._worker_id, excluding=self.in_flight):
+            if rescue(alias, hidden, reason="released") < len(hidden):
+                raise OperationalError("What a lost answer has hidden is still locked.")
+
+    def _batch(self) -> list[Outcome]:
+        return list(self._outcomes.values())[: self.batch.size]
+
+    @contextmanager
+    def _sized(self, jobs: int) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            if self._dialect.is_cancelled(error):
+                self.batch.shrink(jobs, time.monotonic())
+                logger.warning(
+                    "A statement took too long; now %d jobs at a time: %s",
+                    self.batch.size,
+                    str(error).strip(),
+                )
+            raise
+        self.batch.recover(time.monotonic())
+
+    def _confirm(self, batch: list[Outcome], recorded: set[UUID]) -> None:
+        if len(recorded) < len(batch):
+            lost = {outcome.id for outcome in batch} - recorded
+            # A commit whose answer was cut off has recorded them already.
+            lost -= finished_by(self._dialect.alias, self._worker_id, lost)
+            for id in lost:
+                logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
+        for outcome in batch:
+            self._forget(outcome.id)
+        # One that goes back without a record had not begun.
+        began = [o.id for o in batch if o.state != JobState.READY or o.record]
+        self.finished += len(recorded.intersection(began))
+        if any(outcome.delay for outcome in batch):
+            wakeup.announce(self._dialect.alias, wakeup.SCHEDULE)
+
+    def _forget(self, id: UUID) -> None:
+        self._outcomes.pop(id, None)
+        self.in_flight.pop(id, None)
+
+    def _record_one_by_one(self, batch: list[Outcome]) -> None:
+        """Find the outcome that the database refuses; the others must not suffer."""
+        for outcome in batch:
+            try:
+                recorded = self._dialect.record(self._worker_id, [outcome])
+            except UNSTORABLE as error:
+                plain = self._refused(outcome, error)
+                recorded = self._dialect.record(self._worker_id, [plain])
+            self._confirm([outcome], recorded)
+
+    def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
+        job = self.in_flight[outcome.id].job
+        logger.error(
+            "Job id=%s task=%s could not be stored: %s", job.id, job.task, error
+        )
+        reason = InvalidPayload(f"The database refused the outcome: {error}")
+        return outcomes.refused(job, self._worker_id, reason)

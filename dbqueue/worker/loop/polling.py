@@ -1,0 +1,71 @@
+"""When a child looks for work, and how long it leaves a troubled database alone."""
+
+import random
+import time
+
+from dbqueue import conf
+from dbqueue.dialects import Dialect
+from dbqueue.jobs import wakeup
+from dbqueue.worker.shared import ChildState
+
+# How often the keeper, while it receives notifications, looks for all children between
+# a child's looks.
+LOOKS_OF_KEEPER = 5
+MAX_PAUSE = 5.0  # seconds
+
+
+class Polling:
+    """The moments of a child's looks, by the monotonic clock."""
+
+    def __init__(self, dialect: Dialect, child: ChildState) -> None:
+        self._dialect = dialect
+        self._child = child
+        self._look_again_at = 0.0
+        self._pause = 0.0
+        self.look_at = 0.0
+        self.paused_until = 0.0
+
+    def notified(self) -> None:
+        """Look at once, and again: a wake-up that fell into the window was not sent."""
+        self.look_at = 0.0
+        self._look_again_at = time.monotonic() + wakeup.WINDOW
+
+    def looked(self, began: float, *, more: bool) -> bool:
+        """Choose the next look; return whether the queue seems to be empty for now.
+
+        `began` is when the last one did: what was committed since, it may have missed.
+        """
+        if more:
+            self.look_at = began
+        elif began < self._look_again_at:
+            self.look_at = self._look_again_at
+        else:
+            self.look_at = time.monotonic() + self._interval()
+            return True
+        return False
+
+    @property
+    def paused(self) -> bool:
+        return time.monotonic() < self.paused_until
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the last call of the database failed."""
+        return self._pause > 0.0
+
+    def back_off(self) -> float:
+        """Leave the database alone, longer each time; return the seconds."""
+        self._pause = min(MAX_PAUSE, self._pause * 2 or 0.1)
+        pause = self._pause * random.uniform(0.8, 1.2)
+        self.paused_until = time.monotonic() + pause
+        return pause
+
+    def recovered(self) -> None:
+        self._pause = 0.0
+
+    def _interval(self) -> float:
+        if self._child.is_listened_for:
+            seconds = conf.current().poll_interval * LOOKS_OF_KEEPER
+        else:
+            seconds = self._dialect.poll_interval()
+        return seconds * random.uniform(0.9, 1.1)

@@ -1,0 +1,74 @@
+"""How many jobs a child claims and one statement carries: busy, but never a hoard."""
+
+from collections.abc import Sequence
+
+MOST = 1000  # jobs in one statement
+# Seconds of work that may wait behind the threads: about one round trip under load.
+AHEAD = 0.05
+# The share of the newest duration in the moving average.
+_WEIGHT = 0.1
+# Seconds after which a smaller batch is doubled again.
+GROW_AFTER = 10.0
+
+
+class Prefetch:
+    """Learns from how long jobs took how many to claim."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._average: float | None = None  # seconds
+        self._only_async = False
+
+    def learn(self, durations: Sequence[float]) -> None:
+        for seconds in durations:
+            if self._average is None:
+                self._average = seconds
+            self._average += _WEIGHT * (seconds - self._average)
+
+    def note_claim(self, *, only_async: bool) -> None:
+        """Note what the last claim brought."""
+        self._only_async = only_async
+
+    def note_slow_job(self, seconds: float) -> None:
+        """Note that a job runs for this long already: nothing is to wait behind it."""
+        self._average = max(self._average or 0.0, seconds)
+
+    def room(self, free_threads: int, free_coroutines: int) -> int:
+        """Return how many jobs to claim.
+
+        What comes cannot be chosen by kind: unless the last claim brought async jobs
+        alone, there must be a thread for each.
+        """
+        if self._only_async:
+            return max(0, min(MOST, free_coroutines)) if free_threads > 0 else 0
+        if free_coroutines <= 0:
+            return 0
+        return max(0, min(MOST, free_threads + self._ahead()))
+
+    def _ahead(self) -> int:
+        if not self._average:
+            return 0
+        return min(MOST, int(self._threads * AHEAD / self._average))
+
+
+class BatchSize:
+    """How many jobs one statement of a child records or claims.
+
+    Halved when the server cancels a statement for its time, and grown back later. `now`
+    is monotonic.
+    """
+
+    def __init__(self) -> None:
+        self.size = MOST
+        self._grow_at = 0.0
+
+    def shrink(self, jobs: int, now: float) -> None:
+        """Note that a statement for that many jobs was cancelled."""
+        self.size = max(1, min(self.size, jobs) // 2)
+        self._grow_at = now + GROW_AFTER
+
+    def recover(self, now: float) -> None:
+        """Note that a statement succeeded."""
+        if self.size < MOST and now >= self._grow_at:
+            self.size = min(MOST, self.size * 2)
+            self._grow_at = now + GROW_AFTER

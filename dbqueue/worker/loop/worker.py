@@ -1,0 +1,260 @@
+"""The loop of one child: record what ended, claim what fits, hand it to the pools."""
+
+import logging
+import time
+from functools import partial
+from uuid import UUID
+
+from django.db import Error
+
+from dbqueue import conf, dialects
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.jobs import events, outcomes
+from dbqueue.maintenance.promote import promote
+from dbqueue.worker.loop import leaving
+from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.loop.dispatch import Dispatch
+from dbqueue.worker.loop.polling import Polling
+from dbqueue.worker.loop.prefetch import Prefetch
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.process.connections import IDLING, drop, prepare_sessions
+from dbqueue.worker.process.pipes import Inbox, WakePipe
+from dbqueue.worker.process.watchdog import Watchdog
+from dbqueue.worker.run.deadlines import Deadlines
+from dbqueue.worker.run.holder import Holder
+from dbqueue.worker.run.pools import Pools
+from dbqueue.worker.shared import ChildState, ExitReason, Phase
+
+logger = logging.getLogger(__name__)
+
+# Share of the lease after which a child no longer trusts a heartbeat: it must be gone
+# before anybody else may take its jobs.
+TRUST = 0.8
+# Seconds a claimed job may wait for a thread before others may have it.
+HOLD = 0.5
+_MAX_SLEEP = 1.0
+
+
+class Worker:
+    """Claims and runs jobs until it is stopped. A keeper must send its heartbeats.
+
+    It installs no signal handlers and exits nothing: `run()` returns why it ended.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        child: ChildState,
+        *,
+        notices: WakePipe | None = None,
+        parent_pipe: int | None = None,
+    ) -> None:
+        self._options = options
+        self._child = child
+        self._id: UUID = child.worker_id
+        self._event = events.WorkerEvent.of_this_process(
+            self._id, options.name, options.described()
+        )
+        self._dialect = dialects.of(options.database)
+        self._scan = options.scan()
+        self._watchdog = Watchdog(options.database)
+        self._polling = Polling(self._dialect, child)
+        self._prefetch = Prefetch(options.threads)
+        self._pipe = WakePipe()
+        self._inbox = Inbox(self._pipe, notices, parent_pipe)
+        self._completer = Completer(self._dialect, self._id, self._pipe)
+        self._set_up_running()
+        self._stopping = self._told_of_stop = False
+        self._stop_at = float("inf")
+        self._recycling = self._at_once = self._drained = False
+        self._waiting_since = 0.0
+
+    def _set_up_running(self) -> None:
+        holder = Holder(
+            worker_id=self._id,
+            database=self._dialect.alias,
+            sender=self._options.sender,
+            recorder=self._dialect,
+            progress=self._completer,
+            # On the job's own connection: should that fall silent now, its transaction
+            # would keep the row locked for as long as the server believes in it.
+            before_record=partial(self._dialect.limit_idling, IDLING, local=True),
+        )
+        sizes = self._options.threads, self._options.async_concurrency
+        deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
+        pools = self._pools = Pools(*sizes, holder, deadlines, self._completer.done)
+        self._dispatch = Dispatch(
+            self._completer, pools, self._prefetch, deadlines, holder
+        )
+
+    def stop(self, *, now: bool = False) -> None:
+        """Take no new work and end within the grace period, or at once with `now`.
+
+        May be called from a signal handler or another thread, and more than once.
+        """
+        if not self._stopping:
+            self._stop_at = time.monotonic() + self._options.grace
+        if now:
+            self._stop_at = 0.0
+        self._stopping = True
+        self._pipe.wake()
+
+    def run(self) -> ExitReason:
+        """Work until stopped, drained or in need of replacement."""
+        prepare_sessions()
+        reason = ExitReason.STOPPED
+        if leaving.has_started(self._child, self._inbox, lambda: self._stopping):
+            events.worker_ready(self._event)
+            reason = self._loop()
+        self._announce_stop()
+        if reason is not ExitReason.ABANDONED:
+            leaving.release_all(
+                self._completer, self._pools, self._watchdog, self._inbox
+            )
+        self._pools.close()
+        return reason
+
+    def _loop(self) -> ExitReason:
+        while True:
+            if self._stopping:
+                self._announce_stop()
+            self._take_care_of_running()
+            if not self._polling.paused:
+                self._work()
+            reason = self._reason_to_leave()
+            if reason is not None:
+                return reason
+            self._sleep()
+
+    def _announce_stop(self) -> None:
+        # Not in stop(): a signal handler may interrupt anything.
+        if not self._told_of_stop:
+            self._told_of_stop = True
+            events.worker_stopping(self._event)
+
+    def _work(self) -> None:
+        self._prefetch.learn(self._completer.collect())
+        limit, began = self._limit(), time.monotonic()
+        try:
+            with self._watchdog.during():
+                # Before the finish, or the last would be lost.
+                self._completer.flush_notes_if_due()
+                jobs = self._finish_and_claim(limit)
+            if limit:
+                self._take(jobs, limit, began)
+        except Error as error:
+            self._back_off(error)
+        else:
+            self._polling.recovered()
+
+    def _finish_and_claim(self, limit: int) -> list[ClaimedJob]:
+        if self._polling.in_trouble:
+            self._completer.reconcile()
+        if limit:
+            return self._completer.finish_and_claim(self._scan, limit)
+        if self._completer.has_outcomes():
+            self._completer.flush()
+        return []
+
+    def _take(self, jobs: list[ClaimedJob], limit: int, began: float) -> None:
+        self._dispatch.dispatch(jobs)
+        if self._polling.looked(began, more=len(jobs) == limit):
+            self._finish_draining(jobs)
+        if jobs:
+            self._waiting_since = time.monotonic()
+
+    def _limit(self) -> int:
+        """Return how many jobs to claim now."""
+        due = (
+            time.monotonic() >= self._polling.look_at or self._completer.has_outcomes()
+        )
+        return self._room() if due else 0
+
+    def _room(self) -> int:
+        """Return how many jobs could be claimed, were it time to look."""
+        if self._stopping or self._recycling:
+            return 0
+        room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
+        if self._options.max_jobs is not None:
+            taken = self._completer.finished + len(self._completer.in_flight)
+            room = min(room, self._options.max_jobs - taken)
+        return max(0, room)
+
+    def _finish_draining(self, jobs: list[ClaimedJob]) -> None:
+        if not self._options.drain or jobs or self._completer.in_flight:
+            return
+        if promote(self._dialect.alias):
+            self._polling.look_at = 0.0
+        else:
+            self._drained = True
+
+    def _back_off(self, error: Error) -> None:
+        if self._dialect.is_cancelled(error) and self._completer.batch.size > 1:
+            return  # with fewer jobs at a time, at once
+        pause = self._polling.back_off()
+        logger.warning(
+            "Database trouble, trying again in %.1f s: %s", pause, str(error).strip()
+        )
+        drop(self._dialect.alias)
+
+    def _take_care_of_running(self) -> None:
+        for entry in self._deadlines.interrupt_overdue():
+            leaving.give_up(entry.job, self._id, self._completer)
+            self._recycling = self._at_once = True
+        waited = time.monotonic() - self._waiting_since
+        if waited > HOLD and self._pools.has_waiting():
+            self._prefetch.note_slow_job(waited)
+            for job in self._pools.take_back():
+                self._completer.done(job, outcomes.untouched(job))
+
+    def _sleep(self) -> None:
+        now = time.monotonic()
+        moments = [now + _MAX_SLEEP, self._distrust_at()]
+        if self._polling.paused:
+            moments.append(self._polling.paused_until)
+        else:
+            if self._room():
+                moments.append(self._polling.look_at)
+            if self._completer.has_notes():
+                moments.append(self._completer.notes_at)
+        if self._pools.has_waiting():
+            moments.append(self._waiting_since + HOLD)
+        limit = self._deadlines.next_limit()
+        if limit is not None:
+            moments.append(limit)
+        busy = self._completer.fall_asleep() and not self._polling.paused
+        self._wait(0.0 if busy else max(0.0, min(moments) - now))
+        self._completer.wake_up()
+
+    def _wait(self, seconds: float) -> None:
+        news = self._inbox.wait(seconds)
+        if news.queues:
+            self._polling.notified()
+            self._scan.expect(news.queues)
+        if news.orphaned and not self._stopping:
+            logger.error("The supervisor is gone; stopping")
+            self.stop()
+
+    def _reason_to_leave(self) -> ExitReason | None:
+        now, options = time.monotonic(), self._options
+        if self._child.phase is Phase.CONDEMNED:
+            return leaving.abandon(
+                self._child, "its lease ran out and its jobs were rescued"
+            )
+        if now > self._distrust_at():
+            return leaving.abandon(self._child, "no heartbeat reaches the database")
+        idle = not self._completer.in_flight
+        if self._stopping:
+            over = idle or now >= self._stop_at
+            return ExitReason.STOPPED if over else None
+        if self._drained:
+            return ExitReason.DRAINED
+        if options.max_jobs or options.max_rss:
+            self._recycling |= leaving.is_worn_out(options, self._completer.finished)
+        if self._recycling and (idle or self._at_once):
+            return ExitReason.RECYCLED
+        return None
+
+    def _distrust_at(self) -> float:
+        """Return the moment from which the lease is in doubt, monotonic."""
+        return self._child.beat + TRUST * conf.current().lease

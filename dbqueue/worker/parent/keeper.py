@@ -1,0 +1,252 @@
+"""The process beside the children that speaks for them to the database.
+
+It heartbeats for all of them, reaps the dead and rescues what they held, promotes due
+jobs, listens for notifications, prunes, and does the duties of wings. It runs no jobs,
+so no job can stop it.
+"""
+
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.db import DatabaseError, Error
+
+from dbqueue import conf, dialects
+from dbqueue.dialects.listener import ANYTHING
+from dbqueue.jobs import wakeup
+from dbqueue.maintenance import duties, leases
+from dbqueue.maintenance.duties import Duty
+from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.rescue import rescue_orphans
+from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.parent.notices import Notices
+from dbqueue.worker.parent.processes import Links, exists
+from dbqueue.worker.parent.pruner import INTERVAL, Pruner
+from dbqueue.worker.parent.reaper import reap
+from dbqueue.worker.process.connections import drop, prepare_sessions
+from dbqueue.worker.process.pipes import WakePipe, wait
+from dbqueue.worker.process.watchdog import Watchdog
+from dbqueue.worker.shared import ChildState, Phase
+
+logger = logging.getLogger(__name__)
+
+# Heartbeats in one lease: all but one of them may get lost.
+BEATS_PER_LEASE = 6
+QUIT = b"q"
+_ALIVE = (Phase.LIVE, Phase.FROZEN, Phase.CONDEMNED)
+_MAX_PAUSE = 5.0
+# Seconds between looks at the schedule where no notification tells of a new entry.
+_SCHEDULE_INTERVAL = 0.1
+
+
+class Keeper:
+    """Keeps the children's leases until it is told to quit or all of them are gone.
+
+    The supervisor writes to `links.orders` when a child changed; QUIT on it ends the
+    keeper.
+    """
+
+    def __init__(self, options: WorkerOptions, links: Links) -> None:
+        self._options = options
+        self._alias = options.database
+        self._supervisor = links.heartbeat
+        self._children = links.children
+        self._notices = Notices(links.children, links.notices, options.scan())
+        self._orders = links.orders
+        self._dialect = dialects.of(options.database)
+        self._listener = self._dialect.listener()
+        self._watchdog = Watchdog(self._alias, self._listener.raw)
+        self._heartbeats = Duty(conf.current().lease / BEATS_PER_LEASE, self._beat)
+        self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote)
+        pruning = Duty(INTERVAL, Pruner().prune)
+        self._duties = [self._promotion, pruning, *duties.registered()]
+        self._look_again_at = self._promoted_at = 0.0
+        self._was_listening = False
+        self._patience = self._some_beats()
+        self._pause = 0.0
+        self._quitting = False
+        self._orphaned_at: float | None = None
+
+    def run(self) -> None:
+        """Keep until told to quit; never raises for a database that is away."""
+        prepare_sessions()
+        while not self._may_leave():
+            seconds = self._pause_or(self._round)
+            self._wait(seconds)
+        self._pause_or(self._reap_all)
+        self._listener.close()
+        drop(self._alias)
+
+    def _round(self) -> float:
+        """Do what is due and return the seconds until something else is."""
+        self._dialect.limit_waiting(self._heartbeats.every)
+        self._register_newcomers()
+        self._do_due(self._heartbeats)
+        self._reap()
+        for duty in self._duties:
+            self._do_due(duty)
+        self._listener.open()
+        # What came with the answer to a statement is no news to select().
+        self._read_news()
+        self._show_who_listens()
+        next_at = min(duty.due_at for duty in (self._heartbeats, *self._duties))
+        return max(0.0, next_at - time.monotonic())
+
+    def _do_due(self, duty: Duty) -> None:
+        if time.monotonic() >= duty.due_at:
+            duty.do(self._alias)
+
+    def _register_newcomers(self) -> None:
+        for child in self._live():
+            if not child.beat:
+                sent_at = time.monotonic()
+                leases.register(
+                    self._alias,
+                    child.worker_id,
+                    name=self._options.name,
+                    host=socket.gethostname(),
+                    pid=child.pid,
+                    queues=self._options.described(),
+                    lease=conf.current().lease,
+                )
+                child.beat = sent_at
+
+    def _beat(self, alias: str) -> None:
+        now, lease = time.monotonic(), conf.current().lease
+        alive = {child.worker_id: child for child in self._live() if child.beat}
+        # A supervisor that is frozen would not see its children freeze or hang: their
+        # jobs are better off with others.
+        watched = self._orphaned_at is not None or self._supervisor.age() < lease
+        if alive and watched:
+            condemned = leases.heartbeat(alias, alive.keys(), lease=lease)
+            for worker_id, child in alive.items():
+                if worker_id in condemned:
+                    child.phase = Phase.CONDEMNED
+                else:
+                    # The moment before the statement: the lease may have begun then.
+                    child.beat = now
+        # At the start, and after an outage, every lease may look expired: others get
+        # time to renew theirs.
+        if now >= self._patience:
+            leases.condemn(alias)
+        rescue_orphans(alias)
+        self._show_health()
+
+    def _show_health(self) -> None:
+        if self._options.health_file is None:
+            return
+        try:
+            Path(self._options.health_file).touch()
+        except OSError as error:
+            logger.warning("The health file cannot be touched: %s", error)
+
+    def _reap(self) -> None:
+        if reap(self._alias, self._children):
+            self._notices.wake_all()
+
+    def _promote(self, alias: str) -> float:
+        """Promote what is due; return the seconds until the next look."""
+        self._promoted_at = time.monotonic()
+        ready, due = self._dialect.next_due()
+        if due is not None and due <= 0.0:
+            queues = promote(alias)
+            self._notices.wake(queues)
+            for queue in queues:
+                wakeup.announce(alias, queue)  # other hosts' workers, too
+            ready, due = self._dialect.next_due()
+        listening = self._listener.is_listening
+        if ready and listening:  # without that, the children look themselves
+            self._notices.wake_all()
+        poll = conf.current().poll_interval if listening else _SCHEDULE_INTERVAL
+        if self._promoted_at < self._look_again_at:
+            poll = self._look_again_at - self._promoted_at
+        return poll if due is None else max(0.0, min(due, poll))
+
+    def _wait(self, seconds: float) -> None:
+        # At its end of file it would be ready for ever.
+        pipes: list[WakePipe | int] = []
+        if self._orphaned_at is None:
+            pipes.append(self._orders)
+        news = self._listener.fileno()
+        if news is not None:
+            pipes.append(news)
+        ready = wait(pipes, seconds)
+        if news in ready:
+            self._read_news()
+        if self._orders in ready:
+            orders = self._orders.drain()
+            if not orders:  # end of file: no supervisor
+                self._orphaned_at = time.monotonic()
+            self._quitting = QUIT in orders
+
+    def _read_news(self) -> None:
+        queues = self._listener.received()
+        if ANYTHING in queues:
+            self._promotion.hurry(self._promoted_at + _SCHEDULE_INTERVAL)
+            self._notices.wake_all()
+        if wakeup.SCHEDULE in queues:
+            self._promotion.hurry()
+            # As in Worker: what was coalesced into this notification comes by then.
+            self._look_again_at = time.monotonic() + wakeup.WINDOW
+        self._notices.wake(queues - {wakeup.SCHEDULE, ANYTHING})
+
+    def _show_who_listens(self) -> None:
+        listening = self._listener.is_listening
+        for child in self._children:
+            child.is_listened_for = listening
+        if listening != self._was_listening:
+            # Something may have been announced while nobody listened; and the children
+            # are to look as often as they now must.
+            self._was_listening = listening
+            self._promotion.hurry()
+            self._notices.wake_all()
+
+    def _pause_or(self, work: Callable[[], float | None]) -> float:
+        """Do the work; when the database is away, return how long to leave it alone."""
+        try:
+            with self._watchdog.during():
+                seconds = work() or 0.0
+        except Error as error:
+            beat, again = self._heartbeats.every, self._pause > 0.0
+            self._pause = min(_MAX_PAUSE, beat, self._pause * 2 or 0.1)
+            busy = isinstance(error, DatabaseError) and self._dialect.is_busy(error)
+            level = logging.DEBUG if busy and again else logging.WARNING
+            logger.log(level, "Database trouble: %s", str(error).strip())
+            self._patience = self._some_beats()
+            if busy:
+                self._extend_trust()
+            drop(self._alias)
+            return self._pause * random.uniform(0.8, 1.2)
+        self._pause = 0.0
+        return seconds
+
+    def _some_beats(self) -> float:
+        return time.monotonic() + 2 * self._heartbeats.every
+
+    def _extend_trust(self) -> None:
+        # While one writer keeps all others out, no lease can be taken away. It may be
+        # a job of ours: if its child gave up for that, it would only begin again.
+        for child in self._live():
+            if child.beat:
+                child.beat = time.monotonic()
+
+    def _may_leave(self) -> bool:
+        if self._quitting:
+            return True
+        if self._orphaned_at is None:
+            return False
+        # The supervisor is gone; children that still finish need their lease.
+        late = time.monotonic() > self._orphaned_at + self._options.grace + 5.0
+        return late or not any(exists(child.pid) for child in self._live())
+
+    def _live(self) -> list[ChildState]:
+        return [child for child in self._children if child.phase is Phase.LIVE]
+
+    def _reap_all(self) -> None:
+        for child in self._children:
+            if child.phase in _ALIVE and not exists(child.pid):
+                child.phase = Phase.DEAD
+        self._reap()

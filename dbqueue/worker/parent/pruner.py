@@ -1,0 +1,55 @@
+"""The keeper's share in pruning: short deletes, and long pauses between them."""
+
+import random
+import time
+
+from dbqueue import conf
+from dbqueue.maintenance.prune import BATCH, prune
+from dbqueue.models import JobState
+
+INTERVAL = 60.0  # seconds between two looks while nothing is old enough
+# The share of the keeper's time that goes into pruning while there is more to prune.
+SHARE = 0.2
+# Seconds that a delete should not exceed: everything else the keeper does waits for it.
+LONG = 0.1
+
+
+class Pruner:
+    """Deletes what is older than DBQUEUE keeps, in batches that fit the database."""
+
+    def __init__(self) -> None:
+        self._batch = BATCH
+
+    def prune(self, alias: str) -> float:
+        """Delete one batch of each kind; return the seconds to wait before the next."""
+        settings, began = conf.current(), time.monotonic()
+        kinds = (
+            ((JobState.SUCCESSFUL,), settings.keep_successful),
+            ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
+        )
+        more = [
+            self._prune(alias, states, seconds)
+            for states, seconds in kinds
+            if seconds is not None
+        ]
+        if any(more):
+            return (time.monotonic() - began) * (1 / SHARE - 1)
+        return INTERVAL * random.uniform(0.8, 1.2)
+
+    def _prune(
+        self, alias: str, states: tuple[JobState, ...], older_than: float
+    ) -> bool:
+        """Delete a batch; return whether there may be more."""
+        limit, began = self._batch, time.monotonic()
+        try:
+            deleted = prune(alias, states=states, older_than=older_than, limit=limit)
+        finally:  # also when it was cancelled because it took too long
+            self._batch = next_batch(limit, time.monotonic() - began)
+        return deleted >= limit
+
+
+def next_batch(rows: int, seconds: float) -> int:
+    """Return how many rows to delete after deleting `rows` took `seconds`."""
+    if seconds > LONG:
+        return max(1, rows // 2)
+    return min(BATCH, rows * 2) if seconds < LONG / 2 else rows

@@ -1,0 +1,128 @@
+"""The database connections of a worker's threads, and what a job leaves of them."""
+
+import logging
+import threading
+from typing import Any
+
+from django.db import Error, connections
+from django.db.backends.signals import connection_created
+
+from dbqueue import dialects
+
+logger = logging.getLogger(__name__)
+
+# Seconds that the worker's own transactions, which last milliseconds, may idle.
+IDLING = 8.0
+
+
+def tidy() -> None:
+    """Make this thread's connections, if it ever had one, fit for the next job.
+
+    One that is in a transaction, closed, broken or altered is dropped; a sound one
+    stays, as reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is
+    kept.
+    """
+    if not getattr(_connected, "ever", False):
+        return
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        try:
+            _tidy(connection)
+        except Error as error:
+            logger.warning("A job left a broken connection behind: %s", error)
+            del connections[connection.alias]
+
+
+def close_all() -> None:
+    """Close this thread's connections and this process's pools.
+
+    What a fork inherits of them would be one socket for two processes.
+    """
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if _is_pooled(connection):
+            _close_pool(connection)
+
+
+def drop(alias: str) -> None:
+    """Close this thread's connection. What is set in its session stays in no pool."""
+    connection: Any = connections[alias]
+    if connection.connection is not None and _is_pooled(connection):
+        connection.connection.close()
+    connection.close()
+
+
+def set_connection_timeouts() -> None:
+    """Let connections that this process and its children open notice a lost network.
+
+    What OPTIONS say stays.
+    """
+    for connection in connections.all():
+        dialects.kind_of(connection).set_timeouts(connection)
+
+
+def _close_pool(connection: Any) -> None:
+    connection.close_pool()
+
+
+def _is_pooled(connection: Any) -> bool:
+    return bool(connection.settings_dict["OPTIONS"].get("pool"))
+
+
+def prepare_sessions() -> None:
+    """Set up what this thread connects from now on as a worker's loop wants it.
+
+    The server ends a transaction that falls silent in the middle: it would keep its
+    locks, and others waiting for them.
+    """
+    _connected.of_a_loop = True
+
+
+def _note_connection(connection: Any, **kwargs: Any) -> None:
+    _connected.ever = True
+    if getattr(_connected, "of_a_loop", False):
+        dialects.of(connection.alias).prepare_session(IDLING)
+    elif _note_alteration not in connection.execute_wrappers:
+        # Django takes its own from the end.
+        connection.execute_wrappers.insert(0, _note_alteration)
+
+
+def _note_alteration(
+    execute: Any, sql: Any, params: Any, many: Any, context: dict[str, Any]
+) -> Any:
+    if isinstance(sql, str) and dialects.alters_session(sql):
+        _altered().add(context["connection"].alias)
+    return execute(sql, params, many, context)
+
+
+def _altered() -> set[str]:
+    """Return the aliases of this thread whose session a job has altered."""
+    if not hasattr(_connected, "altered"):
+        _connected.altered = set()
+    aliases: set[str] = _connected.altered
+    return aliases
+
+
+# Thread-local: connections.all() is slow beside a short job.
+_connected = threading.local()
+connection_created.connect(_note_connection)
+
+
+def _tidy(connection: Any) -> None:
+    connection.queries_log.clear()
+    if connection.alias in _altered() or not dialects.is_idle(connection):
+        _discard(connection)
+    elif _is_pooled(connection):
+        connection.close()  # to the pool, where others wait for it
+    elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
+        connection.close_if_unusable_or_obsolete()
+
+
+def _discard(connection: Any) -> None:
+    # Django does not close inside an atomic block. The wrapper, with its memory of the
+    # block, goes too; the thread makes itself a new one.
+    connection.in_atomic_block = False
+    _altered().discard(connection.alias)
+    connection.close()
+    del connections[connection.alias]

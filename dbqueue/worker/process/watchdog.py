@@ -1,0 +1,73 @@
+"""Aborts connections whose server no longer answers, so that waiting ends."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections
+
+from dbqueue import dialects
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 8.0  # seconds that one answer may take
+_INTERVAL = 2.0  # seconds between two looks
+
+
+class Watchdog:
+    """Watches one thread's calls of its database from a thread of its own.
+
+    A pooler that froze, or a proxy that lost its server, keeps a connection open and
+    never answers; TCP cannot tell, and recv() would wait for ever. Aborted, the call
+    fails like any other outage.
+    """
+
+    def __init__(self, alias: str, others: Callable[[], list[Any]] = list) -> None:
+        self.alias = alias
+        self._others = others  # further connections of the driver's
+        self._since = 0.0
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def during(self) -> Iterator[None]:
+        """Watch the calls inside; each statement may take PATIENCE seconds."""
+        wrapper = connections[self.alias]
+        if self._thread is None and dialects.of(self.alias).is_remote:
+            self._start(wrapper)
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = 0.0
+
+    def _start(self, wrapper: Any) -> None:
+        wrapper.execute_wrappers.append(self._time)
+        self._thread = threading.Thread(
+            target=self._watch, args=[wrapper], name="dbqueue-watchdog", daemon=True
+        )
+        self._thread.start()
+
+    def _time(self, execute: Any, sql: Any, params: Any, many: Any, more: Any) -> Any:
+        if self._since:
+            self._since = time.monotonic()
+        try:
+            return execute(sql, params, many, more)
+        finally:
+            if self._since:
+                self._since = time.monotonic()
+
+    def _watch(self, wrapper: Any) -> None:
+        suspect = 0.0
+        while True:
+            time.sleep(_INTERVAL)
+            since = self._since
+            late = since and time.monotonic() - since > PATIENCE
+            # At the second look: a job that held the GIL may have held up both of us.
+            if late and since == suspect:
+                logger.error("No answer for %.0f s; cutting the connection", PATIENCE)
+                for raw in (wrapper.connection, *self._others()):
+                    dialects.of(self.alias).abort(raw)
+            suspect = since if late else 0.0

@@ -1,0 +1,251 @@
+"""One run of one claimed job: begin, call, end. Knows no loop and no buffer."""
+
+import asyncio
+import contextvars
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.utils import timezone
+
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.exceptions import ClaimLost, InvalidPayload, TaskTimeout
+from dbqueue.jobs import events, outcomes
+from dbqueue.jobs.results import running_result, task_error
+from dbqueue.models import JobState
+from dbqueue.tasks import context, payload
+from dbqueue.tasks.framework import task_finished, task_started
+from dbqueue.tasks.results import STATUS, JobContext, JobResult
+from dbqueue.tasks.task import Task
+from dbqueue.worker.run.holder import Holder
+
+logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One run of one job, from its claim to its outcome."""
+
+    def __init__(self, job: ClaimedJob, task: Task[..., Any], holder: Holder) -> None:
+        self._job = job
+        self._task = task
+        self._holder = holder
+        self._began = time.monotonic()
+        self._is_readable = False
+        self._result: JobResult | None = None
+        # The result, as JSON, of a job whose end is committed already.
+        self._committed: str | None = None
+
+    def run(self, limit: AbstractContextManager[Any] | None = None) -> Outcome | None:
+        """Run a sync job in this thread and return its outcome.
+
+        `limit` surrounds the call alone and may interrupt it. None means that nothing
+        is left to record: an atomic job committed, or lost its claim.
+        """
+        return contextvars.Context().run(self._run, limit)
+
+    def run_to_end(self) -> Outcome | None:
+        """Run a job of either kind in this thread."""
+        if self._task.is_async:
+            return contextvars.Context().run(async_to_sync(self.arun))
+        return self.run()
+
+    def _run(self, limit: AbstractContextManager[Any] | None) -> Outcome | None:
+        try:
+            args, kwargs = self._begin()
+            call = partial(self._task.func, *args, **kwargs)
+            with limit or nullcontext():
+                result = (
+                    self._atomically(call) if self._task.atomic else self._make(call)
+                )
+        # The job is a stranger's code: whatever it raises, SystemExit and worse, must
+        # end the job and not the thread, or the job would stay RUNNING for ever.
+        except BaseException as error:
+            return self._failed(error)
+        return self._succeeded(result)
+
+    async def arun(self) -> Outcome | None:
+        """Run an async job on this event loop; its own context is the caller's task."""
+        try:
+            args, kwargs = self._begin()
+            work = self._task.func(*args, **kwargs)
+            value = await _within(self._task.seconds_allowed, work)
+            result = payload.result(value)
+        except BaseException as error:  # as in _run()
+            return self._failed(error)
+        return self._succeeded(result)
+
+    def _begin(self) -> tuple[list[Any], dict[str, Any]]:
+        """Read the row, announce the start, and return what to call the task with.
+
+        Raises InvalidPayload if the row was damaged.
+        """
+        args, kwargs = self._arguments()
+        _load(self._job, "attempt_log", list)
+        bound = _load(self._job, "context", dict)
+        if bound:
+            context.restore(bound)
+        self._is_readable = True
+        if events.has_receivers(task_started, logging.INFO):
+            task_started.send_robust(self._holder.sender, task_result=self._told())
+        events.started(self._job, self._holder.worker_id)
+        if self._task.takes_context:
+            args = [self._context(), *args]
+        return args, kwargs
+
+    def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        return _load(self._job, "args", list), _load(self._job, "kwargs", dict)
+
+    def _context(self) -> JobContext:
+        return JobContext(
+            task_result=self._told(),
+            _max_attempts=self._job.max_attempts,
+            _note=partial(self._holder.note_progress, self._job),
+            _finishing=self._finishing,
+        )
+
+    def _told(self) -> JobResult:
+        """Return what others are told of the job. Built lazily: most have no receiver.
+
+        Raises InvalidPayload if the row was damaged.
+        """
+        if self._result is None:
+            # Read once more: the function may have changed what it was given.
+            args, kwargs = self._arguments()
+            self._result = running_result(
+                self._task,
+                self._job,
+                self._holder.worker_id,
+                args=args,
+                kwargs=kwargs,
+                attempt_log=_load(self._job, "attempt_log", list),
+            )
+        return self._result
+
+    def _make(self, call: Callable[[], Any]) -> str:
+        """Make the call; return the result of the job as JSON."""
+        value = call()
+        return payload.result(value) if self._committed is None else self._committed
+
+    def _atomically(self, call: Callable[[], Any]) -> str:
+        """As _make(), in a transaction whose last statement ends the job."""
+        with transaction.atomic(using=self._holder.database):
+            result = self._record_success(call())
+        self._committed = result
+        return result
+
+    @contextmanager
+    def _finishing(self, value: Any = None) -> Iterator[None]:
+        """See JobContext.finishing()."""
+        with transaction.atomic(using=self._holder.database, durable=True):
+            yield
+            result = self._record_success(value)
+        self._committed = result
+
+    def _record_success(self, value: Any) -> str:
+        result = payload.result(value)
+        outcome = outcomes.succeeded(self._job, result, self._seconds())
+        if self._committed is not None or not self._holder.record(outcome):
+            raise ClaimLost(f"Job {self._job.id} was taken over; rolled back.")
+        return result
+
+    def _succeeded(self, result: str) -> Outcome | None:
+        """Announce the success; return its outcome, if that is not committed."""
+        outcome = outcomes.succeeded(self._job, result, self._seconds())
+        self._announce_success(outcome)
+        return outcome if self._committed is None else None
+
+    def _failed(self, error: BaseException) -> Outcome | None:
+        """Return the outcome for an exception; called while it is being handled."""
+        if isinstance(error, self._holder.reraise):
+            raise error
+        if self._committed is not None:
+            job, seconds = self._job, self._seconds()
+            logger.exception("Job id=%s task=%s raised after its end", job.id, job.task)
+            self._announce_success(outcomes.succeeded(job, self._committed, seconds))
+            return None
+        if isinstance(error, ClaimLost):
+            logger.warning("Claim lost: %s", error)
+            return None
+        if isinstance(error, TaskTimeout) and not error.args:
+            error.args = (_too_long(self._task.seconds_allowed),)
+        outcome = outcomes.raised(
+            self._job,
+            self._task,
+            self._holder.worker_id,
+            error,
+            database=self._holder.database,
+            result=self._told() if self._is_readable else None,
+        )
+        outcome.duration = self._seconds()
+        if outcome.state != JobState.READY:
+            self._tell_django_of_failure(outcome)
+        events.ended(self._job, self._holder.worker_id, outcome, error)
+        return outcome
+
+    def _announce_success(self, outcome: Outcome) -> None:
+        if events.has_receivers(task_finished, logging.INFO):
+            told = self._told_of_end(outcome.state)
+            object.__setattr__(told, "_return_value", json.loads(str(outcome.result)))
+            task_finished.send_robust(self._holder.sender, task_result=told)
+        events.ended(self._job, self._holder.worker_id, outcome)
+
+    def _tell_django_of_failure(self, outcome: Outcome) -> None:
+        heard = events.has_receivers(task_finished, logging.ERROR)
+        if heard and self._is_readable and outcome.record is not None:
+            told = self._told_of_end(outcome.state)
+            told.errors.append(task_error(outcome.record))
+            # Inside the except block: Django's logger and Sentry read the traceback.
+            task_finished.send_robust(self._holder.sender, task_result=told)
+
+    def _told_of_end(self, state: str) -> JobResult:
+        told, now = self._told(), timezone.now()
+        ended = {"state": state, "status": STATUS[state], "finished_at": now}
+        for name, value in ended.items():
+            object.__setattr__(told, name, value)
+        return told
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+async def _within(seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
+    if seconds is None:
+        return await work
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            return await work
+    except TimeoutError as error:
+        if timeout.expired():
+            raise TaskTimeout(_too_long(seconds)) from error
+        raise
+
+
+def _too_long(seconds: float | None) -> str:
+    return f"The job ran longer than {seconds} s."
+
+
+_EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
+
+
+def _load(job: ClaimedJob, column: str, kind: type) -> Any:
+    text = getattr(job, column)
+    if text == _EMPTY[kind]:
+        return kind()
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} is not valid JSON: {error}"
+        ) from error
+    if not isinstance(value, kind):
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} is not a {kind.__name__}: {text[:80]!r}"
+        )
+    return value

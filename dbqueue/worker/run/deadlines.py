@@ -1,0 +1,160 @@
+"""The jobs running in this child, and their deadlines."""
+
+import ctypes
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock, get_ident
+from uuid import UUID
+
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.exceptions import TaskTimeout
+from dbqueue.worker.shared import ChildState
+
+# Seconds between asking a job to stop and replacing the child it runs in; the
+# supervisor kills a child that could not even do that a little later.
+STUBBORN = 1.0
+UNRESPONSIVE = 0.5
+# Seconds the import of a task's module may take, until the child is killed for it.
+IMPORT_LIMIT = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A job that has begun."""
+
+    job: ClaimedJob
+    place: int
+    began: float  # monotonic
+    soft_limit: float | None  # monotonic: when it is asked to stop
+    interrupt: Callable[[], None]
+    asked_at: float | None = None  # monotonic: when it was asked to stop
+
+    @property
+    def hard_limit(self) -> float | None:
+        """When it counts as stubborn; on a busy machine it may be asked late."""
+        since = self.soft_limit if self.asked_at is None else self.asked_at
+        return None if since is None else since + STUBBORN
+
+
+class Deadlines:
+    """The running jobs of a child, mirrored into its shared state for those outside."""
+
+    def __init__(self, child: ChildState, places: int) -> None:
+        self._child = child
+        # The last place is for the job whose task is being imported.
+        self._free = list(range(places))
+        self._import_place = places
+        self._lock = Lock()
+        self._import: tuple[float, UUID] | None = None  # until when, and for which job
+        self.running: dict[UUID, Running] = {}
+
+    def begin(
+        self, job: ClaimedJob, seconds: float | None, interrupt: Callable[[], None]
+    ) -> None:
+        """Note that the job runs, `seconds` at most; None = no limit."""
+        now = time.monotonic()
+        limit = None if seconds is None else now + seconds
+        with self._lock:
+            place = self._free.pop()
+            self._child.occupy(place, job.id)
+            self.running[job.id] = Running(job, place, now, limit, interrupt)
+            if limit is not None:
+                self._publish_limit()
+
+    @contextmanager
+    def resolving(self, job: ClaimedJob) -> Iterator[None]:
+        """Note that the job's task is being imported: that may cost the process."""
+        self._child.occupy(self._import_place, job.id)
+        self._limit_import((time.monotonic() + IMPORT_LIMIT, job.id))
+        try:
+            yield
+        finally:
+            self._limit_import(None)
+            self._child.vacate(self._import_place)
+
+    def end(self, job: ClaimedJob) -> None:
+        with self._lock:
+            ended = self.running.pop(job.id)
+            self._child.vacate(ended.place)
+            self._free.append(ended.place)
+            if ended.soft_limit is not None:
+                self._publish_limit()
+
+    def interrupt_overdue(self) -> list[Running]:
+        """Ask overdue jobs to stop; return those that were asked and did not."""
+        now = time.monotonic()
+        stubborn = []
+        for entry in list(self.running.values()):
+            if entry.soft_limit is None or now < entry.soft_limit:
+                continue
+            if entry.asked_at is None:
+                self._ask(entry, now)
+            elif entry.hard_limit is not None and now >= entry.hard_limit:
+                stubborn.append(entry)
+        return stubborn
+
+    def _ask(self, entry: Running, now: float) -> None:
+        # As long as the lock is held, no other job begins in the thread of this one.
+        with self._lock:
+            if self.running.get(entry.job.id) is entry:
+                entry.asked_at = now
+                self._publish_limit()
+                entry.interrupt()
+
+    def next_limit(self) -> float | None:
+        """Return the moment, monotonic, at which a job has to be looked at."""
+        limits = (
+            entry.soft_limit if entry.asked_at is None else entry.hard_limit
+            for entry in list(self.running.values())
+        )
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _limit_import(self, limit: tuple[float, UUID] | None) -> None:
+        with self._lock:
+            self._import = limit
+            self._publish_limit()
+
+    def _publish_limit(self) -> None:
+        limits = [
+            (entry.hard_limit + UNRESPONSIVE, id)
+            for id, entry in self.running.items()
+            if entry.hard_limit is not None
+        ]
+        if self._import:
+            limits.append(self._import)
+        self._child.set_kill_at(*min(limits, default=(0.0, None)))
+
+
+class ThreadLimit:
+    """Lets another thread raise TaskTimeout in this one, but only inside the block."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._thread: int | None = None
+        self._fired = False
+
+    def __enter__(self) -> None:
+        self._fired = False
+        self._thread = get_ident()
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if self._fired and thread is not None:
+            # It may still be on its way, and would hit whatever this thread does next.
+            _raise_in(thread, None)
+
+    def fire(self) -> None:
+        with self._lock:
+            if self._thread is not None and not self._fired:
+                self._fired = True
+                _raise_in(self._thread, TaskTimeout)
+
+
+def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
+    # CPython delivers it between two bytecodes: a blocking C call is not interrupted,
+    # which is why the child is replaced when the job stays.
+    target = None if exception is None else ctypes.py_object(exception)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), target)

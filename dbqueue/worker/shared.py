@@ -1,0 +1,174 @@
+"""Memory shared by the supervisor, its keeper and its children.
+
+A child that holds the GIL, or is dead, cannot answer; what others must know of it is
+therefore written here as it happens: its worker id, when its lease was renewed, what it
+runs, and when it is overdue.
+"""
+
+import mmap
+import time
+from enum import IntEnum
+from uuid import UUID
+
+
+class Phase(IntEnum):
+    """Where a child is between its fork and the end of what it held."""
+
+    EMPTY = 0
+    LIVE = 1
+    FROZEN = 2  # stopped by a signal: its lease is not renewed
+    CONDEMNED = 3  # declared dead by somebody else: it must not go on
+    DEAD = 4
+    OVERDUE = 5  # killed because a job did not stop at its timeout
+    CUT_SHORT = 6  # killed because it did not stop in time: no fault of its jobs
+
+
+ENDED = (Phase.DEAD, Phase.OVERDUE, Phase.CUT_SHORT)
+
+
+class ExitReason(IntEnum):
+    """The exit reason that a child reported; NONE if it could not."""
+
+    NONE = 0
+    STOPPED = 1
+    DRAINED = 2  # nothing was left to do
+    RECYCLED = 3  # wants to be replaced: max_jobs, max_rss, a job that would not stop
+    ABANDONED = 4  # lost its lease and left everything lying
+
+
+# Eight bytes a field, aligned: what another process reads is the old value or the new.
+_PHASE, _PID, _BEAT, _KILL_AT, _LISTENING, _EXIT_REASON = range(6)
+_WORKER, _CULPRIT, _RUNNING = 6, 8, 10  # ids take two; the running jobs come last
+_WORD = 8
+_NOTHING = bytes(16)
+
+
+class Heartbeat:
+    """When a process last reported; it writes, others read."""
+
+    def __init__(self) -> None:
+        self._moment = memoryview(mmap.mmap(-1, _WORD)).cast("d")
+        self.beat()
+
+    def beat(self) -> None:
+        self._moment[0] = time.monotonic()
+
+    def age(self) -> float:
+        """Return the seconds since the last beat."""
+        return time.monotonic() - self._moment[0]
+
+
+class ChildState:
+    """One child's part. Fields are written by one process each, read by all."""
+
+    def __init__(self, memory: memoryview, places: int) -> None:
+        self._bytes = memory
+        # Views of the machine's own kind write a field in one piece; struct does not.
+        self._numbers = memory.cast("q")
+        self._moments = memory.cast("d")
+        self._places = places
+
+    def open(self, worker_id: UUID) -> None:
+        """Prepare for a new child, which is not there yet."""
+        self.phase = Phase.EMPTY
+        self.beat = 0.0
+        self.exit_reason = ExitReason.NONE
+        self.set_kill_at(0.0, None)
+        self.vacate_all()
+        self._put_id(_WORKER, worker_id.bytes)
+
+    def fill(self, pid: int) -> None:
+        """Note that the child is there."""
+        self._numbers[_PID] = pid
+        self.phase = Phase.LIVE
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self._numbers[_PHASE])
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._numbers[_PHASE] = phase
+
+    @property
+    def pid(self) -> int:
+        return self._numbers[_PID]
+
+    @property
+    def worker_id(self) -> UUID:
+        return self._id_at(_WORKER)
+
+    @property
+    def beat(self) -> float:
+        """When the last heartbeat that arrived was sent, monotonic; 0 = none yet."""
+        return self._moments[_BEAT]
+
+    @beat.setter
+    def beat(self, moment: float) -> None:
+        self._moments[_BEAT] = moment
+
+    @property
+    def is_listened_for(self) -> bool:
+        """Whether the keeper receives notifications for this child."""
+        return bool(self._numbers[_LISTENING])
+
+    @is_listened_for.setter
+    def is_listened_for(self, listening: bool) -> None:
+        self._numbers[_LISTENING] = listening
+
+    @property
+    def exit_reason(self) -> ExitReason:
+        return ExitReason(self._numbers[_EXIT_REASON])
+
+    @exit_reason.setter
+    def exit_reason(self, exit_reason: ExitReason) -> None:
+        self._numbers[_EXIT_REASON] = exit_reason
+
+    @property
+    def kill_at(self) -> float:
+        """When the supervisor must kill the child, monotonic; 0 = never."""
+        return self._moments[_KILL_AT]
+
+    @property
+    def culprit(self) -> UUID:
+        """The job that is behind `kill_at`."""
+        return self._id_at(_CULPRIT)
+
+    def set_kill_at(self, moment: float, culprit: UUID | None) -> None:
+        self._moments[_KILL_AT] = 0.0  # while the id, of two words, changes
+        self._put_id(_CULPRIT, culprit.bytes if culprit else _NOTHING)
+        self._moments[_KILL_AT] = moment
+
+    def occupy(self, place: int, job_id: UUID) -> None:
+        """Note that the job runs now; `place` is its thread's or coroutine's."""
+        self._put_id(_RUNNING + 2 * place, job_id.bytes)
+
+    def vacate(self, place: int) -> None:
+        self._put_id(_RUNNING + 2 * place, _NOTHING)
+
+    def vacate_all(self) -> None:
+        for place in range(self._places):
+            self.vacate(place)
+
+    def running(self) -> set[UUID]:
+        """Return the jobs that had begun, as opposed to merely being claimed."""
+        places = range(_RUNNING, _RUNNING + 2 * self._places, 2)
+        return {self._id_at(place) for place in places} - {UUID(bytes=_NOTHING)}
+
+    def _id_at(self, word: int) -> UUID:
+        return UUID(bytes=bytes(self._bytes[word * _WORD : (word + 2) * _WORD]))
+
+    def _put_id(self, word: int, id: bytes) -> None:
+        self._bytes[word * _WORD : (word + 2) * _WORD] = id
+
+
+def make_children(count: int, places: int) -> list[ChildState]:
+    """Return child states in anonymous memory that forked processes share.
+
+    `places` are those of threads and coroutines; one more is for a job whose task is
+    being imported.
+    """
+    places += 1
+    size = (_RUNNING + 2 * places) * _WORD
+    memory = memoryview(mmap.mmap(-1, count * size))
+    return [ChildState(memory[i * size : (i + 1) * size], places) for i in range(count)]

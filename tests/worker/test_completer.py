@@ -1,0 +1,52 @@
+import pytest
+
+from dbqueue.jobs.outcomes import untouched
+from dbqueue.models import FinishedJob, Job
+from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.process.pipes import WakePipe
+from tests import tasks
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def completer(worker):
+    return Completer(worker.dialect, worker.id, WakePipe())
+
+
+class TestReconciling:
+    def test_reconciling_gives_back_what_a_lost_answer_has_hidden(
+        self, worker, completer
+    ):
+        tasks.noop.enqueue()
+        worker.claim()
+
+        completer.reconcile()
+
+        assert Job.objects.get().state == "READY"
+
+    def test_reconciling_leaves_what_is_in_flight(self, worker, completer):
+        tasks.noop.enqueue()
+        (job,) = worker.claim()
+        completer.accept(job, None)
+
+        completer.reconcile()
+
+        assert Job.objects.get().state == "RUNNING"
+
+    def test_reconciling_finds_a_job_that_one_lost_answer_gave_back_and_claimed_again(
+        self, worker, completer
+    ):
+        tasks.noop.enqueue()
+        (job,) = worker.claim()
+        completer.accept(job, None)
+        completer.done(job, untouched(job))
+        completer.collect()
+        worker.dialect.finish_and_claim(worker.id, [untouched(job)], worker.scan, 1)
+        assert Job.objects.get().attempt == 2
+
+        completer.reconcile()
+
+        assert Job.objects.get().state == "READY"
+        assert not completer.in_flight
+        assert not FinishedJob.objects.exists()
