@@ -14,18 +14,9 @@ from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
-from dbqueue.dialects import hooks
+from dbqueue.dialects import hooks, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
-from dbqueue.dialects.rows import (
-    Calls,
-    NextDue,
-    Outcome,
-    QueueCount,
-    QueueHead,
-    Target,
-    Written,
-)
 from dbqueue.dialects.scan import Scan
 
 
@@ -48,25 +39,25 @@ class Dialect:
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
-    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
+    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         """Insert the job; with `once`, return None if its id is taken."""
         raise NotImplementedError
 
-    def insert_many(self, job: NewJob, calls: Calls) -> Written:
+    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
         """Insert a job like this one for each call, in one statement."""
         raise NotImplementedError
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, limit: int
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
         raise NotImplementedError
 
-    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Move jobs that ended to the history; return the ids still held."""
         raise NotImplementedError
 
-    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Return jobs to the queue; return the ids still held."""
         raise NotImplementedError
 
@@ -80,15 +71,15 @@ class Dialect:
         """Make up to `limit` due jobs ready; return their queues."""
         raise NotImplementedError
 
-    def next_due(self) -> NextDue:
+    def next_due(self) -> rows.NextDue:
         """Return whether a job is ready, and when the next one will be."""
         raise NotImplementedError
 
-    def queue_heads(self) -> list[QueueHead]:
+    def queue_heads(self) -> list[rows.QueueHead]:
         """Return the first ready job of each queue."""
         raise NotImplementedError
 
-    def queue_counts(self, most: int) -> list[QueueCount]:
+    def queue_counts(self, most: int) -> list[rows.QueueCount]:
         """Count the jobs in the queues, up to `most` of each kind."""
         raise NotImplementedError
 
@@ -186,7 +177,7 @@ class Dialect:
         scan.took(jobs, exhausted=len(jobs) < limit)
         return jobs
 
-    def record(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def record(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Record how attempts ended; return the ids whose fence still held."""
         back = [outcome for outcome in outcomes if outcome.state == "READY"]
         ended = [outcome for outcome in outcomes if outcome.state != "READY"]
@@ -201,7 +192,7 @@ class Dialect:
             return held
 
     def finish_and_claim(
-        self, worker_id: UUID, outcomes: Sequence[Outcome], scan: Scan, limit: int
+        self, worker_id: UUID, outcomes: Sequence[rows.Outcome], scan: Scan, limit: int
     ) -> tuple[set[UUID], list[ClaimedJob]]:
         """Record the last batch and claim the next in one commit."""
         if not outcomes:
@@ -211,13 +202,16 @@ class Dialect:
             return recorded, self.claim(scan, worker_id, limit)
 
     def _record(
-        self, worker_id: UUID, ended: Sequence[Outcome], back: Sequence[Outcome]
+        self,
+        worker_id: UUID,
+        ended: Sequence[rows.Outcome],
+        back: Sequence[rows.Outcome],
     ) -> set[UUID]:
         held = self.finish(worker_id, ended) if ended else set()
         return held | self.release(worker_id, back) if back else held
 
     def _take_in_order(
-        self, targets: Sequence[Target], worker_id: UUID, limit: int
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         for gate in hooks.before_claim:
             targets = gate(self.alias, targets)
@@ -230,8 +224,8 @@ class Dialect:
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
         with self._cursor(params) as cursor:
             cursor.execute(sql, params)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
     def _run(self, sql: str, params: dict[str, Any]) -> int:
         """Execute a statement that returns no rows; return how many it changed."""

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -94,8 +94,8 @@ def enqueued(backend: type, results: Sequence[JobResult]) -> None:
 def started(job: ClaimedJob, worker_id: UUID) -> None:
     """Announce that an attempt begins; Django's logger writes the line of it."""
     if signals.job_started.receivers:
-        event = _event(job, worker_id, state=JobState.RUNNING)
-        signals.job_started.send_robust(Job, event=event)
+        running = Outcome(id=job.id, attempt=job.attempt, state=JobState.RUNNING)
+        _send(signals.job_started, job, worker_id, running)
 
 
 def ended(
@@ -105,26 +105,17 @@ def ended(
     error: BaseException | None = None,
 ) -> None:
     """Announce how an attempt ended; if it raised, inside the except block."""
-    if outcome.state == JobState.READY:
-        retried(job, worker_id, outcome, error)
-    elif outcome.state == JobState.CANCELLED:
-        _log_end(logging.INFO, job, outcome, outcome.state)
-        _send_end(signals.job_cancelled, job, worker_id, outcome, error)
+    failed, state = bool(outcome.failed), str(outcome.state)
+    if state == JobState.READY:
+        signal, state = signals.job_retried, "RETRY"
+        level = logging.WARNING if failed else logging.INFO
     else:
-        failed = outcome.state == JobState.FAILED
-        # Django's logger writes the traceback of a final failure.
+        is_cancel = state == JobState.CANCELLED
+        signal = signals.job_cancelled if is_cancel else signals.job_finished
         level = logging.ERROR if failed else logging.INFO
-        _log_end(level, job, outcome, outcome.state)
-        _send_end(signals.job_finished, job, worker_id, outcome, error)
-
-
-def retried(
-    job: ClaimedJob, worker_id: UUID, outcome: Outcome, error: BaseException | None
-) -> None:
-    """Announce that a job runs again: after a failure, or because it asked for that."""
-    level = logging.WARNING if outcome.failed else logging.INFO
-    _log_end(level, job, outcome, "RETRY", exc_info=bool(outcome.failed))
-    _send_end(signals.job_retried, job, worker_id, outcome, error)
+    if logger.isEnabledFor(level):
+        _log_end(level, job, outcome, state)
+    _send(signal, job, worker_id, outcome, error)
 
 
 def refused(
@@ -132,13 +123,13 @@ def refused(
 ) -> None:
     """Announce that a job cannot be run at all, and has FAILED."""
     logger.error("Job id=%s task=%s refused", job.id, job.task, exc_info=error)
-    _send_end(signals.job_finished, job, worker_id, outcome, error)
+    _send(signals.job_finished, job, worker_id, outcome, error)
 
 
 def released(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> None:
     """Announce that a job which had begun was given back."""
     logger.warning("Job id=%s task=%s released", job.id, job.task)
-    _send_end(signals.job_released, job, worker_id, outcome, None)
+    _send(signals.job_released, job, worker_id, outcome)
 
 
 def rescued(job: HeldJob, outcome: Outcome) -> None:
@@ -152,7 +143,7 @@ def rescued(job: HeldJob, outcome: Outcome) -> None:
         _reason(outcome),
         outcome.state,
     )
-    _send_end(signals.job_rescued, job, job.worker_id, outcome, None)
+    _send(signals.job_rescued, job, job.worker_id, outcome)
 
 
 def worker_ready(event: WorkerEvent) -> None:
@@ -173,73 +164,53 @@ def worker_lost(worker: Worker) -> None:
         worker.pk,
         worker.last_seen.isoformat(),
     )
-    event = WorkerEvent(
-        id=worker.pk,
-        name=worker.name,
-        host=worker.host,
-        pid=worker.pid,
-        queues=worker.queues,
-    )
-    signals.worker_lost.send_robust(Worker, event=event)
+    facts = {name: getattr(worker, name) for name in WorkerEvent.__slots__}
+    signals.worker_lost.send_robust(Worker, event=WorkerEvent(**facts))
 
 
-def _log_end(
-    level: int, job: ClaimedJob, outcome: Outcome, state: str, *, exc_info: bool = False
-) -> None:
-    if not logger.isEnabledFor(level):
-        return
+def _log_end(level: int, job: ClaimedJob, outcome: Outcome, state: str) -> None:
     milliseconds = (outcome.duration or 0.0) * 1000
+    extra = {
+        "job_id": str(job.id),
+        "task": job.task,
+        "queue": job.queue_name,
+        "attempt": job.attempt,
+        "state": state,
+        "duration_ms": round(milliseconds, 1),
+    }
+    if state == "RETRY":
+        extra["delay"] = outcome.delay
     logger.log(
         level,
         "Job id=%s task=%s queue=%s attempt=%s state=%s duration_ms=%.1f",
-        job.id,
-        job.task,
-        job.queue_name,
-        job.attempt,
-        state,
-        milliseconds,
-        exc_info=exc_info,
-        extra={
-            "job_id": str(job.id),
-            "task": job.task,
-            "queue": job.queue_name,
-            "attempt": job.attempt,
-            "state": str(state),
-            "duration_ms": round(milliseconds, 1),
-            **({"delay": outcome.delay} if state == "RETRY" else {}),
-        },
+        *(job.id, job.task, job.queue_name, job.attempt, state, milliseconds),
+        # Django's logger writes the traceback of a final failure.
+        exc_info=level == logging.WARNING,
+        extra=extra,
     )
 
 
-def _send_end(
+def _send(
     signal: Signal,
     job: ClaimedJob | HeldJob,
     worker_id: UUID,
     outcome: Outcome,
-    error: BaseException | None,
+    error: BaseException | None = None,
 ) -> None:
     if signal.receivers:
-        event = _event(
-            job,
-            worker_id,
-            state=outcome.state,
+        event = JobEvent(
+            id=job.id,
+            task=job.task,
+            queue_name=job.queue_name,
+            attempt=job.attempt,
+            state=str(outcome.state),
             reason=_reason(outcome),
+            worker_id=worker_id,
             duration=outcome.duration,
             delay=outcome.delay,
             error=error,
         )
         signal.send_robust(Job, event=event)
-
-
-def _event(job: ClaimedJob | HeldJob, worker_id: UUID, **facts: Any) -> JobEvent:
-    return JobEvent(
-        id=job.id,
-        task=job.task,
-        queue_name=job.queue_name,
-        attempt=job.attempt,
-        worker_id=worker_id,
-        **facts,
-    )
 
 
 def _reason(outcome: Outcome) -> str:

@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, overload
+from typing import Any, overload
 from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob, NewJob
@@ -18,66 +19,49 @@ from dbqueue.tasks.results import STATUS, JobResult, Progress, progress_of
 from dbqueue.tasks.task import Task, stored
 
 
-class _Row(Protocol):
-    """What NewJob, ClaimedJob and the models have in common."""
-
-    priority: int
-    queue_name: str
-    backend: str
-
-
 def job_result(
     task: Task[..., Any],
+    row: Any,
     *,
-    id: UUID,
     state: str,
     args: list[Any],
     kwargs: dict[str, Any],
-    enqueued_at: datetime,
-    attempt: int = 0,
-    started_at: datetime | None = None,
-    last_attempted_at: datetime | None = None,
-    finished_at: datetime | None = None,
+    run_after: datetime | None = None,
+    enqueued_at: datetime | None = None,
     attempt_log: Sequence[dict[str, Any]] = (),
     worker_ids: Sequence[str] = (),
     progress: Progress | None = None,
+    finished_at: datetime | None = None,
     return_value: Any = None,
 ) -> JobResult:
-    """Return the result of a job; `task` is as its row has it, see task_of()."""
+    """Return the result of a job: a NewJob, a ClaimedJob, a Job or a FinishedJob."""
     made = JobResult(
-        task=task,
-        id=str(id),
+        task=stored(
+            task,
+            priority=row.priority,
+            queue_name=row.queue_name,
+            backend=row.backend,
+            run_after=run_after,
+            job_id=None,
+        ),
+        id=str(row.id),
         status=STATUS[state],
-        enqueued_at=enqueued_at,
-        started_at=started_at,
+        enqueued_at=enqueued_at or row.enqueued_at,
+        started_at=getattr(row, "started_at", None),
         finished_at=finished_at,
-        last_attempted_at=last_attempted_at,
+        last_attempted_at=getattr(row, "last_attempted_at", None),
         args=args,
         kwargs=kwargs,
-        backend=task.backend,
+        backend=row.backend,
         errors=[task_error(entry) for entry in attempt_log if "exception" in entry],
         worker_ids=list(worker_ids),
         state=state,
-        attempt=attempt,
+        attempt=getattr(row, "attempt", 0),
         progress=progress,
     )
     if return_value is not None:
         object.__setattr__(made, "_return_value", return_value)
     return made
-
-
-def task_of(
-    task: Task[..., Any], row: _Row, run_after: datetime | None
-) -> Task[..., Any]:
-    """Return the task with the settings that a job of it was written with."""
-    return stored(
-        task,
-        priority=row.priority,
-        queue_name=row.queue_name,
-        backend=row.backend,
-        run_after=run_after,
-        job_id=None,
-    )
 
 
 def task_error(entry: dict[str, Any]) -> TaskError:
@@ -92,12 +76,7 @@ def new_result(
 ) -> JobResult:
     """Return the result of a job that was just written."""
     return job_result(
-        task_of(task, job, written.run_after),
-        id=job.id,
-        state=written.state,
-        args=call.args,
-        kwargs=call.kwargs,
-        enqueued_at=written.enqueued_at,
+        task, job, args=call.args, kwargs=call.kwargs, **written._asdict()
     )
 
 
@@ -109,46 +88,35 @@ def running_result(
     args: list[Any],
     kwargs: dict[str, Any],
     attempt_log: Any,
-    **more: Any,
 ) -> JobResult:
-    """Return the result of a job that a worker runs; `more` is for one that ended."""
+    """Return the result of a job that a worker runs."""
     log = entries(attempt_log) if attempt_log else []
     workers = [str(entry.get("worker")) for entry in log]
-    values: dict[str, Any] = {
-        "state": JobState.RUNNING,
-        "worker_ids": [*workers, str(worker_id)],
-        **more,
-    }
     return job_result(
-        task_of(task, job, job.run_after),
-        id=job.id,
+        task,
+        job,
+        state=JobState.RUNNING,
         args=args,
         kwargs=kwargs,
-        enqueued_at=job.enqueued_at,
-        attempt=job.attempt,
-        started_at=job.started_at,
-        last_attempted_at=job.last_attempted_at,
+        run_after=job.run_after,
         attempt_log=log,
-        **values,
+        worker_ids=[*workers, str(worker_id)],
     )
 
 
 def stored_result(row: JobRecord) -> JobResult:
     """Return the result of a job in a table. Raises TaskNotFound for its task."""
     return job_result(
-        task_of(resolve(row.task), row, row.run_after),
-        id=row.id,
+        resolve(row.task),
+        row,
         state=row.state,
         args=row.args,
         kwargs=row.kwargs,
-        enqueued_at=row.enqueued_at,
-        attempt=row.attempt,
-        started_at=row.started_at,
-        last_attempted_at=row.last_attempted_at,
-        finished_at=getattr(row, "finished_at", None),
+        run_after=row.run_after,
         attempt_log=entries(row.attempt_log),
         worker_ids=row.worker_ids,
         progress=progress_of(row.progress),
+        finished_at=getattr(row, "finished_at", None),
         return_value=getattr(row, "result", None),
     )
 
@@ -166,9 +134,10 @@ class NewResults(Sequence[JobResult]):
         calls: Calls,
         written: Sequence[Written],  # one for each CHUNK of the calls
     ) -> None:
+        self._task = task
+        self._job = job
         self._calls = calls
         self._written = written
-        self._tasks = [task_of(task, job, chunk.run_after) for chunk in written]
         self._made: dict[int, JobResult] = {}
 
     @classmethod
@@ -194,13 +163,12 @@ class NewResults(Sequence[JobResult]):
 
     def _at(self, place: int) -> JobResult:
         if place not in self._made:
-            chunk, (ids, args, kwargs) = place // CHUNK, self._calls
+            ids, args, kwargs = self._calls
             self._made[place] = job_result(
-                self._tasks[chunk],
-                id=UUID(ids[place]),
-                state=self._written[chunk].state,
+                self._task,
+                replace(self._job, id=UUID(ids[place])),
                 args=json.loads(args[place]),
                 kwargs=json.loads(kwargs[place]),
-                enqueued_at=self._written[chunk].enqueued_at,
+                **self._written[place // CHUNK]._asdict(),
             )
         return self._made[place]

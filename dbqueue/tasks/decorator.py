@@ -17,13 +17,8 @@ from typing import (
 from dbqueue import conf, wings
 from dbqueue.backoff import Backoff
 from dbqueue.tasks import options
-from dbqueue.tasks.framework import (
-    DEFAULT_TASK_BACKEND_ALIAS,
-    DEFAULT_TASK_PRIORITY,
-    DEFAULT_TASK_QUEUE_NAME,
-    InvalidTask,
-)
-from dbqueue.tasks.task import P, R, Task
+from dbqueue.tasks.framework import InvalidTask
+from dbqueue.tasks.task import DJANGO_DEFAULTS, P, R, Task
 
 if TYPE_CHECKING:
     from dbqueue.tasks.results import JobContext
@@ -106,16 +101,7 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     more = {name: given.pop(name) for name in extra}
 
     def decorate(func: Callable[..., Any]) -> Task[..., Any]:
-        declared: Task[..., Any] = Task(
-            func=func,
-            **{
-                "priority": DEFAULT_TASK_PRIORITY,
-                "backend": DEFAULT_TASK_BACKEND_ALIAS,
-                "queue_name": DEFAULT_TASK_QUEUE_NAME,
-                "takes_context": False,
-                **given,
-            },
-        )
+        declared: Task[..., Any] = Task(func=func, **DJANGO_DEFAULTS | given)
         _declare(declared)
         for name, value in more.items():
             extra[name](declared, value)

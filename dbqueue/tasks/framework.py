@@ -26,7 +26,6 @@ if TYPE_CHECKING or django.VERSION >= (6, 0):
         InvalidTask,
         InvalidTaskBackend,
         TaskResultDoesNotExist,
-        TaskResultMismatch,
     )
     from django.tasks.signals import (
         log_task_enqueued,
@@ -62,7 +61,7 @@ else:
     )
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
-    from django_tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
+    from django_tasks.exceptions import TaskResultDoesNotExist
     from django_tasks.signals import (
         log_task_enqueued,
         log_task_finished,
@@ -108,7 +107,6 @@ __all__ = [
     "Task",
     "TaskError",
     "TaskResultDoesNotExist",
-    "TaskResultMismatch",
     "TaskResultStatus",
     "log_task_enqueued",
     "log_task_finished",

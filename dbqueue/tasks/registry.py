@@ -11,15 +11,9 @@ from django.apps import apps
 
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.tasks.decorator import declared_tasks
-from dbqueue.tasks.framework import (
-    DEFAULT_TASK_BACKEND_ALIAS,
-    DEFAULT_TASK_PRIORITY,
-    DEFAULT_TASK_QUEUE_NAME,
-    AnyTask,
-    InvalidTask,
-)
+from dbqueue.tasks.framework import AnyTask, InvalidTask
 from dbqueue.tasks.framework import Task as DjangoTask
-from dbqueue.tasks.task import Task, unchecked
+from dbqueue.tasks.task import DJANGO_DEFAULTS, Task, unchecked
 
 
 def as_task(task: AnyTask | Callable[..., Any] | str) -> Task[..., Any]:
@@ -104,13 +98,7 @@ def _plain(path: str, found: Any) -> Task[..., Any]:
             f"The function at {path!r} reports its path as {own!r}, which a worker "
             "cannot import. Use its own path, or functools.wraps() if it is wrapped."
         )
-    return unchecked(
-        func=found,
-        priority=DEFAULT_TASK_PRIORITY,
-        backend=DEFAULT_TASK_BACKEND_ALIAS,
-        queue_name=DEFAULT_TASK_QUEUE_NAME,
-        takes_context=False,
-    )
+    return unchecked(func=found, **DJANGO_DEFAULTS)
 
 
 def _adopt(task: AnyTask) -> Task[..., Any]:

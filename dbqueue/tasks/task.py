@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dbqueue import conf
 from dbqueue.backoff import Backoff
-from dbqueue.tasks import options
+from dbqueue.tasks import framework, options
 from dbqueue.tasks.framework import AnyTask, GenericTask
 
 if TYPE_CHECKING:
@@ -133,4 +133,11 @@ def unchecked(**values: Any) -> Task[..., Any]:
     return task
 
 
+# Of the options that Django's own @task has.
+DJANGO_DEFAULTS: dict[str, Any] = {
+    "priority": framework.DEFAULT_TASK_PRIORITY,
+    "backend": framework.DEFAULT_TASK_BACKEND_ALIAS,
+    "queue_name": framework.DEFAULT_TASK_QUEUE_NAME,
+    "takes_context": False,
+}
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Task)}

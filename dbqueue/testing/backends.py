@@ -14,7 +14,7 @@ from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
 from dbqueue.jobs import events
 from dbqueue.jobs.insert import as_call, new_job
-from dbqueue.jobs.results import new_result, running_result
+from dbqueue.jobs.results import job_result, new_result
 from dbqueue.models import JobState
 from dbqueue.tasks import payload
 from dbqueue.tasks.framework import TaskResultDoesNotExist
@@ -143,15 +143,15 @@ class _Row:
     ) -> JobResult:
         """Return the result of the job, which has ended; `new` is its first one."""
         ended = self._outcome.result if self._outcome else None
-        enqueued_at = new.enqueued_at or self._job.enqueued_at
-        return running_result(
+        return job_result(
             task,
-            dataclasses.replace(self._job, enqueued_at=enqueued_at),
-            worker_id,
+            self._job,
+            state=self.state,
             args=call.args,
             kwargs=call.kwargs,
+            run_after=self._job.run_after,
+            enqueued_at=new.enqueued_at,
             attempt_log=self._log,
-            state=self.state,
             worker_ids=[str(worker_id)] * self._job.attempt,
             progress=progress_of(json.loads(self._progress)),
             finished_at=timezone.now(),

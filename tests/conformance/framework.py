@@ -6,7 +6,11 @@ if django.VERSION >= (6, 0):
     from django.tasks import default_task_backend, task
     from django.tasks.backends.base import BaseTaskBackend
     from django.tasks.base import Task, TaskContext
-    from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
+    from django.tasks.exceptions import (
+        InvalidTask,
+        InvalidTaskBackend,
+        TaskResultMismatch,
+    )
 
     LOGGER = "django.tasks"
 else:
@@ -15,6 +19,7 @@ else:
     from django_tasks.base import Task, TaskContext
     from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
+    from django_tasks.exceptions import TaskResultMismatch
 
     LOGGER = "django_tasks"
 
@@ -25,6 +30,7 @@ __all__ = [
     "InvalidTaskBackend",
     "Task",
     "TaskContext",
+    "TaskResultMismatch",
     "default_task_backend",
     "task",
 ]

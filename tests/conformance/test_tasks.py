@@ -21,7 +21,6 @@ from dbqueue.tasks.framework import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
     TaskResultDoesNotExist,
-    TaskResultMismatch,
     TaskResultStatus,
     task_backends,
 )
@@ -31,6 +30,7 @@ from tests.conformance.framework import (
     InvalidTask,
     InvalidTaskBackend,
     Task,
+    TaskResultMismatch,
     default_task_backend,
     task,
 )

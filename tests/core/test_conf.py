@@ -1,10 +1,12 @@
 import dataclasses
+import re
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from dbqueue import conf
+from dbqueue.uploads import conf as upload_conf
 
 
 def test_without_a_setting_the_defaults_hold():
@@ -106,3 +108,45 @@ def test_the_setting_must_be_a_dict(settings, setting):
 
     with pytest.raises(ImproperlyConfigured, match="DBQUEUE must be a dict"):
         conf.current()
+
+
+class TestTheSectionOfAWing:
+    def test_a_section_has_its_defaults_without_a_setting(self):
+        assert upload_conf.current() == upload_conf.UploadSettings()
+
+    def test_a_section_is_read_from_a_dict_of_its_own(self, settings):
+        settings.DBQUEUE = {"LEASE": 12, "UPLOADS": {"MAX_SIZE": 5}}
+
+        assert upload_conf.current().max_size == 5
+        assert conf.current().lease == 12
+
+    @pytest.mark.parametrize("key", upload_conf.RENAMED)
+    def test_a_section_names_the_new_spelling_of_a_flat_key(self, settings, key):
+        settings.DBQUEUE = {key: 5}
+
+        new = re.escape(upload_conf.RENAMED[key])
+        with pytest.raises(ImproperlyConfigured, match=rf"{key}.*moved\. Set {new}"):
+            conf.current()
+
+    @pytest.mark.parametrize(
+        ("section", "words"),
+        [
+            ({"MAX_SIZ": 1}, r"\['UPLOADS'\] has no key 'MAX_SIZ'.*'MAX_SIZE'\?"),
+            ({"MAX_SIZE": "5"}, r"\['UPLOADS'\]\['MAX_SIZE'\] is '5'; .* type int"),
+            ({"MAX_SIZE": 0}, r"\['UPLOADS'\]\['MAX_SIZE'\] is 0; .* at least 1"),
+            ({"MAX_SIZE": 100_000_001}, "must be at most 100000000"),
+            ({"KEEP": None}, r"\['KEEP'\] is None; it must be of type float"),
+            (5, r"\['UPLOADS'\] must be a dict, not 5"),
+        ],
+    )
+    def test_a_section_is_refused_in_words(self, settings, section, words):
+        settings.DBQUEUE = {"UPLOADS": section}
+
+        with pytest.raises(ImproperlyConfigured, match=words):
+            upload_conf.current()
+
+    def test_a_misspelt_section_is_refused_with_the_nearest(self, settings):
+        settings.DBQUEUE = {"UPLOAD": {}}
+
+        with pytest.raises(ImproperlyConfigured, match="Did you mean 'UPLOADS'"):
+            conf.current()

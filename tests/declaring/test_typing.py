@@ -51,10 +51,10 @@ def theirs(a: int) -> bytes:
 
 later = send.using(run_after=timedelta(1))
 
-reveal_type(send.enqueue(1))  # is dbqueue.results.JobResult[int]
+reveal_type(send.enqueue(1))  # is dbqueue.tasks.results.JobResult[int]
 reveal_type(send.enqueue(1, b="x").return_value)  # is int
 reveal_type(send.enqueue(1).state)  # is str
-reveal_type(mail.enqueue(a=1).progress)  # is dbqueue.results.Progress | None
+reveal_type(mail.enqueue(a=1).progress)  # is dbqueue.tasks.results.Progress | None
 reveal_type(tell.enqueue(1).attempt)  # is int
 reveal_type(wait.enqueue(1).return_value)  # is int
 reveal_type(wait_and_tell.enqueue(1).return_value)  # is bool
@@ -92,7 +92,7 @@ other: JobResult[str] = send.enqueue(1)  # wrong
 
 
 async def view() -> None:
-    reveal_type(await send.aenqueue(1))  # is dbqueue.results.JobResult[int]
+    reveal_type(await send.aenqueue(1))  # is dbqueue.tasks.results.JobResult[int]
     reveal_type((await aenqueue(wait, 1)).return_value)  # is int
     await send.aenqueue("x")  # wrong
     await aenqueue(send, "x")  # wrong

@@ -70,7 +70,7 @@ FAULTS = [
     ),
     Fault(
         "A connection is terminated: of claims, heartbeats, notifications, or a job",
-        "It is made anew. A job whose own connection ended fails and is retried.",
+        "It is reopened. A job whose own connection ended fails and is retried.",
         "`pg_terminate_backend` on each kind, once and again and again in a drain",
         (
             f"{CONNECTIONS}test_work_goes_on_when_a_connection_is_terminated",
@@ -88,7 +88,7 @@ FAULTS = [
     ),
     Fault(
         "Connections stay open and swallow everything",
-        "After 8 to 12 s without an answer they are cut, and made anew.",
+        "After 8 to 12 s without an answer they are cut, and reopened.",
         "A proxy that goes mute in both directions",
         (
             f"{SILENCE}test_a_worker_whose_connections_fell_silent",
@@ -104,8 +104,8 @@ FAULTS = [
     ),
     Fault(
         "PostgreSQL stops, crashes, or is not up yet",
-        "Workers wait and try again, at least every five seconds. What ended meanwhile "
-        "is recorded afterwards.",
+        "Workers wait and try again, at least every five seconds. Jobs that ended in "
+        "the meantime are recorded afterwards.",
         "`pg_ctl stop` fast and immediate and `kill -9` of all its processes, again "
         "and again in a drain",
         (
@@ -145,7 +145,7 @@ FAULTS = [
         (f"{CONNECTIONS}test_a_stricter_default_isolation",),
     ),
     Fault(
-        "No more connections are to be had",
+        "No more connections are available",
         "Workers wait for one, and so do those that start.",
         "A limit of 0 connections, all present ones terminated, and lifted again",
         (
@@ -155,8 +155,8 @@ FAULTS = [
     ),
     Fault(
         "The disk is full",
-        "Who enqueues is told. Workers keep what has ended, and record it when there "
-        "is room.",
+        "The caller gets the error. Workers keep what has ended, and record it when "
+        "there is room.",
         "A tmpfs that is filled in the middle of a drain",
         (f"{SERVER}test_a_full_disk", f"{SQLITE}test_a_full_disk"),
     ),

@@ -10,22 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, Error, connections, transaction
 
 from dbqueue import conf
+from dbqueue.dialects import rows
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.rows import (
-    HIGHEST,
-    LOWEST,
-    Calls,
-    NextDue,
-    Outcome,
-    QueueCount,
-    QueueHead,
-    Target,
-    Written,
-)
 from dbqueue.dialects.statements import QUEUE_COUNTS, QUEUE_HEADS
 
 # Targets in one statement: planning takes longer with each, and the first have most.
@@ -59,23 +49,23 @@ class PostgreSQL(Dialect):
             )
         self._own = OwnSession()
 
-    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
+    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         if job.run_after is None and job.delay is None and not once:
             (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
-            return Written("READY", enqueued_at, None)
+            return rows.Written("READY", enqueued_at, None)
         row = self._row(statements.INSERT_ONE, _params(job))
-        return Written(*row) if row else None
+        return rows.Written(*row) if row else None
 
-    def insert_many(self, job: NewJob, calls: Calls) -> Written:
+    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
         params = _params(job) | {
             "ids": _array(calls.ids),
             "args": f"[{','.join(calls.args)}]",
             "kwargs": f"[{','.join(calls.kwargs)}]",
         }
-        return Written(*self._rows(statements.INSERT_MANY, params)[0])
+        return rows.Written(*self._rows(statements.INSERT_MANY, params)[0])
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, limit: int
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for first in range(0, len(targets), BRANCHES):
@@ -85,7 +75,7 @@ class PostgreSQL(Dialect):
         return jobs
 
     def _take(
-        self, targets: Sequence[Target], worker_id: UUID, limit: int
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         params: dict[str, Any] = {"limit": limit, "worker": worker_id}
         for n, target in enumerate(targets):
@@ -93,13 +83,16 @@ class PostgreSQL(Dialect):
         sql = statements.take_from(tuple(_beyond(target) for target in targets))
         return [ClaimedJob(*row) for row in self._rows(sql, params)]
 
-    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
-        rows = self._rows(statements.FINISH, _fenced(worker_id, outcomes))
-        return {id for (id,) in rows}
+    def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
+        return self._held(statements.FINISH, worker_id, outcomes)
 
-    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
-        rows = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))
-        return {id for (id,) in rows}
+    def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
+        return self._held(statements.RELEASE, worker_id, outcomes)
+
+    def _held(
+        self, sql: str, worker_id: UUID, outcomes: Sequence[rows.Outcome]
+    ) -> set[UUID]:
+        return {id for (id,) in self._rows(sql, _fenced(worker_id, outcomes))}
 
     def note_progress(
         self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
@@ -115,20 +108,20 @@ class PostgreSQL(Dialect):
     def promote(self, limit: int) -> set[str]:
         return {queue for (queue,) in self._rows(statements.PROMOTE, {"limit": limit})}
 
-    def next_due(self) -> NextDue:
-        return NextDue(*self._rows(statements.NEXT_DUE, {})[0])
+    def next_due(self) -> rows.NextDue:
+        return rows.NextDue(*self._rows(statements.NEXT_DUE, {})[0])
 
-    def queue_heads(self) -> list[QueueHead]:
+    def queue_heads(self) -> list[rows.QueueHead]:
         # Mostly there is one queue, or none: to plan the whole question takes longer
         # than to ask this one.
         first = self._rows(statements.FIRST_HEAD, {})
         if all(queue_name == last for queue_name, *_, last in first):
-            return [QueueHead(*row[:-1]) for row in first]
-        return [QueueHead(*row) for row in self._rows(QUEUE_HEADS, {})]
+            return [rows.QueueHead(*row[:-1]) for row in first]
+        return [rows.QueueHead(*row) for row in self._rows(QUEUE_HEADS, {})]
 
-    def queue_counts(self, most: int) -> list[QueueCount]:
+    def queue_counts(self, most: int) -> list[rows.QueueCount]:
         sql = QUEUE_COUNTS.format(age=statements.AGE)
-        return [QueueCount(*row) for row in self._rows(sql, {"most": most})]
+        return [rows.QueueCount(*row) for row in self._rows(sql, {"most": most})]
 
     @property
     def can_notify(self) -> bool:
@@ -211,10 +204,10 @@ def _params(job: NewJob) -> dict[str, Any]:
     return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
 
 
-def _beyond(target: Target) -> str:
+def _beyond(target: rows.Target) -> str:
     if target.after is not None:
         return statements.BEYOND
-    is_whole = target.lowest == LOWEST and target.highest == HIGHEST
+    is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
     return "" if is_whole else statements.LEVELS
 
 
@@ -222,7 +215,7 @@ def _array(items: Iterable[object]) -> str:
     return f"{{{','.join(map(str, items))}}}"
 
 
-def _fenced(worker_id: UUID, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _fenced(worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> dict[str, Any]:
     return {
         "worker": worker_id,
         "ids": _array(o.id.hex for o in outcomes),

@@ -2,20 +2,14 @@
 
 from functools import lru_cache
 
-from dbqueue.dialects.columns import (
-    CARRIED,
-    CLAIMED,
-    INSERTED,
-    JSON,
-    LOG_LENGTH,
-    inserted,
-    listed,
-)
+from dbqueue.dialects import columns
+from dbqueue.dialects.columns import inserted, listed
 
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
 _STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
-_INSERT = f"INSERT INTO dbqueue_job ({listed(INSERTED)})"
+_HISTORY = listed(columns.CARRIED + columns.JSON)
+_INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
 _NEW = {
     "attempt": "0",
     "failures": "0",
@@ -76,14 +70,14 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     last_attempted_at = statement_timestamp()
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {listed(CLAIMED)}
+RETURNING {listed(columns.CLAIMED)}
 """
 
 # The log may have been damaged by hand; that must not keep a job from ending.
 _LOG = f"""CASE
     WHEN json_typeof(o.record) = 'null' THEN j.attempt_log
     WHEN jsonb_typeof(j.attempt_log) <> 'array' THEN jsonb_build_array(o.record)
-    WHEN jsonb_array_length(j.attempt_log) < {LOG_LENGTH}
+    WHEN jsonb_array_length(j.attempt_log) < {columns.LOG_LENGTH}
         THEN j.attempt_log || o.record::jsonb
     ELSE (j.attempt_log - 1) || o.record::jsonb END"""
 
@@ -107,9 +101,9 @@ WITH gone AS (
     WHERE {_FENCE}
     RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log
 )
-INSERT INTO dbqueue_finishedjob ({listed(CARRIED + JSON)}, state, failures,
+INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
                                  attempt_log, result, duration, finished_at)
-SELECT {listed(CARRIED + JSON)}, ended, failures + failed, log,
+SELECT {_HISTORY}, ended, failures + failed, log,
        CASE ended WHEN 'SUCCESSFUL' THEN result::jsonb END, duration,
        statement_timestamp()
 FROM gone

@@ -13,18 +13,10 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from dbqueue import conf
+from dbqueue.dialects import rows
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
-from dbqueue.dialects.rows import (
-    Calls,
-    NextDue,
-    Outcome,
-    QueueCount,
-    QueueHead,
-    Target,
-    Written,
-)
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
 from dbqueue.dialects.sqlite.settings import check
@@ -47,20 +39,20 @@ class SQLite(Dialect):
                 f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
             )
 
-    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
-        written = Written.now(job)
+    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
+        written = rows.Written.now(job)
         params = self._params(job, written)
         return written if self._run(statements.INSERT, params) else None
 
-    def insert_many(self, job: NewJob, calls: Calls) -> Written:
-        written = Written.now(job)
+    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
+        written = rows.Written.now(job)
         params = self._params(job, written)
         params["jobs"] = json.dumps(list(zip(*calls, strict=True)))
         self._run(statements.INSERT_MANY, params)
         return written
 
     def take(
-        self, targets: Sequence[Target], worker_id: UUID, limit: int
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for target in targets:
@@ -79,17 +71,17 @@ class SQLite(Dialect):
         with self.one_commit():
             # Now that the lock is ours: a moment from before a wait would be past.
             params["now"] = self._times.now()
-            rows = self._rows(statements.TAKE, params)
+            taken = self._rows(statements.TAKE, params)
         # Jobs that are claimed together share most of their moments.
         read = cache(self._times.read)
-        return [_claimed(row, read) for row in rows]
+        return [_claimed(row, read) for row in taken]
 
-    def finish(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         return self._recorded(
             [statements.FINISH, statements.REMOVE], worker_id, outcomes
         )
 
-    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         return self._recorded([statements.RELEASE], worker_id, outcomes)
 
     def note_progress(
@@ -102,23 +94,24 @@ class SQLite(Dialect):
 
     def promote(self, limit: int) -> set[str]:
         params = {"limit": limit, "now": self._times.now()}
-        rows = self._rows(statements.PROMOTE, params)
-        return {queue for (queue,) in rows}
+        return {queue for (queue,) in self._rows(statements.PROMOTE, params)}
 
-    def next_due(self) -> NextDue:
+    def next_due(self) -> rows.NextDue:
         ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
         age = self._age(next_at)
-        return NextDue(bool(ready), None if age is None else -age)
+        return rows.NextDue(bool(ready), None if age is None else -age)
 
-    def queue_heads(self) -> list[QueueHead]:
-        rows = self._rows(QUEUE_HEADS, {})
-        return [QueueHead(queue, priority, UUID(id)) for queue, priority, id in rows]
-
-    def queue_counts(self, most: int) -> list[QueueCount]:
-        rows = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
+    def queue_heads(self) -> list[rows.QueueHead]:
+        found = self._rows(QUEUE_HEADS, {})
         return [
-            QueueCount(state, queue, jobs, self._age(since))
-            for state, queue, jobs, since in rows
+            rows.QueueHead(queue, priority, UUID(id)) for queue, priority, id in found
+        ]
+
+    def queue_counts(self, most: int) -> list[rows.QueueCount]:
+        found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
+        return [
+            rows.QueueCount(state, queue, jobs, self._age(since))
+            for state, queue, jobs, since in found
         ]
 
     def clock(self) -> Any:
@@ -172,7 +165,7 @@ class SQLite(Dialect):
         return "no such table" in str(error)
 
     def _recorded(
-        self, moves: Sequence[str], worker_id: UUID, outcomes: Sequence[Outcome]
+        self, moves: Sequence[str], worker_id: UUID, outcomes: Sequence[rows.Outcome]
     ) -> set[UUID]:
         recorded = set()
         now, worker = self._times.now(), worker_id.hex
@@ -203,7 +196,7 @@ class SQLite(Dialect):
 
             yield change
 
-    def _document(self, outcome: Outcome) -> dict[str, Any]:
+    def _document(self, outcome: rows.Outcome) -> dict[str, Any]:
         record = outcome.record
         return {
             "id": outcome.id.hex,
@@ -216,7 +209,7 @@ class SQLite(Dialect):
             "duration": outcome.duration,
         }
 
-    def _params(self, job: NewJob, written: Written) -> dict[str, Any]:
+    def _params(self, job: NewJob, written: rows.Written) -> dict[str, Any]:
         due = written.run_after
         return {name: getattr(job, name) for name in WRITTEN} | {
             "id": job.id.hex,

@@ -1,16 +1,10 @@
 """The statements of SQLite; a move is one of them, or two in one commit."""
 
-from dbqueue.dialects.columns import (
-    CARRIED,
-    CLAIMED,
-    INSERTED,
-    JSON,
-    LOG_LENGTH,
-    inserted,
-    listed,
-)
+from dbqueue.dialects import columns
+from dbqueue.dialects.columns import inserted, listed
 
-_INSERT = f"INSERT INTO dbqueue_job ({listed(INSERTED)})"
+_HISTORY = listed(columns.CARRIED + columns.JSON)
+_INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
 _NEW = {
     "attempt": "0",
     "failures": "0",
@@ -52,7 +46,7 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
 WHERE id IN ({_READY} LIMIT %(limit)s)
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {listed(CLAIMED)}
+RETURNING {listed(columns.CLAIMED)}
 """
 
 _FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'RUNNING'"
@@ -60,7 +54,7 @@ _FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'R
 # What was damaged by hand must not keep a job from ending: it is kept as a string.
 _LOG = f"""CASE
     WHEN :record IS NULL THEN {{log}}
-    ELSE json_insert(CASE WHEN json_array_length({{log}}) < {LOG_LENGTH}
+    ELSE json_insert(CASE WHEN json_array_length({{log}}) < {columns.LOG_LENGTH}
         THEN {{log}} ELSE json_remove({{log}}, '$[1]') END,
         '$[#]', json(:record)) END""".format(
     log="""CASE WHEN json_valid(attempt_log) AND json_type(attempt_log) = 'array'
@@ -72,12 +66,12 @@ def _whole(column: str) -> str:
     return f"CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
 
 
-_WHOLE = ", ".join(_whole(column) for column in JSON)
+_WHOLE = ", ".join(_whole(column) for column in columns.JSON)
 
 FINISH = f"""
-INSERT INTO dbqueue_finishedjob ({listed(CARRIED + JSON)}, state, failures,
+INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
                                  attempt_log, result, duration, finished_at)
-SELECT {listed(CARRIED)}, {_WHOLE},
+SELECT {listed(columns.CARRIED)}, {_WHOLE},
        :state, failures + :failed, {_LOG}, :result, :duration, :now
 FROM dbqueue_job WHERE {_FENCE}
 ON CONFLICT (id) DO NOTHING
