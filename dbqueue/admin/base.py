@@ -1,4 +1,4 @@
-"""Pages of the admin that change nothing and stay fast at millions of rows."""
+"""Read-only pages of the admin that stay fast at millions of rows."""
 
 from typing import Any
 from uuid import UUID
@@ -47,7 +47,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     list_per_page = 50
     list_max_show_all = 0
     actions: Any = None
-    # Columns that may be long, and that no row of the list shows.
+    # Columns that may be long and that the list does not show.
     deferred: tuple[str, ...] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -61,7 +61,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
         return queryset.filter(pk=_as_uuid(search_term)), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Where the jobs are, whatever a router would say; with several, the first.
+        # Where the jobs are, regardless of routers; with several databases, the first.
         backend = next(iter(our_backends().values()), None)
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows if backend is None else rows.using(backend.database)
@@ -76,8 +76,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
         return False
 
 
+class RecordAdmin(ReadOnlyAdmin):
+    """A page of rows that have a state, and a UUIDv7 as their key."""
+
+    states: tuple[Any, ...] = ()
+    # The newest first, by the primary key.
+    ordering = ("-id",)
+    sortable_by = ()
+    list_filter = (StateFilter,)
+    search_fields = ("id",)
+
+
 class LeanChangeList(ChangeList):
-    """Leaves out what no row of the list shows and what may be long."""
+    """Defers the long columns that the list does not show."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         # Only what an index serves: `?o=` would sort millions of rows.

@@ -6,17 +6,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from dbqueue.admin.base import ReadOnlyAdmin, StateFilter
+from dbqueue.admin.base import RecordAdmin
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState
 
+_ENDED = ("finished_at", "duration")
+_SHOWN = ("task", "state", "queue_name")
 
-class JobRecordAdmin(ReadOnlyAdmin):
-    states: tuple[JobState, ...] = ()
-    # UUIDv7: the newest first, by the primary key.
-    ordering = ("-id",)
-    sortable_by = ()
-    list_filter = (StateFilter,)
-    search_fields = ("id",)
+
+class JobRecordAdmin(RecordAdmin):
     search_help_text = _("The whole id of a job")
     deferred: tuple[str, ...] = ("args", "kwargs", "context", "attempt_log", "progress")
     fields: ClassVar[Any] = (
@@ -39,15 +36,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
 @admin.register(Job)
 class JobAdmin(JobRecordAdmin):
     states = (JobState.SCHEDULED, JobState.READY, JobState.RUNNING)
-    list_display = (
-        "task",
-        "state",
-        "queue_name",
-        "priority",
-        "failed",
-        "enqueued_at",
-        "run_after",
-    )
+    list_display = (*_SHOWN, "priority", "failed", "enqueued_at", "run_after")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         # Each state has an index of its own, in the order in which its jobs move on.
@@ -62,20 +51,8 @@ class JobAdmin(JobRecordAdmin):
 class FinishedJobAdmin(JobRecordAdmin):
     deferred = (*JobRecordAdmin.deferred, "result")
     states = (JobState.SUCCESSFUL, JobState.FAILED, JobState.CANCELLED)
-    list_display = (
-        "task",
-        "state",
-        "queue_name",
-        "failed",
-        "enqueued_at",
-        "finished_at",
-        "took",
-    )
-    fields: ClassVar[Any] = (
-        *JobRecordAdmin.fields,
-        ("finished_at", "duration"),
-        "result",
-    )
+    list_display = (*_SHOWN, "failed", "enqueued_at", "finished_at", "took")
+    fields: ClassVar[Any] = (*JobRecordAdmin.fields, _ENDED, "result")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         # The index is on (state, finished_at); without a state the key serves.

@@ -1,1 +1,1 @@
-"""Import paths and shapes of packages that dbqueue takes the place of."""
+"""Import paths and shapes of packages that dbqueue replaces."""

@@ -1,4 +1,4 @@
-"""What the packages did that dbqueue takes the place of, once a field has changed."""
+"""What the packages that dbqueue replaces did once a field had changed."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from dbqueue.exceptions import DbqueueError
 class ContentRejected(DbqueueError, ValueError):
     """The content is not what the policy allows, for good.
 
-    `code` names the reason for programs, `message` tells the person who uploaded it.
+    `code` names the reason for programs, `message` is for the person who uploaded it.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -16,4 +16,4 @@ class ContentRejected(DbqueueError, ValueError):
 
 
 class SandboxFailed(DbqueueError):
-    """The process that decodes pictures could not work; the picture is not to blame."""
+    """The process that decodes pictures failed for a reason other than the picture."""

@@ -18,7 +18,7 @@ from dbqueue.imaging.exceptions import SandboxFailed
 from dbqueue.imaging.order import READY
 
 _PATIENCE = 30.0  # seconds that an interpreter with Pillow may take to start
-# -I leaves out all that the environment says of paths: they are handed over.
+# -I ignores the paths in the environment: they are handed over.
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])

@@ -1,4 +1,4 @@
-"""What goes into the sandbox and what comes out of it."""
+"""The input and the output of the sandbox."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dbqueue.imaging.formats import FORMATS
 from dbqueue.imaging.policy import ImagePolicy, Variant
 
-READY = b"R"  # what the zygote says first
+READY = b"R"  # what the zygote sends first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What became of an uploaded picture."""
+    """The pictures made of an uploaded one."""
 
     kind: str  # what was uploaded, such as "HEIF"
     original: Picture
@@ -50,7 +50,7 @@ class Rendered:
 
 
 class Made(NamedTuple):
-    """What the sandbox says of a picture it wrote."""
+    """What the sandbox reports of a picture it wrote."""
 
     width: int
     height: int
@@ -81,17 +81,15 @@ class Order:
     @classmethod
     def from_line(cls, line: bytes) -> "Order":
         order = json.loads(line)
+        variants = order["variants"].items()
         return cls(
             policy=ImagePolicy.from_json(order["policy"]),
-            variants={
-                name: Variant.from_json(variant)
-                for name, variant in order["variants"].items()
-            },
+            variants={name: Variant.from_json(given) for name, given in variants},
             limits=Limits(**order["limits"]),
             original=order["original"],
         )
 
 
 def file_name(place: int, format: str) -> str:
-    """Return the name of the output that stands there among Order.formats()."""
+    """Return the name of the output at that place of Order.formats()."""
     return f"{place}{FORMATS[format].extension}"

@@ -4,11 +4,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Literal, Self
 
 from dbqueue.imaging.formats import IMAGE_FORMATS, VARIANT_FORMATS
 
-MAX_SIZE = 100_000_000  # bytes; beyond it a database is the wrong place to wait in
+MAX_SIZE = 100_000_000  # bytes; a database is the wrong place for more
 LONGEST_SIDE = 16_383  # pixels; what WebP can hold
 
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+|image/\*|\.[\w.+-]+", re.ASCII)
@@ -20,7 +21,7 @@ class Serializable:
     __slots__ = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what from_json() takes back."""
+        """Return the JSON that from_json() reads."""
         return asdict(self)  # type: ignore[call-overload,no-any-return]  # a mixin
 
     @classmethod
@@ -29,8 +30,7 @@ class Serializable:
         known = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # a mixin
         for key in stored:
             if key not in known:
-                near = get_close_matches(key, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = _choice(key, known)
                 raise ValueError(f"{cls.__name__} has no option {key!r}.{hint}")
         return cls(**stored)
 
@@ -40,8 +40,8 @@ class Variant(Serializable):
     """A picture made from an uploaded one, never larger than that one.
 
     "contain" fits the whole picture into `width` x `height` pixels; without a height,
-    the width decides. "cover" fills them and cuts off what stands out, keeping the
-    centre. `format` None means WebP; `quality` (1 to 100) None means the policy's.
+    the width decides. "cover" fills them and cuts off the rest, keeping the centre.
+    `format` None means WebP; `quality` (1 to 100) None means the policy's.
     """
 
     width: int
@@ -81,8 +81,8 @@ class ImagePolicy(Serializable):
     max_frames: int = 1000
     max_total_pixels: int = 500_000_000
     formats: Collection[str] = IMAGE_FORMATS
-    # "reencode" leaves nothing of the file but its pixels; "keep" stores its bytes as
-    # they came, with the place they were taken at and whatever hides in them.
+    # "reencode" leaves nothing of the file but its pixels; "keep" stores its bytes
+    # unchanged, with the place of the photo and all other metadata.
     original: Literal["reencode", "keep"] = "reencode"
     # "first" makes a still picture of an animation.
     animated: Literal["keep", "first"] = "keep"
@@ -127,7 +127,7 @@ class FilePolicy(Serializable):
 
 
 def _check_size(size: Any) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
+    if not _is_whole(size, 1, MAX_SIZE):
         raise ValueError(
             f"max_size={size!r} must be a whole number of bytes, from 1 to "
             f"{MAX_SIZE:,}; send larger files straight to an object storage."
@@ -157,11 +157,12 @@ def _choice(value: Any, known: Collection[str]) -> str:
     return f" Use one of {', '.join(known)}." if known else " It must be text."
 
 
-def _whole(name: str, value: Any, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        fits = False
-    else:
-        fits = most is None or value <= most
-    if not fits:
-        bound = f"at least {least}" if most is None else f"from {least} to {most}"
+def _whole(name: str, value: Any, least: int, most: float = inf) -> None:
+    if not _is_whole(value, least, most):
+        bound = f"at least {least}" if most == inf else f"from {least} to {most}"
         raise ValueError(f"{name}={value!r} must be a whole number, {bound}.")
+
+
+def _is_whole(value: Any, least: int, most: float) -> bool:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    return is_int and least <= value <= most

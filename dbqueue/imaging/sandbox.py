@@ -1,4 +1,4 @@
-"""The client of the sandbox: hands over a picture and believes no answer.
+"""The client of the sandbox: hands over a picture and trusts no answer.
 
 Nothing here loads Pillow. Threads may render at once; each picture has a child of its
 own in the sandbox.
@@ -22,7 +22,7 @@ __all__ = ["Limits", "Picture", "Rendered", "render", "thumbnail"]
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 2  # a child that is killed may be an accident once
+_ATTEMPTS = 2  # once, a killed child may be an accident
 
 
 def render(
@@ -57,44 +57,42 @@ def thumbnail(source_fd: int, folder: Path, size: int = 512) -> Picture:
 def _carried_out(order: Order, source: int, folder: Path) -> tuple[str, list[Picture]]:
     kind = check_image_head(os.pread(source, HEAD, 0), order.policy).name
     for _ in range(_ATTEMPTS):
-        heard = converse(order, source, folder)
-        if heard.over_time:
+        talk = converse(order, source, folder)
+        if talk.over_time:
             raise rejection("too_complex", order.policy)
-        if "failed" in heard.said:
-            raise SandboxFailed(f"The sandbox failed: {heard.said['failed']}.")
-        if not heard.crashed:
-            return kind, _checked(heard.said, order, kind, folder)
-    if heard.zygote_lost:
+        if "failed" in talk.answer:
+            raise SandboxFailed(f"The sandbox failed: {talk.answer['failed']}.")
+        if not talk.crashed:
+            return kind, _checked(talk.answer, order, kind, folder)
+    if talk.zygote_lost:
         raise SandboxFailed("The sandbox was killed twice in a row.")
-    status = heard.said.get("status")
+    status = talk.answer.get("status")
     logger.warning("Decoder crashed kind=%s status=%r", kind, status)
     raise rejection("decoder_crash", order.policy)
 
 
 def _checked(
-    said: Mapping[str, Any], order: Order, kind: str, folder: Path
+    answer: Mapping[str, Any], order: Order, kind: str, folder: Path
 ) -> list[Picture]:
-    if "rejected" in said:
-        code = said["rejected"] if said["rejected"] in CODES else "decoder_crash"
-        logger.info("Picture rejected code=%s by=%r", code, said.get("by"))
+    if "rejected" in answer:
+        code = answer["rejected"] if answer["rejected"] in CODES else "decoder_crash"
+        logger.info("Picture rejected code=%s by=%r", code, answer.get("by"))
         raise rejection(code, order.policy)
     try:
-        made = zip(order.formats(kind), said["pictures"], strict=True)
+        made = zip(order.formats(kind), answer["pictures"], strict=True)
         return [
             _picture(folder / file_name(place, format), format, *sizes)
             for place, (format, sizes) in enumerate(made)
         ]
     # Whatever is wrong with it: the decoder is compromised, or has a bug.
     except (LookupError, TypeError, ValueError, OSError) as error:
-        logger.warning(
-            "Decoder returned an invalid answer kind=%s error=%r", kind, error
-        )
+        logger.warning("Decoder gave an invalid answer kind=%s error=%r", kind, error)
         raise rejection("decoder_crash", order.policy) from None
 
 
 def _picture(path: Path, format: str, width: int, height: int, frames: int) -> Picture:
     """Return the picture if it is what was ordered. Raises ValueError if not."""
-    # A FIFO would be waited for.
+    # Opening a FIFO would block.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with open(os.open(path, flags), "rb") as output:
         size = os.fstat(output.fileno()).st_size

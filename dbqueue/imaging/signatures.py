@@ -2,14 +2,15 @@
 
 import mimetypes
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from dbqueue.imaging.exceptions import ContentRejected
 from dbqueue.imaging.formats import FORMATS
 from dbqueue.imaging.policy import FilePolicy, ImagePolicy
 
-HEAD = 4096  # bytes that sniff() looks at
+HEAD = 4096  # bytes that sniff() reads
 
 
 class Kind(NamedTuple):
@@ -26,57 +27,50 @@ class Kind(NamedTuple):
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _ODF = "application/vnd.oasis.opendocument."
-# (offset, bytes) pairs that must all be there; the first row that fits is the answer.
-_SIGNATURES: tuple[tuple[Kind, tuple[tuple[int, bytes], ...]], ...] = (
-    (Kind.of_picture("JPEG"), ((0, b"\xff\xd8\xff"),)),
-    (Kind.of_picture("PNG"), ((0, b"\x89PNG\r\n\x1a\n"),)),
-    (Kind.of_picture("GIF"), ((0, b"GIF87a"),)),
-    (Kind.of_picture("GIF"), ((0, b"GIF89a"),)),
-    (Kind.of_picture("WEBP"), ((0, b"RIFF"), (8, b"WEBP"))),
-    (Kind("WAV", "audio/wav", ".wav"), ((0, b"RIFF"), (8, b"WAVE"))),
-    (Kind("AVI", "video/x-msvideo", ".avi"), ((0, b"RIFF"), (8, b"AVI "))),
-    (Kind("BMP", "image/bmp", ".bmp"), ((0, b"BM"), (6, b"\0\0\0\0"))),
-    (Kind("TIFF", "image/tiff", ".tif"), ((0, b"II*\0"),)),
-    (Kind("TIFF", "image/tiff", ".tif"), ((0, b"MM\0*"),)),
-    (Kind("PSD", "image/vnd.adobe.photoshop", ".psd"), ((0, b"8BPS"),)),
-    (Kind("ICO", "image/x-icon", ".ico"), ((0, b"\0\0\1\0"),)),
-    (Kind("JPEG2000", "image/jp2", ".jp2"), ((0, b"\0\0\0\x0cjP  "),)),
-    (Kind("JXL", "image/jxl", ".jxl"), ((0, b"\0\0\0\x0cJXL "),)),
-    (Kind("JXL", "image/jxl", ".jxl"), ((0, b"\xff\x0a"),)),
-    (Kind("PDF", "application/pdf", ".pdf"), ((0, b"%PDF-"),)),
-    (Kind("EPS", "application/postscript", ".eps"), ((0, b"%!PS"),)),
-    (Kind("EPS", "application/postscript", ".eps"), ((0, b"\xc5\xd0\xd3\xc6"),)),
-    (Kind("ODT", _ODF + "text", ".odt"), ((38, _ODF.encode() + b"text"),)),
-    (
-        Kind("ODS", _ODF + "spreadsheet", ".ods"),
-        ((38, _ODF.encode() + b"spreadsheet"),),
-    ),
-    (
-        Kind("ODP", _ODF + "presentation", ".odp"),
-        ((38, _ODF.encode() + b"presentation"),),
-    ),
-    (Kind("EPUB", "application/epub+zip", ".epub"), ((38, b"application/epub+zip"),)),
-    (Kind("ZIP", "application/zip", ".zip"), ((0, b"PK\3\4"),)),
-    (Kind("ZIP", "application/zip", ".zip"), ((0, b"PK\5\6"),)),
-    (Kind("GZIP", "application/gzip", ".gz"), ((0, b"\x1f\x8b"),)),
-    (Kind("7Z", "application/x-7z-compressed", ".7z"), ((0, b"7z\xbc\xaf\x27\x1c"),)),
-    (Kind("RAR", "application/vnd.rar", ".rar"), ((0, b"Rar!\x1a\x07"),)),
-    (Kind("OLE", "application/x-ole-storage", ".doc"), ((0, b"\xd0\xcf\x11\xe0"),)),
-    (Kind("RTF", "application/rtf", ".rtf"), ((0, b"{\\rtf"),)),
-    (Kind("SQLITE", "application/vnd.sqlite3", ".sqlite3"), ((0, b"SQLite format 3"),)),
-    (Kind("WEBM", "video/webm", ".webm"), ((0, b"\x1aE\xdf\xa3"),)),
-    (Kind("OGG", "audio/ogg", ".ogg"), ((0, b"OggS"),)),
-    (Kind("FLAC", "audio/flac", ".flac"), ((0, b"fLaC"),)),
-    (Kind("MP3", "audio/mpeg", ".mp3"), ((0, b"ID3"),)),
-    (Kind("MP3", "audio/mpeg", ".mp3"), ((0, b"\xff\xfb"),)),
-    (Kind("ELF", "application/x-executable", ".elf"), ((0, b"\x7fELF"),)),
-    (Kind("EXE", "application/x-msdownload", ".exe"), ((0, b"MZ"),)),
-)
+_ZIPPED_ODF = rb".{38}application/vnd\.oasis\.opendocument\."
+# What the files of a kind begin with, as a regular expression; the first that matches
+# is the answer.
+_SIGNATURES = {
+    Kind.of_picture("JPEG"): rb"\xff\xd8\xff",
+    Kind.of_picture("PNG"): rb"\x89PNG\r\n\x1a\n",
+    Kind.of_picture("GIF"): rb"GIF8[79]a",
+    Kind.of_picture("WEBP"): rb"RIFF.{4}WEBP",
+    Kind("WAV", "audio/wav", ".wav"): rb"RIFF.{4}WAVE",
+    Kind("AVI", "video/x-msvideo", ".avi"): rb"RIFF.{4}AVI ",
+    Kind("BMP", "image/bmp", ".bmp"): rb"BM.{4}\0{4}",
+    Kind("TIFF", "image/tiff", ".tif"): rb"II\*\0|MM\0\*",
+    Kind("PSD", "image/vnd.adobe.photoshop", ".psd"): rb"8BPS",
+    Kind("ICO", "image/x-icon", ".ico"): rb"\0\0\x01\0",
+    Kind("JPEG2000", "image/jp2", ".jp2"): rb"\0\0\0\x0cjP  ",
+    Kind("JXL", "image/jxl", ".jxl"): rb"\0\0\0\x0cJXL |\xff\x0a",
+    Kind("PDF", "application/pdf", ".pdf"): rb"%PDF-",
+    Kind("EPS", "application/postscript", ".eps"): rb"%!PS|\xc5\xd0\xd3\xc6",
+    Kind("ODT", _ODF + "text", ".odt"): _ZIPPED_ODF + rb"text",
+    Kind("ODS", _ODF + "spreadsheet", ".ods"): _ZIPPED_ODF + rb"spreadsheet",
+    Kind("ODP", _ODF + "presentation", ".odp"): _ZIPPED_ODF + rb"presentation",
+    Kind("EPUB", "application/epub+zip", ".epub"): rb".{38}application/epub\+zip",
+    Kind("ZIP", "application/zip", ".zip"): rb"PK(\x03\x04|\x05\x06)",
+    Kind("GZIP", "application/gzip", ".gz"): rb"\x1f\x8b",
+    Kind("7Z", "application/x-7z-compressed", ".7z"): rb"7z\xbc\xaf\x27\x1c",
+    Kind("RAR", "application/vnd.rar", ".rar"): rb"Rar!\x1a\x07",
+    Kind("OLE", "application/x-ole-storage", ".doc"): rb"\xd0\xcf\x11\xe0",
+    Kind("RTF", "application/rtf", ".rtf"): rb"\{\\rtf",
+    Kind("SQLITE", "application/vnd.sqlite3", ".sqlite3"): rb"SQLite format 3",
+    Kind("WEBM", "video/webm", ".webm"): rb"\x1aE\xdf\xa3",
+    Kind("OGG", "audio/ogg", ".ogg"): rb"OggS",
+    Kind("FLAC", "audio/flac", ".flac"): rb"fLaC",
+    Kind("MP3", "audio/mpeg", ".mp3"): rb"ID3|\xff\xfb",
+    Kind("ELF", "application/x-executable", ".elf"): rb"\x7fELF",
+    Kind("EXE", "application/x-msdownload", ".exe"): rb"MZ",
+}
+_PATTERNS = [
+    (kind, re.compile(begin, re.DOTALL)) for kind, begin in _SIGNATURES.items()
+]
 # A ZIP that holds one of these in its first entries is an office file.
 _OFFICE_FOLDERS = {
-    b"word/": Kind("DOCX", _OFFICE + "wordprocessingml.document", ".docx"),
-    b"xl/": Kind("XLSX", _OFFICE + "spreadsheetml.sheet", ".xlsx"),
-    b"ppt/": Kind("PPTX", _OFFICE + "presentationml.presentation", ".pptx"),
+    Kind("DOCX", _OFFICE + "wordprocessingml.document", ".docx"): (b"word/",),
+    Kind("XLSX", _OFFICE + "spreadsheetml.sheet", ".xlsx"): (b"xl/",),
+    Kind("PPTX", _OFFICE + "presentationml.presentation", ".pptx"): (b"ppt/",),
 }
 # The brands of an ISO media file ("ftyp"); others are MP4.
 _BRANDS = {
@@ -100,11 +94,8 @@ _PROGRAMS = {
 PROGRAMS = frozenset(kind.name for kind in _PROGRAMS)
 _CONTAINERS = ("ZIP", "OLE")  # what many other types are made of, but not these:
 _NO_CONTAINERS = ("text/", "image/", "audio/", "video/", "application/json")
-_EXTENSIONS = frozenset(
-    [kind.extension for kind, _ in _SIGNATURES]
-    + [kind.extension for kind in (*_OFFICE_FOLDERS.values(), *_BRANDS, *_PROGRAMS)]
-    + [_MP4.extension]
-)
+_KINDS = (*_SIGNATURES, *_OFFICE_FOLDERS, *_BRANDS, *_PROGRAMS, _MP4)
+_EXTENSIONS = frozenset(kind.extension for kind in _KINDS)
 _SAME = {
     **{".jpeg": ".jpg", ".jpe": ".jpg", ".tiff": ".tif", ".heif": ".heic"},
     **{".htm": ".html", ".m4v": ".mp4", ".oga": ".ogg", ".ogv": ".ogg"},
@@ -117,10 +108,12 @@ def sniff(head: bytes) -> Kind | None:
     head = head[:HEAD]
     if head[4:8] == b"ftyp":
         return _branded(head)
-    for kind, parts in _SIGNATURES:
-        if all(head[at : at + len(part)] == part for at, part in parts):
-            return _office(head) or kind if kind.name == "ZIP" else kind
-    return _program(head)
+    for kind, pattern in _PATTERNS:
+        if pattern.match(head):
+            return (
+                _marked(head, _OFFICE_FOLDERS) or kind if kind.name == "ZIP" else kind
+            )
+    return _marked(head.lower(), _PROGRAMS)
 
 
 def check_image_head(head: bytes, policy: ImagePolicy) -> Kind:
@@ -158,8 +151,8 @@ def check_file(head: bytes, filename: str, policy: FilePolicy) -> Kind | None:
 def extension_of(filename: str, kind: Kind | None, policy: FilePolicy) -> str:
     """Return the ending, with its dot, under which an accepted file is stored.
 
-    It is the name's own, but where a content type let the file in: a web server would
-    serve "evil.html" as what it is called, whatever it begins like.
+    It is the name's own, except where a content type allowed the file: a web server
+    would serve "evil.html" by its name, regardless of its content.
     """
     own = os.path.splitext(filename)[1].lower()
     if kind is None or policy.types is None or _extension(own) == kind.extension:
@@ -222,16 +215,8 @@ def _avif(brands: Iterable[bytes]) -> bool:
     return any(brand in (b"avif", b"avis") for brand in brands)
 
 
-def _office(head: bytes) -> Kind | None:
-    for folder, kind in _OFFICE_FOLDERS.items():
-        if folder in head:
-            return kind
-    return None
-
-
-def _program(head: bytes) -> Kind | None:
-    text = head.lower()
-    for kind, marks in _PROGRAMS.items():
-        if any(mark in text for mark in marks):
+def _marked(text: bytes, marks: Mapping[Kind, Iterable[bytes]]) -> Kind | None:
+    for kind, any_of in marks.items():
+        if any(mark in text for mark in any_of):
             return kind
     return None

@@ -1,9 +1,11 @@
-"""What several commands share: the choice of a backend, and words for its errors."""
+"""What several commands share: the choice of a backend, options and errors."""
 
-from collections.abc import Iterator
+import math
+from argparse import ArgumentTypeError
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
 from dbqueue import conf
@@ -14,7 +16,7 @@ from dbqueue.jobs.insert import migrated
 
 @contextmanager
 def database_errors_explained(alias: str) -> Iterator[None]:
-    """Turn what the database refuses into a CommandError."""
+    """Turn the errors of a database into a CommandError."""
     try:
         with migrated(alias):
             yield
@@ -44,3 +46,33 @@ def choose_backend(alias: str | None) -> DatabaseBackend:
         near = conf.nearest(name, ours)
         raise CommandError(f"--backend {name!r} is not a dbqueue entry of TASKS.{near}")
     return ours[name]
+
+
+def add_backend_option(parser: CommandParser) -> None:
+    parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+
+
+def add_pruning_options(
+    parser: CommandParser, states: Iterable[str], batch: int, rows: str
+) -> None:
+    """Add the options of commands that delete `rows` by their state, in batches."""
+    parser.add_argument(
+        "--state",
+        action="append",
+        choices=[state.lower() for state in states],
+        help="only this state; may be given several times; default: all",
+    )
+    help = f"{rows}; default %(default)s"
+    parser.add_argument("--batch", type=int, default=batch, help=help)
+    parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+
+def non_negative(text: str, kind: str) -> float:
+    """Return the number that an option was given. Raises ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a number of {kind}")
+    return number

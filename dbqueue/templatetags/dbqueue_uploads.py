@@ -1,4 +1,4 @@
-"""{% pending_image %}: a picture, or what has become of it so far."""
+"""{% pending_image %}: a picture, or the state of its upload."""
 
 from typing import Any
 
@@ -7,12 +7,13 @@ from django.db import models
 from django.forms.utils import flatatt
 from django.utils.text import capfirst
 
-from dbqueue.uploads.display.pending import FieldUploads, field_uploads, file_field
+from dbqueue.uploads.display.pending import FieldUploads, field_uploads
 from dbqueue.uploads.models import Upload, UploadState
+from dbqueue.uploads.targets import find_field
 
 register = template.Library()
 
-_TOLD = (UploadState.STORED, UploadState.REJECTED, UploadState.FAILED)
+_SHOWN = (UploadState.STORED, UploadState.REJECTED, UploadState.FAILED)
 
 
 @register.inclusion_tag("dbqueue/uploads/pending_image.html")
@@ -28,16 +29,16 @@ def pending_image(
     """Show the picture of a field; while a new one is waiting, or failed, say so.
 
     variant: one of save_image()'s variants; the picture itself where there is none.
-    alt: what is said in place of the picture; default the field's name.
+    alt: the text in place of the picture; default the field's name.
     placeholder: the URL of what is shown until there is a first picture.
     attributes: of the <img>, such as class="round" loading="lazy".
 
     Costs one query, none after prefetch_uploads(); the storage is asked for URLs alone.
     """
-    field = file_field(instance, field_name)
+    field = find_field(instance, field_name)
     file = getattr(instance, field.attname)
     uploads = field_uploads(instance, field.name)
-    upload = _worth_telling(uploads.latest, file.name)
+    upload = _worth_showing(uploads.latest, file.name)
     return {
         "picture": _picture(instance, file, uploads, variant) if file else None,
         "upload": upload,
@@ -48,9 +49,9 @@ def pending_image(
     }
 
 
-def _worth_telling(upload: Upload | None, held: str | None) -> Upload | None:
-    """Return the upload if the page is to speak of it, not of what came after it."""
-    if upload is None or upload.state not in _TOLD:
+def _worth_showing(upload: Upload | None, held: str | None) -> Upload | None:
+    """Return the upload if the field still holds what it is to replace."""
+    if upload is None or upload.state not in _SHOWN:
         return None
     return upload if (upload.expected_name or "") == (held or "") else None
 

@@ -1,4 +1,4 @@
-"""Uploads that wait in the database until a worker has made them safe and saved."""
+"""Uploads that are pending in the database until a worker has saved them safely."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,14 @@ if TYPE_CHECKING:
     from dbqueue.uploads.saving import save_file as save_file
     from dbqueue.uploads.saving import save_image as save_image
 
-_HOMES = {
-    "ContentRejected": "uploads.exceptions",
-    "FilePolicy": "imaging.policy",
-    "ImagePolicy": "imaging.policy",
-    "UploadError": "uploads.exceptions",
-    "UploadHandle": "uploads.handle",
-    "Variant": "imaging.policy",
-    "asave_file": "uploads.saving",
-    "asave_image": "uploads.saving",
-    "prefetch_uploads": "uploads.display.pending",
-    "save_file": "uploads.saving",
-    "save_image": "uploads.saving",
-    "uploads_for": "uploads.display.pending",
+_NAMES = {
+    "imaging.policy": ("FilePolicy", "ImagePolicy", "Variant"),
+    "uploads.display.pending": ("prefetch_uploads", "uploads_for"),
+    "uploads.exceptions": ("ContentRejected", "UploadError"),
+    "uploads.handle": ("UploadHandle",),
+    "uploads.saving": ("asave_file", "asave_image", "save_file", "save_image"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)
 
 

@@ -1,29 +1,24 @@
-"""Uploads in the admin: what waits, what became of it, and what can be done."""
+"""Uploads in the admin: what is pending or has ended, and what can be done."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseNotAllowed,
-    HttpResponseRedirect,
-    StreamingHttpResponse,
-)
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import NoReverseMatch, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext_lazy
 
-from dbqueue.admin.base import ReadOnlyAdmin, StateFilter
+from dbqueue.admin.base import ReadOnlyAdmin, RecordAdmin
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import FinishedJob, Job
 from dbqueue.uploads import work
@@ -33,16 +28,16 @@ from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.models import HOLDING_BYTES, Upload, UploadState
 
 _WHOLE = (UploadState.STORED, UploadState.FAILED)  # all bytes are there
+_LEFT = ngettext_lazy(
+    "%d upload was left: it is in another state, or a newer one is pending.",
+    "%d uploads were left: their state is another, or newer ones are pending.",
+)
 
 
 @admin.register(Upload)
-class UploadAdmin(ReadOnlyAdmin):
+class UploadAdmin(RecordAdmin):
     states = tuple(UploadState)
     list_display = (*("file", "state", "model", "object", "bytes", "owner", "age"),)
-    ordering = ("-id",)
-    sortable_by = ()
-    list_filter = (StateFilter,)
-    search_fields = ("id",)
     search_help_text = _("The whole id of an upload")
     deferred = ("policy", "variants", "options", "pictures")
     actions = ("retry", "discard")
@@ -101,7 +96,7 @@ class UploadAdmin(ReadOnlyAdmin):
         if upload.job_id is None:
             return None
         for model, place in ((Job, "job"), (FinishedJob, "finishedjob")):
-            rows = model.objects.using(upload._state.db).filter(pk=upload.job_id)
+            rows = model.objects.using(upload.held_in).filter(pk=upload.job_id)
             for state in rows.values_list("state", flat=True):
                 url = reverse(f"admin:dbqueue_{place}_change", args=[upload.job_id])
                 return format_html('<a href="{}">{}</a> {}', url, upload.job_id, state)
@@ -123,64 +118,42 @@ class UploadAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         upload = self.get_object(request, object_id)
         may = upload is not None and self.has_operate_permission(request)
-        state = upload.state if upload else None
+        state = upload.state if upload is not None and may else None
         context = {
-            "can_retry": may and state == UploadState.FAILED,
-            "can_download": may and state in _WHOLE,
-            "can_discard": may and state in HOLDING_BYTES,
+            "can_retry": state == UploadState.FAILED,
+            "can_download": state in _WHOLE,
+            "can_discard": state in HOLDING_BYTES,
+            **(extra_context or {}),
         }
-        return super().change_view(
-            request, object_id, form_url, {**context, **(extra_context or {})}
-        )
+        return super().change_view(request, object_id, form_url, context)
 
     @admin.action(permissions=["operate"], description=_("Retry failed uploads"))
     def retry(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
-        done, left = self._do_to_all(_retried, request, queryset, "Retried.")
-        self._tell(
-            request,
-            ngettext(
-                "%d upload is being retried.", "%d uploads are being retried.", done
-            ),
-            done,
+        text = ngettext_lazy(
+            "%d upload is being retried.", "%d uploads are being retried."
         )
-        self._tell_of_the_rest(request, left)
+        self._do_to_all(request, queryset, _retried, "Retried.", text)
 
-    @admin.action(permissions=["operate"], description=_("Discard uploads that wait"))
+    @admin.action(permissions=["operate"], description=_("Discard pending uploads"))
     def discard(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
-        done, left = self._do_to_all(_discarded, request, queryset, "Discarded.")
-        self._tell(
-            request,
-            ngettext("%d upload was discarded.", "%d uploads were discarded.", done),
-            done,
-        )
-        self._tell_of_the_rest(request, left)
+        text = ngettext_lazy("%d upload was discarded.", "%d uploads were discarded.")
+        self._do_to_all(request, queryset, _discarded, "Discarded.", text)
 
     def get_urls(self) -> list[Any]:
         views: dict[str, Callable[..., Any]] = {
-            "retry": self.retry_view,
-            "discard": self.discard_view,
+            "retry": partial(self._act, self.retry),
+            "discard": partial(self._act, self.discard),
             "download": self.download_view,
             "preview": self.preview_view,
         }
-        ours = [
-            path(
-                f"<uuid:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"dbqueue_upload_{name}",
-            )
-            for name, view in views.items()
-        ]
+        ours = []
+        for name, view in views.items():
+            guarded = self.admin_site.admin_view(view)
+            route = f"<uuid:object_id>/{name}/"
+            ours.append(path(route, guarded, name=f"dbqueue_upload_{name}"))
         return [*ours, *super().get_urls()]
 
-    def retry_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        return self._act(self.retry, request, object_id)
-
-    def discard_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        return self._act(self.discard, request, object_id)
-
-    def download_view(
-        self, request: HttpRequest, object_id: UUID
-    ) -> StreamingHttpResponse:
+    def download_view(self, request: HttpRequest, object_id: UUID) -> HttpResponseBase:
         upload = self._found(request, object_id, self.has_operate_permission)
         self.log_change(request, upload, "Downloaded.")
         return exposure.download(request, upload)
@@ -200,9 +173,7 @@ class UploadAdmin(ReadOnlyAdmin):
         if not self.has_operate_permission(request):
             raise PermissionDenied
         action(request, self.get_queryset(request).filter(pk=object_id))
-        return HttpResponseRedirect(
-            reverse("admin:dbqueue_upload_change", args=[object_id])
-        )
+        return redirect("admin:dbqueue_upload_change", object_id)
 
     def _found(
         self, request: HttpRequest, pk: UUID, permitted: Callable[..., bool]
@@ -215,12 +186,13 @@ class UploadAdmin(ReadOnlyAdmin):
 
     def _do_to_all(
         self,
-        act_on: Callable[[Upload], bool],
         request: HttpRequest,
         queryset: QuerySet[Upload],
+        act_on: Callable[[Upload], bool],
         log: str,
-    ) -> tuple[int, int]:
-        """Return for how many it could be done, and for how many not."""
+        text: Any,
+    ) -> None:
+        """Act on each upload; tell the user how many were done, and how many left."""
         done = left = 0
         for upload in queryset:
             if act_on(upload):
@@ -228,20 +200,10 @@ class UploadAdmin(ReadOnlyAdmin):
                 done += 1
             else:
                 left += 1
-        return done, left
-
-    def _tell(self, request: HttpRequest, text: str, count: int) -> None:
-        if count:
-            self.message_user(request, text % count, messages.SUCCESS)
-
-    def _tell_of_the_rest(self, request: HttpRequest, count: int) -> None:
-        text = ngettext(
-            "%d upload was left: it is in another state, or a newer one is pending.",
-            "%d uploads were left: their state is another, or newer ones are pending.",
-            count,
-        )
-        if count:
-            self.message_user(request, text % count, messages.WARNING)
+        if done:
+            self.message_user(request, text % done, messages.SUCCESS)
+        if left:
+            self.message_user(request, _LEFT % left, messages.WARNING)
 
 
 def _retried(upload: Upload) -> bool:

@@ -1,4 +1,4 @@
-"""System checks of uploads: silent in a project that has none."""
+"""System checks of uploads: silent in a project without uploads."""
 
 import os
 import sys
@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -22,9 +21,10 @@ from dbqueue.models import Job, Worker
 from dbqueue.status import is_served
 from dbqueue.uploads import work
 from dbqueue.uploads.models import Upload, UploadState
+from dbqueue.uploads.targets import file_fields
 
 HANDLER = "dbqueue.uploads.handlers.BlobUploadHandler"
-API = "dbqueue.uploads.saving"
+API = "dbqueue.uploads.intake.submission"  # behind every save_image()
 OLDEST_PILLOW = (12, 3)  # the first without the known holes
 WAIT = timedelta(seconds=60)
 
@@ -42,7 +42,7 @@ def check_uploads(**kwargs: Any) -> list[checks.CheckMessage]:
 def check_workers(
     databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """W008: uploads wait, and no worker takes them."""
+    """W008: uploads are pending, and no worker serves their queue."""
     if not our_backends():
         return []
     alias = work.database()
@@ -78,7 +78,7 @@ def _check_queue() -> Iterator[checks.CheckMessage]:
 
 
 def _check_pillow() -> Iterator[checks.CheckMessage]:
-    if not any(isinstance(field, models.ImageField) for field in _file_fields()):
+    if not any(isinstance(field, models.ImageField) for field in file_fields()):
         return
     try:
         found = metadata.version("pillow")
@@ -95,11 +95,11 @@ def _check_pillow() -> Iterator[checks.CheckMessage]:
 
 
 def _check_storages() -> Iterator[checks.CheckMessage]:
-    told = set()
-    for field in _file_fields():
-        problem = _problem_of(field)
-        if problem and problem not in told:
-            told.add(problem)
+    first: dict[str, models.FileField] = {}  # by the problem
+    for field in file_fields():
+        first.setdefault(_problem_of(field), field)
+    for problem, field in first.items():
+        if problem:
             yield checks.Warning(
                 f"Files of {field} cannot be stored: {problem}",
                 hint="See STORAGES and MEDIA_ROOT; workers need the same as the site.",
@@ -116,19 +116,12 @@ def _problem_of(field: models.FileField) -> str:
     except ImproperlyConfigured as error:
         return str(error)
     if not given:
-        return "MEDIA_ROOT is not set, so they would lie about where a worker starts."
+        return "MEDIA_ROOT is not set: they would go to the folder a worker starts in."
     while not place.exists() and place != place.parent:
         place = place.parent
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
         return ""
     return f"this user may not write to {str(storage.location)!r}."
-
-
-def _file_fields() -> Iterator[models.FileField]:
-    for model in apps.get_models():
-        for field in model._meta.local_fields:
-            if isinstance(field, models.FileField):
-                yield field
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -138,10 +131,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _migrated(alias: str) -> bool:
     # `migrate` runs this, too, before there is anything.
-    tables = connections[alias].introspection.table_names()
-    return {Upload._meta.db_table, Job._meta.db_table, Worker._meta.db_table} <= set(
-        tables
-    )
+    wanted = {model._meta.db_table for model in (Upload, Job, Worker)}
+    return wanted.issubset(connections[alias].introspection.table_names())
 
 
 def _waiting_queues(alias: str) -> set[str]:

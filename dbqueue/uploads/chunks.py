@@ -15,12 +15,18 @@ from dbqueue.uploads.statements import WRITE_CHUNK
 CHUNK_SIZE = 256 * 1024
 
 
+# What is known of the bytes of an upload when all are there.
+COLUMNS = ("size", "sha256", "chunk_size", "chunk_count")
+
+
 class ChunkWriter:
-    """Writes the pieces of one upload, up to `limit` bytes, and sums them up."""
+    """Writes the pieces of one upload, up to `limit` bytes, and finds its COLUMNS."""
+
+    chunk_size = CHUNK_SIZE
 
     def __init__(self, database: str, upload_id: UUID, limit: int) -> None:
         self.size = 0
-        self.count = 0
+        self.chunk_count = 0
         self._upload_id = upload_id
         self._limit = limit
         self._dialect = dialects.of(database)
@@ -32,7 +38,7 @@ class ChunkWriter:
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Take in some bytes. Raises UploadTooLarge past the limit."""
+        """Accept some bytes. Raises UploadTooLarge past the limit."""
         self.size += len(data)
         if self.size > self._limit:
             raise too_large(self._limit)
@@ -49,9 +55,15 @@ class ChunkWriter:
 
     def _write_chunk(self, data: bytes) -> None:
         self._digest.update(data)
-        values = (str(self._upload_id), self.count, data)
+        values = (str(self._upload_id), self.chunk_count, data)
         self._dialect.execute_raw(WRITE_CHUNK[self._dialect.name], values)
-        self.count += 1
+        self.chunk_count += 1
+
+
+def copy_columns(source: ChunkWriter | Upload, upload: Upload) -> None:
+    """Write down in an upload what the source says of its bytes."""
+    for name in COLUMNS:
+        setattr(upload, name, getattr(source, name))
 
 
 def copy_in(file: IO[bytes], writer: ChunkWriter, *, expected: int | None) -> None:
@@ -72,10 +84,9 @@ def copy_in(file: IO[bytes], writer: ChunkWriter, *, expected: int | None) -> No
 
 def pieces(upload: Upload) -> Iterator[bytes]:
     """Yield the bytes of an upload piece by piece, a query each."""
-    chunks = UploadChunk.objects.using(upload._state.db).filter(upload=upload.pk)
     for position in range(upload.chunk_count):
-        for data in chunks.filter(position=position).values_list("data", flat=True):
-            yield bytes(data)
+        if data := _piece(upload, position):
+            yield data
 
 
 def copy_out(upload: Upload, file: IO[bytes]) -> None:
@@ -93,9 +104,11 @@ def copy_out(upload: Upload, file: IO[bytes]) -> None:
         )
 
 
-def delete_chunks(database: str, upload_id: UUID) -> None:
-    """Delete the bytes of an upload."""
-    UploadChunk.objects.using(database).filter(upload=upload_id).delete()
+def _piece(upload: Upload, position: int) -> bytes:
+    chunks = UploadChunk.objects.using(upload.held_in)
+    found = chunks.filter(upload=upload.pk, position=position)
+    data = found.values_list("data", flat=True).first()
+    return b"" if data is None else bytes(data)
 
 
 def too_large(limit: int) -> UploadTooLarge:
@@ -105,7 +118,7 @@ def too_large(limit: int) -> UploadTooLarge:
 
 
 class ChunkReader(io.RawIOBase):
-    """An upload's bytes as a seekable file, a piece in memory at a time."""
+    """An upload's bytes as a seekable file, one piece in memory at a time."""
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
@@ -130,15 +143,9 @@ class ChunkReader(io.RawIOBase):
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # narrower in the stubs
         position, start = divmod(self._at, self._upload.chunk_size)
         if position != self._position:
-            self._piece = self._read(position)
+            self._piece = _piece(self._upload, position)
             self._position = position
         data = self._piece[start : start + len(buffer)]
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
-
-    def _read(self, position: int) -> bytes:
-        chunks = UploadChunk.objects.using(self._upload._state.db)
-        found = chunks.filter(upload=self._upload.pk, position=position)
-        data = found.values_list("data", flat=True).first()
-        return b"" if data is None else bytes(data)

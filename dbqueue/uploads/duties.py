@@ -13,9 +13,9 @@ INTERVAL = 60.0  # seconds
 
 
 def enqueue_sweep_if_due(alias: str) -> None:
-    """Enqueue the sweep of this minute, which all keepers know by the same id."""
+    """Enqueue the sweep of this minute, under the same id from every keeper."""
     backend_alias, backend = work.backend()
-    if backend.database != alias or not Sweep(alias).is_due() or _waits(alias):
+    if backend.database != alias or not Sweep(alias).is_due() or _is_pending(alias):
         return
     minute = int(timezone.now().timestamp() // INTERVAL)
     task = registry.resolve(work.SWEEP).using(
@@ -25,8 +25,8 @@ def enqueue_sweep_if_due(alias: str) -> None:
     task.enqueue()
 
 
-def _waits(alias: str) -> bool:
-    """Tell whether a sweep is pending already, as where no worker takes the queue."""
+def _is_pending(alias: str) -> bool:
+    """Tell whether a sweep is pending already, as when no worker serves the queue."""
     ready = Job.objects.using(alias).ready()
     return ready.filter(queue_name=work.QUEUE, task=work.SWEEP).exists()
 

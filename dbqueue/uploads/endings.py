@@ -1,6 +1,7 @@
-"""How uploads end: each end is one guarded move, even if another is made at once."""
+"""How uploads end: by one guarded move, even if another process makes one, too."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -8,19 +9,10 @@ from django.db import transaction
 
 from dbqueue import dialects
 from dbqueue.uploads import conf, signals
-from dbqueue.uploads.chunks import delete_chunks
-from dbqueue.uploads.models import (
-    HOLDING_BYTES,
-    ArtifactState,
-    Upload,
-    UploadArtifact,
-    UploadState,
-)
+from dbqueue.uploads.models import Upload, UploadArtifact, UploadChunk, UploadState
 
-# Until the sweep deletes bytes that no transaction and no view came to save.
+# Until the sweep deletes bytes that were received and never saved.
 KEEP_RECEIVED = timedelta(days=1)
-# Until an object is deleted that nothing refers to: pages that show it are still open.
-PURGE_DELAY = timedelta(hours=1)
 
 _SIGNALS = {
     UploadState.STORED: signals.upload_stored,
@@ -39,17 +31,26 @@ def end(
     message: str = "",
     **columns: Any,
 ) -> bool:
-    """End an upload whose bytes wait; return False if it has ended already.
+    """End an upload whose bytes are held; return False if it has ended already.
 
-    Its bytes go, except those of a failed one, and so will what attempts left stored.
-    `columns` are further ones to write.
+    Its bytes are deleted, except those of a failed one, and so will be what attempts
+    left stored. `columns` are further ones to write.
     """
-    database = str(upload._state.db)
-    columns |= {"error_code": code, "error_message": message}
+    database = upload.held_in
     with transaction.atomic(using=database):
-        if not _move(upload, state, columns):
+        moved = upload.rows().open().exclude(state=state)
+        if not moved.update(
+            **columns,
+            state=state,
+            error_code=code,
+            error_message=message,
+            finished_at=dialects.of(database).clock(),
+            expires_at=keeping(database, state),
+        ):
             return False
-        _let_go(upload, keep_bytes=state == UploadState.FAILED)
+        UploadArtifact.objects.of(upload).planned().condemn()
+        if state != UploadState.FAILED:
+            UploadChunk.objects.using(database).filter(upload=upload.pk).delete()
         upload.refresh_from_db(using=database)
         announce(state, upload)
     return True
@@ -58,20 +59,17 @@ def end(
 def announce(state: UploadState, upload: Upload) -> None:
     """Send the signal of the state after the commit, if it has one."""
     if state in _SIGNALS:
-        signals.announce(_SIGNALS[state], _sender(upload), upload)
+        send = _SIGNALS[state].send_robust
+        send_later = partial(send, sender=_sender(upload), upload=upload)
+        transaction.on_commit(send_later, using=upload.held_in)
 
 
 def keeping(database: str, state: UploadState) -> object:
-    """Return when the record of an upload that ends now may go."""
+    """Return when the record of an upload that ends now may be deleted."""
     settings = conf.current()
     failed = state == UploadState.FAILED
     seconds = settings.keep_failed if failed else settings.keep
     return dialects.of(database).clock() + timedelta(seconds=seconds)
-
-
-def purging(database: str) -> Any:
-    """Return when an object that is no longer needed from now on may go."""
-    return dialects.of(database).clock() + PURGE_DELAY
 
 
 def _sender(upload: Upload) -> object:
@@ -79,24 +77,3 @@ def _sender(upload: Upload) -> object:
         return apps.get_model(upload.model)
     except LookupError:
         return None  # the model no longer exists: no receivers
-
-
-def _move(upload: Upload, state: UploadState, columns: dict[str, Any]) -> int:
-    database = str(upload._state.db)
-    movable = set(HOLDING_BYTES) - {state}
-    rows = Upload.objects.using(database).filter(pk=upload.pk, state__in=movable)
-    return rows.update(
-        **columns,
-        state=state,
-        finished_at=dialects.of(database).clock(),
-        expires_at=keeping(database, state),
-    )
-
-
-def _let_go(upload: Upload, *, keep_bytes: bool) -> None:
-    database = str(upload._state.db)
-    artifacts = UploadArtifact.objects.using(database).filter(upload=upload.pk)
-    planned = artifacts.filter(state=ArtifactState.PLANNED)
-    planned.condemn(purging(database))
-    if not keep_bytes:
-        delete_chunks(database, upload.pk)

@@ -1,29 +1,15 @@
-"""What is raised of uploads; all of it can be imported from dbqueue.exceptions, too."""
+"""The errors of uploads; they can be imported from dbqueue.exceptions, too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dbqueue.exceptions import DbqueueError
 from dbqueue.imaging import exceptions as imaging
-from dbqueue.imaging.exceptions import SandboxFailed
-
-__all__ = [
-    "ContentRejected",
-    "InstanceNotSaved",
-    "SandboxFailed",
-    "UploadDamaged",
-    "UploadEmpty",
-    "UploadError",
-    "UploadFieldUnknown",
-    "UploadIncomplete",
-    "UploadPending",
-    "UploadQuotaExceeded",
-    "UploadTooLarge",
-]
+from dbqueue.imaging.exceptions import SandboxFailed as SandboxFailed
 
 
 class UploadError(DbqueueError, ValueError):
-    """The base of what is wrong with an upload; raised where it is handed over."""
+    """The base of errors in an upload; raised where it is handed over."""
 
 
 class UploadFieldUnknown(UploadError):
@@ -39,7 +25,7 @@ class UploadEmpty(UploadError):
 
 
 class UploadIncomplete(UploadError):
-    """Fewer or more bytes could be read than the file is said to have."""
+    """Fewer or more bytes could be read than the size of the file."""
 
 
 class UploadTooLarge(UploadError):
@@ -51,13 +37,13 @@ class UploadQuotaExceeded(UploadError):
 
 
 class UploadPending(UploadError):
-    """Another upload waits for the same field, and may not be replaced."""
+    """Another upload is pending for the same field, and may not be replaced."""
 
 
 class ContentRejected(imaging.ContentRejected, UploadError):
     """The content is not what the policy allows, for good.
 
-    `code` names the reason for programs, `message` tells the person who uploaded it.
+    `code` names the reason for programs, `message` is for the person who uploaded it.
     """
 
 
@@ -67,8 +53,16 @@ class UploadDamaged(DbqueueError):
 
 @contextmanager
 def as_upload_errors() -> Iterator[None]:
-    """Raise what imaging says of a file as the UploadError that it is here."""
+    """Raise imaging's ContentRejected as ours, which is an UploadError."""
     try:
         yield
     except imaging.ContentRejected as error:
         raise ContentRejected(error.code, error.message) from error
+
+
+def _is_error(name: str) -> bool:
+    found = globals()[name]
+    return isinstance(found, type) and issubclass(found, DbqueueError)
+
+
+__all__ = list(filter(_is_error, dir()))  # for dbqueue.exceptions

@@ -12,7 +12,7 @@ from dbqueue.uploads.exceptions import UploadError, UploadPending
 from dbqueue.uploads.models import ENDED, Upload, UploadState
 
 PROCESSING = "PROCESSING"
-_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks of wait()
+_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two queries of wait()
 
 
 class UploadProblem(NamedTuple):
@@ -36,11 +36,11 @@ class UploadHandle:
     @property
     def database(self) -> str:
         """The alias of the database that holds the upload and its job."""
-        return str(self._upload._state.db)
+        return self._upload.held_in
 
     @property
     def state(self) -> str:
-        """An UploadState, or "PROCESSING" while a worker is at it."""
+        """An UploadState, or "PROCESSING" while a worker processes it."""
         running = self._job is not None and self._job.state == JobState.RUNNING
         waiting = self._upload.state == UploadState.STORED
         return PROCESSING if waiting and running else str(self._upload.state)
@@ -81,17 +81,17 @@ class UploadHandle:
 
     def refresh(self) -> None:
         """Read it again. Raises UploadError if its record was pruned."""
-        found = Upload.objects.using(self.database).filter(pk=self.id).first()
+        found = self._upload.rows().first()
         if found is None:
             raise UploadError(f"Upload {self.id} is not, or no longer, on record.")
         self._upload = found
         self._job = None
         if self.is_pending and found.job_id:
-            jobs = Job.objects.using(self.database)
-            self._job = jobs.filter(pk=found.job_id).first()
+            jobs = Job.objects.using(self.database).filter(pk=found.job_id)
+            self._job = jobs.first()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it has ended, at most so long; return whether it has.
+        """Wait until it has ended, at most `seconds`; return whether it has.
 
         Raises RuntimeError inside a transaction, where its end could not be seen.
         """
@@ -116,7 +116,7 @@ class UploadHandle:
 
         Raises UploadPending if a newer one waits for the field.
         """
-        failed = Upload.objects.using(self.database).filter(state=UploadState.FAILED)
+        failed = self._upload.rows().filter(state=UploadState.FAILED)
         try:
             retried = work.enqueue_again(
                 self._upload,

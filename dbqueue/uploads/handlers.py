@@ -12,7 +12,7 @@ from django.http.multipartparser import MultiPartParser
 from dbqueue import dialects
 from dbqueue.conf import MB
 from dbqueue.uploads import conf, endings, work
-from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter
+from dbqueue.uploads.chunks import CHUNK_SIZE, COLUMNS, ChunkWriter, copy_columns
 from dbqueue.uploads.exceptions import UploadQuotaExceeded, UploadTooLarge
 from dbqueue.uploads.intake import quotas
 from dbqueue.uploads.intake.filenames import clean, clean_type
@@ -40,7 +40,7 @@ class BlobUploadHandler(FileUploadHandler):
     """Writes files into the database as they arrive, a piece in memory at a time.
 
     A form gets a StreamedFile. Raises BodyTooLarge and BodyRefused, for which Django
-    answers 400, UploadLimitMiddleware what they mean; nothing is left of the body.
+    answers 400 and UploadLimitMiddleware 413 or 503; nothing of the body is kept.
     """
 
     chunk_size = CHUNK_SIZE
@@ -64,7 +64,7 @@ class BlobUploadHandler(FileUploadHandler):
             return None
         self._parsing, self._body_left = True, content_length
         handlers = self.request.upload_handlers  # type: ignore[union-attr]  # Django gives one
-        # Nothing tells a handler that a body broke off: it has to be around the parser.
+        # No method of a handler is called when a body breaks off: wrap the parser.
         with ExitStack() as cleaning:
             cleaning.callback(self._discard)
             parser = MultiPartParser(META, input_data, handlers, encoding)
@@ -81,7 +81,7 @@ class BlobUploadHandler(FileUploadHandler):
         self._discard()  # another handler had the parser skip it
         database = work.database()
         limit = conf.current().max_size
-        # Until its size is known, what is left of the body counts as waiting.
+        # Until its size is known, the rest of the body counts as pending.
         size = min(limit, self._body_left)
         try:
             quotas.check(database, "", size)
@@ -104,9 +104,8 @@ class BlobUploadHandler(FileUploadHandler):
         if upload is None or writer is None:
             return None
         writer.close()
-        upload.size, upload.sha256 = writer.size, writer.sha256
-        upload.chunk_count = writer.count
-        upload.save(update_fields=["size", "sha256", "chunk_count"])
+        copy_columns(writer, upload)
+        upload.save(update_fields=COLUMNS)
         self._upload = None
         return StreamedFile(upload, str(self.field_name), self.charset)
 
@@ -135,7 +134,7 @@ class BlobUploadHandler(FileUploadHandler):
         raise error from None
 
     def _read_the_rest(self, input_data: Any) -> None:
-        # A client that still sends when the connection closes never sees the answer.
+        # A client that is still sending when the connection closes misses the answer.
         if self._body_left <= LONGEST_REST:
             with suppress(OSError):
                 while input_data.read(CHUNK_SIZE):
@@ -148,7 +147,7 @@ class BlobUploadHandler(FileUploadHandler):
 
 
 class StreamedFile(ReceivedFile):
-    """A file whose bytes go with its request, unless it was saved by then."""
+    """A file whose bytes are deleted with its request, unless it was saved."""
 
     def close(self) -> None:
         if not self.closed:
@@ -157,13 +156,9 @@ class StreamedFile(ReceivedFile):
 
 
 def discard(upload: Upload) -> None:
-    """Delete what was received, unless it was saved; leave it to the sweep at worst."""
-    rows = Upload.objects.using(upload._state.db)
+    """Delete what was received, unless it was saved; if that fails, the sweep does."""
     try:
-        rows.filter(pk=upload.pk, state=UploadState.RECEIVING).delete()
+        upload.rows().filter(state=UploadState.RECEIVING).delete()
     except DatabaseError as error:
-        logger.warning(
-            "Upload id=%s could not be deleted; the sweep does it in a day: %s",
-            upload.pk,
-            error,
-        )
+        text = "Could not delete upload id=%s; the sweep will, in a day: %s"
+        logger.warning(text, upload.pk, error)

@@ -1,16 +1,12 @@
-"""UploadLimitMiddleware: says why the body of a request was not taken in."""
-
-from typing import Any
+"""UploadLimitMiddleware: says why the body of a request was not accepted."""
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
 
-from dbqueue.uploads.handlers import BodyRefused, BodyTooLarge
-
 TEMPLATE = "dbqueue/uploads/refused.html"
-RETRY_AFTER = 60  # seconds
+RETRY_AFTER = "60"  # seconds
 
 
 class UploadLimitMiddleware(MiddlewareMixin):
@@ -26,14 +22,7 @@ class UploadLimitMiddleware(MiddlewareMixin):
         refusal = getattr(request, "upload_refusal", None)
         if refusal is None or response.status_code != 400:
             return response
-        return _answer(request, refusal)
-
-
-def _answer(request: HttpRequest, refusal: BodyTooLarge | BodyRefused) -> HttpResponse:
-    context: dict[str, Any] = {"status": refusal.status_code, "message": str(refusal)}
-    answer = HttpResponse(
-        render_to_string(TEMPLATE, context), status=refusal.status_code
-    )
-    if refusal.status_code == 503:
-        answer["Retry-After"] = str(RETRY_AFTER)
-    return answer
+        status: int = refusal.status_code
+        page = render_to_string(TEMPLATE, {"status": status, "message": str(refusal)})
+        headers = {"Retry-After": RETRY_AFTER} if status == 503 else None
+        return HttpResponse(page, status=status, headers=headers)

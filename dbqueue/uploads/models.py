@@ -1,21 +1,18 @@
-"""Uploads: what waits to reach a model's field, its bytes, and what it left stored."""
+"""Uploads on their way to a model's field, their bytes, and what they stored."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue import dialects
 from dbqueue.ids import uuid7
 
-__all__ = [
-    "ENDED",
-    "HOLDING_BYTES",
-    "ArtifactState",
-    "Upload",
-    "UploadArtifact",
-    "UploadChunk",
-    "UploadState",
-]
+__all__ = ["ArtifactState", "Upload", "UploadArtifact", "UploadChunk", "UploadState"]
+
+# Until an object is deleted that nothing refers to: pages that show it are still open.
+PURGE_DELAY = timedelta(hours=1)
 
 
 class UploadState(models.TextChoices):
@@ -30,7 +27,7 @@ class UploadState(models.TextChoices):
 
 class UploadQuerySet(models.QuerySet["Upload"]):
     def open(self) -> "UploadQuerySet":
-        """Return those whose bytes wait in the database."""
+        """Return those whose bytes are in the database."""
         return self.filter(state__in=HOLDING_BYTES)
 
 
@@ -46,7 +43,7 @@ class Upload(models.Model):
     field_name = models.CharField(_("field"), max_length=100)
     database = models.CharField(_("database"), max_length=100)
     given_as = models.CharField(_("given as"), max_length=200)
-    # What the field held when the upload came; only over that it is written.
+    # What the field held before the upload; only that is overwritten.
     expected_name = models.TextField(_("replaces"), null=True)  # noqa: DJ001  the field's own
     is_image = models.BooleanField(_("image"))
     filename = models.CharField(_("file name"), max_length=255)
@@ -70,7 +67,7 @@ class Upload(models.Model):
     error_message = models.TextField(_("error message"), blank=True)
     created_at = models.DateTimeField(_("created at"))
     finished_at = models.DateTimeField(_("finished at"), null=True)
-    # When the row and its bytes may go; null = not before it has ended.
+    # When the row and its bytes may be deleted; null = not before it has ended.
     expires_at = models.DateTimeField(_("expires at"), null=True)
 
     objects = UploadQuerySet.as_manager()
@@ -79,7 +76,7 @@ class Upload(models.Model):
         verbose_name = _("upload")
         verbose_name_plural = _("uploads")
         constraints = [
-            # One waits for a field at a time: two requests order themselves here.
+            # One is pending for a field at a time: this orders two requests.
             models.UniqueConstraint(
                 fields=["model", "object_pk", "field_name", "database"],
                 condition=models.Q(state="STORED"),
@@ -103,13 +100,19 @@ class Upload(models.Model):
     def __str__(self) -> str:
         return f"{self.filename} for {self.model} {self.object_pk}"
 
+    @property
+    def held_in(self) -> str:
+        """The alias of the queue's database; `database` is the model's."""
+        return str(self._state.db)
+
+    def rows(self) -> UploadQuerySet:
+        """Return this row as a query, for a guarded move."""
+        return Upload.objects.using(self.held_in).filter(pk=self.pk)
+
 
 HOLDING_BYTES = (UploadState.RECEIVING, UploadState.STORED, UploadState.FAILED)
-ENDED = tuple(
-    state
-    for state in UploadState
-    if state not in (UploadState.RECEIVING, UploadState.STORED)
-)
+_PENDING = (UploadState.RECEIVING, UploadState.STORED)
+ENDED = tuple(state for state in UploadState if state not in _PENDING)
 
 
 class UploadChunk(models.Model):
@@ -135,15 +138,23 @@ class UploadChunk(models.Model):
 
 
 class ArtifactState(models.TextChoices):
-    PLANNED = "PLANNED", _("Planned")  # may exist: written down before it is created
+    PLANNED = "PLANNED", _("Planned")  # may exist: on record before it is created
     LIVE = "LIVE", _("Live")
     PURGE = "PURGE", _("To be deleted")
 
 
 class ArtifactQuerySet(models.QuerySet["UploadArtifact"]):
-    def condemn(self, moment: Any) -> int:
-        """Have the objects deleted from the storage after the moment."""
-        return self.update(state=ArtifactState.PURGE, purge_after=moment)
+    def of(self, upload: Upload) -> "ArtifactQuerySet":
+        """Return those of an upload, in the database that holds it."""
+        return self.using(upload.held_in).filter(upload=upload.pk)
+
+    def planned(self) -> "ArtifactQuerySet":
+        return self.filter(state=ArtifactState.PLANNED)
+
+    def condemn(self, after: Any = None) -> int:
+        """Have the objects deleted from the storage after a moment, or PURGE_DELAY."""
+        later = after or dialects.of(self.db).clock() + PURGE_DELAY
+        return self.update(state=ArtifactState.PURGE, purge_after=later)
 
 
 class UploadArtifact(models.Model):

@@ -1,21 +1,18 @@
 """save_image() and save_file(): from a file in a request to an upload that waits."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import models
-from django.db.models.fields.files import ImageField
 
 from dbqueue.imaging.policy import FilePolicy, ImagePolicy, Variant
-from dbqueue.imaging.signatures import check_file, check_image_head
 from dbqueue.uploads import work
 from dbqueue.uploads.exceptions import UploadError
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.intake.submission import Submission
-from dbqueue.uploads.targets import find_field, target_of
 
+P = TypeVar("P", FilePolicy, ImagePolicy)
 SAVE_MODES = ("update", "save")
 
 
@@ -52,36 +49,11 @@ def save_image(
     Raises UploadError, a ValueError, in one of its kinds; ContentRejected for what is
     not an image by its first bytes.
     """
-    what = (uploaded_file, instance, field_name, using, owner, variants, policy)
+    policy = _policy(ImagePolicy, policy)
+    what = (uploaded_file, instance, field_name, policy, owner, on_conflict, using)
+    pictures = _described(variants or {})
     options = _options(save_mode, queue_name, priority)
-    return submit_image(*what, on_conflict, options=options)
-
-
-def submit_image(
-    uploaded_file: Any,
-    instance: models.Model,
-    field_name: str | None = None,
-    using: str | None = None,
-    owner: Any = None,
-    variants: Mapping[str, Variant] | None = None,
-    policy: ImagePolicy | None = None,
-    on_conflict: str = "newest",
-    *,
-    options: dict[str, Any],
-) -> UploadHandle:
-    """As save_image(), with what Upload.options is to hold for receivers of signals."""
-    policy = policy or ImagePolicy()
-    _check_kind(policy, ImagePolicy)
-    submission = Submission(uploaded_file, instance, owner, on_conflict)
-    field = find_field(instance, submission.form_name, field_name, ImageField)
-    submission.check(policy.max_size, partial(check_image_head, policy=policy))
-    return submission.place(
-        target_of(instance, field, using),
-        is_image=True,
-        policy=policy.as_json(),
-        variants=_described(variants or {}),
-        options=options,
-    )
+    return Submission(*what, variants=pictures, options=options).place()
 
 
 def save_file(
@@ -99,21 +71,13 @@ def save_file(
 ) -> UploadHandle:
     """Keep an uploaded file in the database until a worker has saved it to the model.
 
-    As save_image(), for any FileField: the file is stored as it is, and `policy`, by
+    As save_image(), for any FileField: the file is stored unchanged, and `policy`, by
     default FilePolicy(), says which types are accepted.
     """
-    policy = policy or FilePolicy()
-    _check_kind(policy, FilePolicy)
-    submission = Submission(uploaded_file, instance, owner, on_conflict)
-    field = find_field(instance, submission.form_name, field_name, models.FileField)
-    name = submission.filename
-    submission.check(policy.max_size, partial(check_file, filename=name, policy=policy))
-    return submission.place(
-        target_of(instance, field, using),
-        is_image=False,
-        policy=policy.as_json(),
-        options=_options(save_mode, queue_name, priority),
-    )
+    policy = _policy(FilePolicy, policy)
+    what = (uploaded_file, instance, field_name, policy, owner, on_conflict, using)
+    options = _options(save_mode, queue_name, priority)
+    return Submission(*what, options=options).place()
 
 
 async def asave_image(*args: Any, **kwargs: Any) -> UploadHandle:
@@ -126,9 +90,10 @@ async def asave_file(*args: Any, **kwargs: Any) -> UploadHandle:
     return await sync_to_async(save_file)(*args, **kwargs)
 
 
-def _check_kind(policy: Any, kind: type) -> None:
-    if not isinstance(policy, kind):
-        raise UploadError(f"policy={policy!r} must be of {kind.__name__}.")
+def _policy(kind: type[P], given: P | None) -> P:
+    if given is not None and not isinstance(given, kind):
+        raise UploadError(f"policy={given!r} must be of {kind.__name__}.")
+    return given or kind()
 
 
 def _described(variants: Any) -> dict[str, Any]:
@@ -148,8 +113,4 @@ def _described(variants: Any) -> dict[str, Any]:
 def _options(save_mode: str, queue_name: str, priority: int) -> dict[str, Any]:
     if save_mode not in SAVE_MODES:
         raise UploadError(f"save_mode={save_mode!r} must be one of {SAVE_MODES}.")
-    return {
-        "save_mode": save_mode,
-        "queue_name": queue_name,
-        "priority": priority,
-    }
+    return {"save_mode": save_mode, "queue_name": queue_name, "priority": priority}

@@ -1,5 +1,6 @@
 """The field of a row that an upload is for: found, read and, if unchanged, written."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,11 @@ from django.db import connections, models, router
 from django.db.models.fields.files import ImageField
 
 from dbqueue.conf import nearest
-from dbqueue.uploads.exceptions import InstanceNotSaved, UploadFieldUnknown
+from dbqueue.uploads.exceptions import (
+    InstanceNotSaved,
+    UploadError,
+    UploadFieldUnknown,
+)
 from dbqueue.uploads.models import Upload
 
 
@@ -47,19 +52,15 @@ class Target:
 
     def lock(self) -> None:
         """Lock the row until the end of the transaction, if it is there."""
-        features = connections[self.database].features
-        rows = self._row().select_for_update(
-            no_key=features.has_select_for_no_key_update
-        )
-        rows.values_list("pk").first()
+        no_key = connections[self.database].features.has_select_for_no_key_update
+        self._row().select_for_update(no_key=no_key).values_list("pk").first()
 
     def instance(self) -> models.Model | None:
         """Return the row as an instance of the class it was given as, or None."""
         return self._rows(self.given_as).first()
 
     def holds(self, name: str | None) -> bool:
-        found: bool = self._row_holding(name).exists()
-        return found
+        return bool(self._row_holding(name).exists())
 
     def replace(self, expected: str | None, values: dict[str, Any]) -> bool:
         """Write the columns if the field still holds what is expected."""
@@ -83,10 +84,6 @@ class Target:
                 found[field.height_field] = height
         return found
 
-    @property
-    def _pk_name(self) -> str:
-        return self.model._meta.pk.name
-
     def _row(self) -> Any:
         # Of the owning table: an UPDATE through a child would select its rows first.
         return self._rows(self.model)
@@ -94,7 +91,7 @@ class Target:
     def _rows(self, model: type[models.Model]) -> "models.QuerySet[Any]":
         # By no manager: even the base manager of a project may hide rows.
         rows: models.QuerySet[Any] = models.QuerySet(model, using=self.database)
-        return rows.filter(**{self._pk_name: self.pk})
+        return rows.filter(**{self.model._meta.pk.name: self.pk})
 
     def _row_holding(self, name: str | None) -> Any:
         held = models.Q(**{self.field.name: name or ""})
@@ -115,13 +112,13 @@ def target_of(
             f"{instance!r} has {'no' if pk is None else 'a composite'} primary key. "
             "Save the instance first, and give its model a key of one column."
         )
-    # As Model.save() does: where it came from may be a replica.
+    # As Model.save() does: it may have been read from a replica.
     database = using or router.db_for_write(type(instance), instance=instance)
     return Target(owner, pk, field, database, type(instance))
 
 
 def target_of_upload(upload: Upload) -> Target:
-    """Return the target that a row names. Raises UploadFieldUnknown if it is gone."""
+    """Return the target that a row names. Raises UploadFieldUnknown without one."""
     try:
         model, given_as = map(apps.get_model, (upload.model, upload.given_as))
         field = model._meta.get_field(upload.field_name)
@@ -142,18 +139,29 @@ def _unknown(upload: Upload, reason: str) -> UploadFieldUnknown:
     )
 
 
+def file_fields() -> Iterator[models.FileField]:
+    """Yield the file fields of all models, each as its own model has it."""
+    for model in apps.get_models():
+        for field in model._meta.local_fields:
+            if isinstance(field, models.FileField):
+                yield field
+
+
 def find_field(
-    instance: models.Model,
-    form_name: str | None,
+    instance: Any,
     field_name: str | None,
-    kind: type[models.FileField],
+    kind: type[models.FileField] = models.FileField,
+    form_name: str | None = None,
 ) -> models.FileField:
     """Return the field that an upload is for.
 
     `field_name` names it. Without one, the name in the form does, behind the prefix of
     a form or formset ("form-0-photo"); a file that carries no name of a form fits a
-    model with a single such field. Raises UploadFieldUnknown.
+    model with a single such field. Raises UploadFieldUnknown, and UploadError for what
+    is not an instance of a model.
     """
+    if not isinstance(instance, models.Model):
+        raise UploadError(f"{instance!r} is not a model instance.")
     fields = {f.name: f for f in instance._meta.get_fields() if isinstance(f, kind)}
     label, named = type(instance).__name__, field_name or form_name
     if named in fields:
@@ -164,13 +172,12 @@ def find_field(
             if form_name.endswith(f"-{name}"):
                 return fields[name]
     if named:
-        raise UploadFieldUnknown(
-            f"{label} has no {kind.__name__} {named!r}.{nearest(str(named), fields)} "
-            f"Give field_name, one of: {', '.join(fields) or 'none'}."
-        )
-    if len(fields) != 1:
-        raise UploadFieldUnknown(
-            f"The file does not say which field of {label} it is for. Give field_name, "
-            f"one of: {', '.join(fields) or 'none'}."
-        )
-    return next(iter(fields.values()))
+        near = nearest(str(named), fields)
+        problem = f"{label} has no {kind.__name__} {named!r}.{near}"
+    elif len(fields) == 1:
+        return next(iter(fields.values()))
+    else:
+        problem = f"The file does not say which field of {label} it is for."
+    raise UploadFieldUnknown(
+        f"{problem} Give field_name, one of: {', '.join(fields) or 'none'}."
+    )

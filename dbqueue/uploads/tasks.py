@@ -1,4 +1,4 @@
-"""The jobs of uploads: bring one to its field, and sweep up what is over."""
+"""The jobs of uploads: bring one to its field, and sweep up expired ones."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +12,13 @@ from dbqueue.uploads.exceptions import ContentRejected, UploadDamaged
 from dbqueue.uploads.models import Upload, UploadState
 from dbqueue.uploads.processing.outputs import outputs_of
 from dbqueue.uploads.processing.promotion import promote
-from dbqueue.uploads.processing.storing import Stored, store, stored_before
+from dbqueue.uploads.processing.storing import Storing, stored_before
 from dbqueue.uploads.sweep import cleanup
-from dbqueue.uploads.targets import Target, target_of_upload
+from dbqueue.uploads.targets import target_of_upload
 
-# Seconds after each failure: a storage that is away may be so for a day.
+# Seconds after each failure: a storage may be unreachable for a day.
 PATIENCE = (15.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
+FAILED = "The file could not be saved. It is kept; we will look into it."
 
 
 @task(
@@ -36,7 +37,7 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
     if upload.state != UploadState.STORED:
         return {"state": upload.state}
     try:
-        state = _Processing(context, upload).run()
+        state = _bring(context, upload)
     except ContentRejected as error:
         state = UploadState.REJECTED
         with context.finishing({"state": state, "code": error.code}):
@@ -54,46 +55,31 @@ def sweep() -> dict[str, int]:
     return cleanup.Sweep(work.database()).run()
 
 
-FAILED = "The file could not be saved. It is kept; we will look into it."
+def _bring(context: JobContext, upload: Upload) -> UploadState:
+    """Make one attempt to bring one upload into its field."""
 
+    def tell(percent: int, stage: str) -> None:
+        context.set_progress(percent, 100, stage)
 
-class _Processing:
-    """One attempt to bring one upload into its field."""
-
-    def __init__(self, context: JobContext, upload: Upload) -> None:
-        self._context = context
-        self._upload = upload
-        # The fence's number: `context.attempt` leaves out what was merely claimed.
-        result: Any = context.task_result
-        self._run = f"{UUID(result.id).hex[-12:]}-{result.attempt}"
-
-    def run(self) -> UploadState:
-        target = target_of_upload(self._upload)
-        instance = target.instance()
-        if instance is None:
-            return self._finish_superseded()
-        with TemporaryDirectory(prefix="dbqueue-") as folder:
-            self._context.set_progress(10, 100, "reading")
-            outputs = outputs_of(self._upload, Path(folder), self._tell)
-            self._tell(70, "storing")
-            before = stored_before(self._upload, target, outputs)
-            if before is None:
-                new = store(self._upload, target, instance, outputs, self._run)
-                before = new, self._run
-        self._tell(90, "promoting")
-        return self._finish(target, *before)
-
-    def _tell(self, percent: int, stage: str) -> None:
-        self._context.set_progress(percent, 100, stage)
-
-    def _finish(self, target: Target, stored: Stored, run: str) -> UploadState:
-        result: dict[str, Any] = {}
-        with self._context.finishing(result):
-            state = promote(self._upload, target, stored, run)
-            result["state"] = state
-        return state
-
-    def _finish_superseded(self) -> UploadState:
-        with self._context.finishing({"state": UploadState.SUPERSEDED}):
-            endings.end(self._upload, UploadState.SUPERSEDED)
+    # The fence's number: `context.attempt` leaves out what was merely claimed.
+    result: Any = context.task_result
+    run = f"{UUID(result.id).hex[-12:]}-{result.attempt}"
+    target = target_of_upload(upload)
+    instance = target.instance()
+    if instance is None:
+        with context.finishing({"state": UploadState.SUPERSEDED}):
+            endings.end(upload, UploadState.SUPERSEDED)
         return UploadState.SUPERSEDED
+    with TemporaryDirectory(prefix="dbqueue-") as folder:
+        tell(10, "reading")
+        outputs = outputs_of(upload, Path(folder), tell)
+        tell(70, "storing")
+        before = stored_before(upload, target, outputs)
+        if before is None:
+            storing = Storing(upload, target.field, instance, run)
+            before = storing.store(outputs), run
+    tell(90, "promoting")
+    answer: dict[str, Any] = {}
+    with context.finishing(answer):
+        answer["state"] = state = promote(upload, target, *before)
+    return state

@@ -41,24 +41,21 @@ def database() -> str:
 def enqueue_processing(upload: Upload) -> JobResult:
     """Enqueue the job that brings the upload into its field."""
     alias, _ = backend()
-    options = upload.options
-    task = registry.resolve(PROCESS).using(
-        backend=alias,
-        queue_name=options.get("queue_name", QUEUE),
-        priority=options.get("priority"),
-    )
+    queue = upload.options.get("queue_name", QUEUE)
+    priority = upload.options.get("priority")
+    task = registry.resolve(PROCESS)
+    task = task.using(backend=alias, queue_name=queue, priority=priority)
     result: Any = task.enqueue(str(upload.pk))
     return result  # type: ignore[no-any-return]  # a JobResult, by our own backend
 
 
 def enqueue_again(upload: Upload, rows: QuerySet[Upload], **columns: Any) -> bool:
-    """Give the upload another job if its row is still among the rows; tell if it was.
+    """Give the upload another job if `rows` still has its row; tell if it did.
 
     `columns` are further ones to write.
     """
-    database = rows.db
-    with transaction.atomic(using=database):
+    with transaction.atomic(using=rows.db):
         job = enqueue_processing(upload)
-        given = rows.filter(pk=upload.pk).update(job_id=job.id, **columns)
-        transaction.set_rollback(not given, using=database)
+        given = rows.update(job_id=job.id, **columns)
+        transaction.set_rollback(not given, using=rows.db)
     return bool(given)

@@ -249,7 +249,7 @@ class TestADecoderThatWasTakenOver:
         assert isinstance(talk.exception(), ConnectionError)
         assert conversation.crashed
         assert not conversation.zygote_lost
-        assert len(conversation.said) < 20
+        assert len(conversation.answer) < 20
         far.close()
 
 

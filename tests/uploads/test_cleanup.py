@@ -172,8 +172,10 @@ class TestTheCommand:
             over(state, due=False)
         condemned()
 
-        uploads, files = "6 uploads deleted", "1 files deleted from storages"
-        assert run() == f"{uploads}, {files}, 0 lost jobs re-enqueued.\n"
+        assert run() == (
+            "6 uploads deleted, 1 files deleted from storages, "
+            "0 lost jobs re-enqueued.\n"
+        )
         assert left() == sorted([*STATES, "DONE"])
         assert not default_storage.exists("old.jpg")
 
@@ -322,7 +324,7 @@ class TestTheWorkersShare:
         self, monkeypatch
     ):
         over()
-        monkeypatch.setattr("dbqueue.uploads.duties._waits", lambda alias: False)
+        monkeypatch.setattr("dbqueue.uploads.duties._is_pending", lambda alias: False)
         now = timezone.now().replace(second=1)
 
         for seconds in (0, 30, 57, 60):

@@ -10,12 +10,12 @@ from typing import Any
 from PIL import Image
 
 from dbqueue.imaging.child.confinement import confine, die_with
-from dbqueue.imaging.child.render import render
+from dbqueue.imaging.child.render import Rendering
 from dbqueue.imaging.exceptions import ContentRejected
 from dbqueue.imaging.order import Order
 from dbqueue.imaging.rejections import Rejected
 
-# What the kernel says when a limit of ours is reached; any other error with a number
+# The kernel's errors when a limit of ours is reached; any other error with a number
 # is the machine's, such as a full disk.
 _LIMITS = {errno.EFBIG: "output_too_large", errno.ENOMEM: "too_much_memory"}
 
@@ -32,7 +32,7 @@ def run(parent: int, channel: socket.socket, source: int, folder: int) -> None:
 
 def _answer(source: int, order: Order) -> dict[str, Any]:
     try:
-        pictures = render(io.BufferedReader(Pread(source)), order)
+        pictures = Rendering(io.BufferedReader(Pread(source)), order).run()
     except Rejected as reason:
         return {"rejected": reason.args[0]}
     except ContentRejected as reason:
@@ -42,7 +42,7 @@ def _answer(source: int, order: Order) -> dict[str, Any]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return {"rejected": "too_many_pixels"}
     # Pillow answers bad bytes with SyntaxError, IndexError, KeyError, struct.error,
-    # zlib.error, …: what it raises is not told apart by class.
+    # zlib.error, …: its errors cannot be told apart by class.
     except Exception as error:
         return _blame(error)
     return {"pictures": pictures}
@@ -54,7 +54,7 @@ def _blame(error: Exception) -> dict[str, str]:
         return {"rejected": _LIMITS[number]}
     if number:
         return {"failed": f"{type(error).__name__}: {os.strerror(number)}"}
-    # The words of Pillow and of libavif.
+    # The wording of Pillow and of libavif.
     if "out of memory" in str(error).lower():
         return {"rejected": "too_much_memory"}
     return {"rejected": "damaged", "by": type(error).__name__}

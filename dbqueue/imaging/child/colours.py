@@ -19,13 +19,13 @@ _NAMES_OF_SRGB = ("sRGB", "sRGB built-in", "sRGB IEC61966-2.1")
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how the camera was held, 1 to 8; 1 = upright, or nobody knows."""
+    """Return how the camera was held, 1 to 8; 1 = upright, or unknown."""
     if image.format == "PNG":
-        image.load()  # its notes may stand behind the pixels
+        image.load()  # its metadata may follow the pixels
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    # The notes of a camera are no reason to refuse its picture, and their parser
-    # raises whatever a wrong byte leads it to: struct.error, SyntaxError, TypeError, …
+    # Broken EXIF is not a reason to refuse the picture, and its parser raises whatever
+    # a wrong byte leads to: struct.error, SyntaxError, TypeError, …
     except Exception:
         return 1
     return value if value in _TURNS else 1
@@ -54,7 +54,7 @@ def plain(image: Image.Image) -> Image.Image:
 
 def _with_known_mode(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK":
-        # Adobe stores ink inverted, and Pillow takes every CMYK file for Adobe's.
+        # Adobe stores ink inverted, and Pillow assumes that every CMYK file is Adobe's.
         return image if "adobe" in image.info else ImageChops.invert(image)
     if image.mode.startswith("I"):
         return _eight_bits(image)

@@ -1,6 +1,6 @@
-"""What a decoder may not do, told to the kernel before it sees a byte.
+"""What the kernel forbids a decoder, before it sees a byte.
 
-Only the limits are certain. The rest is taken where the system has it: Linux, a recent
+Only the limits are certain. The rest depends on the system: Linux, a recent
 kernel, root.
 """
 
@@ -10,8 +10,9 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import PIL
@@ -50,10 +51,11 @@ def confine(limits: Limits, keep: Collection[int]) -> None:
 
     `keep` are the open files it needs. The current folder stays writable.
     """
-    # What /proc is for, now: later there is no way there.
+    # Later there is no way to /proc.
     space = _mapped()
     with suppress(OSError):
-        _be_the_first_to_go()
+        # Where memory is short, Linux kills the highest score: this and not the worker.
+        Path("/proc/self/oom_score_adj").write_text("1000")
     _close_all_but(keep)
     os.environ.clear()
     for give_up in (_unshare_network, _drop_privileges, _see_only_this_folder):
@@ -64,17 +66,10 @@ def confine(limits: Limits, keep: Collection[int]) -> None:
 
 def _mapped() -> int | None:
     """Return the bytes of address space that this process has, where /proc tells."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[0]) * resource.getpagesize()
-    except OSError:
-        return None
-
-
-def _be_the_first_to_go() -> None:
-    # Where memory is short, Linux kills the highest score: this and not the worker.
-    with open("/proc/self/oom_score_adj", "w") as score:
-        score.write("1000")
+    with suppress(OSError):
+        pages = Path("/proc/self/statm").read_text().split()[0]
+        return int(pages) * resource.getpagesize()
+    return None
 
 
 def _close_all_but(keep: Collection[int]) -> None:
@@ -90,7 +85,7 @@ def _close_all_but(keep: Collection[int]) -> None:
 
 def _limit(limits: Limits, space: int | None) -> None:
     wanted = {
-        # The kernel sends XCPU at the first, and KILL to whom that does not end.
+        # The kernel sends XCPU at the first, and KILL at the second.
         resource.RLIMIT_CPU: (limits.cpu_seconds, limits.cpu_seconds + 1),
         resource.RLIMIT_FSIZE: (limits.output_bytes, limits.output_bytes),
         resource.RLIMIT_NOFILE: (limits.open_files, limits.open_files),
@@ -122,9 +117,9 @@ def _see_only_this_folder() -> None:
     if sys.platform != "linux":
         return
     version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
-    files, tcp, scopes = (_newest(rights, version) for rights in _RIGHTS)
+    files, tcp, scopes = (rights[:version][-1] for rights in _RIGHTS)
     attributes = struct.pack("QQQ", files, tcp, scopes)
-    # A kernel that knows less takes a shorter structure.
+    # An older kernel expects a shorter structure.
     size = 8 if version < 4 else 16 if version < 6 else 24
     rules = _syscall(_LANDLOCK_CREATE_RULESET, attributes, size, 0)
     _allow(rules, ".", _IN_THE_FOLDER & files)
@@ -139,10 +134,6 @@ def _allow(rules: int, folder: str, rights: int) -> None:
     here = struct.pack("=Qi", rights, descriptor)
     _syscall(_LANDLOCK_ADD_RULE, rules, _PATH_BENEATH, here, 0)
     os.close(descriptor)
-
-
-def _newest(rights: Sequence[int], version: int) -> int:
-    return rights[min(version, len(rights)) - 1]
 
 
 def _prctl(option: int, value: int) -> None:

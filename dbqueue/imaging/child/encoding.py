@@ -1,4 +1,4 @@
-"""Writing pictures: nothing but pixels goes into a file, and the same ones always."""
+"""Writing pictures: only the pixels, and the same bytes each time."""
 
 import io
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def write_animation(frames: "Frames", name: str, format: str, quality: int) -> M
     """Write all frames into the current folder, as long and as often as they were."""
     options = _options(format, quality)
     if format == "GIF":
-        # What is to become see-through again must be wiped; all else is painted over.
+        # What becomes transparent again must be wiped; all else is painted over.
         options["disposal"] = 2 if frames.see_through else 1
     if frames.loop is not None:
         options["loop"] = frames.loop
@@ -77,13 +77,13 @@ class Frames(Image.Image):
 
 
 def _save(image: Image.Image, name: str, format: str, **options: Any) -> None:
-    # Pillow's C code takes a write for done that a full disk or a limit cut short.
+    # Pillow's C code reports as done a write that a full disk or a limit cut short.
     encoded = io.BytesIO()
     try:
         image.save(encoded, format, **options)
     except (OSError, RuntimeError, ValueError):
-        # All of it could be decoded; what an encoder lacks is room, in memory or in
-        # the format's numbers, and each says so in words of its own.
+        # All of it could be decoded; an encoder fails for lack of memory, or because a
+        # number is too large for the format, each with an error of its own.
         raise Rejected("too_much_memory") from None
     with open(name, "wb") as target:
         target.write(encoded.getbuffer())

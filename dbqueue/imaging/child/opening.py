@@ -17,7 +17,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A picture that passed the look at its headers."""
+    """A picture whose headers passed the checks."""
 
     source: BinaryIO
     kind: Kind
@@ -30,7 +30,7 @@ class Opened:
 
 
 def inspect(source: BinaryIO, policy: ImagePolicy, memory: int) -> Opened:
-    """Look at the headers and at what can be verified without decoding.
+    """Check the headers and what can be verified without decoding.
 
     `memory` is the bytes that may be used.
     """
@@ -39,12 +39,12 @@ def inspect(source: BinaryIO, policy: ImagePolicy, memory: int) -> Opened:
     kind = check_image_head(head, policy)
     if FORMATS[kind.name].is_optional and not _readable(kind):
         raise Rejected("format_not_allowed")
-    # Pillow's own limit, an error by this filter, stands below a larger one of ours.
+    # Pillow's own limit, an error by this filter, may be below ours.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, policy.max_pixels)
     if kind.name == "WEBP":
-        # Its decoder takes memory for two frames as soon as it is opened.
+        # Its decoder allocates two frames as soon as it is opened.
         _check_room(_webp_size(head), kind, policy, memory)
     with _open(source, kind) as image:
         _check_room(image.size, kind, policy, memory)
@@ -70,7 +70,7 @@ def _check_room(size: Size, kind: Kind, policy: ImagePolicy, memory: int) -> Non
 
 
 def _webp_size(head: bytes) -> Size:
-    """Return what the first chunk says: VP8X, VP8L (lossless) or VP8."""
+    """Return the size in the first chunk: VP8X, VP8L (lossless) or VP8."""
     if head[12:16] == b"VP8X":
         return _number(head[24:27]) + 1, _number(head[27:30]) + 1
     if head[12:16] == b"VP8L":

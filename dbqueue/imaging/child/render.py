@@ -1,6 +1,7 @@
-"""One picture's way through the sandbox: check, decode, straighten, strip, write."""
+"""The steps in the sandbox: check, decode, rotate, strip and write a picture."""
 
 import shutil
+from functools import partial
 from typing import BinaryIO
 
 from PIL import Image
@@ -14,15 +15,9 @@ from dbqueue.imaging.order import Made, Order, file_name
 Size = tuple[int, int]
 
 
-def render(source: BinaryIO, order: Order) -> list[Made]:
-    """Write the pictures of the order into the current folder.
-
-    Raises Rejected, ContentRejected, and whatever Pillow makes of bad bytes.
-    """
-    return Rendering(source, order).run()
-
-
 class Rendering:
+    """Writes the pictures of an order into the current folder."""
+
     def __init__(self, source: BinaryIO, order: Order) -> None:
         self._order = order
         self._policy = order.policy
@@ -33,6 +28,7 @@ class Rendering:
         ]
 
     def run(self) -> list[Made]:
+        """Write them. Raises Rejected, ContentRejected, and any error of Pillow's."""
         if not self._order.original:
             return self._variants(self._still()[0])
         moving = self._animation() if self._moves() else None
@@ -45,11 +41,8 @@ class Rendering:
 
     def _animation(self) -> Made | None:
         with self._opened.again() as image:
-            frames = Frames(
-                image,
-                orientation(image),
-                lambda size: check_size(size, self._policy),
-            )
+            check = partial(check_size, policy=self._policy)
+            frames = Frames(image, orientation(image), check)
             if self._policy.original == "keep":  # that they can be decoded is enough
                 return None
             return write_animation(frames, *self._outputs[0], self._policy.quality)

@@ -1,4 +1,4 @@
-"""From one picture to its variants, each pixel looked at as seldom as possible."""
+"""From one picture to its variants, reading each pixel as seldom as possible."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
 # A variant is made from one that has this many times its pixels a side, or more:
-# what was scaled twice from nearly the same size looks soft.
+# scaling twice from nearly the same size blurs.
 _ENOUGH = 2
 # Average whole blocks of pixels first while this many a side remain for the filter;
 # the eye cannot tell, and 11 megapixels shrink in a third of the time.

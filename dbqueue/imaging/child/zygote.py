@@ -1,7 +1,7 @@
 """The process that loads Pillow once and forks a child for each picture.
 
 It has one thread and no secrets: it was started new, with an empty environment. It
-never looks at a picture itself.
+never opens a picture itself.
 """
 
 import json
@@ -20,7 +20,7 @@ from dbqueue.imaging.order import READY
 # What a child would otherwise load again for each picture.
 LOADED = (AvifImagePlugin, MpoImagePlugin, WebPImagePlugin)
 Image.preinit()
-# More pictures at once are better than more threads at one, each with its own stack.
+# Pictures run in parallel; more threads for one would each cost a stack.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 with suppress(ImportError):
@@ -33,7 +33,7 @@ _HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 def serve(control: int) -> None:
-    """Fork a child for each order until the client is gone.
+    """Fork a child for each order until the client has exited.
 
     An order is one byte with three descriptors: the source, the channel to the client,
     and the folder of the outputs.

@@ -1,4 +1,4 @@
-"""manage.py dbqueue_worker: runworker, where another app has taken that name."""
+"""manage.py dbqueue_worker: runworker, for projects where another app has that name."""
 
 from dbqueue.management.commands.runworker import Command
 

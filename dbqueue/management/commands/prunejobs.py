@@ -7,7 +7,12 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from dbqueue import conf
 from dbqueue.maintenance.prune import BATCH, prune
-from dbqueue.management.backends import choose_backend, database_errors_explained
+from dbqueue.management.backends import (
+    add_backend_option,
+    add_pruning_options,
+    choose_backend,
+    database_errors_explained,
+)
 from dbqueue.models import FinishedJob, JobState
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": conf.DAY}
@@ -18,26 +23,10 @@ class Command(BaseCommand):
     help = "Deletes finished jobs by age; workers do this automatically, too."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--backend", help="an alias in TASKS; default: the first")
-        parser.add_argument(
-            "--older-than",
-            type=_age,
-            help="an age such as 90s, 30m, 12h, 7d; default: what DBQUEUE says for "
-            "each state",
-        )
-        parser.add_argument(
-            "--state",
-            action="append",
-            choices=[state.lower() for state in _FINISHED],
-            help="only this state; may be given several times; default: all",
-        )
-        parser.add_argument(
-            "--batch",
-            type=int,
-            default=BATCH,
-            help="rows in one transaction; default %(default)s",
-        )
-        parser.add_argument("--dry-run", action="store_true", help="only count them")
+        add_backend_option(parser)
+        age = "an age such as 90s, 30m, 12h, 7d; default: each state's in DBQUEUE"
+        parser.add_argument("--older-than", type=_age, help=age)
+        add_pruning_options(parser, _FINISHED, BATCH, "rows in one transaction")
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = choose_backend(options["backend"]).database
@@ -56,32 +45,23 @@ class Command(BaseCommand):
     ) -> int:
         if options["dry_run"]:
             return FinishedJob.objects.using(alias).expired(state, age).count()
-        return _prune_all(alias, state, age, max(1, options["batch"]))
+        batch = max(1, options["batch"])
+        total = deleted = prune(alias, states=[state], older_than=age, limit=batch)
+        while deleted == batch:
+            deleted = prune(alias, states=[state], older_than=age, limit=batch)
+            total += deleted
+        return total
 
 
 def _age_of(state: str, options: dict[str, Any]) -> float | None:
     """Return the age from which to delete the state, None to leave it alone."""
     if options["state"] and state.lower() not in options["state"]:
         return None
-    if options["older_than"] is not None:
-        age: float = options["older_than"]
-        return age
-    return _kept(state)
-
-
-def _prune_all(alias: str, state: str, age: float, batch: int) -> int:
-    total = 0
-    while True:
-        deleted = prune(alias, states=[state], older_than=age, limit=batch)
-        total += deleted
-        if deleted < batch:
-            return total
-
-
-def _kept(state: str) -> float | None:
     settings = conf.current()
     successful = state == JobState.SUCCESSFUL
-    return settings.keep_successful if successful else settings.keep_failed
+    kept = settings.keep_successful if successful else settings.keep_failed
+    older_than: float | None = options["older_than"]
+    return kept if older_than is None else older_than
 
 
 def _age(text: str) -> float:

@@ -9,7 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from dbqueue import status
-from dbqueue.management.backends import choose_backend, database_errors_explained
+from dbqueue.management.backends import (
+    add_backend_option,
+    choose_backend,
+    database_errors_explained,
+)
 
 _CLEAR = "\x1b[H\x1b[2J"  # ANSI: home, erase
 
@@ -18,17 +22,12 @@ class Command(BaseCommand):
     help = "Shows queue depths and live workers."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+        add_backend_option(parser)
         parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument(
-            "--watch", action="store_true", help="show it again and again, until Ctrl-C"
-        )
-        parser.add_argument(
-            "--interval",
-            type=float,
-            default=2.0,
-            help="seconds between two looks of --watch; default %(default)s",
-        )
+        watch = "refresh it until Ctrl-C"
+        parser.add_argument("--watch", action="store_true", help=watch)
+        interval = "seconds between refreshes; default %(default)s"
+        parser.add_argument("--interval", type=float, default=2.0, help=interval)
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = choose_backend(options["backend"]).database
@@ -50,12 +49,9 @@ class Command(BaseCommand):
             time.sleep(options["interval"])
 
     def _json(self, alias: str) -> str:
-        return json.dumps(
-            {
-                "queues": [asdict(queue) for queue in status.queues(alias)],
-                "workers": [asdict(worker) for worker in status.workers(alias)],
-            }
-        )
+        queues = [asdict(queue) for queue in status.queues(alias)]
+        workers = [asdict(worker) for worker in status.workers(alias)]
+        return json.dumps({"queues": queues, "workers": workers})
 
     def _text(self, alias: str) -> str:
         queues = [
@@ -68,13 +64,9 @@ class Command(BaseCommand):
         ]
         queue_titles = ("queue", "ready", "scheduled", "running", "oldest wait")
         worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
-        return "\n".join(
-            [
-                *_table(queue_titles, queues, "No unfinished jobs."),
-                "",
-                *_table(worker_titles, workers, "No worker is alive."),
-            ]
-        )
+        lines = _table(queue_titles, queues, "No unfinished jobs.")
+        lines += ["", *_table(worker_titles, workers, "No worker is alive.")]
+        return "\n".join(lines)
 
 
 def _table(titles: tuple[str, ...], rows: list[Any], empty: str) -> list[str]:

@@ -3,7 +3,8 @@
 import logging
 import os
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,14 @@ from django.utils.module_loading import autodiscover_modules
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.scan import matches
-from dbqueue.management.backends import choose_backend, storing_backends
+from dbqueue.management.backends import choose_backend, non_negative, storing_backends
 from dbqueue.models import Worker
-from dbqueue.worker.options import WorkerOptions, default_name
+from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent.reload import WORKING, ChangeWatcher, run_with_reload
 from dbqueue.worker.parent.supervisor import Supervisor
 
 logger = logging.getLogger("dbqueue")
 
-# Options that WorkerOptions fills from DBQUEUE, or omits, when not given.
-_LIMITS = (
-    "processes",
-    "threads",
-    "async_concurrency",
-    "grace",
-    "max_jobs",
-    "max_rss",
-    "health_file",
-)
 _LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -45,18 +36,38 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         # Defaults that are in DBQUEUE are read later: here, a mistake in it would
         # show a bare traceback, even for --help.
-        _add_what_to_run(parser.add_argument)
-        _add_sizes(parser.add_argument)
-        _add_how_to_run(parser.add_argument)
+        add = parser.add_argument
+        backend = "an alias in TASKS; default: the first, and all in its database"
+        add("--backend", help=backend)
+        queues = "'a,b,mail-*', in this order; default: all, the highest priority first"
+        add("--queues", type=_names, help=queues)
+        exclude = "queues to leave out, names or patterns"
+        add("--exclude", type=_names, default=(), help=exclude)
+        add("--processes", type=_number, help="child processes; default in DBQUEUE")
+        threads = "sync jobs at once in each process; default in DBQUEUE"
+        add("--threads", type=_number, help=threads)
+        coroutines = "async jobs at once in each process; default in DBQUEUE"
+        add("--async-concurrency", type=_number, help=coroutines)
+        add("--max-jobs", type=_number, help="replace a process after N jobs")
+        add("--max-rss", type=_number, help="replace a process above N MiB")
+        drain = "stop when the queues are empty, exit 0"
+        add("--drain", action="store_true", help=drain)
+        grace = "seconds to finish running jobs when stopped; default in DBQUEUE"
+        add("--grace", type=_seconds, help=grace)
+        reload = "restart when the code changes; default with DEBUG"
+        add("--reload", action="store_true", default=None, help=reload)
+        add("--no-reload", action="store_false", dest="reload")
+        add("--worker-name", dest="name", help="default: host:pid")
+        add("--health-file", help="a file to touch at each heartbeat")
 
     def handle(self, *args: Any, **given: Any) -> None:
         _log_to(self.stderr, given["verbosity"])
         backend = choose_backend(given["backend"])
         self._check_backend(backend)
         options = _options(backend, given)
-        reload = settings.DEBUG and not given["drain"]
-        if given["reload"] is not None:
-            reload = given["reload"]
+        reload = given["reload"]
+        if reload is None:
+            reload = settings.DEBUG and not given["drain"]
         if reload and WORKING not in os.environ:
             raise SystemExit(run_with_reload())
         _check_health_file(options.health_file)
@@ -94,49 +105,6 @@ class Command(BaseCommand):
             logger.warning("Waiting for database %r: %s", alias, str(error).strip())
 
 
-def _add_what_to_run(add: Callable[..., Any]) -> None:
-    add(
-        "--backend",
-        help="the alias in TASKS whose queues to serve; default: the first, with "
-        "all that share its database",
-    )
-    add(
-        "--queues",
-        type=_names,
-        help="queues to serve, 'a,b,mail-*': an earlier one is emptied first; "
-        "default: all, the highest priority first",
-    )
-    exclude = "queues to leave out, names or patterns"
-    add("--exclude", type=_names, default=(), help=exclude)
-
-
-def _add_sizes(add: Callable[..., Any]) -> None:
-    number = _at_least(1)
-    add("--processes", type=number, help="child processes; default in DBQUEUE")
-    threads = "sync jobs at once in each process; default in DBQUEUE"
-    add("--threads", type=number, help=threads)
-    coroutines = "async jobs at once in each process; default in DBQUEUE"
-    add("--async-concurrency", type=number, help=coroutines)
-    add("--max-jobs", type=number, help="replace a process after N jobs")
-    add("--max-rss", type=number, help="replace a process above N MiB")
-
-
-def _add_how_to_run(add: Callable[..., Any]) -> None:
-    drain = "stop when the queues are empty, exit 0"
-    add("--drain", action="store_true", help=drain)
-    grace = "seconds to finish running jobs when stopped; default in DBQUEUE"
-    add("--grace", type=_seconds, help=grace)
-    add(
-        "--reload",
-        action="store_true",
-        default=None,
-        help="restart when the code changes; default with DEBUG",
-    )
-    add("--no-reload", action="store_false", dest="reload")
-    add("--worker-name", default=None, help="default: host:pid")
-    add("--health-file", help="a file to touch at each heartbeat")
-
-
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     known = _known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
@@ -147,15 +115,12 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
                 f"TASKS has: {', '.join(sorted(known))}."
             )
     everything = (tuple(sorted(known)) or ("*",),)
-    return WorkerOptions(
-        database=backend.database,
-        sender=type(backend),
-        queues=tuple((name,) for name in wanted) if wanted else everything,
-        exclude=given["exclude"],
-        drain=given["drain"],
-        name=given["worker_name"] or default_name(),
-        **{name: given[name] for name in _LIMITS if given[name] is not None},
-    )
+    queues = tuple((name,) for name in wanted) if wanted else everything
+    # What was not given, WorkerOptions fills from DBQUEUE, or omits.
+    names = {field.name for field in fields(WorkerOptions)} - {"queues"}
+    chosen = {name: given[name] for name in names if given.get(name) not in (None, "")}
+    database, sender = backend.database, type(backend)
+    return WorkerOptions(database=database, sender=sender, queues=queues, **chosen)
 
 
 def _check_health_file(name: str | None) -> None:
@@ -182,22 +147,13 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 <= seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-    return seconds
+    return non_negative(text, "seconds, 0 or more")
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-        return int(text)
-
-    return whole_number
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -> str:

@@ -2,12 +2,15 @@
 
 import json
 import math
-from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dbqueue.management.backends import database_errors_explained
+from dbqueue.management.backends import (
+    add_pruning_options,
+    database_errors_explained,
+    non_negative,
+)
 from dbqueue.tasks.framework import InvalidTaskBackend
 from dbqueue.uploads import work
 from dbqueue.uploads.sweep import cleanup
@@ -22,53 +25,30 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--age",
-            type=_age,
-            metavar="HOURS",
-            help="delete uploads that ended more than HOURS ago; default: what "
-            "DBQUEUE says",
-        )
-        parser.add_argument(
-            "--state",
-            action="append",
-            choices=[state.lower() for state in cleanup.DELETABLE],
-            help="delete only uploads of this state; may be given several times; "
-            "default: all of these",
-        )
-        parser.add_argument(
-            "--batch",
-            type=int,
-            default=cleanup.BATCH,
-            help="uploads, or files, looked up at once; default %(default)s",
-        )
-        parser.add_argument("--dry-run", action="store_true", help="only count them")
-        parser.add_argument(
-            "--json", action="store_true", help="print one line of JSON"
-        )
+        age = "delete uploads that ended more than HOURS ago; default: from DBQUEUE"
+        parser.add_argument("--age", type=_age, metavar="HOURS", help=age)
+        rows = "uploads, or files, read at once"
+        add_pruning_options(parser, cleanup.DELETABLE, cleanup.BATCH, rows)
+        parser.add_argument("--json", action="store_true", help="one line of JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             alias = work.database()
         except InvalidTaskBackend as error:
             raise CommandError(str(error)) from error
+        states = options["state"]
         with database_errors_explained(alias):
-            sweep = _sweep(alias, options)
+            sweep = cleanup.Sweep(
+                alias,
+                max(1, options["batch"]),
+                states=states and [state.upper() for state in states],
+                older_than=options["age"],
+            )
             found = sweep.due() if options["dry_run"] else sweep.run(math.inf)
         if options["json"]:
             self.stdout.write(json.dumps({**found, "dry_run": options["dry_run"]}))
         elif options["verbosity"]:
             self.stdout.write(_sentence(found, options["dry_run"]))
-
-
-def _sweep(alias: str, options: dict[str, Any]) -> cleanup.Sweep:
-    states = options["state"]
-    return cleanup.Sweep(
-        alias,
-        max(1, options["batch"]),
-        states=states and [state.upper() for state in states],
-        older_than=options["age"],
-    )
 
 
 def _sentence(found: dict[str, int], dry_run: bool) -> str:
@@ -82,10 +62,4 @@ def _sentence(found: dict[str, int], dry_run: bool) -> str:
 
 def _age(text: str) -> float:
     """Return seconds for a text that says hours."""
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = -1.0
-    if not 0 <= hours < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a number of hours like 48 or 0.5")
-    return hours * _HOUR
+    return _HOUR * non_negative(text, "hours like 48 or 0.5")

@@ -1,4 +1,4 @@
-"""The bytes of uploads for an operator: a file to save, or a small picture to see."""
+"""The bytes of uploads for an operator: a file to save, or a small picture."""
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -15,7 +15,7 @@ from dbqueue.uploads.chunks import copy_out, pieces
 from dbqueue.uploads.exceptions import as_upload_errors
 from dbqueue.uploads.models import Upload
 
-# What a stranger has sent is neither run by a browser nor kept by a cache.
+# Untrusted content is neither run by a browser nor kept by a cache.
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -25,7 +25,7 @@ SAFE = {
 
 
 def download(request: HttpRequest, upload: Upload) -> StreamingHttpResponse:
-    """Return the bytes as a file to save, never as something to look at."""
+    """Return the bytes as a file to save, never to display."""
     # Over ASGI, Django would collect all that a plain iterator yields.
     over_asgi = isinstance(request, ASGIRequest)
     response = StreamingHttpResponse(
@@ -40,7 +40,7 @@ def download(request: HttpRequest, upload: Upload) -> StreamingHttpResponse:
 
 
 def preview(upload: Upload) -> HttpResponse:
-    """Return a small picture, decoded and written anew in the sandbox.
+    """Return a small picture, decoded and re-encoded in the sandbox.
 
     Raises DbqueueError if that cannot be done.
     """

@@ -1,4 +1,4 @@
-"""What waits for the fields of instances, and what became of what was uploaded."""
+"""What is pending for the fields of instances, and what became of what was uploaded."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from dbqueue.uploads import work
-from dbqueue.uploads.exceptions import InstanceNotSaved, UploadError
+from dbqueue.uploads.exceptions import InstanceNotSaved
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.models import Upload, UploadState
 from dbqueue.uploads.targets import find_field, target_of
@@ -33,13 +33,10 @@ def uploads_for(
 ) -> list[UploadHandle]:
     """Return what was uploaded for an instance, or one field of it, newest first.
 
-    Records of what has ended are kept for KEEP_UPLOADS.
+    Records of what has ended are kept for `KEEP` of UPLOADS.
     """
     names = [field_name] if field_name else _file_fields(instance)
-    keys = _keys([instance], names)
-    if not keys:
-        return []
-    rows = _uploads(keys.values()).order_by("-pk")
+    rows = _uploads(_keys([instance], names).values()).order_by("-pk")
     return [UploadHandle(upload) for upload in rows]
 
 
@@ -50,31 +47,21 @@ def prefetch_uploads(instances: Iterable[_M], *field_names: str) -> list[_M]:
     """
     found = list(instances)
     names = list(field_names) or (_file_fields(found[0]) if found else [])
-    keys = _keys(found, names)
-    loaded = _load(keys.values(), _held(found, names)) if keys else {}
+    loaded = _load(found, names)
     for instance in found:
         known = instance.__dict__.setdefault(_CACHE, {})
         for name in names:
-            key = keys.get((id(instance), name))
-            known[name] = loaded.get(key, FieldUploads()) if key else FieldUploads()
+            known[name] = loaded.get((id(instance), name)) or FieldUploads()
     return found
 
 
 def field_uploads(instance: models.Model, field_name: str) -> FieldUploads:
     """Return what is known of a field's uploads; a query if nothing was prefetched."""
-    known = instance.__dict__.get(_CACHE, {})
+    known: dict[str, FieldUploads] = instance.__dict__.get(_CACHE, {})
     if field_name in known:
-        prefetched: FieldUploads = known[field_name]
-        return prefetched
-    keys, held = _keys([instance], [field_name]), _held([instance], [field_name])
-    return next(iter(_load(keys.values(), held).values()), FieldUploads())
-
-
-def file_field(instance: Any, field_name: str) -> models.FileField:
-    """Return the field of that name. Raises UploadError, also for no instance."""
-    if not isinstance(instance, models.Model):
-        raise UploadError(f"{instance!r} is not a model instance.")
-    return find_field(instance, None, field_name, models.FileField)
+        return known[field_name]
+    loaded = _load([instance], [field_name])
+    return loaded.get((id(instance), field_name)) or FieldUploads()
 
 
 def _file_fields(instance: models.Model) -> list[str]:
@@ -83,51 +70,45 @@ def _file_fields(instance: models.Model) -> list[str]:
 
 
 def _keys(
-    instances: Iterable[models.Model], names: Iterable[str]
+    instances: Iterable[models.Model], names: Collection[str]
 ) -> dict[tuple[int, str], _Key]:
     """Return what names each field of each instance, those of unsaved ones left out."""
     keys: dict[tuple[int, str], _Key] = {}
     for instance in instances:
         for name in names:
             try:
-                target = target_of(instance, file_field(instance, name), None)
+                target = target_of(instance, find_field(instance, name), None)
             except InstanceNotSaved:
                 continue
             keys[id(instance), name] = tuple(target.key()[part] for part in _KEY)
     return keys
 
 
-def _held(instances: Iterable[models.Model], names: Collection[str]) -> set[str]:
-    every = (getattr(instance, name).name for instance in instances for name in names)
-    return {name for name in every if name}
-
-
-def _load(keys: Iterable[_Key], held: Collection[str]) -> dict[_Key, FieldUploads]:
+def _load(
+    instances: Collection[models.Model], names: Collection[str]
+) -> dict[tuple[int, str], FieldUploads]:
+    """Return the uploads of each field of each instance, by id() and name."""
+    keys = _keys(instances, names)
+    held = {getattr(instance, name).name for instance in instances for name in names}
     newer = Upload.objects.filter(
         **{name: OuterRef(name) for name in _KEY}, pk__gt=OuterRef("pk")
     )
-    shown = Q(state=UploadState.DONE, final_name__in=held)
-    rows = _uploads(keys).filter(~Exists(newer) | shown)
-    loaded: dict[_Key, FieldUploads] = {}
+    shown = Q(state=UploadState.DONE, final_name__in=held - {None, ""})
+    rows = _uploads(keys.values()).filter(~Exists(newer) | shown)
+    loaded: dict[_Key, FieldUploads] = {key: FieldUploads() for key in keys.values()}
     for upload in rows.order_by("pk"):
-        key = tuple(str(getattr(upload, name)) for name in _KEY)
-        found = loaded.setdefault(key, FieldUploads())
+        found = loaded[tuple(str(getattr(upload, name)) for name in _KEY)]
         found.latest = upload
         if upload.state == UploadState.DONE:
             found.saved[upload.final_name] = upload
-    return loaded
+    return {place: loaded[key] for place, key in keys.items()}
 
 
 def _uploads(keys: Iterable[_Key]) -> Any:
-    every, pks = Q(), _grouped(keys)
-    for (model, name, database), group in pks.items():
-        every |= Q(model=model, object_pk__in=group, field_name=name, database=database)
-    rows = Upload.objects.using(work.database()).filter(every)
-    return rows if pks else rows.none()
-
-
-def _grouped(keys: Iterable[_Key]) -> dict[_Key, list[str]]:
     pks: dict[_Key, list[str]] = {}
     for model, pk, name, database in keys:
         pks.setdefault((model, name, database), []).append(pk)
-    return pks
+    every = Q(pk__in=())  # nothing at all, without a query
+    for (model, name, database), group in pks.items():
+        every |= Q(model=model, object_pk__in=group, field_name=name, database=database)
+    return Upload.objects.using(work.database()).filter(every)

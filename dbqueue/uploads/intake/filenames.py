@@ -1,4 +1,4 @@
-"""Names of uploaded files: a stranger's text made fit for a storage."""
+"""Names of uploaded files: untrusted text made fit for a storage."""
 
 import os
 import unicodedata
@@ -36,7 +36,3 @@ def clean(name: Any) -> str:
 def clean_type(content_type: Any) -> str:
     """Return a declared content type as a column can hold it."""
     return "".join(filter(str.isprintable, str(content_type or "")))[:255]
-
-
-def stem_of(name: str) -> str:
-    return os.path.splitext(name)[0]

@@ -1,4 +1,4 @@
-"""How much may wait: of one owner, and altogether."""
+"""How much may be pending: of one owner, and in all."""
 
 from typing import Any
 from uuid import UUID
@@ -18,42 +18,35 @@ def check(
     `received` is the upload that has them already. Counted without a lock: requests at
     the same moment may each see room for one.
     """
-    settings = conf.current()
-    waiting = Upload.objects.using(database).open()
+    pending = Upload.objects.using(database).open()
     if received is not None:
-        waiting = waiting.exclude(pk=received)
-    limit = settings.bytes
-    if limit is not None:
-        total = waiting.aggregate(bytes=Sum("size"))["bytes"] or 0
-        _demand(total + size <= limit, "BYTES", f"{total:,} bytes", limit)
+        pending = pending.exclude(pk=received)
+    settings = conf.current()
+    if settings.bytes is not None:
+        total = pending.aggregate(bytes=Sum("size"))["bytes"] or 0
+        _demand("BYTES", settings.bytes, total, size, "bytes")
     if owner_id:
-        _check_owner(waiting.filter(owner_id=owner_id), size, settings)
+        owned = pending.filter(owner_id=owner_id)
+        found = owned.aggregate(count=Count("pk"), bytes=Sum("size"))
+        count, total = found["count"], found["bytes"] or 0
+        _demand("COUNT_PER_OWNER", settings.count_per_owner, count, 1, "uploads")
+        _demand("BYTES_PER_OWNER", settings.bytes_per_owner, total, size, "bytes")
 
 
 def owner_id_of(owner: Any) -> str:
-    """Return the id of a user, or a text as it is; "" for nobody and for anonymous."""
+    """Return the id of a user, or a text as it is; "" for None and anonymous."""
     if owner is None or isinstance(owner, str):
         return owner or ""
     pk = getattr(owner, "pk", owner)
     return "" if pk is None else str(pk)
 
 
-def _check_owner(waiting: Any, size: int, settings: conf.UploadSettings) -> None:
-    found = waiting.aggregate(count=Count("pk"), bytes=Sum("size"))
-    count, total = found["count"], found["bytes"] or 0
-    limit = settings.count_per_owner
-    if limit is not None:
-        _demand(count < limit, "COUNT_PER_OWNER", f"{count} uploads", limit)
-    limit = settings.bytes_per_owner
-    if limit is not None:
-        fits = total + size <= limit
-        _demand(fits, "BYTES_PER_OWNER", f"{total:,} bytes", limit)
-
-
-def _demand(holds: bool, setting: str, waiting: str, limit: int) -> None:
-    if not holds:
+def _demand(
+    setting: str, limit: int | None, pending: int, more: int, unit: str
+) -> None:
+    if limit is not None and pending + more > limit:
         raise UploadQuotaExceeded(
-            f"{waiting} are pending already, and "
+            f"{pending:,} {unit} are pending already, and "
             f"{conf.UploadSettings.PLACE}[{setting!r}] is {limit:,}. "
             "Try again once they have been processed."
         )

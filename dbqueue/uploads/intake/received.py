@@ -13,12 +13,8 @@ class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic in the st
     """What BlobUploadHandler gives to forms and views; reads like any uploaded file."""
 
     def __init__(self, upload: Upload, field_name: str, charset: Any = None) -> None:
-        super().__init__(
-            io.BufferedReader(ChunkReader(upload)),
-            upload.filename,
-            upload.content_type,
-            upload.size,
-            charset,
-        )
+        content = io.BufferedReader(ChunkReader(upload))
+        name, content_type, size = upload.filename, upload.content_type, upload.size
+        super().__init__(content, name, content_type, size, charset)
         self.upload = upload
         self.field_name = field_name

@@ -1,16 +1,16 @@
 """A file handed over for a field: checked, written in pieces, and given to a job."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connections, models, transaction
 
 from dbqueue import dialects
-from dbqueue.imaging.signatures import HEAD
+from dbqueue.imaging.policy import FilePolicy, ImagePolicy
+from dbqueue.imaging.signatures import HEAD, check_file, check_image_head
 from dbqueue.uploads import endings, work
-from dbqueue.uploads.chunks import CHUNK_SIZE, ChunkWriter, copy_in, too_large
+from dbqueue.uploads.chunks import ChunkWriter, copy_columns, copy_in, too_large
 from dbqueue.uploads.exceptions import (
     UploadEmpty,
     UploadError,
@@ -23,11 +23,11 @@ from dbqueue.uploads.intake import quotas
 from dbqueue.uploads.intake.filenames import clean, clean_type
 from dbqueue.uploads.intake.received import ReceivedFile
 from dbqueue.uploads.models import Upload, UploadState
-from dbqueue.uploads.targets import Target
+from dbqueue.uploads.targets import find_field, target_of
 
 ON_CONFLICT = ("newest", "error")
 # Two requests for one field wait for each other at the model's row. Where that is in
-# another database, they meet at the constraint instead, and the later goes again.
+# another database, they conflict at the constraint instead, and the later retries.
 _TRIES = 10
 _SET_THERE = ["created_at", "expires_at", "job_id"]  # by the database, or as text
 
@@ -36,69 +36,79 @@ class Submission:
     """One file on its way from a request into the database."""
 
     def __init__(
-        self, file: Any, instance: models.Model, owner: Any, on_conflict: str
+        self,
+        file: Any,
+        instance: models.Model,
+        field_name: str | None,
+        policy: FilePolicy | ImagePolicy,
+        owner: Any = None,
+        on_conflict: str = "newest",
+        using: str | None = None,
+        **columns: Any,
     ) -> None:
-        if not isinstance(instance, models.Model):
-            raise UploadError(f"{instance!r} is not a model instance.")
         if not _can_be_read(file):
             raise UploadError(f"{file!r} is not a file. Pass request.FILES[...].")
         if on_conflict not in ON_CONFLICT:
-            raise UploadError(
-                f"on_conflict={on_conflict!r} must be one of {ON_CONFLICT}."
-            )
+            problem = f"on_conflict={on_conflict!r} must be one of {ON_CONFLICT}."
+            raise UploadError(problem)
         self._file = file
-        self._owner_id = quotas.owner_id_of(owner)
+        self._policy = policy
         self._on_conflict = on_conflict
-        self._limit = 0
-        self.filename = clean(getattr(file, "name", None))
+        self._database = work.database()
+        is_image = isinstance(policy, ImagePolicy)
+        kind = models.ImageField if is_image else models.FileField
+        form_name = getattr(file, "field_name", None)
+        field = find_field(instance, field_name, kind, form_name)
+        self._target = target_of(instance, field, using)
+        self._upload = Upload(
+            **self._target.key(),
+            **columns,
+            given_as=self._target.given_as._meta.label,
+            is_image=is_image,
+            policy=policy.as_json(),
+            filename=clean(getattr(file, "name", None)),
+            content_type=clean_type(getattr(file, "content_type", None)),
+            owner_id=quotas.owner_id_of(owner),
+        )
+
+    def place(self) -> UploadHandle:
+        """Check the file, and write it and its job in the caller's transaction."""
+        size = self._size()
+        self._check(size or 0)
+        with transaction.atomic(using=self._database):
+            if not self._take_over():
+                limit = self._policy.max_size
+                writer = ChunkWriter(self._database, self._upload.pk, limit)
+                copy_in(self._file, writer, expected=size)
+                copy_columns(writer, self._upload)
+            if self._is_open_elsewhere():
+                self._put_aside()
+            else:
+                self._attach()
+        return UploadHandle(self._upload)
 
     @property
-    def form_name(self) -> str | None:
-        """The name of the form's field that the file came in, if it tells."""
-        name: str | None = getattr(self._file, "field_name", None)
-        return name
+    def _received(self) -> Upload | None:
+        """The upload that the handler has written, if this is one."""
+        return self._file.upload if isinstance(self._file, ReceivedFile) else None
 
-    def check(self, limit: int, check_head: Callable[[bytes], Any]) -> None:
-        """Refuse what is empty, over `limit` bytes, or refused by its first bytes."""
-        if (self._size() or 0) > limit:
-            raise too_large(limit)
+    def _check(self, size: int) -> None:
+        """Refuse what is too large, empty, of the wrong type, or over the quotas."""
+        upload, received = self._upload, self._received
+        if size > self._policy.max_size:
+            raise too_large(self._policy.max_size)
         head = self._read_head()
         if not head:
-            raise UploadEmpty(f"{self.filename!r} is empty. Choose another file.")
+            raise UploadEmpty(f"{upload.filename!r} is empty. Choose another file.")
         with as_upload_errors():
-            check_head(head)
-        self._limit = limit
-
-    def place(self, target: Target, **columns: Any) -> UploadHandle:
-        """Write the file and its job in the caller's transaction."""
-        database = work.database()
-        upload = Upload(
-            **target.key(),
-            **columns,
-            given_as=target.given_as._meta.label,
-            filename=self.filename,
-            content_type=clean_type(getattr(self._file, "content_type", None)),
-            owner_id=self._owner_id,
-        )
-        # Before the transaction, which SQLite begins as a reader by default: one that
-        # has read is told "locked" when it writes after others have.
-        self._check_quotas(database)
-        with transaction.atomic(using=database):
-            self._take_in(upload, database)
-            if _is_open_elsewhere(target, database):
-                self._put_aside(upload, target, database)
+            if isinstance(self._policy, ImagePolicy):
+                check_image_head(head, self._policy)
             else:
-                self._attach(upload, target, database)
-        return UploadHandle(upload)
-
-    def _check_quotas(self, database: str) -> None:
-        received = isinstance(self._file, ReceivedFile)
-        quotas.check(
-            database,
-            self._owner_id,
-            self._size() or 0,
-            received=self._file.upload.pk if received else None,
-        )
+                check_file(head, upload.filename, self._policy)
+        # Before the transaction, which SQLite begins as a reader by default: one that
+        # has read fails with "locked" when it writes after others have.
+        pk = received.pk if received else None
+        quotas.check(self._database, upload.owner_id, size, received=pk)
 
     def _size(self) -> int | None:
         """Return the bytes that the file says it has, if it does."""
@@ -111,7 +121,8 @@ class Submission:
             self._file.seek(0)
             head: bytes | str = self._file.read(HEAD)
         if isinstance(head, str):
-            raise UploadError(f"{self.filename!r} is text. Open it in binary mode.")
+            name = self._upload.filename
+            raise UploadError(f"{name!r} is text. Open it in binary mode.")
         return head
 
     @contextmanager
@@ -120,68 +131,63 @@ class Submission:
             yield
         except (OSError, ValueError) as error:  # ValueError: a closed file
             raise UploadIncomplete(
-                f"{self.filename!r} cannot be read: {error}. Pass the file "
+                f"{self._upload.filename!r} cannot be read: {error}. Pass the file "
                 "unchanged, as it came with the request."
             ) from error
 
-    def _take_in(self, upload: Upload, database: str) -> None:
-        if isinstance(self._file, ReceivedFile) and self._take_over(upload, database):
-            return
-        writer = ChunkWriter(database, upload.pk, self._limit)
-        copy_in(self._file, writer, expected=self._size())
-        upload.size, upload.sha256 = writer.size, writer.sha256
-        upload.chunk_size, upload.chunk_count = CHUNK_SIZE, writer.count
-
-    def _received(self, upload: Upload) -> bool:
-        file = self._file
-        return isinstance(file, ReceivedFile) and file.upload.pk == upload.pk
-
-    def _take_over(self, upload: Upload, database: str) -> bool:
+    def _take_over(self) -> bool:
         """Use the bytes that the handler has written; return False if they are used."""
-        received = self._file.upload
-        rows = Upload.objects.using(database).filter(
-            pk=received.pk, state=UploadState.RECEIVING
-        )
-        if not rows.update(owner_id=self._owner_id):  # locks the row, too
+        received = self._received
+        if received is None:
             return False
-        upload.pk = received.pk
-        for name in ("size", "sha256", "chunk_size", "chunk_count"):
-            setattr(upload, name, getattr(received, name))
+        rows = Upload.objects.using(self._database)
+        unused = rows.filter(pk=received.pk, state=UploadState.RECEIVING)
+        if not unused.update(owner_id=self._upload.owner_id):  # locks the row, too
+            return False
+        self._upload.pk = received.pk
+        copy_columns(received, self._upload)
         return True
 
-    def _put_aside(self, upload: Upload, target: Target, database: str) -> None:
-        """Attach the upload when the model's own transaction has committed."""
-        target.current_name()  # raises for a row that is not there
-        clock = dialects.of(database).clock()
-        upload.state = UploadState.RECEIVING
-        upload.created_at, upload.expires_at = clock, clock + endings.KEEP_RECEIVED
-        self._save(upload, database)
-        attach = partial(self._attach, upload, target, database)
-        transaction.on_commit(attach, using=target.database, robust=True)
+    def _is_open_elsewhere(self) -> bool:
+        """Tell whether the row may be rolled back, and the upload would not be."""
+        if self._target.database == self._database:
+            return False
+        blocks: Any = connections[self._target.database].atomic_blocks
+        # A TestCase's own never commits; Django passes over it in the same way.
+        return any(not block._from_testcase for block in blocks)
 
-    def _attach(self, upload: Upload, target: Target, database: str) -> None:
+    def _put_aside(self) -> None:
+        """Attach the upload when the model's own transaction has committed."""
+        self._target.current_name()  # raises for a row that is not there
+        self._upload.state = UploadState.RECEIVING
+        clock = dialects.of(self._database).clock()
+        self._save(created_at=clock, expires_at=clock + endings.KEEP_RECEIVED)
+        after = self._target.database
+        transaction.on_commit(self._attach, using=after, robust=True)
+
+    def _attach(self) -> None:
         for attempt in range(1, _TRIES + 1):
             try:
-                with transaction.atomic(using=database):
-                    self._make_room(target, database)
-                    self._write(upload, target, database)
+                with transaction.atomic(using=self._database):
+                    self._make_room()
+                    self._write()
             except IntegrityError as error:
                 if attempt < _TRIES:
                     continue
+                target = self._target
                 raise UploadPending(
                     f"Too many concurrent uploads to {target.label} {target.pk} "
                     f"{target.field.name!r}. Try again."
                 ) from error
-            endings.announce(UploadState.STORED, upload)
+            endings.announce(UploadState.STORED, self._upload)
             return
 
-    def _make_room(self, target: Target, database: str) -> None:
-        if target.database == database:
-            target.lock()
-        waiting = Upload.objects.using(database).filter(
-            **target.key(), state__in=(UploadState.STORED, UploadState.FAILED)
-        )
-        for older in waiting:
+    def _make_room(self) -> None:
+        if self._target.database == self._database:
+            self._target.lock()
+        uploads = Upload.objects.using(self._database).filter(**self._target.key())
+        replaced = (UploadState.STORED, UploadState.FAILED)
+        for older in uploads.filter(state__in=replaced):
             if older.state == UploadState.STORED and self._on_conflict == "error":
                 raise UploadPending(
                     f"{older.filename!r} is pending for the same field. Wait for it, "
@@ -189,27 +195,18 @@ class Submission:
                 )
             endings.end(older, UploadState.SUPERSEDED)
 
-    def _write(self, upload: Upload, target: Target, database: str) -> None:
-        upload.state = UploadState.STORED
-        upload.expected_name = target.current_name()
-        upload.job_id = work.enqueue_processing(upload).id
-        upload.created_at = dialects.of(database).clock()
-        upload.expires_at = None
-        self._save(upload, database)
+    def _write(self) -> None:
+        self._upload.state = UploadState.STORED
+        self._upload.expected_name = self._target.current_name()
+        self._upload.job_id = work.enqueue_processing(self._upload).id
+        self._save(created_at=dialects.of(self._database).clock(), expires_at=None)
 
-    def _save(self, upload: Upload, database: str) -> None:
-        there = not upload._state.adding or self._received(upload)
-        upload.save(using=database, force_insert=not there, force_update=there)
-        upload.refresh_from_db(using=database, fields=_SET_THERE)
-
-
-def _is_open_elsewhere(target: Target, database: str) -> bool:
-    """Tell whether the row may still be rolled back, and the upload would not be."""
-    if target.database == database:
-        return False
-    blocks: Any = connections[target.database].atomic_blocks
-    # A TestCase's own never commits; Django passes over it in the same way.
-    return any(not block._from_testcase for block in blocks)
+    def _save(self, *, created_at: Any, expires_at: Any) -> None:
+        upload, received = self._upload, self._received
+        upload.created_at, upload.expires_at = created_at, expires_at
+        there = not upload._state.adding or bool(received and received.pk == upload.pk)
+        upload.save(using=self._database, force_insert=not there, force_update=there)
+        upload.refresh_from_db(using=self._database, fields=_SET_THERE)
 
 
 def _can_be_read(file: Any) -> bool:

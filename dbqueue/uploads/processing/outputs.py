@@ -34,20 +34,13 @@ def _pictures(upload: Upload, source: int, folder: Path) -> list[Output]:
     rendered = sandbox.render(
         source,
         ImagePolicy.from_json(upload.policy),
-        {name: Variant.from_json(v) for name, v in upload.variants.items()},
+        {name: Variant.from_json(given) for name, given in upload.variants.items()},
         made,
     )
     pictures = {"": rendered.original, **rendered.variants}
     return [
-        Output(
-            variant=name,
-            path=picture.path,
-            extension=picture.extension,
-            content_type=picture.content_type,
-            width=picture.width,
-            height=picture.height,
-        )
-        for name, picture in pictures.items()
+        Output(name, p.path, p.extension, p.content_type, p.width, p.height)
+        for name, p in pictures.items()
     ]
 
 
@@ -55,9 +48,6 @@ def _file(upload: Upload, source: Path) -> Output:
     with source.open("rb") as file:
         policy = FilePolicy.from_json(upload.policy)
         kind = check_file(file.read(HEAD), filename=upload.filename, policy=policy)
-    return Output(
-        variant="",
-        path=source,
-        extension=extension_of(upload.filename, kind, policy),
-        content_type=kind.content_type if kind else "application/octet-stream",
-    )
+    content_type = kind.content_type if kind else "application/octet-stream"
+    extension = extension_of(upload.filename, kind, policy)
+    return Output("", source, extension, content_type)

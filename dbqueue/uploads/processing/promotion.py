@@ -14,30 +14,25 @@ def promote(upload: Upload, target: Target, stored: Stored, run: str) -> UploadS
     """Write the name into the field if it still holds what the upload replaces.
 
     Runs in the transaction that ends the job. Returns the state of the upload: DONE,
-    SUPERSEDED if the field has changed, or what somebody else made of it meanwhile.
+    SUPERSEDED if the field has changed, or the state that another process gave it.
     """
-    database = str(upload._state.db)
-    together = target.database == database
-    if together:
-        # First the model's row, then the upload's: save_image() takes them in this
-        # order, too, so that neither waits for the other.
+    if target.database == upload.held_in:
+        # First the model's row, then the upload's: save_image() locks them in this
+        # order, too, so that they cannot deadlock.
         target.lock()
     state = _locked_state(upload)
     if state != UploadState.STORED:
-        _discard(upload, run)
+        UploadArtifact.objects.of(upload).planned().filter(run=run).condemn()
         return state
-    written = _write(upload, target, stored) or target.holds(stored.name)
-    if not written:
-        endings.end(upload, UploadState.SUPERSEDED)
-        return UploadState.SUPERSEDED
-    _complete(upload, target, stored, run)
-    return UploadState.DONE
+    if _write(upload, target, stored) or target.holds(stored.name):
+        _complete(upload, target, stored, run)
+        return UploadState.DONE
+    endings.end(upload, UploadState.SUPERSEDED)
+    return UploadState.SUPERSEDED
 
 
 def _locked_state(upload: Upload) -> UploadState:
-    rows = Upload.objects.using(upload._state.db).filter(
-        pk=upload.pk, job_id=upload.job_id
-    )
+    rows = upload.rows().filter(job_id=upload.job_id)
     state = rows.select_for_update().values_list("state", flat=True).first()
     return UploadState(state) if state else UploadState.SUPERSEDED
 
@@ -66,16 +61,9 @@ def _assign(
             setattr(instance, name, value)
 
 
-def _discard(upload: Upload, run: str) -> None:
-    database = str(upload._state.db)
-    artifacts = UploadArtifact.objects.using(database).filter(upload=upload.pk, run=run)
-    planned = artifacts.filter(state=ArtifactState.PLANNED)
-    planned.condemn(endings.purging(database))
-
-
 def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
-    own = UploadArtifact.objects.using(upload._state.db).filter(upload=upload.pk)
-    own.filter(run=run).update(state=ArtifactState.LIVE)
+    own = UploadArtifact.objects.of(upload).filter(run=run)
+    own.update(state=ArtifactState.LIVE)
     endings.end(
         upload,
         UploadState.DONE,
@@ -89,18 +77,13 @@ def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
 
 def _retire_predecessors(upload: Upload, target: Target) -> None:
     """Have what the field held before deleted, with its variants."""
-    database = str(upload._state.db)
-    later = endings.purging(database)
-    before = Upload.objects.using(database).filter(**target.key())
-    live = UploadArtifact.objects.using(database).filter(
-        upload__in=before.exclude(pk=upload.pk), state=ArtifactState.LIVE
-    )
+    artifacts = UploadArtifact.objects.using(upload.held_in)
+    before = Upload.objects.using(upload.held_in).filter(**target.key())
+    others = before.exclude(pk=upload.pk)
+    live = artifacts.filter(upload__in=others, state=ArtifactState.LIVE)
     known = set(live.values_list("name", flat=True))
-    live.condemn(later)
+    live.condemn()
     if upload.expected_name and upload.expected_name not in known:
-        UploadArtifact.objects.using(database).create(
-            upload_id=upload.pk,
-            name=upload.expected_name,
-            state=ArtifactState.PURGE,
-            purge_after=later,
-        )
+        name = upload.expected_name
+        old = artifacts.create(upload_id=upload.pk, name=name, state=ArtifactState.LIVE)
+        artifacts.filter(pk=old.pk).condemn()

@@ -17,6 +17,7 @@ from dbqueue.uploads import endings, work
 from dbqueue.uploads.exceptions import UploadFieldUnknown
 from dbqueue.uploads.models import (
     ENDED,
+    PURGE_DELAY,
     ArtifactState,
     Upload,
     UploadArtifact,
@@ -38,10 +39,10 @@ DELETABLE = (*ENDED, UploadState.RECEIVING)
 
 
 class Sweep:
-    """Deals with everything that is due.
+    """Does everything that is due.
 
-    batch: how many uploads or objects are looked up at once.
-    states, older_than: delete the uploads that came to one of these states more than
+    batch: how many uploads or objects are read at once.
+    states, older_than: delete the uploads that reached one of these states more than
         `older_than` seconds ago, in place of those that the settings let expire.
     """
 
@@ -54,6 +55,8 @@ class Sweep:
         older_than: float | None = None,
     ) -> None:
         self._database = database
+        self._uploads: Any = Upload.objects.using(database)
+        self._artifacts: Any = UploadArtifact.objects.using(database)
         self._batch = batch
         self._states = DELETABLE if states is None else states
         self._older_than = older_than
@@ -62,7 +65,7 @@ class Sweep:
         self._last = UUID(int=0)
 
     def run(self, seconds: float = PATIENCE) -> dict[str, int]:
-        """Do what is due, for `seconds`; return how many of each were dealt with."""
+        """Do what is due, for `seconds`; return how many of each were handled."""
         deadline = time.monotonic() + seconds
         while self._pass() and time.monotonic() < deadline:
             pass
@@ -70,11 +73,11 @@ class Sweep:
 
     def is_due(self) -> bool:
         """Tell whether run() would find anything."""
-        looks = (self._lost, self._expired, self._forgotten, self._condemned)
-        return any(look().exists() for look in looks)
+        finds = (self._lost, self._expired, self._forgotten, self._condemned)
+        return any(find().exists() for find in finds)
 
     def due(self) -> dict[str, int]:
-        """Return how many of each run() would find, but for what others then let go."""
+        """Return how many of each run() would find, leaving out what it then frees."""
         uploads = self._expired().iterator()
         return {
             "jobs_repaired": self._lost().count(),
@@ -94,24 +97,22 @@ class Sweep:
         for upload in list(self._lost()[: self._batch]):
             ended = FinishedJob.objects.using(self._database).filter(pk=upload.job_id)
             if ended.exists():
-                message = "The file could not be saved: its job failed."
-                endings.end(upload, UploadState.FAILED, code="failed", message=message)
+                _fail(upload, "its job failed")
             else:
                 self._enqueue_again(upload)
             self._done["jobs_repaired"] += 1
 
     def _enqueue_again(self, upload: Upload) -> None:
-        waiting = self._uploads().filter(state=UploadState.STORED, job_id=upload.job_id)
+        rows = upload.rows().filter(state=UploadState.STORED, job_id=upload.job_id)
         try:
-            work.enqueue_again(upload, waiting)
-        except InvalidTask as error:  # such as a queue that was taken from the settings
+            work.enqueue_again(upload, rows)
+        except InvalidTask as error:  # such as a queue that TASKS lacks by now
             logger.warning("Upload id=%s cannot be retried: %s", upload.pk, error)
-            message = "The file could not be saved: its job was lost."
-            endings.end(upload, UploadState.FAILED, code="failed", message=message)
+            _fail(upload, "its job was lost")
 
     def _lost(self) -> Any:
         jobs = Job.objects.using(self._database).filter(pk=OuterRef("job_id"))
-        return self._uploads().filter(
+        return self._uploads.filter(
             ~Exists(jobs),
             state=UploadState.STORED,
             # A job that waits for a commit in another database is not lost.
@@ -121,7 +122,7 @@ class Sweep:
     def delete_expired(self) -> int:
         """Delete the records, and the bytes, of expired uploads.
 
-        Return how many were looked at; the next call looks at others.
+        Return how many were read; the next call reads others.
         """
         batch = list(self._expired().filter(pk__gt=self._last)[: self._batch])
         for upload in batch:
@@ -132,36 +133,26 @@ class Sweep:
     def delete(self, upload: Upload) -> bool:
         """Delete an upload that has ended, but not while its variants are shown."""
         if is_in_use(upload):
-            self._keep(upload)
+            later = endings.keeping(self._database, UploadState.DONE)
+            upload.rows().update(expires_at=later)
             return False
+        artifacts = UploadArtifact.objects.of(upload)
         if upload.pictures:
-            # The picture itself is the project's, whatever it did to the field.
-            live = self._artifacts().filter(upload=upload.pk, state=ArtifactState.LIVE)
+            # The picture itself is the project's, in the field or not.
+            live = artifacts.filter(state=ArtifactState.LIVE)
             live.exclude(variant="").condemn(self._clock)
         self.purge(of=upload)
-        waiting = self._artifacts().filter(upload=upload.pk)
-        if waiting.exclude(state=ArtifactState.LIVE).exists():
+        if artifacts.exclude(state=ArtifactState.LIVE).exists():
             return False  # the record of what is still to be deleted
-        return self._delete_record(upload)
-
-    def _keep(self, upload: Upload) -> None:
-        later = endings.keeping(self._database, UploadState.DONE)
-        self._uploads().filter(pk=upload.pk).update(expires_at=later)
-
-    def _delete_record(self, upload: Upload) -> bool:
         with transaction.atomic(using=self._database):
             # One that failed may be retried in the meantime, one received be saved. A
             # write locks it, and does not have SQLite begin as a reader.
-            row = self._uploads().filter(pk=upload.pk, state=upload.state)
-            if not row.update(state=upload.state):
-                return False
-            return bool(row.delete()[0])
+            row = upload.rows().filter(state=upload.state)
+            return bool(row.update(state=upload.state) and row.delete()[0])
 
     def _expired(self) -> Any:
-        rows = self._uploads().filter(self._over(), state__in=self._states)
-        held = self._artifacts().filter(
-            upload=OuterRef("pk"), state=ArtifactState.PURGE
-        )
+        rows = self._uploads.filter(self._over(), state__in=self._states)
+        held = self._artifacts.filter(upload=OuterRef("pk"), state=ArtifactState.PURGE)
         return rows.exclude(Exists(held)).order_by("pk")
 
     def _over(self) -> Q:
@@ -169,11 +160,8 @@ class Sweep:
             return Q(expires_at__lt=self._clock)
         limit = self._clock - timedelta(seconds=self._older_than)
         # What is just being received may be as old as a slow connection makes it.
-        return Q(finished_at__lt=limit) | Q(
-            state=UploadState.RECEIVING,
-            created_at__lt=limit,
-            expires_at__lt=self._clock,
-        )
+        received = Q(state=UploadState.RECEIVING, expires_at__lt=self._clock)
+        return Q(finished_at__lt=limit) | received & Q(created_at__lt=limit)
 
     def purge(self, of: Upload | None = None) -> None:
         """Delete the objects that are due and that no field refers to."""
@@ -193,9 +181,8 @@ class Sweep:
             self._forget(artifacts)
             return
         shown = shown_again(artifacts)
-        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in shown])
         # Until the field changes once more.
-        rows.update(state=ArtifactState.LIVE, purge_after=None)
+        self._rows(shown).update(state=ArtifactState.LIVE, purge_after=None)
         due = [artifact for artifact in artifacts if artifact not in shown]
         in_use = needed([artifact.name for artifact in due], target)
         for artifact in due:
@@ -206,36 +193,33 @@ class Sweep:
         try:
             target.field.storage.delete(artifact.name)
         except Exception:  # any storage class
-            logger.exception("Object name=%s could not be deleted", artifact.name)
-            rows = self._artifacts().filter(pk=artifact.pk)
-            rows.update(purge_after=self._clock + PURGE_AGAIN)
+            logger.exception("Could not delete object name=%s", artifact.name)
+            self._rows([artifact]).condemn(self._clock + PURGE_AGAIN)
             return False
         return True
 
     def _forget(self, artifacts: list[UploadArtifact]) -> None:
-        rows = self._artifacts().filter(pk__in=[artifact.pk for artifact in artifacts])
-        self._done["objects_deleted"] += rows.delete()[0]
+        self._done["objects_deleted"] += self._rows(artifacts).delete()[0]
+
+    def _rows(self, artifacts: list[UploadArtifact]) -> Any:
+        return self._artifacts.filter(pk__in=[artifact.pk for artifact in artifacts])
 
     def _condemned(self) -> Any:
-        return self._artifacts().filter(
-            state=ArtifactState.PURGE, purge_after__lte=self._clock
-        )
+        due = Q(purge_after__lte=self._clock)
+        return self._artifacts.filter(due, state=ArtifactState.PURGE)
 
     def _forgotten(self) -> Any:
         """Return what attempts may have created after their upload had ended."""
-        ended = self._uploads().filter(
-            pk=OuterRef("upload_id"),
-            state__in=ENDED,
-            finished_at__lt=self._clock - endings.PURGE_DELAY,
-        )
+        long_ago = self._clock - PURGE_DELAY
+        uploads = self._uploads.filter(state__in=ENDED, finished_at__lt=long_ago)
         # No join: SQLite would begin it with all uploads there are.
-        return self._artifacts().filter(Exists(ended), state=ArtifactState.PLANNED)
+        ended = Exists(uploads.filter(pk=OuterRef("upload_id")))
+        return self._artifacts.planned().filter(ended)
 
-    def _uploads(self) -> Any:
-        return Upload.objects.using(self._database)
 
-    def _artifacts(self) -> Any:
-        return UploadArtifact.objects.using(self._database)
+def _fail(upload: Upload, reason: str) -> None:
+    message = f"The file could not be saved: {reason}."
+    endings.end(upload, UploadState.FAILED, code="failed", message=message)
 
 
 def _by_field(artifacts: Iterable[UploadArtifact]) -> list[list[UploadArtifact]]:
