@@ -3,10 +3,10 @@
 A wing's keys stand in a dict of their own, under the wing's name, and in its `conf`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -64,47 +64,45 @@ class Settings:
 S = TypeVar("S")
 
 
-class Section(Generic[S]):
-    """DBQUEUE, or with a key the dict below it, as one frozen dataclass.
+def section(kind: type[S], key: str | None = None) -> Callable[[], S]:
+    """Return the function that reads DBQUEUE, or the dict under a key of it, as `kind`.
 
-    `kind` has the keys as fields, and in PLACE what errors call the dict.
+    `kind` is a dataclass of the keys, and has in PLACE what errors call the dict. The
+    function raises ImproperlyConfigured for an unknown key or a wrong value.
     """
+    seen: tuple[Any, S] = (_EMPTY, kind())
 
-    def __init__(self, kind: type[S], key: str | None = None) -> None:
-        self._kind = kind
-        self._key = key
-        self._seen: tuple[Any, S] = (_EMPTY, kind())
-
-    def current(self) -> S:
-        """Return the settings in force.
-
-        Raises ImproperlyConfigured for an unknown key or a value of the wrong kind.
-        """
+    def current() -> S:
+        """Return the settings in force."""
+        nonlocal seen
         # What `settings` wraps: it takes microseconds itself to say that there is none.
         wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped", empty)
         raw = getattr(settings if wrapped is empty else wrapped, "DBQUEUE", _EMPTY)
         # `override_settings` brings another dict: identity shows a change.
-        if self._seen[0] is not raw:
-            self._seen = (raw, self._parse(raw))
-        return self._seen[1]
+        if seen[0] is not raw:
+            seen = (raw, _parse(raw, kind, key))
+        return seen[1]
 
-    def _parse(self, raw: Any) -> S:
-        place: str = getattr(self._kind, "PLACE")  # noqa: B009  not of every class
-        part = _as_dict(raw, "DBQUEUE")
-        if self._key is None:
-            sections = {name.upper() for name in wings.names()}
-            part = {key: value for key, value in part.items() if key not in sections}
-        else:
-            part = _as_dict(part.get(self._key, _EMPTY), place)
-        kinds = {item.name.upper(): _kind(item.type) for item in fields(self._kind)}  # type: ignore[arg-type]  # a dataclass
-        for key, value in part.items():
-            if key not in kinds:
-                raise ImproperlyConfigured(_unknown(place, key, kinds))
-            if not _is_a(value, kinds[key]):
-                raise ImproperlyConfigured(
-                    f"{place}[{key!r}] is {value!r}; it must be of type {kinds[key]}."
-                )
-        return self._kind(**{key.lower(): value for key, value in part.items()})
+    return current
+
+
+def _parse(raw: Any, kind: Any, key: str | None) -> Any:
+    part = _as_dict(raw, "DBQUEUE")
+    sections = {name.upper() for name in wings.names()}
+    if key is None:
+        part = {name: value for name, value in part.items() if name not in sections}
+    else:
+        part, sections = _as_dict(part.get(key, _EMPTY), kind.PLACE), set()
+    kinds = {item.name.upper(): _type_of(item.type) for item in fields(kind)}
+    for name, value in part.items():
+        if name not in kinds:
+            raise ImproperlyConfigured(_unknown(kind.PLACE, name, {*kinds, *sections}))
+        if not _is_a(value, kinds[name]):
+            raise ImproperlyConfigured(
+                f"{kind.PLACE}[{name!r}] is {value!r}; it must be of type "
+                f"{kinds[name]}."
+            )
+    return kind(**{name.lower(): value for name, value in part.items()})
 
 
 def demand(
@@ -134,15 +132,14 @@ def _as_dict(raw: Any, place: str) -> Mapping[str, Any]:
     return raw
 
 
-def _unknown(place: str, key: Any, known: Mapping[str, str]) -> str:
+def _unknown(place: str, key: Any, known: Iterable[str]) -> str:
     for module in wings.modules("conf"):
         if key in module.RENAMED:
             return f"{place}[{key!r}] has moved. Set {module.RENAMED[key]}."
-    sections = [name.upper() for name in wings.names()] if place == "DBQUEUE" else []
-    return f"{place} has no key {key!r}.{nearest(str(key), [*known, *sections])}"
+    return f"{place} has no key {key!r}.{nearest(str(key), known)}"
 
 
-def _kind(annotation: Any) -> str:
+def _type_of(annotation: Any) -> str:
     return str(getattr(annotation, "__name__", annotation))
 
 
@@ -155,4 +152,4 @@ def _is_a(value: Any, kind: str) -> bool:
 
 
 _EMPTY: Mapping[str, Any] = {}
-current = Section(Settings).current
+current = section(Settings)

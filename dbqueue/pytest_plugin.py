@@ -1,6 +1,7 @@
 """The pytest fixture `dbqueue`; importable before Django is configured."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -8,29 +9,17 @@ if TYPE_CHECKING:
     from dbqueue.tasks.results import JobResult
 
 
-class Jobs:
-    """What a test does with jobs; see dbqueue.testing for the arguments."""
+class Jobs(NamedTuple):
+    """What a test does with jobs: the functions of dbqueue.testing."""
 
-    def run(self, **options: Any) -> "list[JobResult]":
-        """Run all jobs that are ready; with `scheduled=True`, all that wait."""
-        from dbqueue.testing import run_jobs
-
-        return run_jobs(**options)
-
-    def enqueued(self, task: Any = None, **options: Any) -> "list[JobResult]":
-        """Return the jobs that wait."""
-        from dbqueue.testing import enqueued
-
-        return enqueued(task, **options)
-
-    def assert_enqueued(self, task: Any, **expected: Any) -> "list[JobResult]":
-        """Assert that jobs of the task wait, and return them."""
-        from dbqueue.testing import assert_enqueued
-
-        return assert_enqueued(task, **expected)
+    run: "Callable[..., list[JobResult]]"
+    enqueued: "Callable[..., list[JobResult]]"
+    assert_enqueued: "Callable[..., list[JobResult]]"
 
 
 @pytest.fixture
 def dbqueue(db: None) -> Jobs:
     """Run and inspect the jobs that the test enqueued, on the test's own database."""
-    return Jobs()
+    from dbqueue import testing
+
+    return Jobs(testing.run_jobs, testing.enqueued, testing.assert_enqueued)

@@ -14,7 +14,7 @@ from dbqueue.models import Job, JobState, Worker
 # Jobs that are counted; beyond, a count says only that there are more.
 CAP = 10_000
 
-# What wings know of a job that waits: a sentence, or None where it is not theirs.
+# A wing adds why a job is not running: a sentence, or None if it cannot say.
 reasons: list[Callable[[Job], str | None]] = []
 
 
@@ -69,10 +69,11 @@ def workers(alias: str) -> list[WorkerStatus]:
     """Return the live workers with what they hold, by name."""
     held: dict[str, dict[str, int]] = {}
     running = Job.objects.using(alias).running()
-    for worker_id, task, jobs in running.values_list("worker_id", "task").annotate(
-        Count("pk")
-    ):
+    counts = running.values_list("worker_id", "task").annotate(Count("pk"))
+    for worker_id, task, jobs in counts:
         held.setdefault(str(worker_id), {})[task] = jobs
+    clock = dialects.of(alias).clock()
+    rows = Worker.objects.using(alias).annotate(now=clock).order_by("name", "pid")
     return [
         WorkerStatus(
             id=str(worker.pk),
@@ -80,13 +81,11 @@ def workers(alias: str) -> list[WorkerStatus]:
             host=worker.host,
             pid=worker.pid,
             queues=worker.queues,
-            last_heartbeat=_seconds(worker.last_seen, now),
+            # An annotation, unknown to mypy.
+            last_heartbeat=_seconds(worker.last_seen, worker.now),  # type: ignore[attr-defined]
             runs=held.get(str(worker.pk), {}),
         )
-        for worker in Worker.objects.using(alias)
-        .annotate(now=dialects.of(alias).clock())
-        .order_by("name", "pid")
-        for now in [worker.now]  # type: ignore[attr-defined]  # annotated
+        for worker in rows
     ]
 
 
@@ -100,10 +99,8 @@ def reason(job: Job) -> str:
     if job.state == JobState.RUNNING:
         return ""
     if not is_served(str(job._state.db), job.queue_name):
-        return (
-            f"No live worker takes the queue {job.queue_name!r}. "
-            "Start: manage.py runworker"
-        )
+        missing = f"No live worker takes the queue {job.queue_name!r}."
+        return f"{missing} Start: manage.py runworker"
     return f"The workers of the queue {job.queue_name!r} are busy."
 
 

@@ -1,4 +1,4 @@
-"""Duties: what every keeper does again and again, each with its own interval.
+"""Duties: what every keeper repeats, each with its own interval.
 
 A wing registers its own in its module `duties`. Heartbeats wait for a duty: it looks,
 and enqueues a job for what there is to do.
@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import InterfaceError, OperationalError
 
@@ -17,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Duty:
-    """Work that is due again `every` so many seconds, by the monotonic clock.
+    """Work that is due each `every` seconds, by the monotonic clock.
 
-    `work` gets the alias of the database. Where it returns a number, that many seconds
-    pass between its end and the next time instead.
+    `work` gets the alias of the database. If it returns a number, the next time is that
+    many seconds after its end instead.
     """
 
     every: float
@@ -47,7 +48,7 @@ def register(every: float, work: Callable[[str], object]) -> None:
     """Have each keeper call the function with the alias of its database.
 
     `every` is in seconds, of which each keeper takes up to a fifth more or less. What
-    the function raises is logged, and ends nothing.
+    the function raises is logged.
     """
     if (every, work) not in _registered:
         _registered.append((every, work))
@@ -55,17 +56,14 @@ def register(every: float, work: Callable[[str], object]) -> None:
 
 def registered() -> list[Duty]:
     """Return the registered duties, for one keeper."""
-    return [_guarded(every, work) for every, work in _registered]
+    return [Duty(every, partial(_guarded, every, work)) for every, work in _registered]
 
 
-def _guarded(every: float, work: Callable[[str], object]) -> Duty:
-    def guarded(alias: str) -> float:
-        try:
-            work(alias)
-        except (InterfaceError, OperationalError) as error:  # such as a restart
-            logger.warning("A duty was cut short name=%s: %s", work.__name__, error)
-        except Exception:  # whatever is wrong with it, heartbeats go on
-            logger.exception("A duty failed name=%s", work.__name__)
-        return every * random.uniform(0.8, 1.2)
-
-    return Duty(every, guarded)
+def _guarded(every: float, work: Callable[[str], object], alias: str) -> float:
+    try:
+        work(alias)
+    except (InterfaceError, OperationalError) as error:  # such as a restart
+        logger.warning("A duty was cut short name=%s: %s", work.__name__, error)
+    except Exception:  # whatever is wrong with it, heartbeats go on
+        logger.exception("A duty failed name=%s", work.__name__)
+    return every * random.uniform(0.8, 1.2)

@@ -33,10 +33,8 @@ def register(
 
 def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
     """Renew the leases; return the workers that were declared dead in between."""
-    rows, now = (
-        Worker.objects.using(alias).filter(pk__in=ids),
-        dialects.of(alias).clock(),
-    )
+    rows = Worker.objects.using(alias).filter(pk__in=ids)
+    now = dialects.of(alias).clock()
     renewed = rows.update(last_seen=now, expires_at=now + timedelta(seconds=lease))
     if renewed == len(ids):
         return set()
@@ -44,13 +42,15 @@ def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
 
 
 def retire(alias: str, id: UUID) -> None:
-    """Remove the row of a worker that is gone; what it still holds is orphaned."""
+    """Remove the row of a worker that has exited; what it still holds is orphaned."""
     Worker.objects.using(alias).filter(pk=id).delete()
 
 
 def condemn(alias: str) -> int:
     """Remove the workers whose lease is over; return how many there were."""
     expired = Worker.objects.using(alias).expired()
-    for worker in expired:
+    # One by one: of several keepers, one removes and announces each.
+    lost = [worker for worker in expired if expired.filter(pk=worker.pk).delete()[0]]
+    for worker in lost:
         events.worker_lost(worker)
-    return expired.delete()[0]
+    return len(lost)

@@ -10,17 +10,13 @@ BATCH = 1000
 
 
 def prune(
-    alias: str,
-    *,
-    states: Collection[str],
-    older_than: float,
-    limit: int = BATCH,
+    alias: str, *, states: Collection[str], older_than: float, limit: int = BATCH
 ) -> int:
     """Delete up to `limit` jobs that finished over `older_than` seconds ago.
 
     Return how many were deleted.
     """
-    deleted, dialect = 0, dialects.of(alias)
+    deleted, dialect, rows = 0, dialects.of(alias), FinishedJob.objects.using(alias)
     for state in states:
         if deleted < limit:
             # delete() would begin a transaction, and SQLite has none within another.
@@ -30,8 +26,7 @@ def prune(
                 batch = _oldest(alias, state, older_than, limit - deleted)
                 for first in range(0, len(batch), dialect.max_values):
                     part = batch[first : first + dialect.max_values]
-                    rows = FinishedJob.objects.using(alias).filter(pk__in=part)
-                    rows._raw_delete(alias)
+                    rows.filter(pk__in=part)._raw_delete(alias)
                 deleted += len(batch)
     return deleted
 

@@ -47,21 +47,26 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
     """
     if not jobs:
         return 0
-    dialect = dialects.of(alias)
+    dialect, taken = dialects.of(alias), set[UUID]()
     with dialect.one_commit():
+        ended = {job: outcomes.rescued(job, reason) for job in _unlocked(alias, jobs)}
         by_worker: dict[UUID, list[Outcome]] = {}
-        for job in _unlocked(alias, jobs):
-            outcome = outcomes.rescued(job, reason)
+        for job, outcome in ended.items():
             by_worker.setdefault(job.worker_id, []).append(outcome)
+        for worker_id, batch in by_worker.items():
+            taken |= dialect.record(worker_id, batch)
+    # After the commit: a receiver whose query fails would break the transaction.
+    for job, outcome in ended.items():
+        if job.id in taken:
             events.rescued(job, outcome)
-        return sum(len(dialect.record(*ended)) for ended in by_worker.items())
+    return len(taken)
 
 
 def _unlocked(alias: str, jobs: Collection[HeldJob]) -> list[HeldJob]:
     rows = Job.objects.using(alias).running().filter(pk__in=[job.id for job in jobs])
-    free = rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
-    ids = set(free)
-    return [job for job in jobs if job.id in ids]
+    locked = rows.select_for_update(skip_locked=True)
+    free = set(locked.values_list("pk", flat=True))
+    return [job for job in jobs if job.id in free]
 
 
 def _first(running: JobQuerySet) -> list[HeldJob]:

@@ -22,7 +22,7 @@ class JobState(models.TextChoices):
 
 
 class JobRecord(models.Model):
-    """What both tables know of a job; a finish carries it from one to the other."""
+    """The columns of both tables; a finish moves them from one to the other."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     task = models.CharField(_("task"), max_length=255)
@@ -68,8 +68,6 @@ def entries(log: Any) -> list[dict[str, Any]]:
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """What is asked of unfinished jobs."""
-
     def ready(self) -> "JobQuerySet":
         return self.filter(state=JobState.READY)
 
@@ -89,6 +87,12 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.running().filter(~models.Exists(alive))
 
 
+def _index(name: str, state: str, *fields: str) -> models.Index:
+    """Return an index of the jobs in one state."""
+    condition = models.Q(state=JobState(state))
+    return models.Index(fields=fields, condition=condition, name=name)
+
+
 class Job(JobRecord):
     """Unfinished work. A finish deletes the row here and writes a FinishedJob."""
 
@@ -98,27 +102,13 @@ class Job(JobRecord):
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         indexes = [
-            models.Index(
-                fields=["queue_name", "-priority", "id"],
-                condition=models.Q(state=JobState.READY),
-                name="dbqueue_job_ready",
-            ),
-            models.Index(
-                fields=["run_after"],
-                condition=models.Q(state=JobState.SCHEDULED),
-                name="dbqueue_job_scheduled",
-            ),
-            models.Index(
-                fields=["worker_id"],
-                condition=models.Q(state=JobState.RUNNING),
-                name="dbqueue_job_running",
-            ),
+            _index("dbqueue_job_ready", "READY", "queue_name", "-priority", "id"),
+            _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),
+            _index("dbqueue_job_running", "RUNNING", "worker_id"),
         ]
 
 
 class FinishedJobQuerySet(models.QuerySet["FinishedJob"]):
-    """What is asked of the history."""
-
     def expired(self, state: str, older_than: float) -> "FinishedJobQuerySet":
         """Return those of a state that are `older_than` seconds old, oldest first."""
         limit = dialects.of(self.db).clock() - timedelta(seconds=older_than)

@@ -8,8 +8,6 @@ from dbqueue.ids import uuid7
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    """What is asked of workers."""
-
     def alive(self) -> "WorkerQuerySet":
         return self.filter(expires_at__gt=dialects.of(self.db).clock())
 
@@ -28,7 +26,7 @@ class Worker(models.Model):
     queues = models.CharField(_("queues"), max_length=1000)
     started_at = models.DateTimeField(_("started at"))
     last_seen = models.DateTimeField(_("last heartbeat"))
-    # By the database's clock; past it, others may rescue what this worker holds.
+    # By the database's clock; past it, other workers may rescue what this one holds.
     expires_at = models.DateTimeField(_("lease ends"))
 
     objects = WorkerQuerySet.as_manager()

@@ -54,18 +54,13 @@ def arguments(
     args: Any, kwargs: Mapping[str, Any]
 ) -> tuple[list[Json], dict[str, Json]]:
     """Return the normalized arguments of a call. Raises InvalidPayload."""
-    try:
-        return (
-            [normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
-            {
-                key: normalize(item, f"Argument {_key(key, 'The call')!r}")
-                for key, item in kwargs.items()
-            },
-        )
-    except RecursionError:
-        raise InvalidPayload(
-            "An argument is nested too deeply, or contains itself."
-        ) from None
+    return (
+        [normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
+        {
+            key: normalize(item, f"Argument {_key(key, 'The call')!r}")
+            for key, item in kwargs.items()
+        },
+    )
 
 
 class Call(NamedTuple):

@@ -1,8 +1,8 @@
 """Backends for TASKS in tests: no database, and every option of a Task accepted."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
 from dbqueue.worker.run.attempt import Attempt
-from dbqueue.worker.run.holder import Holder
+from dbqueue.worker.run.holder import Holder, ProgressNotes
 
 
 class RecordingBackend(DatabaseBackend):
@@ -69,45 +69,44 @@ class RecordingBackend(DatabaseBackend):
 class ImmediateBackend(RecordingBackend):
     """Runs each job inside enqueue(), retries included, without waiting for its time.
 
-    A failing job ends as FAILED, as it would in a worker; the result tells.
+    A failing job ends as FAILED, as it would in a worker; its result has the error.
     """
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         result = super()._take(task, call)
         job = new_job(self.alias, task.using(job_id=result.id), call)
-        row = _Row(job)
+        row = _Row(job, result.enqueued_at or timezone.now())
         holder = Holder(
             worker_id=uuid7(),
             database=self.database,
             sender=type(self),
-            recorder=row,
-            progress=row,
+            record_now=row.record,
+            note=row.note_progress,
             reraise=(KeyboardInterrupt,),
         )
         while row.state == JobState.READY:
             outcome = Attempt(row.claimed(), task, holder).run_to_end()
             if outcome is not None:
-                row.record(holder.worker_id, [outcome])
-        result.update_from(row.result(task, call, holder.worker_id, result))
+                holder.record(outcome)
+        result.update_from(row.result(task, call, holder.worker_id))
         return result
 
 
 class _Row:
     """One job in memory; records outcomes and progress as a Dialect does."""
 
-    def __init__(self, job: NewJob) -> None:
+    def __init__(self, job: NewJob, enqueued_at: datetime) -> None:
         now = timezone.now()
         self.state: str = JobState.READY
-        self._outcome: Outcome | None = None
         self._log: list[dict[str, Any]] = []
-        self._progress = "null"
+        self._progress = self._returned = "null"
         self._job = ClaimedJob(
             **{name: getattr(job, name) for name in WRITTEN},
             attempt=0,
             failures=0,
             progress=None,
             attempt_log="[]",
-            enqueued_at=now,
+            enqueued_at=enqueued_at,
             run_after=job.run_after,
             started_at=now,
             last_attempted_at=now,
@@ -115,34 +114,26 @@ class _Row:
 
     def claimed(self) -> ClaimedJob:
         """Return the job as the next attempt gets it."""
-        self._job = dataclasses.replace(
-            self._job,
-            attempt=self._job.attempt + 1,
-            attempt_log=json.dumps(self._log),
-            last_attempted_at=timezone.now(),
-        )
+        self._job.attempt += 1
+        self._job.attempt_log = json.dumps(self._log)
+        self._job.last_attempted_at = timezone.now()
         return self._job
 
     def record(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         for outcome in outcomes:
-            self._outcome, self.state = outcome, outcome.state
+            self.state, self._returned = outcome.state, outcome.result or "null"
             if outcome.record is not None:
                 self._log.append(outcome.record)
-            failures = self._job.failures + outcome.failed
-            self._job = dataclasses.replace(self._job, failures=failures)
+            self._job.failures += outcome.failed
         return {outcome.id for outcome in outcomes}
 
-    def note_progress(
-        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
-    ) -> None:
-        for _, _, text in notes:
-            self._progress = text
+    def note_progress(self, worker_id: UUID, notes: ProgressNotes) -> None:
+        self._progress = notes[-1][2]
 
     def result(
-        self, task: Task[..., Any], call: payload.Call, worker_id: UUID, new: JobResult
+        self, task: Task[..., Any], call: payload.Call, worker_id: UUID
     ) -> JobResult:
-        """Return the result of the job, which has ended; `new` is its first one."""
-        ended = self._outcome.result if self._outcome else None
+        """Return the result of the job, which has ended."""
         return job_result(
             task,
             self._job,
@@ -150,10 +141,9 @@ class _Row:
             args=call.args,
             kwargs=call.kwargs,
             run_after=self._job.run_after,
-            enqueued_at=new.enqueued_at,
             attempt_log=self._log,
             worker_ids=[str(worker_id)] * self._job.attempt,
             progress=progress_of(json.loads(self._progress)),
             finished_at=timezone.now(),
-            return_value=json.loads(ended or "null"),
+            return_value=json.loads(self._returned),
         )

@@ -1,7 +1,6 @@
 """Run the jobs that a test enqueued, or look at them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from dbqueue.tasks import payload, registry
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
-from dbqueue.worker.loop.dispatch import left_to_others
+from dbqueue.worker.loop.dispatch import not_run
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.holder import Holder
 
@@ -34,16 +33,17 @@ def run_jobs(
     """Run all jobs that are ready, and those they enqueue, here and now.
 
     No threads, no sleeping, on the connection of the test. With `scheduled`, jobs that
-    wait for their time (retries, too) are taken as due. Returns the result of each
-    job that ran, in the order in which they ended. Raises DbqueueError after `limit`
-    attempts: a job that retries itself would never end.
+    are not due yet (retries, too) are taken as due. Returns the result of each job that
+    ran, in the order in which they ended. Raises DbqueueError after `limit` attempts: a
+    job that retries itself would never end.
     """
     runner = _InlineWorker(backend_of(backend), queues)
     ran: dict[UUID, None] = {}  # an ordered set
-    with runner.registered():
+    runner.register()
+    try:
         while runner.attempts < limit:
             if scheduled:
-                runner.make_all_due()
+                moves.make_due(runner.alias, excluding=runner.not_run)
             promote(runner.alias)
             job = runner.run_next()
             if job is None:
@@ -51,13 +51,15 @@ def run_jobs(
                 return [runner.backend.get_result(id) for id in ids]
             ran.pop(job.id, None)
             ran[job.id] = None
+    finally:
+        leases.retire(runner.alias, runner.id)
     raise DbqueueError(f"run_jobs() stopped at its limit of {limit} attempts.")
 
 
 def enqueued(
     task: AnyTask | str | None = None, *, backend: str = "default"
 ) -> list[JobResult]:
-    """Return the jobs that wait, of the task or of all, oldest first."""
+    """Return the jobs that are pending, of the task or of all, oldest first."""
     known = backend_of(backend)
     path = None if task is None else registry.as_task(task).module_path
     if isinstance(known, RecordingBackend):
@@ -76,10 +78,10 @@ def assert_enqueued(
     count: int | None = None,
     backend: str = "default",
 ) -> list[JobResult]:
-    """Assert that jobs of the task wait, and return them.
+    """Assert that jobs of the task are pending, and return them.
 
     `args` and `kwargs` must match where given; `count` is how many, default at least
-    one. Raises AssertionError with what does wait.
+    one. Raises AssertionError with those that are pending.
     """
     found = enqueued(task, backend=backend)
     wanted_args, wanted_kwargs = payload.arguments(args or (), kwargs or {})
@@ -93,8 +95,9 @@ def assert_enqueued(
         return matching
     others = "".join(f"\n  args={r.args} kwargs={r.kwargs}" for r in found)
     raise AssertionError(
-        f"{len(matching)} jobs of {registry.as_task(task).module_path} wait, expected "
-        f"{'at least 1' if count is None else count}. Of this task: {others or 'none'}"
+        f"{len(matching)} jobs of {registry.as_task(task).module_path} are pending, "
+        f"expected {'at least 1' if count is None else count}. "
+        f"Of this task: {others or 'none'}"
     )
 
 
@@ -105,41 +108,33 @@ class _InlineWorker:
         self.backend = backend
         self.alias = backend.database
         self.attempts = 0
-        self._id: UUID = uuid7()
+        self.id: UUID = uuid7()
         self.not_run: set[UUID] = set()
         self._scan = Scan([queues])
         self._holder = Holder(
-            worker_id=self._id,
+            worker_id=self.id,
             database=self.alias,
             sender=type(backend),
-            recorder=backend.dialect,
-            progress=backend.dialect,
+            record_now=backend.dialect.record,
+            note=backend.dialect.note_progress,
             # Ctrl-C during a test is meant for the test.
             reraise=(KeyboardInterrupt,),
         )
 
-    @contextmanager
-    def registered(self) -> Iterator[None]:
-        """Register a worker row for the block: without one, nothing is claimed."""
+    def register(self) -> None:
+        """Write a worker's row: without one, nothing is claimed."""
         leases.register(
             self.alias,
-            self._id,
+            self.id,
             name="run_jobs",
             host="",
             pid=0,
             queues="*",
             lease=3600,
         )
-        try:
-            yield
-        finally:
-            leases.retire(self.alias, self._id)
-
-    def make_all_due(self) -> None:
-        moves.make_due(self.alias, excluding=self.not_run)
 
     def run_next(self) -> ClaimedJob | None:
-        for job in self.backend.dialect.claim(self._scan, self._id, 1):
+        for job in self.backend.dialect.claim(self._scan, self.id, 1):
             self.attempts += 1
             outcome = self._run(job)
             if outcome is not None:
@@ -150,10 +145,7 @@ class _InlineWorker:
     def _run(self, job: ClaimedJob) -> Outcome | None:
         try:
             task = registry.resolve(job.task)
-        except TaskNotAllowed as error:
+        except (TaskNotAllowed, TaskNotFound) as error:
             self.not_run.add(job.id)
-            return self._holder.refuse(job, error)
-        except TaskNotFound as error:
-            self.not_run.add(job.id)
-            return left_to_others(job, error)
+            return not_run(job, error, self._holder)
         return Attempt(job, task, self._holder).run_to_end()

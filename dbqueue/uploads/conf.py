@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dbqueue.conf import DAY, MB, Section, demand
+from dbqueue.conf import DAY, MB, demand, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +42,4 @@ RENAMED = {
     "KEEP_FAILED_UPLOADS": "DBQUEUE['UPLOADS']['KEEP_FAILED']",
 }
 
-current = Section(UploadSettings, "UPLOADS").current
+current = section(UploadSettings, "UPLOADS")

@@ -38,5 +38,4 @@ class WorkerOptions:
         return Scan(self.queues, self.exclude)
 
     def described(self) -> str:
-        """Return the queues as they are typed."""
         return self.scan().described()

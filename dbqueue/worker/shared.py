@@ -1,13 +1,15 @@
 """Memory shared by the supervisor, its keeper and its children.
 
-A child that holds the GIL, or is dead, cannot answer; what others must know of it is
-therefore written here as it happens: its worker id, when its lease was renewed, what it
-runs, and when it is overdue.
+A child that holds the GIL, or is dead, cannot answer. What other processes need from
+it is therefore written here as it happens: its worker id, when its lease was renewed,
+what it runs, and when it is overdue.
 """
 
 import mmap
 import time
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 
@@ -17,7 +19,7 @@ class Phase(IntEnum):
     EMPTY = 0
     LIVE = 1
     FROZEN = 2  # stopped by a signal: its lease is not renewed
-    CONDEMNED = 3  # declared dead by somebody else: it must not go on
+    CONDEMNED = 3  # declared dead by another process: it must stop
     DEAD = 4
     OVERDUE = 5  # killed because a job did not stop at its timeout
     CUT_SHORT = 6  # killed because it did not stop in time: no fault of its jobs
@@ -33,14 +35,15 @@ class ExitReason(IntEnum):
     STOPPED = 1
     DRAINED = 2  # nothing was left to do
     RECYCLED = 3  # wants to be replaced: max_jobs, max_rss, a job that would not stop
-    ABANDONED = 4  # lost its lease and left everything lying
+    ABANDONED = 4  # lost its lease and left its jobs to others
 
 
-# Eight bytes a field, aligned: what another process reads is the old value or the new.
-_PHASE, _PID, _BEAT, _KILL_AT, _LISTENING, _EXIT_REASON = range(6)
-_WORKER, _CULPRIT, _RUNNING = 6, 8, 10  # ids take two; the running jobs come last
+# Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
+# Behind the fields of one word; ids take two, and the running jobs come last.
+_WORKER, _CULPRIT, _RUNNING = 6, 8, 10
 _NOTHING = bytes(16)
+T = TypeVar("T", bound=float)
 
 
 class Heartbeat:
@@ -58,18 +61,41 @@ class Heartbeat:
         return time.monotonic() - self._moment[0]
 
 
+class _Word(Generic[T]):
+    """A field of ChildState: one word, a double, which holds each kind exactly."""
+
+    def __init__(self, word: int, kind: Callable[[Any], T]) -> None:
+        self._word = word
+        self._kind = kind
+
+    def __get__(self, child: "ChildState", owner: type) -> T:
+        return self._kind(child.words[self._word])
+
+    def __set__(self, child: "ChildState", value: T) -> None:
+        child.words[self._word] = value
+
+
 class ChildState:
     """One child's part. Fields are written by one process each, read by all."""
 
+    phase = _Word(0, Phase)
+    pid = _Word(1, int)
+    # When the last heartbeat that arrived was sent, monotonic; 0 = none yet.
+    beat = _Word(2, float)
+    # When the supervisor must kill the child, monotonic; 0 = never.
+    kill_at = _Word(3, float)
+    # Whether the keeper receives notifications for this child.
+    is_listened_for = _Word(4, bool)
+    exit_reason = _Word(5, ExitReason)
+
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory
-        # Views of the machine's own kind write a field in one piece; struct does not.
-        self._numbers = memory.cast("q")
-        self._moments = memory.cast("d")
+        # A view of the machine's own kind writes a word in one piece; struct does not.
+        self.words = memory.cast("d")
         self._places = places
 
     def open(self, worker_id: UUID) -> None:
-        """Prepare for a new child, which is not there yet."""
+        """Prepare for a new child, which is not forked yet."""
         self.phase = Phase.EMPTY
         self.beat = 0.0
         self.exit_reason = ExitReason.NONE
@@ -78,56 +104,13 @@ class ChildState:
         self._put_id(_WORKER, worker_id.bytes)
 
     def fill(self, pid: int) -> None:
-        """Note that the child is there."""
-        self._numbers[_PID] = pid
+        """Note that the child was forked."""
+        self.pid = pid
         self.phase = Phase.LIVE
-
-    @property
-    def phase(self) -> Phase:
-        return Phase(self._numbers[_PHASE])
-
-    @phase.setter
-    def phase(self, phase: Phase) -> None:
-        self._numbers[_PHASE] = phase
-
-    @property
-    def pid(self) -> int:
-        return self._numbers[_PID]
 
     @property
     def worker_id(self) -> UUID:
         return self._id_at(_WORKER)
-
-    @property
-    def beat(self) -> float:
-        """When the last heartbeat that arrived was sent, monotonic; 0 = none yet."""
-        return self._moments[_BEAT]
-
-    @beat.setter
-    def beat(self, moment: float) -> None:
-        self._moments[_BEAT] = moment
-
-    @property
-    def is_listened_for(self) -> bool:
-        """Whether the keeper receives notifications for this child."""
-        return bool(self._numbers[_LISTENING])
-
-    @is_listened_for.setter
-    def is_listened_for(self, listening: bool) -> None:
-        self._numbers[_LISTENING] = listening
-
-    @property
-    def exit_reason(self) -> ExitReason:
-        return ExitReason(self._numbers[_EXIT_REASON])
-
-    @exit_reason.setter
-    def exit_reason(self, exit_reason: ExitReason) -> None:
-        self._numbers[_EXIT_REASON] = exit_reason
-
-    @property
-    def kill_at(self) -> float:
-        """When the supervisor must kill the child, monotonic; 0 = never."""
-        return self._moments[_KILL_AT]
 
     @property
     def culprit(self) -> UUID:
@@ -135,9 +118,9 @@ class ChildState:
         return self._id_at(_CULPRIT)
 
     def set_kill_at(self, moment: float, culprit: UUID | None) -> None:
-        self._moments[_KILL_AT] = 0.0  # while the id, of two words, changes
+        self.kill_at = 0.0  # while the id, of two words, changes
         self._put_id(_CULPRIT, culprit.bytes if culprit else _NOTHING)
-        self._moments[_KILL_AT] = moment
+        self.kill_at = moment
 
     def occupy(self, place: int, job_id: UUID) -> None:
         """Note that the job runs now; `place` is its thread's or coroutine's."""

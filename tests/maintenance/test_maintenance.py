@@ -20,6 +20,7 @@ from dbqueue.maintenance.rescue import (
     rescue_orphans,
 )
 from dbqueue.models import FinishedJob, Job, JobState, Worker
+from dbqueue.signals import job_rescued
 from dbqueue.worker.parent.pruner import Pruner, next_batch
 from dbqueue.worker.parent.reaper import reap
 from dbqueue.worker.shared import Phase, make_children
@@ -197,6 +198,24 @@ class TestARescue:
 
         job = Job.objects.get()
         assert (job.state, job.attempt, job.failures) == ("READY", 3, 0)
+
+    @with_transactions
+    def test_a_rescue_is_committed_although_a_receiver_of_it_makes_a_bad_query(self):
+        def broken(**kwargs):
+            Job.objects.raw("SELECT nothing FROM nowhere")[0]
+
+        job = tasks.noop.enqueue()
+        victim = HandWorker()
+        victim.claim()
+        leases.retire(ALIAS, victim.id)
+        job_rescued.connect(broken)
+        try:
+            assert rescue_orphans(ALIAS) == 1
+        finally:
+            job_rescued.disconnect(broken)
+
+        job.refresh()
+        assert job.state == "READY"
 
     def test_a_rescue_ends_a_job_that_kills_every_worker(self):
         result = tasks.noop.enqueue()

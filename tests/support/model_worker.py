@@ -65,9 +65,8 @@ def leave_effect(context):
     Profile.objects.bulk_create([Profile(name=context.task_result.id)])
 
 
-class NoProgress:
-    def note_progress(self, worker_id, notes):
-        raise AssertionError("no order makes progress")
+def no_progress(worker_id, notes):
+    raise AssertionError("no order makes progress")
 
 
 class Hand:
@@ -88,8 +87,8 @@ class Hand:
             worker_id=self.id,
             database=ALIAS,
             sender=DatabaseBackend,
-            recorder=self.dialect,
-            progress=NoProgress(),
+            record_now=self.dialect.record,
+            note=no_progress,
             reraise=(AssertionError,),
         )
         self.forget_marks()

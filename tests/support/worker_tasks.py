@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone, translation
 
 from dbqueue import enqueue, task
+from dbqueue.signals import job_finished
 from dbqueue.tasks.framework import task_finished
 
 
@@ -393,6 +394,19 @@ def _exit_at_rude_jobs(sender, task_result, **kwargs):
 
 
 task_finished.connect(_exit_at_rude_jobs)
+
+
+def _exit_at_rude_events(event, **kwargs):
+    if event.task == exit_in_event_receiver.module_path:
+        sys.exit("in a receiver of dbqueue's own signal")
+
+
+job_finished.connect(_exit_at_rude_events)
+
+
+@task(max_attempts=1)
+def exit_in_event_receiver(key):
+    effect("began", key)
 
 
 @task(max_attempts=1)

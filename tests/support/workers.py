@@ -62,8 +62,8 @@ class HandWorker:
             worker_id=self.id,
             database=self.alias,
             sender=DatabaseBackend,
-            recorder=self.dialect,
-            progress=self.dialect,
+            record_now=self.dialect.record,
+            note=self.dialect.note_progress,
             **more,
         )
 

@@ -85,7 +85,10 @@ def test_a_job_whose_connection_is_cut_is_retried(run_worker, only_postgres):
     assert reasons(record) == ["failed"] * 2
 
 
-@pytest.mark.parametrize("task", [tasks.exit_in_receiver, tasks.exit_in_backoff])
+@pytest.mark.parametrize(
+    "task",
+    [tasks.exit_in_receiver, tasks.exit_in_event_receiver, tasks.exit_in_backoff],
+)
 def test_an_exit_outside_the_function_costs_neither_job_nor_thread(
     task, run_worker, effects
 ):

@@ -1,4 +1,4 @@
-"""The jobs that a child holds, and the ends that are not in the database yet.
+"""The jobs that a child holds, and the outcomes that are not in the database yet.
 
 Nothing leaves it before the database has confirmed it.
 """
@@ -6,9 +6,8 @@ Nothing leaves it before the database has confirmed it.
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, OperationalError
@@ -23,30 +22,23 @@ from dbqueue.maintenance.rescue import finished_by, held_by, rescue
 from dbqueue.models import JobState
 from dbqueue.worker.loop.prefetch import BatchSize
 from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.run.holder import ProgressNotes
 from dbqueue.worker.run.pools import Pool
 
 logger = logging.getLogger(__name__)
 
 # What one outcome may do to the statement of a whole batch, on its way or on arrival.
 UNSTORABLE = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
-
-
 # Seconds between two progress notes of a job in the database.
 PROGRESS_INTERVAL = 0.5
-
-
-class Flight(NamedTuple):
-    """A job that is held."""
-
-    job: ClaimedJob
-    pool: Pool | None  # None if it was not handed on
 
 
 class Completer:
     """The jobs in flight. Pools report from their threads; all else is the loop's."""
 
     def __init__(self, dialect: Dialect, worker_id: UUID, pipe: WakePipe) -> None:
-        self.in_flight: dict[UUID, Flight] = {}
+        # The pool is None for a job that was not handed on.
+        self.in_flight: dict[UUID, tuple[ClaimedJob, Pool | None]] = {}
         self.finished = 0
         self.notes_at = 0.0  # monotonic: when progress is stored next
         self.batch = BatchSize()
@@ -67,9 +59,7 @@ class Completer:
             self._asleep = False  # once is enough, and a system call is not cheap
             self._pipe.wake()
 
-    def note_progress(
-        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
-    ) -> None:
+    def note_progress(self, worker_id: UUID, notes: ProgressNotes) -> None:
         """Report progress, as a Dialect would store it; from any thread."""
         for id, attempt, text in notes:
             self._notes[id] = (attempt, text)
@@ -87,7 +77,7 @@ class Completer:
 
     def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
         """Note a claimed job and the pool that will run it, if any."""
-        self.in_flight[job.id] = Flight(job, pool)
+        self.in_flight[job.id] = job, pool
         if pool is not None:
             pool.load += 1
 
@@ -96,11 +86,11 @@ class Completer:
         durations = []
         while self._reports:
             job, outcome = self._reports.popleft()
-            flight = self.in_flight.get(job.id)
-            if flight is None or job.id in self._outcomes:
+            if job.id not in self.in_flight or job.id in self._outcomes:
                 continue  # it was given up as stubborn before
-            if flight.pool is not None:
-                flight.pool.load -= 1
+            _, pool = self.in_flight[job.id]
+            if pool is not None:
+                pool.load -= 1
             if outcome is None:
                 self._forget(job.id)
                 self.finished += 1
@@ -113,20 +103,17 @@ class Completer:
     def has_outcomes(self) -> bool:
         return bool(self._outcomes)
 
-    def unfinished(self) -> list[ClaimedJob]:
-        """Return the jobs in flight that have not ended."""
-        flights = self.in_flight.items()
-        return [flight.job for id, flight in flights if id not in self._outcomes]
-
     def release_unfinished(self, begun: Collection[UUID]) -> None:
         """Release all that has not ended; what has begun gets a record of it."""
-        for job in self.unfinished():
-            if job.id in begun:
+        for id, (job, _) in self.in_flight.items():
+            if id in self._outcomes:
+                continue
+            if id in begun:
                 outcome = outcomes.released(job, self._worker_id)
                 events.released(job, self._worker_id, outcome)
             else:
                 outcome = outcomes.untouched(job)
-            self._outcomes[job.id] = outcome
+            self._outcomes[id] = outcome
 
     def finish_and_claim(self, scan: Scan, limit: int) -> list[ClaimedJob]:
         """Record a batch and claim up to `limit` jobs, in one commit."""
@@ -164,8 +151,8 @@ class Completer:
         """Store the latest progress of each job."""
         rows = []
         while self._notes:  # threads go on adding to it
-            id, (attempt, text) = self._notes.popitem()
-            rows.append((id, attempt, text))
+            id, note = self._notes.popitem()
+            rows.append((id, *note))
         try:
             self._dialect.note_progress(self._worker_id, rows)
         except UNSTORABLE as error:
@@ -190,11 +177,6 @@ class Completer:
         except OperationalError as error:
             if self._dialect.is_cancelled(error):
                 self.batch.shrink(jobs, time.monotonic())
-                logger.warning(
-                    "A statement took too long; now %d jobs at a time: %s",
-                    self.batch.size,
-                    str(error).strip(),
-                )
             raise
         self.batch.recover(time.monotonic())
 
@@ -218,7 +200,7 @@ class Completer:
         self.in_flight.pop(id, None)
 
     def _record_one_by_one(self, batch: list[Outcome]) -> None:
-        """Find the outcome that the database refuses; the others must not suffer."""
+        """Find the outcome that the database refuses, and record the others."""
         for outcome in batch:
             try:
                 recorded = self._dialect.record(self._worker_id, [outcome])
@@ -228,9 +210,8 @@ class Completer:
             self._confirm([outcome], recorded)
 
     def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
-        job = self.in_flight[outcome.id].job
-        logger.error(
-            "Job id=%s task=%s could not be stored: %s", job.id, job.task, error
-        )
+        job, _ = self.in_flight[outcome.id]
+        message = "Job id=%s task=%s could not be stored: %s"
+        logger.error(message, job.id, job.task, error)
         reason = InvalidPayload(f"The database refused the outcome: {error}")
         return outcomes.refused(job, self._worker_id, reason)

@@ -1,6 +1,7 @@
 """From a claim to a pool: each job's task is found, or the job is given back."""
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dbqueue import backoff
@@ -30,23 +31,16 @@ class Way(NamedTuple):
 Found = Way | TaskNotAllowed | TaskNotFound
 
 
+@dataclass(eq=False)
 class Dispatch:
     """Hands claimed jobs to the pools, and back what cannot be run here."""
 
-    def __init__(
-        self,
-        completer: Completer,
-        pools: Pools,
-        prefetch: Prefetch,
-        deadlines: Deadlines,
-        holder: Holder,
-    ) -> None:
-        self._completer = completer
-        self._pools = pools
-        self._prefetch = prefetch
-        self._deadlines = deadlines
-        self._holder = holder
-        self._ways: dict[str, Way] = {}  # by the task's path
+    completer: Completer
+    pools: Pools
+    prefetch: Prefetch
+    deadlines: Deadlines
+    holder: Holder
+    ways: dict[str, Way] = field(default_factory=dict)  # by the task's path
 
     def dispatch(self, jobs: list[ClaimedJob]) -> None:
         # All imports first: one that ends the process, or hangs, then costs no job of
@@ -54,46 +48,47 @@ class Dispatch:
         found: dict[str, Found] = {}
         for job in jobs:
             if job.task not in found:
-                found[job.task] = self._ways.get(job.task) or self._find(job)
+                found[job.task] = self.ways.get(job.task) or self._find(job)
         for job in jobs:
             self._hand_on(job, found[job.task])
         if jobs:
-            only_async = all(
-                isinstance(way, Way) and way.pool is self._pools.loop
-                for way in found.values()
+            ways, loop = found.values(), self.pools.loop
+            self.prefetch.only_async = all(
+                isinstance(way, Way) and way.pool is loop for way in ways
             )
-            self._prefetch.note_claim(only_async=only_async)
 
     def _find(self, job: ClaimedJob) -> Found:
         try:
             if registry.is_resolved(job.task):
                 task = registry.resolve(job.task)
             else:
-                with self._deadlines.resolving(job):
+                with self.deadlines.resolving(job):
                     task = registry.resolve(job.task)
         except (TaskNotAllowed, TaskNotFound) as error:
             return error
-        way = Way(task, self._pools.pool_for(task), task.seconds_allowed)
-        self._ways[job.task] = way
+        way = Way(task, self.pools.pool_for(task), task.seconds_allowed)
+        self.ways[job.task] = way
         return way
 
     def _hand_on(self, job: ClaimedJob, found: Found) -> None:
         if isinstance(found, Way):
-            self._completer.accept(job, found.pool)
+            self.completer.accept(job, found.pool)
             found.pool.submit((job, found.task, found.seconds))
             return
-        self._completer.accept(job, None)
-        if isinstance(found, TaskNotAllowed):
-            self._completer.done(job, self._holder.refuse(job, found))
-        else:
-            self._completer.done(job, left_to_others(job, found))
+        self.completer.accept(job, None)
+        self.completer.done(job, not_run(job, found, self.holder))
 
 
-def left_to_others(job: ClaimedJob, error: TaskNotFound) -> Outcome:
-    """Leave a job to workers that know its task, or to a time when this one does.
+def not_run(
+    job: ClaimedJob, error: TaskNotAllowed | TaskNotFound, holder: Holder
+) -> Outcome:
+    """Return the outcome of a job whose task was not found here.
 
-    It waits in the schedule: as long as it was ready, every claim would meet it again.
+    It is left to workers that know the task, or to a time when this one does. It waits
+    in the schedule: as long as it was ready, every claim would meet it again.
     """
+    if isinstance(error, TaskNotAllowed):
+        return holder.refuse(job, error)
     delay = backoff.exponential(job.attempt, base=10.0, factor=2.0, cap=300.0)
     cause = error.__cause__
     logger.warning(

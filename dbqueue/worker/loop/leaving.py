@@ -29,7 +29,8 @@ def has_started(
 ) -> bool:
     """Wait for the keeper's first heartbeat; return False if told to stop before it."""
     while not child.beat:
-        if is_stopping() or inbox.wait(0.01).orphaned:
+        inbox.wait(0.01)
+        if is_stopping() or inbox.orphaned:
             return False
     return True
 
@@ -45,11 +46,8 @@ def is_worn_out(options: WorkerOptions, finished: int) -> bool:
 
 def give_up(job: ClaimedJob, worker_id: UUID, completer: Completer) -> None:
     """End a job that did not stop at its timeout; only the process's end stops it."""
-    logger.error(
-        "Job id=%s task=%s ignored its timeout; replacing the child process",
-        job.id,
-        job.task,
-    )
+    message = "Job id=%s task=%s ignored its timeout; replacing the child process"
+    logger.error(message, job.id, job.task)
     held = job.held_by(worker_id)
     outcome = outcomes.rescued(held, "timeout")
     events.rescued(held, outcome)
@@ -57,17 +55,15 @@ def give_up(job: ClaimedJob, worker_id: UUID, completer: Completer) -> None:
 
 
 def abandon(child: ChildState, why: str) -> ExitReason:
-    """Leave all jobs to others, who may have them already."""
+    """Leave all jobs to other workers, which may have them already."""
     logger.error("Worker %s abandons its jobs: %s", child.worker_id, why)
     child.vacate_all()
     return ExitReason.ABANDONED
 
 
-def release_all(
-    completer: Completer, pools: Pools, watchdog: Watchdog, inbox: Inbox
-) -> None:
+def release_all(completer: Completer, pools: Pools, watchdog: Watchdog) -> None:
     """Record what ended and release the rest, which counts as no failure."""
-    # All others have begun, or ended a moment ago: their reports come next.
+    # All others have begun, or ended a moment ago: their reports are collected next.
     waiting = {job.id for job in pools.take_back()}
     completer.collect()
     completer.release_unfinished(completer.in_flight.keys() - waiting)
@@ -85,4 +81,4 @@ def release_all(
                 )
                 return None
             drop(watchdog.alias)
-            inbox.wait(0.1)
+            time.sleep(0.1)

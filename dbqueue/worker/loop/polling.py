@@ -1,4 +1,4 @@
-"""When a child looks for work, and how long it leaves a troubled database alone."""
+"""When a child looks for work, and how long it waits when the database fails."""
 
 import random
 import time

@@ -17,7 +17,7 @@ class Prefetch:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._average: float | None = None  # seconds
-        self._only_async = False
+        self.only_async = False  # whether the last claim brought async jobs alone
 
     def learn(self, durations: Sequence[float]) -> None:
         for seconds in durations:
@@ -25,12 +25,8 @@ class Prefetch:
                 self._average = seconds
             self._average += _WEIGHT * (seconds - self._average)
 
-    def note_claim(self, *, only_async: bool) -> None:
-        """Note what the last claim brought."""
-        self._only_async = only_async
-
     def note_slow_job(self, seconds: float) -> None:
-        """Note that a job runs for this long already: nothing is to wait behind it."""
+        """Note that a job has run for this long: nothing is to wait behind it."""
         self._average = max(self._average or 0.0, seconds)
 
     def room(self, free_threads: int, free_coroutines: int) -> int:
@@ -39,7 +35,7 @@ class Prefetch:
         What comes cannot be chosen by kind: unless the last claim brought async jobs
         alone, there must be a thread for each.
         """
-        if self._only_async:
+        if self.only_async:
             return max(0, min(MOST, free_coroutines)) if free_threads > 0 else 0
         if free_coroutines <= 0:
             return 0

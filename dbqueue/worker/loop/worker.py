@@ -2,13 +2,14 @@
 
 import logging
 import time
-from functools import partial
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import Error
 
 from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
 from dbqueue.maintenance.promote import promote
 from dbqueue.worker.loop import leaving
@@ -27,10 +28,10 @@ from dbqueue.worker.shared import ChildState, ExitReason, Phase
 
 logger = logging.getLogger(__name__)
 
-# Share of the lease after which a child no longer trusts a heartbeat: it must be gone
-# before anybody else may take its jobs.
+# Share of the lease after which a child no longer trusts a heartbeat: it must have
+# stopped before another process may take its jobs.
 TRUST = 0.8
-# Seconds a claimed job may wait for a thread before others may have it.
+# Seconds a claimed job may wait for a thread before it goes back to the queue.
 HOLD = 0.5
 _MAX_SLEEP = 1.0
 
@@ -64,7 +65,7 @@ class Worker:
         self._inbox = Inbox(self._pipe, notices, parent_pipe)
         self._completer = Completer(self._dialect, self._id, self._pipe)
         self._set_up_running()
-        self._stopping = self._told_of_stop = False
+        self._stopping = self._stop_announced = False
         self._stop_at = float("inf")
         self._recycling = self._at_once = self._drained = False
         self._waiting_since = 0.0
@@ -74,18 +75,20 @@ class Worker:
             worker_id=self._id,
             database=self._dialect.alias,
             sender=self._options.sender,
-            recorder=self._dialect,
-            progress=self._completer,
-            # On the job's own connection: should that fall silent now, its transaction
-            # would keep the row locked for as long as the server believes in it.
-            before_record=partial(self._dialect.limit_idling, IDLING, local=True),
+            record_now=self._record_now,
+            note=self._completer.note_progress,
         )
         sizes = self._options.threads, self._options.async_concurrency
         deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
         pools = self._pools = Pools(*sizes, holder, deadlines, self._completer.done)
-        self._dispatch = Dispatch(
-            self._completer, pools, self._prefetch, deadlines, holder
-        )
+        completer, prefetch = self._completer, self._prefetch
+        self._dispatch = Dispatch(completer, pools, prefetch, deadlines, holder)
+
+    def _record_now(self, id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        # On the job's own connection: should that fall silent now, its transaction
+        # would keep the row locked for as long as the server believes in it.
+        self._dialect.limit_idling(IDLING, local=True)
+        return self._dialect.record(id, outcomes)
 
     def stop(self, *, now: bool = False) -> None:
         """Take no new work and end within the grace period, or at once with `now`.
@@ -106,11 +109,9 @@ class Worker:
         if leaving.has_started(self._child, self._inbox, lambda: self._stopping):
             events.worker_ready(self._event)
             reason = self._loop()
-        self._announce_stop()
+            self._announce_stop()
         if reason is not ExitReason.ABANDONED:
-            leaving.release_all(
-                self._completer, self._pools, self._watchdog, self._inbox
-            )
+            leaving.release_all(self._completer, self._pools, self._watchdog)
         self._pools.close()
         return reason
 
@@ -128,8 +129,8 @@ class Worker:
 
     def _announce_stop(self) -> None:
         # Not in stop(): a signal handler may interrupt anything.
-        if not self._told_of_stop:
-            self._told_of_stop = True
+        if not self._stop_announced:
+            self._stop_announced = True
             events.worker_stopping(self._event)
 
     def _work(self) -> None:
@@ -165,10 +166,9 @@ class Worker:
 
     def _limit(self) -> int:
         """Return how many jobs to claim now."""
-        due = (
-            time.monotonic() >= self._polling.look_at or self._completer.has_outcomes()
-        )
-        return self._room() if due else 0
+        if self._completer.has_outcomes() or time.monotonic() >= self._polling.look_at:
+            return self._room()
+        return 0
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
@@ -189,12 +189,13 @@ class Worker:
             self._drained = True
 
     def _back_off(self, error: Error) -> None:
-        if self._dialect.is_cancelled(error) and self._completer.batch.size > 1:
-            return  # with fewer jobs at a time, at once
+        size, what = self._completer.batch.size, str(error).strip()
+        if self._dialect.is_cancelled(error) and size > 1:
+            message = "A statement took too long; now %d jobs at a time: %s"
+            logger.warning(message, size, what)
+            return
         pause = self._polling.back_off()
-        logger.warning(
-            "Database trouble, trying again in %.1f s: %s", pause, str(error).strip()
-        )
+        logger.warning("Database trouble, trying again in %.1f s: %s", pause, what)
         drop(self._dialect.alias)
 
     def _take_care_of_running(self) -> None:
@@ -227,20 +228,19 @@ class Worker:
         self._completer.wake_up()
 
     def _wait(self, seconds: float) -> None:
-        news = self._inbox.wait(seconds)
-        if news.queues:
+        queues = self._inbox.wait(seconds)
+        if queues:
             self._polling.notified()
-            self._scan.expect(news.queues)
-        if news.orphaned and not self._stopping:
-            logger.error("The supervisor is gone; stopping")
+            self._scan.expect(queues)
+        if self._inbox.orphaned and not self._stopping:
+            logger.error("The supervisor has exited; stopping")
             self.stop()
 
     def _reason_to_leave(self) -> ExitReason | None:
         now, options = time.monotonic(), self._options
         if self._child.phase is Phase.CONDEMNED:
-            return leaving.abandon(
-                self._child, "its lease ran out and its jobs were rescued"
-            )
+            why = "its lease ran out and its jobs were rescued"
+            return leaving.abandon(self._child, why)
         if now > self._distrust_at():
             return leaving.abandon(self._child, "no heartbeat reaches the database")
         idle = not self._completer.in_flight

@@ -1,8 +1,8 @@
-"""The process beside the children that speaks for them to the database.
+"""The process that maintains the children's leases.
 
-It heartbeats for all of them, reaps the dead and rescues what they held, promotes due
-jobs, listens for notifications, prunes, and does the duties of wings. It runs no jobs,
-so no job can stop it.
+It heartbeats for all of them, reaps dead children and rescues their jobs, promotes due
+jobs, listens, prunes, and does the duties of wings. It runs no jobs, so no job can stop
+it.
 """
 
 import logging
@@ -38,12 +38,12 @@ BEATS_PER_LEASE = 6
 QUIT = b"q"
 _ALIVE = (Phase.LIVE, Phase.FROZEN, Phase.CONDEMNED)
 _MAX_PAUSE = 5.0
-# Seconds between looks at the schedule where no notification tells of a new entry.
+# Seconds between looks at the schedule where no notification announces a new entry.
 _SCHEDULE_INTERVAL = 0.1
 
 
 class Keeper:
-    """Keeps the children's leases until it is told to quit or all of them are gone.
+    """Keeps the children's leases until it is told to quit or all of them have exited.
 
     The supervisor writes to `links.orders` when a child changed; QUIT on it ends the
     keeper.
@@ -71,7 +71,7 @@ class Keeper:
         self._orphaned_at: float | None = None
 
     def run(self) -> None:
-        """Keep until told to quit; never raises for a database that is away."""
+        """Keep until told to quit; never raises for a database that is down."""
         prepare_sessions()
         while not self._may_leave():
             seconds = self._pause_or(self._round)
@@ -89,7 +89,7 @@ class Keeper:
         for duty in self._duties:
             self._do_due(duty)
         self._listener.open()
-        # What came with the answer to a statement is no news to select().
+        # What came with the answer to a statement does not wake select().
         self._read_news()
         self._show_who_listens()
         next_at = min(duty.due_at for duty in (self._heartbeats, *self._duties))
@@ -118,7 +118,7 @@ class Keeper:
         now, lease = time.monotonic(), conf.current().lease
         alive = {child.worker_id: child for child in self._live() if child.beat}
         # A supervisor that is frozen would not see its children freeze or hang: their
-        # jobs are better off with others.
+        # jobs are to go to other workers.
         watched = self._orphaned_at is not None or self._supervisor.age() < lease
         if alive and watched:
             condemned = leases.heartbeat(alias, alive.keys(), lease=lease)
@@ -128,8 +128,8 @@ class Keeper:
                 else:
                     # The moment before the statement: the lease may have begun then.
                     child.beat = now
-        # At the start, and after an outage, every lease may look expired: others get
-        # time to renew theirs.
+        # At the start, and after an outage, every lease may look expired: other keepers
+        # get time to renew theirs.
         if now >= self._patience:
             leases.condemn(alias)
         rescue_orphans(alias)
@@ -158,7 +158,7 @@ class Keeper:
                 wakeup.announce(alias, queue)  # other hosts' workers, too
             ready, due = self._dialect.next_due()
         listening = self._listener.is_listening
-        if ready and listening:  # without that, the children look themselves
+        if ready and listening:  # without that, the children poll
             self._notices.wake_all()
         poll = conf.current().poll_interval if listening else _SCHEDULE_INTERVAL
         if self._promoted_at < self._look_again_at:
@@ -167,9 +167,9 @@ class Keeper:
 
     def _wait(self, seconds: float) -> None:
         # At its end of file it would be ready for ever.
-        pipes: list[WakePipe | int] = []
-        if self._orphaned_at is None:
-            pipes.append(self._orders)
+        pipes: list[WakePipe | int] = (
+            [self._orders] if self._orphaned_at is None else []
+        )
         news = self._listener.fileno()
         if news is not None:
             pipes.append(news)
@@ -198,14 +198,14 @@ class Keeper:
         for child in self._children:
             child.is_listened_for = listening
         if listening != self._was_listening:
-            # Something may have been announced while nobody listened; and the children
-            # are to look as often as they now must.
+            # A notification may have been sent while none arrived; and the children are
+            # to look as often as they now must.
             self._was_listening = listening
             self._promotion.hurry()
             self._notices.wake_all()
 
     def _pause_or(self, work: Callable[[], float | None]) -> float:
-        """Do the work; when the database is away, return how long to leave it alone."""
+        """Do the work; if the database is down, return the seconds to wait."""
         try:
             with self._watchdog.during():
                 seconds = work() or 0.0
@@ -217,7 +217,10 @@ class Keeper:
             logger.log(level, "Database trouble: %s", str(error).strip())
             self._patience = self._some_beats()
             if busy:
-                self._extend_trust()
+                # While one writer keeps all others out, no lease can be taken away. It
+                # may be a job of ours: if its child gave up, it would only begin again.
+                for child in self._live():
+                    child.beat = time.monotonic() if child.beat else 0.0
             drop(self._alias)
             return self._pause * random.uniform(0.8, 1.2)
         self._pause = 0.0
@@ -226,19 +229,12 @@ class Keeper:
     def _some_beats(self) -> float:
         return time.monotonic() + 2 * self._heartbeats.every
 
-    def _extend_trust(self) -> None:
-        # While one writer keeps all others out, no lease can be taken away. It may be
-        # a job of ours: if its child gave up for that, it would only begin again.
-        for child in self._live():
-            if child.beat:
-                child.beat = time.monotonic()
-
     def _may_leave(self) -> bool:
         if self._quitting:
             return True
         if self._orphaned_at is None:
             return False
-        # The supervisor is gone; children that still finish need their lease.
+        # The supervisor has exited; children that still finish need their lease.
         late = time.monotonic() > self._orphaned_at + self._options.grace + 5.0
         return late or not any(exists(child.pid) for child in self._live())
 

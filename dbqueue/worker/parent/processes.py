@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
 
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.shared import (
@@ -30,48 +29,40 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """One of `--processes`: the child that fills it now, and when the next one may."""
+    """The keeper's, or one of `--processes`: what fills it now, and what may next."""
 
     pid: int = 0
-    child: ChildState | None = None
+    child: ChildState | None = None  # the keeper has none
     started_at: float = 0.0
     crashes: int = 0
     start_at: float = 0.0  # monotonic
     finished: bool = False  # drained
 
     def clear(self, reason: ExitReason, now: float) -> bool:
-        """Note that the child is gone; return whether it had crashed."""
+        """Note that the process has exited; return whether it crashed."""
         self.pid = 0
         self.finished = reason is ExitReason.DRAINED
         if reason in (ExitReason.STOPPED, ExitReason.DRAINED, ExitReason.RECYCLED):
             self.crashes = 0
             return False
         self.crashes = 1 if now - self.started_at > STABLE else self.crashes + 1
-        self.start_at = now + restart_delay(self.crashes)
+        # At once after the first, which may be an accident; then longer each time.
+        self.start_at = now + min(5.0, 0.1 * 2 ** min(self.crashes - 1, 10) - 0.1)
         return True
 
 
-@dataclass(slots=True, kw_only=True)
 class Links:
     """What the supervisor shares with the processes that it forks."""
 
-    children: Sequence[ChildState]
-    notices: Sequence[WakePipe]  # the keeper's to each child, in the same order
-    orders: WakePipe  # the supervisor's to the keeper
-    parent_pipe: tuple[int, int]  # its end tells the children that we are gone
-    heartbeat: Heartbeat  # the supervisor's
-
-    @classmethod
-    def make(cls, processes: int, places: int) -> Self:
+    def __init__(self, processes: int, places: int) -> None:
         # Twice as many: the state of a dead child is kept until it has been reaped.
-        children = make_children(2 * processes + 2, places)
-        return cls(
-            children=children,
-            notices=[WakePipe() for _ in children],
-            orders=WakePipe(),
-            parent_pipe=os.pipe(),
-            heartbeat=Heartbeat(),
-        )
+        self.children = make_children(2 * processes + 2, places)
+        # The keeper's to each child, in the same order.
+        self.notices = [WakePipe() for _ in self.children]
+        self.orders = WakePipe()  # the supervisor's to the keeper
+        # Its end of file means to the children that the supervisor has exited.
+        self.parent_pipe = os.pipe()
+        self.heartbeat = Heartbeat()  # the supervisor's
 
     def free(self) -> tuple[ChildState, WakePipe] | None:
         """Return the state and the pipe for another child, if there is room."""
@@ -88,19 +79,9 @@ class Links:
 class Family:
     """The processes below the supervisor."""
 
-    keeper: int = 0  # its pid
-    keeper_started_at: float = 0.0
-    keeper_start_at: float = 0.0
-    keeper_crashes: int = 0
-    places: list[Place] = field(default_factory=list)
-    crashed: bool = False  # a child, since one was last sent to look what is left
-
-    def note_keeper_end(self, now: float) -> None:
-        """Note that the keeper ended, and when the next one may start."""
-        lived = now - self.keeper_started_at
-        self.keeper = 0
-        self.keeper_crashes = 1 if lived > STABLE else self.keeper_crashes + 1
-        self.keeper_start_at = now + restart_delay(self.keeper_crashes)
+    places: list[Place]  # of the children
+    keeper: Place = field(default_factory=Place)
+    crashed: bool = False  # a child, since one was last started to look again
 
     def children(self) -> list[Place]:
         return [place for place in self.places if place.pid]
@@ -123,10 +104,10 @@ def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
     """Fork a process that runs `become` and exits with its code; return its pid.
 
     `close` are file descriptors that only the parent is to hold. Both processes call
-    signals_welcome() when they are ready.
+    unblock_signals() when they are ready.
     """
     # A signal between the fork and the child's own handlers would meet the parent's,
-    # and be lost on the copy. Held back, it waits for signals_welcome().
+    # and be lost on the copy. Held back, it waits for unblock_signals().
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     pid = os.fork()
     if pid:
@@ -150,29 +131,13 @@ def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
         os._exit(code)
 
 
-def signals_welcome() -> None:
+def unblock_signals() -> None:
     """Let the signals through that fork() held back, in either process.
 
     To be called when they can be acted on: in the child, its handlers are set; in the
     parent, the child is on record.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
-
-
-def catch_signals(*, stop: Callable[[], None], dump: Callable[[], None]) -> None:
-    """Have the functions called by TERM and INT, and by QUIT."""
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGQUIT, lambda *_: dump())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())
-
-
-def restart_delay(crashes: int) -> float:
-    """Return the seconds to wait after that many crashes in a row.
-
-    None after the first, which may be an accident; then longer each time, up to 5.
-    """
-    return float(min(5.0, 0.1 * 2 ** min(crashes - 1, 10) - 0.1))
 
 
 def exists(pid: int) -> bool:

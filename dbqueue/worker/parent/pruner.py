@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Collection
 
 from dbqueue import conf
 from dbqueue.maintenance.prune import BATCH, prune
@@ -23,22 +24,18 @@ class Pruner:
     def prune(self, alias: str) -> float:
         """Delete one batch of each kind; return the seconds to wait before the next."""
         settings, began = conf.current(), time.monotonic()
-        kinds = (
+        more = False
+        for states, seconds in (
             ((JobState.SUCCESSFUL,), settings.keep_successful),
             ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
-        )
-        more = [
-            self._prune(alias, states, seconds)
-            for states, seconds in kinds
-            if seconds is not None
-        ]
-        if any(more):
+        ):
+            if seconds is not None:
+                more |= self._prune(alias, states, seconds)
+        if more:
             return (time.monotonic() - began) * (1 / SHARE - 1)
         return INTERVAL * random.uniform(0.8, 1.2)
 
-    def _prune(
-        self, alias: str, states: tuple[JobState, ...], older_than: float
-    ) -> bool:
+    def _prune(self, alias: str, states: Collection[str], older_than: float) -> bool:
         """Delete a batch; return whether there may be more."""
         limit, began = self._batch, time.monotonic()
         try:

@@ -25,18 +25,16 @@ def reap(alias: str, children: Sequence[ChildState]) -> bool:
 def _rescue(alias: str, child: ChildState, begun: set[UUID]) -> bool:
     """Rescue what is not locked; return whether nothing is left.
 
-    What is locked waits for the next round. Only here is known what had not begun.
+    What is locked waits for the next round. Only a child's own keeper knows what had
+    not begun.
     """
-    while _rescue_some(alias, child, begun):
-        pass
-    return not held_by(alias, child.worker_id)
-
-
-def _rescue_some(alias: str, child: ChildState, begun: set[UUID]) -> int:
-    by_reason: dict[str, list[HeldJob]] = {}
-    for job in held_by(alias, child.worker_id):
-        by_reason.setdefault(_reason(child, job.id, begun), []).append(job)
-    return sum(rescue(alias, jobs, reason=reason) for reason, jobs in by_reason.items())
+    while held := held_by(alias, child.worker_id):
+        by_reason: dict[str, list[HeldJob]] = {}
+        for job in held:
+            by_reason.setdefault(_reason(child, job.id, begun), []).append(job)
+        if not sum(rescue(alias, jobs, reason=why) for why, jobs in by_reason.items()):
+            return False
+    return True
 
 
 def _reason(child: ChildState, job_id: UUID, begun: set[UUID]) -> str:

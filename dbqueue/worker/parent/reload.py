@@ -11,12 +11,12 @@ from django.utils import autoreload
 
 # Set in the process that works, as opposed to the one that restarts it.
 WORKING = "DBQUEUE_WORKING"
-# The exit code by which a worker asks to be started anew.
+# The exit code by which a worker asks to be restarted.
 RELOAD = 3
 
 
 def run_with_reload() -> int:
-    """Run this command in a process of its own, anew after each change of the code.
+    """Run this command in a process of its own; restart it when the code changes.
 
     Returns the exit code of a worker that was stopped or never started.
     """

@@ -21,16 +21,15 @@ from dbqueue.worker.parent.processes import (
     Family,
     Links,
     Place,
-    catch_signals,
     fork,
     reason,
     send,
-    signals_welcome,
+    unblock_signals,
 )
 from dbqueue.worker.parent.reload import RELOAD, ChangeWatcher
 from dbqueue.worker.process.connections import close_all, set_connection_timeouts
 from dbqueue.worker.process.pipes import WakePipe, wait
-from dbqueue.worker.shared import ChildState, Phase
+from dbqueue.worker.shared import ChildState, ExitReason, Phase
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +56,10 @@ class Supervisor:
         self._parent = os.getppid()
         self._reloading = False
         places = options.threads + options.async_concurrency
-        self._links = Links.make(options.processes, places)
+        self._links = Links(options.processes, places)
         self._signals = WakePipe()
         self._family = Family(places=[Place() for _ in range(options.processes)])
-        self._stops = self._told = 0
+        self._stops = self._announced = 0
         self._kill_at = float("inf")
         self._killed = False
 
@@ -69,7 +68,10 @@ class Supervisor:
         set_connection_timeouts()
         # The descriptor wakes the loop; handlers run in the main thread, between steps.
         signal.set_wakeup_fd(self._signals.writer, warn_on_full_buffer=False)
-        catch_signals(stop=self.stop, dump=self._dump_stacks)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGQUIT, lambda *_: self._dump_stacks())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
         while not self._is_over():
             self._links.heartbeat.beat()
             self._start_keeper()
@@ -78,7 +80,7 @@ class Supervisor:
             self._watch()
             wait([self._signals], TICK)
             self._signals.drain()
-            self._say_if_stopping()
+            self._log_stop()
             self._reap()
         self._dismiss_keeper()
         # Python gives the default handlers back as it ends: a late signal would kill.
@@ -107,14 +109,13 @@ class Supervisor:
         send(place.pid, signal.SIGTERM if self._stops == 1 else signal.SIGUSR1)
 
     def _fork(self, become: Callable[[], int]) -> int:
-        # The child must not hold these open: their end tells it that we are gone.
-        return fork(
-            become, close=(self._links.parent_pipe[1], self._links.orders.writer)
-        )
+        # The child must not hold these open: their end shows that the parent exited.
+        links = self._links
+        return fork(become, close=(links.parent_pipe[1], links.orders.writer))
 
     def _be_keeper(self) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signals_welcome()
+        unblock_signals()
         Keeper(self._options, self._links).run()
         return 0
 
@@ -123,16 +124,16 @@ class Supervisor:
         worker = Worker(self._options, child, notices=notices, parent_pipe=parent_pipe)
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
         signal.signal(signal.SIGUSR1, lambda *_: worker.stop(now=True))
-        signals_welcome()
+        unblock_signals()
         child.exit_reason = worker.run()
         return 0
 
     def _start_keeper(self) -> None:
-        family, now = self._family, time.monotonic()
-        if not family.keeper and now >= family.keeper_start_at:
-            family.keeper_started_at = now
-            family.keeper = self._fork(self._be_keeper)
-            signals_welcome()
+        keeper, now = self._family.keeper, time.monotonic()
+        if not keeper.pid and now >= keeper.start_at:
+            keeper.started_at = now
+            keeper.pid = self._fork(self._be_keeper)
+            unblock_signals()
 
     def _start_children(self) -> None:
         for place in self._family.places:
@@ -141,13 +142,13 @@ class Supervisor:
                 continue
             free = self._links.free()
             if free is None:
-                return  # the database is away, and the dead are not reaped yet
+                return  # the database is down, and the dead are not reaped yet
             child, notices = free
             child.open(uuid7())
             place.child, place.started_at = child, time.monotonic()
             place.pid = self._fork(partial(self._be_child, child, notices))
             child.fill(place.pid)
-            signals_welcome()
+            unblock_signals()
             if self._stops:  # since the question above: stop() did not know this child
                 self._tell_to_stop(place)
             self._links.orders.wake()
@@ -160,7 +161,7 @@ class Supervisor:
                 return
             if not pid:
                 return
-            if pid == self._family.keeper:
+            if pid == self._family.keeper.pid:
                 self._keeper_changed(status)
             for place in self._family.places:
                 if place.pid == pid:
@@ -169,10 +170,10 @@ class Supervisor:
     def _keeper_changed(self, status: int) -> None:
         if os.WIFSTOPPED(status):
             # Without heartbeats all leases run out; a new keeper is better than that.
-            send(self._family.keeper, signal.SIGKILL)
+            send(self._family.keeper.pid, signal.SIGKILL)
         elif not os.WIFCONTINUED(status):
             logger.error("The keeper ended (%s); starting another", reason(status))
-            self._family.note_keeper_end(time.monotonic())
+            self._family.keeper.clear(ExitReason.NONE, time.monotonic())
 
     def _child_changed(self, place: Place, status: int) -> None:
         child = place.child
@@ -183,16 +184,13 @@ class Supervisor:
             if child.phase is Phase.FROZEN:
                 child.phase = Phase.LIVE
         else:
-            self._child_ended(place, child, status)
-
-    def _child_ended(self, place: Place, child: ChildState, status: int) -> None:
-        if child.phase not in (Phase.OVERDUE, Phase.CUT_SHORT):
-            child.phase = Phase.DEAD
-        self._links.orders.wake()
-        crashed = place.clear(child.exit_reason, time.monotonic())
-        self._family.crashed |= crashed
-        if crashed and not self._stops:
-            logger.error("A child ended (%s); starting another", reason(status))
+            if child.phase not in (Phase.OVERDUE, Phase.CUT_SHORT):
+                child.phase = Phase.DEAD
+            self._links.orders.wake()
+            crashed = place.clear(child.exit_reason, time.monotonic())
+            self._family.crashed |= crashed
+            if crashed and not self._stops:
+                logger.error("A child ended (%s); starting another", reason(status))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -200,10 +198,8 @@ class Supervisor:
             child = place.child
             assert child is not None
             if child.kill_at and now > child.kill_at:
-                logger.error(
-                    "Child %s hangs in a job past its timeout, or in an import",
-                    place.pid,
-                )
+                message = "Child %s hangs in a job past its timeout, or in an import"
+                logger.error(message, place.pid)
                 child.phase = Phase.OVERDUE
                 send(place.pid, signal.SIGKILL)
             elif now > self._kill_at:
@@ -217,11 +213,9 @@ class Supervisor:
             return
         self._watch_at = now + WATCH_INTERVAL
         if os.getppid() != self._parent:
-            self.stop()  # the process that would restart this worker is gone
+            self.stop()  # the process that would restart this worker has exited
         if self._watcher.changed():
-            logger.info(
-                "The code changed: running jobs finish, then the worker restarts"
-            )
+            logger.info("The code changed; restarting after the running jobs")
             self._reloading = True
             self.stop()
 
@@ -232,25 +226,25 @@ class Supervisor:
         return bool(self._stops) or self._family.has_drained(reaped=reaped)
 
     def _dismiss_keeper(self) -> None:
-        if not self._family.keeper:
-            self._family.keeper = self._fork(self._be_keeper)  # it has the dead to reap
-            signals_welcome()
+        keeper = self._family.keeper
+        keeper.start_at = 0.0
+        self._start_keeper()  # if there is none: it has the dead to reap
         self._links.orders.wake(QUIT)
         deadline = time.monotonic() + KILL_AFTER
         while time.monotonic() < deadline:
             self._links.heartbeat.beat()
             with suppress(ChildProcessError):
-                pid, _ = os.waitpid(self._family.keeper, os.WNOHANG)
+                pid, _ = os.waitpid(keeper.pid, os.WNOHANG)
                 if not pid:
                     wait([self._signals], 0.05)
                     self._signals.drain()
                     continue
             return
-        send(self._family.keeper, signal.SIGKILL)
+        send(keeper.pid, signal.SIGKILL)
 
-    def _say_if_stopping(self) -> None:
+    def _log_stop(self) -> None:
         # Not in stop(): a signal handler may interrupt another line of the log.
-        if self._stops > self._told:
-            self._told = self._stops
+        if self._stops > self._announced:
+            self._announced = self._stops
             patience = max(0.0, self._kill_at - KILL_AFTER - time.monotonic())
             logger.info("Stopping; running jobs have %.0f s left", patience)

@@ -22,7 +22,7 @@ def tidy() -> None:
     stays, as reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is
     kept.
     """
-    if not getattr(_connected, "ever", False):
+    if not _connected.ever:
         return
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
@@ -39,10 +39,11 @@ def close_all() -> None:
 
     What a fork inherits of them would be one socket for two processes.
     """
+    connection: Any
     for connection in connections.all(initialized_only=True):
         connection.close()
         if _is_pooled(connection):
-            _close_pool(connection)
+            connection.close_pool()
 
 
 def drop(alias: str) -> None:
@@ -62,26 +63,22 @@ def set_connection_timeouts() -> None:
         dialects.kind_of(connection).set_timeouts(connection)
 
 
-def _close_pool(connection: Any) -> None:
-    connection.close_pool()
-
-
 def _is_pooled(connection: Any) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
 def prepare_sessions() -> None:
-    """Set up what this thread connects from now on as a worker's loop wants it.
+    """Prepare the sessions that this thread opens from now on for a worker's loop.
 
     The server ends a transaction that falls silent in the middle: it would keep its
-    locks, and others waiting for them.
+    locks, and other sessions waiting for them.
     """
     _connected.of_a_loop = True
 
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
     _connected.ever = True
-    if getattr(_connected, "of_a_loop", False):
+    if _connected.of_a_loop:
         dialects.of(connection.alias).prepare_session(IDLING)
     elif _note_alteration not in connection.execute_wrappers:
         # Django takes its own from the end.
@@ -92,29 +89,30 @@ def _note_alteration(
     execute: Any, sql: Any, params: Any, many: Any, context: dict[str, Any]
 ) -> Any:
     if isinstance(sql, str) and dialects.alters_session(sql):
-        _altered().add(context["connection"].alias)
+        _connected.altered.add(context["connection"].alias)
     return execute(sql, params, many, context)
 
 
-def _altered() -> set[str]:
-    """Return the aliases of this thread whose session a job has altered."""
-    if not hasattr(_connected, "altered"):
-        _connected.altered = set()
-    aliases: set[str] = _connected.altered
-    return aliases
+class _Connected(threading.local):
+    """What this thread has connected: connections.all() is slow beside a short job."""
+
+    ever = False
+    of_a_loop = False
+
+    def __init__(self) -> None:
+        self.altered: set[str] = set()  # aliases whose session a job has altered
 
 
-# Thread-local: connections.all() is slow beside a short job.
-_connected = threading.local()
+_connected = _Connected()
 connection_created.connect(_note_connection)
 
 
 def _tidy(connection: Any) -> None:
     connection.queries_log.clear()
-    if connection.alias in _altered() or not dialects.is_idle(connection):
+    if connection.alias in _connected.altered or not dialects.is_idle(connection):
         _discard(connection)
     elif _is_pooled(connection):
-        connection.close()  # to the pool, where others wait for it
+        connection.close()  # to the pool, where other threads wait for it
     elif connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"]:
         connection.close_if_unusable_or_obsolete()
 
@@ -123,6 +121,6 @@ def _discard(connection: Any) -> None:
     # Django does not close inside an atomic block. The wrapper, with its memory of the
     # block, goes too; the thread makes itself a new one.
     connection.in_atomic_block = False
-    _altered().discard(connection.alias)
+    _connected.altered.discard(connection.alias)
     connection.close()
     del connections[connection.alias]

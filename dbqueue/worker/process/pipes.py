@@ -4,7 +4,7 @@ import os
 import select
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # Ends each queue name that the keeper writes into a child's wake pipe.
 END = b"\0"
@@ -38,21 +38,13 @@ class WakePipe:
             os.close(end)
 
 
-def wait(
-    pipes: Iterable[WakePipe | int], seconds: float | None
-) -> list[WakePipe | int]:
+def wait(pipes: Iterable[WakePipe | int], seconds: float) -> list[WakePipe | int]:
     """Return the pipes and file descriptors that are ready, after `seconds` at most."""
     ready, _, _ = select.select(list(pipes), [], [], seconds)
     return ready
 
 
-class News(NamedTuple):
-    """What woke a child."""
-
-    queues: set[str]  # in which the keeper knows of work; "" is any
-    orphaned: bool  # the supervisor is gone
-
-
+@dataclass
 class Inbox:
     """All that may wake a child: its own threads, its keeper, its supervisor's end.
 
@@ -60,25 +52,18 @@ class Inbox:
     supervisor holds open; either is None where there is no such process.
     """
 
-    def __init__(
-        self, own: WakePipe, notices: WakePipe | None, parent_pipe: int | None
-    ) -> None:
-        self._own = own
-        self._notices = notices
-        self._parent_pipe = parent_pipe
-        self._orphaned = False
+    own: WakePipe
+    notices: WakePipe | None
+    parent_pipe: int | None
+    orphaned: bool = False  # the supervisor has exited
 
-    def wait(self, seconds: float) -> News:
-        """Wait for news, `seconds` at most, and return them."""
-        pipes: list[WakePipe | int] = [self._own]
-        if self._notices is not None:
-            pipes.append(self._notices)
-        if self._parent_pipe is not None:
-            pipes.append(self._parent_pipe)
-        ready = wait(pipes, seconds)
+    def wait(self, seconds: float) -> set[str]:
+        """Wait, `seconds` at most; return the queues with work, "" for any."""
+        pipes = (self.own, self.notices, self.parent_pipe)
+        ready = wait([pipe for pipe in pipes if pipe is not None], seconds)
         notes = {pipe: pipe.drain() for pipe in ready if isinstance(pipe, WakePipe)}
-        if self._parent_pipe in ready:
+        if self.parent_pipe in ready:
             # At its end of file it would be ready for ever.
-            self._parent_pipe, self._orphaned = None, True
-        queues = notes[self._notices].split(END)[:-1] if self._notices in notes else []
-        return News({queue.decode() for queue in queues}, self._orphaned)
+            self.parent_pipe, self.orphaned = None, True
+        queues = notes[self.notices].split(END)[:-1] if self.notices in notes else []
+        return {queue.decode() for queue in queues}

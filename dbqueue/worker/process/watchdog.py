@@ -14,7 +14,7 @@ from dbqueue import dialects
 logger = logging.getLogger(__name__)
 
 PATIENCE = 8.0  # seconds that one answer may take
-_INTERVAL = 2.0  # seconds between two looks
+_INTERVAL = 2.0  # seconds between two checks
 
 
 class Watchdog:
@@ -65,7 +65,7 @@ class Watchdog:
             time.sleep(_INTERVAL)
             since = self._since
             late = since and time.monotonic() - since > PATIENCE
-            # At the second look: a job that held the GIL may have held up both of us.
+            # At the second check: a job that holds the GIL may hold up both threads.
             if late and since == suspect:
                 logger.error("No answer for %.0f s; cutting the connection", PATIENCE)
                 for raw in (wrapper.connection, *self._others()):

@@ -60,11 +60,10 @@ class Attempt:
         try:
             args, kwargs = self._begin()
             call = partial(self._task.func, *args, **kwargs)
+            make = self._atomically if self._task.atomic else self._make
             with limit or nullcontext():
-                result = (
-                    self._atomically(call) if self._task.atomic else self._make(call)
-                )
-        # The job is a stranger's code: whatever it raises, SystemExit and worse, must
+                result = make(call)
+        # The job is not our code: whatever it raises, SystemExit and worse, must
         # end the job and not the thread, or the job would stay RUNNING for ever.
         except BaseException as error:
             return self._failed(error)
@@ -93,25 +92,25 @@ class Attempt:
             context.restore(bound)
         self._is_readable = True
         if events.has_receivers(task_started, logging.INFO):
-            task_started.send_robust(self._holder.sender, task_result=self._told())
+            task_started.send_robust(
+                self._holder.sender, task_result=self._current_result()
+            )
         events.started(self._job, self._holder.worker_id)
         if self._task.takes_context:
-            args = [self._context(), *args]
+            own = JobContext(
+                task_result=self._current_result(),
+                _max_attempts=self._job.max_attempts,
+                _note=partial(self._holder.note_progress, self._job),
+                _finishing=self._finishing,
+            )
+            args = [own, *args]
         return args, kwargs
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         return _load(self._job, "args", list), _load(self._job, "kwargs", dict)
 
-    def _context(self) -> JobContext:
-        return JobContext(
-            task_result=self._told(),
-            _max_attempts=self._job.max_attempts,
-            _note=partial(self._holder.note_progress, self._job),
-            _finishing=self._finishing,
-        )
-
-    def _told(self) -> JobResult:
-        """Return what others are told of the job. Built lazily: most have no receiver.
+    def _current_result(self) -> JobResult:
+        """Return what receivers get of the job. Built lazily: most jobs have none.
 
         Raises InvalidPayload if the row was damaged.
         """
@@ -158,7 +157,9 @@ class Attempt:
     def _succeeded(self, result: str) -> Outcome | None:
         """Announce the success; return its outcome, if that is not committed."""
         outcome = outcomes.succeeded(self._job, result, self._seconds())
-        self._announce_success(outcome)
+        if events.has_receivers(task_finished, logging.INFO):
+            self._send_finished(outcome, _return_value=json.loads(result))
+        events.ended(self._job, self._holder.worker_id, outcome)
         return outcome if self._committed is None else None
 
     def _failed(self, error: BaseException) -> Outcome | None:
@@ -166,10 +167,9 @@ class Attempt:
         if isinstance(error, self._holder.reraise):
             raise error
         if self._committed is not None:
-            job, seconds = self._job, self._seconds()
+            job = self._job
             logger.exception("Job id=%s task=%s raised after its end", job.id, job.task)
-            self._announce_success(outcomes.succeeded(job, self._committed, seconds))
-            return None
+            return self._succeeded(self._committed)
         if isinstance(error, ClaimLost):
             logger.warning("Claim lost: %s", error)
             return None
@@ -181,35 +181,24 @@ class Attempt:
             self._holder.worker_id,
             error,
             database=self._holder.database,
-            result=self._told() if self._is_readable else None,
+            result=self._current_result() if self._is_readable else None,
         )
         outcome.duration = self._seconds()
-        if outcome.state != JobState.READY:
-            self._tell_django_of_failure(outcome)
+        final = outcome.state != JobState.READY and self._is_readable
+        if final and events.has_receivers(task_finished, logging.ERROR):
+            # Inside the except block: Django's logger and Sentry read the traceback.
+            self._send_finished(outcome)
         events.ended(self._job, self._holder.worker_id, outcome, error)
         return outcome
 
-    def _announce_success(self, outcome: Outcome) -> None:
-        if events.has_receivers(task_finished, logging.INFO):
-            told = self._told_of_end(outcome.state)
-            object.__setattr__(told, "_return_value", json.loads(str(outcome.result)))
-            task_finished.send_robust(self._holder.sender, task_result=told)
-        events.ended(self._job, self._holder.worker_id, outcome)
-
-    def _tell_django_of_failure(self, outcome: Outcome) -> None:
-        heard = events.has_receivers(task_finished, logging.ERROR)
-        if heard and self._is_readable and outcome.record is not None:
-            told = self._told_of_end(outcome.state)
-            told.errors.append(task_error(outcome.record))
-            # Inside the except block: Django's logger and Sentry read the traceback.
-            task_finished.send_robust(self._holder.sender, task_result=told)
-
-    def _told_of_end(self, state: str) -> JobResult:
-        told, now = self._told(), timezone.now()
-        ended = {"state": state, "status": STATUS[state], "finished_at": now}
+    def _send_finished(self, outcome: Outcome, **more: Any) -> None:
+        result, state, now = self._current_result(), outcome.state, timezone.now()
+        ended = {"state": state, "status": STATUS[state], "finished_at": now, **more}
         for name, value in ended.items():
-            object.__setattr__(told, name, value)
-        return told
+            object.__setattr__(result, name, value)
+        if outcome.record is not None:
+            result.errors.append(task_error(outcome.record))
+        task_finished.send_robust(self._holder.sender, task_result=result)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

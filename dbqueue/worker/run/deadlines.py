@@ -26,7 +26,6 @@ class Running:
 
     job: ClaimedJob
     place: int
-    began: float  # monotonic
     soft_limit: float | None  # monotonic: when it is asked to stop
     interrupt: Callable[[], None]
     asked_at: float | None = None  # monotonic: when it was asked to stop
@@ -54,12 +53,11 @@ class Deadlines:
         self, job: ClaimedJob, seconds: float | None, interrupt: Callable[[], None]
     ) -> None:
         """Note that the job runs, `seconds` at most; None = no limit."""
-        now = time.monotonic()
-        limit = None if seconds is None else now + seconds
+        limit = None if seconds is None else time.monotonic() + seconds
         with self._lock:
             place = self._free.pop()
             self._child.occupy(place, job.id)
-            self.running[job.id] = Running(job, place, now, limit, interrupt)
+            self.running[job.id] = Running(job, place, limit, interrupt)
             if limit is not None:
                 self._publish_limit()
 

@@ -1,63 +1,50 @@
-"""Who holds a claimed job: what all attempts of one worker have in common."""
+"""What all attempts of one worker have in common: the worker that holds their jobs."""
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
 
+logger = logging.getLogger(__name__)
 
-class Recorder(Protocol):
-    """Where outcomes are recorded at once, such as a Dialect."""
-
-    def record(
-        self, worker_id: UUID, outcomes: Sequence[Outcome]
-    ) -> Collection[UUID]: ...
-
-
-class ProgressNotes(Protocol):
-    """Where (id, attempt, JSON) of running jobs is noted, such as a Dialect."""
-
-    def note_progress(
-        self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
-    ) -> None: ...
-
-
-def _nothing() -> None:
-    """Prepare nothing."""
+ProgressNotes = Sequence[tuple[UUID, int, str]]  # (id, attempt, JSON) of running jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """A worker as its attempts see it.
 
-    `sender` is the backend's class, which Django's signals name. `before_record` is
-    called in the job's transaction before an outcome is recorded in it. `reraise` are
-    exceptions that leave the attempt instead of failing the job.
+    `sender` is the backend's class, which Django's signals name. `record_now` records
+    outcomes at once and returns the jobs whose claim still held, `note` takes progress;
+    both are shaped like a Dialect's. `reraise` are exceptions that leave the attempt
+    instead of failing the job.
     """
 
     worker_id: UUID
     database: str
     sender: type
-    recorder: Recorder
-    progress: ProgressNotes
-    before_record: Callable[[], None] = _nothing
+    record_now: Callable[[UUID, Sequence[Outcome]], Collection[UUID]]
+    note: Callable[[UUID, ProgressNotes], None]
     reraise: tuple[type[BaseException], ...] = ()
 
     def record(self, outcome: Outcome) -> bool:
         """Record an outcome at once; return whether the claim still held."""
-        self.before_record()
-        return bool(self.recorder.record(self.worker_id, [outcome]))
+        return bool(self.record_now(self.worker_id, [outcome]))
 
     def note_progress(self, job: ClaimedJob, text: str) -> None:
         """Note how far a job is, as JSON."""
-        self.progress.note_progress(self.worker_id, [(job.id, job.attempt, text)])
+        self.note(self.worker_id, [(job.id, job.attempt, text)])
 
     def refuse(self, job: ClaimedJob, error: BaseException) -> Outcome:
         """Return the outcome of a job that cannot be run at all."""
         outcome = outcomes.refused(job, self.worker_id, error)
-        events.refused(job, self.worker_id, outcome, error)
+        try:
+            events.refused(job, self.worker_id, outcome, error)
+        # A receiver that exits, again perhaps: the outcome must reach the database.
+        except BaseException:
+            logger.exception("A receiver failed job id=%s", job.id)
         return outcome

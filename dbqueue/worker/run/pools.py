@@ -5,9 +5,12 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections as django_connections
@@ -30,35 +33,38 @@ Work = tuple[ClaimedJob, Task[..., Any], float | None]
 Done = Callable[[ClaimedJob, Outcome | None], None]
 
 
-class Pool(Protocol):
-    """What the worker's loop knows of a pool."""
+@dataclass(eq=False)
+class Pool:
+    """Runs jobs, at most `size` at once, and reports each to `done`."""
 
-    size: int  # jobs it runs at once
-    load: int  # jobs it has, running and waiting; counted by the completer
+    size: int
+    holder: Holder
+    deadlines: Deadlines
+    done: Done
+    load: int = 0  # jobs it has, running and waiting; counted by the completer
+
+    def __post_init__(self) -> None:
+        """Set up the threads of this kind of pool."""
 
     def submit(self, work: Work) -> None:
-        """Run the job as soon as there is a place, and report it to `done`."""
+        """Run the job as soon as there is a place."""
+        raise NotImplementedError
 
     def take_back(self) -> list[ClaimedJob]:
         """Return the jobs that have not begun; none of them will."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """End once the running jobs have."""
+        raise NotImplementedError
 
 
-class ThreadPool:
+class ThreadPool(Pool):
     """A fixed number of threads, and the jobs that wait for one of them."""
 
-    def __init__(
-        self, size: int, holder: Holder, deadlines: Deadlines, done: Done
-    ) -> None:
-        self.size = size
-        self.load = 0
-        self._holder = holder
-        self._deadlines = deadlines
-        self._done = done
+    def __post_init__(self) -> None:
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
-        for i in range(size):
+        for i in range(self.size):
             Thread(target=self._serve, name=f"job-{i}", daemon=True).start()
 
     def submit(self, work: Work) -> None:
@@ -66,11 +72,9 @@ class ThreadPool:
 
     def take_back(self) -> list[ClaimedJob]:
         jobs = []
-        try:
+        with suppress(Empty):
             while work := self._waiting.get_nowait():
                 jobs.append(work[0])
-        except Empty:
-            pass
         return jobs
 
     def close(self) -> None:
@@ -81,36 +85,29 @@ class ThreadPool:
         limit = ThreadLimit()
         while work := self._waiting.get():
             job, task, seconds = work
-            self._deadlines.begin(job, seconds, limit.fire)
+            self.deadlines.begin(job, seconds, limit.fire)
             outcome = self._run(job, task, limit)
-            self._deadlines.end(job)
-            self._done(job, outcome)
+            self.deadlines.end(job)
+            self.done(job, outcome)
         django_connections.close_all()
 
     def _run(
         self, job: ClaimedJob, task: Task[..., Any], limit: ThreadLimit
     ) -> Outcome | None:
         try:
-            outcome = Attempt(job, task, self._holder).run(limit)
+            outcome = Attempt(job, task, self.holder).run(limit)
         # A mistake of ours, or a receiver that exits, must not cost the thread: its job
         # would stay RUNNING for ever.
         except BaseException as error:
-            outcome = self._holder.refuse(job, error)
+            outcome = self.holder.refuse(job, error)
         connections.tidy()
         return outcome
 
 
-class LoopPool:
+class LoopPool(Pool):
     """One event loop in a thread of its own; made when the first async job comes."""
 
-    def __init__(
-        self, size: int, holder: Holder, deadlines: Deadlines, done: Done
-    ) -> None:
-        self.size = size
-        self.load = 0
-        self._holder = holder
-        self._deadlines = deadlines
-        self._done = done
+    def __post_init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Work] = deque()
         self._tidying = False
@@ -120,19 +117,16 @@ class LoopPool:
     def submit(self, work: Work) -> None:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            Thread(
-                target=self._serve, args=[self._loop], name="jobs", daemon=True
-            ).start()
+            serve = partial(self._serve, self._loop)
+            Thread(target=serve, name="jobs", daemon=True).start()
         self._waiting.append(work)
         self._loop.call_soon_threadsafe(self._admit)
 
     def take_back(self) -> list[ClaimedJob]:
         jobs = []
-        while self._waiting:
-            try:
+        with suppress(IndexError):  # the loop was faster
+            while self._waiting:
                 jobs.append(self._waiting.pop()[0])
-            except IndexError:  # the loop was faster
-                break
         return jobs
 
     def close(self) -> None:
@@ -151,10 +145,9 @@ class LoopPool:
             job, task, seconds = self._waiting.popleft()
         except IndexError:
             return
-        self._deadlines.begin(job, seconds, _left_to_asyncio)
-        context = contextvars.Context()
+        self.deadlines.begin(job, seconds, _left_to_asyncio)
         run = asyncio.get_running_loop().create_task(
-            self._run(job, task), context=context
+            self._run(job, task), context=contextvars.Context()
         )
         # The loop itself keeps only a weak reference.
         self._runs.add(run)
@@ -173,11 +166,11 @@ class LoopPool:
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
         try:
-            outcome = await Attempt(job, task, self._holder).arun()
+            outcome = await Attempt(job, task, self.holder).arun()
         except BaseException as error:  # as in ThreadPool
-            outcome = self._holder.refuse(job, error)
-        self._deadlines.end(job)
-        self._done(job, outcome)
+            outcome = self.holder.refuse(job, error)
+        self.deadlines.end(job)
+        self.done(job, outcome)
         await self._tidy()
 
     async def _tidy(self) -> None:
@@ -224,17 +217,13 @@ class Pools:
 
     def free(self) -> tuple[int, int]:
         """Return how many threads and coroutines have no job."""
-        return (
-            self.threads.size - self.threads.load,
-            self.loop.size - self.loop.load,
-        )
+        threads, loop = self.threads, self.loop
+        return threads.size - threads.load, loop.size - loop.load
 
     def has_waiting(self) -> bool:
-        """Tell whether jobs wait for a place."""
         return any(pool.load > pool.size for pool in self._all)
 
     def take_back(self) -> list[ClaimedJob]:
-        """Return the jobs that have not begun; none of them will."""
         return [job for pool in self._all for job in pool.take_back()]
 
     def close(self) -> None:
