@@ -42,6 +42,6 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"dbqueue.{_HOMES[name]}"), name)
     # Importing a module of this package asks for it here first, also in the sandbox,
     # which does without Django and so without wings.
-    if find_spec(f"dbqueue.{name}") is not None:
+    if "." in name or find_spec(f"dbqueue.{name}") is not None:
         raise AttributeError(f"module 'dbqueue' has no attribute {name!r}")
     return import_module("dbqueue.wings").attribute("public", name)

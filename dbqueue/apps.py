@@ -13,10 +13,6 @@ class DbqueueConfig(AppConfig):
     verbose_name = _("Task queue")
     default_auto_field = "django.db.models.BigAutoField"
 
-    def import_models(self) -> None:
-        super().import_models()
-        wings.modules("models")
-
     def ready(self) -> None:
         # Models must be loaded by now; all of these register themselves.
         from dbqueue import checks  # noqa: F401

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import router, transaction
 
 from dbqueue import conf, dialects
-from dbqueue.checks import check_backend
+from dbqueue.checks import check_backend, unknown_options
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
@@ -73,6 +73,9 @@ class DatabaseBackend(BaseTaskBackend):
         super().__init__(alias, params)
         # By id(): a Task need not be hashable, and this holds on to it.
         self._checked: dict[int, Task[..., Any]] = {}
+        # A validate_task() of a project's own may say something else each time.
+        own = type(self).validate_task is not DatabaseBackend.validate_task
+        self._remembered = 0 if own else _REMEMBERED
 
     @property
     def database(self) -> str:
@@ -158,21 +161,17 @@ class DatabaseBackend(BaseTaskBackend):
         known = task if isinstance(task, Task) else as_task(task)
         if self._checked.get(id(known)) is not known:
             self._check_usable(known)
-            if len(self._checked) >= _REMEMBERED:
+            if len(self._checked) >= self._remembered:
                 self._checked.clear()
-            self._checked[id(known)] = known
+            if self._remembered:
+                self._checked[id(known)] = known
         if known.atomic:
             self._check_atomic(known)
         return known
 
     def _check_usable(self, task: Task[..., Any]) -> None:
-        unknown = self.options.keys() - self.OPTIONS
-        if unknown:
-            name = min(unknown)
-            raise ImproperlyConfigured(
-                f"TASKS[{self.alias!r}]['OPTIONS'] has no {name!r}."
-                f"{conf.nearest(name, self.OPTIONS)}"
-            )
+        for words in unknown_options(self):
+            raise ImproperlyConfigured(words)
         self.validate_task(task)
         if task.func.__module__ == "__main__":
             raise InvalidTask(

@@ -37,15 +37,20 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     return found
 
 
+def unknown_options(backend: Any) -> list[str]:
+    """Return what is wrong with the names in OPTIONS of an entry of TASKS."""
+    return [
+        f"TASKS[{backend.alias!r}]['OPTIONS'] has no {name!r}."
+        f"{conf.nearest(name, backend.OPTIONS)}"
+        for name in sorted(backend.options.keys() - backend.OPTIONS)
+    ]
+
+
 def check_backend(backend: Any) -> list[checks.CheckMessage]:
     """E002-E004 and W002-W005, for one entry of TASKS."""
     where = f"TASKS[{backend.alias!r}]['OPTIONS']"
     found: list[checks.CheckMessage] = [
-        checks.Error(
-            f"{where} has no {name!r}.{conf.nearest(name, backend.OPTIONS)}",
-            id="dbqueue.E002",
-        )
-        for name in sorted(backend.options.keys() - backend.OPTIONS)
+        checks.Error(words, id="dbqueue.E002") for words in unknown_options(backend)
     ]
     alias = backend.options.get("database") or router.db_for_write(Job)
     try:

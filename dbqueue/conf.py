@@ -88,7 +88,7 @@ def section(kind: type[S], key: str | None = None) -> Callable[[], S]:
 
 def _parse(raw: Any, kind: Any, key: str | None) -> Any:
     part = _as_dict(raw, "DBQUEUE")
-    sections = {name.upper() for name in wings.names()}
+    sections = {conf.KEY for conf in wings.modules("conf")}
     if key is None:
         part = {name: value for name, value in part.items() if name not in sections}
     else:

@@ -23,7 +23,7 @@ def uuid7() -> UUID:
 
 
 def hex7s(count: int) -> list[str]:
-    """Return the 32 hexadecimal digits of so many new ids, in order."""
+    """Return the 32 hexadecimal digits of `count` new ids, in order."""
     first, entropy = _next_tick(count), os.urandom(8 * count)
     randoms = struct.unpack(f">{count}Q", entropy)
     return [
@@ -32,7 +32,7 @@ def hex7s(count: int) -> list[str]:
 
 
 def uuid7_at(seconds: float, name: str) -> UUID:
-    """Return the id that is everybody's for this name at this time since the epoch."""
+    """Return the id that every process has for a name at a time since the epoch."""
     digest = hashlib.sha256(name.encode()).digest()
     return _id(int(seconds * 1000) << 12, int.from_bytes(digest[:8]))
 
@@ -47,7 +47,7 @@ def _number(tick: int, random: int) -> int:
 
 
 def _next_tick(count: int = 1) -> int:
-    """Return the first of so many ticks, which nobody else gets."""
+    """Return the first of `count` ticks, reserved for this caller."""
     global _last_tick
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     with _lock:

@@ -1,4 +1,4 @@
-"""What every database does alike: the shape of each move, and how moves combine.
+"""What all databases have in common: the shape of each move, and how moves combine.
 
 A dialect speaks raw SQL through Django's connection and knows no model. The ORM cannot
 say SKIP LOCKED inside an UPDATE … RETURNING, nor move rows between two tables.
@@ -123,7 +123,7 @@ class Dialect:
     def prepare_session(self, idling: float) -> None:
         """Set up this thread's new session for a worker's loop, if it is ours alone.
 
-        A transaction may stand still for `idling` seconds. Plans go by the indexes, and
+        A transaction may idle for `idling` seconds. Plans go by the indexes, and
         the server keeps them.
         """
 

@@ -80,7 +80,7 @@ class Scan:
     def expected(self) -> list[Target]:
         """Return the only queue with news, if nothing else can come before it.
 
-        That is, if all queues are served alike, and all were empty when last seen.
+        That is, if all queues are served together, and all were empty when last seen.
         """
         news, self._news = self._news, set()
         if len(news) == 1 and "" not in news and self._exhausted and self._is_of_all():
@@ -141,7 +141,7 @@ class Scan:
 
 
 def matches(queue: str, pattern: str) -> bool:
-    """Tell whether the pattern, in which only `*` is special, stands for the queue."""
+    """Tell whether the pattern, in which only `*` is special, matches the queue."""
     return _compiled(pattern).fullmatch(queue) is not None
 
 

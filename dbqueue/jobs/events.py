@@ -3,12 +3,13 @@
 The log is asked by its level first, so that what it does not want costs one look.
 """
 
+import asyncio
 import logging
 import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.dispatch import Signal
@@ -74,6 +75,15 @@ def has_receivers(signal: Signal, level: int) -> bool:
     return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
 
 
+def deliver(signal: Signal, sender: object, **named: Any) -> None:
+    """Send a signal; whatever its receivers raise is logged and disturbs nothing."""
+    try:
+        signal.send_robust(sender, **named)
+    # It lets one pass that exits, and calls no async receiver on an event loop.
+    except (Exception, SystemExit, asyncio.CancelledError):
+        logger.exception("A receiver failed; those after it were not called")
+
+
 def enqueued(backend: type, results: Sequence[JobResult]) -> None:
     """Announce jobs that were written; Django's signal names the backend."""
     if has_receivers(task_enqueued, logging.DEBUG):
@@ -88,7 +98,7 @@ def enqueued(backend: type, results: Sequence[JobResult]) -> None:
                 attempt=0,
                 state=result.state,
             )
-            signals.job_enqueued.send_robust(Job, event=event)
+            deliver(signals.job_enqueued, Job, event=event)
 
 
 def started(job: ClaimedJob, worker_id: UUID) -> None:
@@ -148,12 +158,12 @@ def rescued(job: HeldJob, outcome: Outcome) -> None:
 
 def worker_ready(event: WorkerEvent) -> None:
     logger.debug("Worker ready name=%s id=%s", event.name, event.id)
-    signals.worker_ready.send_robust(Worker, event=event)
+    deliver(signals.worker_ready, Worker, event=event)
 
 
 def worker_stopping(event: WorkerEvent) -> None:
     logger.debug("Worker stopping name=%s id=%s", event.name, event.id)
-    signals.worker_stopping.send_robust(Worker, event=event)
+    deliver(signals.worker_stopping, Worker, event=event)
 
 
 def worker_lost(worker: Worker) -> None:
@@ -165,7 +175,7 @@ def worker_lost(worker: Worker) -> None:
         worker.last_seen.isoformat(),
     )
     facts = {name: getattr(worker, name) for name in WorkerEvent.__slots__}
-    signals.worker_lost.send_robust(Worker, event=WorkerEvent(**facts))
+    deliver(signals.worker_lost, Worker, event=WorkerEvent(**facts))
 
 
 def _log_end(level: int, job: ClaimedJob, outcome: Outcome, state: str) -> None:
@@ -198,19 +208,20 @@ def _send(
     error: BaseException | None = None,
 ) -> None:
     if signal.receivers:
+        is_delayed = outcome.state == JobState.READY and outcome.delay > 0
         event = JobEvent(
             id=job.id,
             task=job.task,
             queue_name=job.queue_name,
             attempt=job.attempt,
-            state=str(outcome.state),
+            state=str(JobState.SCHEDULED if is_delayed else outcome.state),
             reason=_reason(outcome),
             worker_id=worker_id,
             duration=outcome.duration,
             delay=outcome.delay,
             error=error,
         )
-        signal.send_robust(Job, event=event)
+        deliver(signal, Job, event=event)
 
 
 def _reason(outcome: Outcome) -> str:

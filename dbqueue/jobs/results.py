@@ -36,14 +36,7 @@ def job_result(
 ) -> JobResult:
     """Return the result of a job: a NewJob, a ClaimedJob, a Job or a FinishedJob."""
     made = JobResult(
-        task=stored(
-            task,
-            priority=row.priority,
-            queue_name=row.queue_name,
-            backend=row.backend,
-            run_after=run_after,
-            job_id=None,
-        ),
+        task=_as_written(task, row, run_after),
         id=str(row.id),
         status=STATUS[state],
         enqueued_at=enqueued_at or row.enqueued_at,
@@ -62,6 +55,14 @@ def job_result(
     if return_value is not None:
         object.__setattr__(made, "_return_value", return_value)
     return made
+
+
+def _as_written(
+    task: Task[..., Any], row: Any, run_after: datetime | None
+) -> Task[..., Any]:
+    names = ("priority", "queue_name", "backend")
+    values = {name: getattr(row, name) for name in names}
+    return stored(task, **values, run_after=run_after, job_id=None)
 
 
 def task_error(entry: dict[str, Any]) -> TaskError:
@@ -134,7 +135,7 @@ class NewResults(Sequence[JobResult]):
         calls: Calls,
         written: Sequence[Written],  # one for each CHUNK of the calls
     ) -> None:
-        self._task = task
+        self._tasks = [_as_written(task, job, chunk.run_after) for chunk in written]
         self._job = job
         self._calls = calls
         self._written = written
@@ -163,12 +164,12 @@ class NewResults(Sequence[JobResult]):
 
     def _at(self, place: int) -> JobResult:
         if place not in self._made:
-            ids, args, kwargs = self._calls
+            chunk, (ids, args, kwargs) = place // CHUNK, self._calls
             self._made[place] = job_result(
-                self._task,
+                self._tasks[chunk],
                 replace(self._job, id=UUID(ids[place])),
                 args=json.loads(args[place]),
                 kwargs=json.loads(kwargs[place]),
-                **self._written[place // CHUNK]._asdict(),
+                **self._written[chunk]._asdict(),
             )
         return self._made[place]

@@ -9,6 +9,9 @@ from dbqueue.models.worker import Worker
 __all__ = ["FinishedJob", "Job", "JobRecord", "JobState", "Worker", "entries"]
 
 
+# A wing's tables are the app's, too, and were always found here.
+wings.modules("models")
+
+
 def __getattr__(name: str) -> Any:
-    # A wing's tables are the app's, too, and were always found here.
     return wings.attribute("models", name)

@@ -1,6 +1,6 @@
 """Values that travel with a job: bound where it is enqueued, there where it runs.
 
-For trace ids, a request id, who asked. Jobs enqueued by a job inherit them.
+For trace ids, a request id, a user's id. Jobs enqueued by a job inherit them.
 """
 
 from collections.abc import Iterator

@@ -153,10 +153,6 @@ def _demand_same_options(first: Task[..., Any], second: Task[..., Any]) -> None:
         )
 
 
-_OPTIONS = {field.name for field in dataclasses.fields(Task)} - {
-    "func",
-    "job_id",
-    "run_after",
-}
+_OPTIONS = {f.name for f in dataclasses.fields(Task)} - {"func", "job_id", "run_after"}
 # What @task made, by dotted path: a decorated function may hide behind another name.
 declared_tasks: dict[str, Task[..., Any]] = {}

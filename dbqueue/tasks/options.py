@@ -1,13 +1,9 @@
 """What the options of a task may be, and the errors for what they may not be."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from inspect import (
-    isasyncgenfunction,
-    iscoroutinefunction,
-    isgeneratorfunction,
-)
 from typing import Any
 from uuid import UUID
 
@@ -53,7 +49,7 @@ def check(task: Any) -> None:
         raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
     if not isinstance(task.atomic, bool):
         raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
-    if task.atomic and iscoroutinefunction(task.func):
+    if task.atomic and inspect.iscoroutinefunction(task.func):
         raise InvalidTask(
             f"{task.module_path!r} is async and atomic; Django has no transactions in "
             "async code. Make the function sync, or drop atomic=True."
@@ -81,7 +77,7 @@ def _check_function(function: Any) -> None:
         raise InvalidTask(
             f"Task function must be defined at a module level; {name!r} is a method."
         )
-    if isgeneratorfunction(function) or isasyncgenfunction(function):
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidTask(
             f"{name!r} is a generator function, whose body a call does not run. "
             "Return a list instead."

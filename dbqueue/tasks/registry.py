@@ -1,4 +1,4 @@
-"""The way from a dotted path, a function or a foreign task to the Task that runs."""
+"""From a dotted path, a function or another backend's task to the Task that runs."""
 
 import dataclasses
 import sys
@@ -17,7 +17,7 @@ from dbqueue.tasks.task import DJANGO_DEFAULTS, Task, unchecked
 
 
 def as_task(task: AnyTask | Callable[..., Any] | str) -> Task[..., Any]:
-    """Return the Task that a task, a function or a dotted path stands for."""
+    """Return the Task that a task, a function or a dotted path names."""
     if isinstance(task, Task):
         return task
     if isinstance(task, DjangoTask):
@@ -56,7 +56,7 @@ def _look_up(path: str) -> Task[..., Any]:
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")
     if "__main__" in parts or _is_in_pythons_library(path):
-        # Refused before the import, which runs what stands at a module's top level.
+        # Refused before the import, which runs the code at a module's top level.
         raise TaskNotAllowed(
             f"{path!r} is in Python's own library or in a script; a task must be in a "
             "module of the project that a worker can import."

@@ -82,7 +82,7 @@ class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # fro
 class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the stubs
     """The first argument of a task with `takes_context=True`."""
 
-    _max_attempts: int = field(repr=False, compare=False)
+    _attempts_left: int = field(repr=False, compare=False)
     _note: Callable[[str], None] = field(repr=False, compare=False)
     _finishing: Callable[[Any], AbstractContextManager[None]] = field(
         repr=False, compare=False
@@ -96,7 +96,7 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
     @property
     def is_last_attempt(self) -> bool:
         """Whether the job is FAILED if this attempt fails."""
-        return len(self.task_result.errors) + 1 >= self._max_attempts
+        return self._attempts_left <= 1
 
     def set_progress(
         self, value: float, total: float | None = None, message: str = ""
@@ -119,7 +119,7 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         What is written inside it commits together with the job as SUCCESSFUL with
         `result`, or not at all: exactly once, however long the job ran before. It is
         for sync tasks, once, as the last step. Raises ClaimLost, having rolled back, if
-        the job was taken over meanwhile; InvalidPayload for a result that is not JSON.
+        the job was taken over; InvalidPayload for a result that is not JSON.
         """
         return self._finishing(result)
 

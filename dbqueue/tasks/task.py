@@ -118,7 +118,7 @@ def _is_ours(task: Task[..., Any]) -> bool:
 def stored(task: Task[..., Any], **values: Any) -> Task[..., Any]:
     """Return a copy with the values of a stored job, which are not checked again.
 
-    The settings may have changed since: a queue that is gone keeps its jobs readable.
+    The settings may have changed since: jobs of a queue that was removed stay readable.
     """
     if all(getattr(task, name) == value for name, value in values.items()):
         return task  # it is immutable

@@ -42,4 +42,5 @@ RENAMED = {
     "KEEP_FAILED_UPLOADS": "DBQUEUE['UPLOADS']['KEEP_FAILED']",
 }
 
-current = section(UploadSettings, "UPLOADS")
+KEY = "UPLOADS"
+current = section(UploadSettings, KEY)

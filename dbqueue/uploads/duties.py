@@ -18,11 +18,9 @@ def enqueue_sweep_if_due(alias: str) -> None:
     if backend.database != alias or not Sweep(alias).is_due() or _is_pending(alias):
         return
     minute = int(timezone.now().timestamp() // INTERVAL)
-    task = registry.resolve(work.SWEEP).using(
-        backend=backend_alias,
-        job_id=uuid7_at(minute * INTERVAL, work.SWEEP),
-    )
-    task.enqueue()
+    job_id = uuid7_at(minute * INTERVAL, work.SWEEP)
+    sweep = registry.resolve(work.SWEEP).using(backend=backend_alias, job_id=job_id)
+    sweep.enqueue()
 
 
 def _is_pending(alias: str) -> bool:

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import transaction
 
 from dbqueue import dialects
+from dbqueue.jobs import events
 from dbqueue.uploads import conf, signals
 from dbqueue.uploads.models import Upload, UploadArtifact, UploadChunk, UploadState
 
@@ -59,8 +60,8 @@ def end(
 def announce(state: UploadState, upload: Upload) -> None:
     """Send the signal of the state after the commit, if it has one."""
     if state in _SIGNALS:
-        send = _SIGNALS[state].send_robust
-        send_later = partial(send, sender=_sender(upload), upload=upload)
+        deliver = partial(events.deliver, _SIGNALS[state])
+        send_later = partial(deliver, _sender(upload), upload=upload)
         transaction.on_commit(send_later, using=upload.held_in)
 
 

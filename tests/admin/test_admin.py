@@ -141,7 +141,9 @@ class TestTheList:
             assert list(response.context["cl"].result_list) == [first]
 
     @pytest.mark.parametrize("text", ["abc", "'; --", "%", "1"])
-    def test_the_list_of_jobs_finds_nothing_by_what_is_no_id(self, admin_client, text):
+    def test_the_list_of_jobs_finds_nothing_by_what_is_not_an_id(
+        self, admin_client, text
+    ):
         finished(count=2)
 
         response = admin_client.get(page(FinishedJob, "changelist"), {"q": text})

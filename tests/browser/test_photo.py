@@ -151,7 +151,7 @@ def test_a_photo_that_cannot_be_read_is_turned_away_in_words(site, worker, tmp_p
     site.show("rejected")
 
 
-def test_what_is_no_picture_is_refused_by_the_form(site, tmp_path):
+def test_what_is_not_a_picture_is_refused_by_the_form(site, tmp_path):
     vector = tmp_path / "logo.jpg"
     vector.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
 

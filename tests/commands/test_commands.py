@@ -222,7 +222,7 @@ class TestPruneJobs:
         assert len(self.left()) == 3
 
     @pytest.mark.parametrize("age", ["", "d", "7", "7w", "1.5d", "soon"])
-    def test_prunejobs_refuses_what_is_no_age(self, age):
+    def test_prunejobs_refuses_what_is_not_an_age(self, age):
         with pytest.raises(
             CommandError, match="is not an age like 90s, 30m, 12h or 7d"
         ):

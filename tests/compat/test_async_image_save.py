@@ -80,7 +80,7 @@ def test_a2_the_job_waits_for_the_transaction_and_goes_with_it(profile):
     assert Upload.objects.count() == FinishedJob.objects.count() == 1
 
 
-def test_a3_what_others_write_to_the_row_meanwhile_stays(profile):
+def test_a3_what_others_write_to_the_row_in_the_meantime_stays(profile):
     save_image(an_image(), profile)
     Profile.objects.update(visits=7, name="Ada L.")
 
@@ -149,7 +149,9 @@ def test_a7_the_cache_is_cleared_once_the_image_is_there(profile, run_and_commit
     assert cache.get("session") is None
 
 
-def test_a7_the_cache_is_kept_by_those_who_call_dbqueues_own(profile, run_and_commit):
+def test_a7_the_cache_is_kept_by_calls_of_dbqueues_own_function(
+    profile, run_and_commit
+):
     cache.set("session", "Ada")
     save_image_anew(an_image(), profile)
 
@@ -165,7 +167,9 @@ def test_a7_the_cache_is_kept_by_those_who_call_dbqueues_own(profile, run_and_co
         (b"\xff\xd8\xff" + bytes(21_000_000), UploadTooLarge),
     ],
 )
-def test_a8_what_is_no_image_or_too_large_is_refused_at_once(profile, content, error):
+def test_a8_what_is_not_an_image_or_too_large_is_refused_at_once(
+    profile, content, error
+):
     with pytest.raises(error):
         save_image(an_image(content), profile)
 
@@ -193,7 +197,7 @@ def test_a8_an_image_that_is_broken_is_rejected_in_words(profile):
     assert FinishedJob.objects.get().failures == 0
 
 
-def test_a9_the_old_file_is_deleted_once_nobody_shows_it(profile, media):
+def test_a9_the_old_file_is_deleted_once_no_page_shows_it(profile, media):
     for colour in ("red", "blue"):
         save_image(an_image(picture(colour=colour)), profile)
         run_jobs()

@@ -1,5 +1,6 @@
 """What a wing may add to the core, and that the core names none."""
 
+import subprocess
 import sys
 from types import ModuleType
 
@@ -125,3 +126,19 @@ def test_a_wing_may_choose_the_pool_of_a_task(monkeypatch):
 
     assert chosen == ["tests.tasks.noop"]
     assert FinishedJob.objects.get().state == "SUCCESSFUL"
+
+
+def test_the_tables_of_the_wings_are_there_under_a_plain_app_configuration():
+    program = """
+import django
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+class Plain(AppConfig):
+    name = "dbqueue"
+
+settings.configure(INSTALLED_APPS=["__main__.Plain"])
+django.setup()
+apps.get_model("dbqueue", "Upload")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

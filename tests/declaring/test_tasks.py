@@ -151,7 +151,7 @@ class TestTheDecorator:
             task(**{wrong: 1})
 
     @pytest.mark.parametrize("name", ["func", "job_id", "run_after", "zzz"])
-    def test_the_decorator_refuses_what_is_no_option(self, name):
+    def test_the_decorator_refuses_what_is_not_an_option(self, name):
         with pytest.raises(TypeError, match=f"task\\(\\) has no option '{name}'"):
             task(**{name: 1})
 
@@ -236,7 +236,7 @@ class TestUsing:
             tasks.noop.using(run_after=timedelta(days=days))
 
     @pytest.mark.parametrize("id", ["abc", 12, 1.5, b"x" * 16])
-    def test_using_refuses_a_job_id_that_is_no_uuid(self, id):
+    def test_using_refuses_a_job_id_that_is_not_a_uuid(self, id):
         with pytest.raises(InvalidTask, match=r"job_id=.* is not a UUID"):
             tasks.noop.using(job_id=id)
 
@@ -329,7 +329,7 @@ class TestAPath:
             "tests.tasks.time",
         ],
     )
-    def test_a_path_never_leads_to_what_is_no_task_of_an_installed_app(self, path):
+    def test_a_path_never_leads_to_what_is_not_a_task_of_an_installed_app(self, path):
         with pytest.raises(TaskNotAllowed, match=f"'{path}' is (neither|in Python)"):
             resolve(path)
 

@@ -475,7 +475,7 @@ class TestAScan:
         assert Scan([[name]]).rank("a1") is Scan([[name]]).rank("ab") is None
         assert Scan([["*"]], [name]).rank(name) is None
 
-    def test_a_scan_starts_anew_the_later_the_longer_that_takes(self):
+    def test_a_scan_starts_again_the_later_the_longer_that_takes(self):
         put("a")
         scan, jobs = Scan([["a"]]), HandWorker().claim()
 

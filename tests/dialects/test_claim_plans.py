@@ -183,7 +183,7 @@ def old_snapshot():
 
 
 @pytest.mark.parametrize("beside", BESIDE)
-def test_dead_rows_that_nobody_may_remove_are_passed_over_by_the_low_water_mark(
+def test_dead_rows_that_vacuum_may_not_remove_are_passed_over_by_the_low_water_mark(
     beside, template, only_postgres, monkeypatch
 ):
     monkeypatch.setattr(scan, "RESCAN", 3600.0)  # seconds until it starts anew

@@ -36,7 +36,7 @@ def asked_for():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_who_waits_gets_in_while_workers_have_more_and_more_to_write(workers):
+def test_other_writers_get_the_lock_during_a_backlog(workers):
     began, done = threading.Event(), threading.Event()
     commits = []
 

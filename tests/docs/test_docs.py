@@ -323,7 +323,7 @@ def test_the_floors_are_those_of_the_import_contract():
     assert documented == contracts[0]["layers"]
 
 
-def test_nobody_is_told_to_install_somebody_elses_package():
+def test_no_page_tells_to_install_another_projects_package():
     for path in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         assert not re.search(r"pip install \"?dbqueue(?!-django)", path.read_text())
 

@@ -131,7 +131,7 @@ def small_alias():
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
-def test_a_full_disk_is_told_to_who_enqueues_and_costs_workers_no_job(
+def test_a_full_disk_is_an_error_for_the_caller_and_costs_workers_no_job(
     start, effects, tmp_path, witness
 ):
     witness.looks_away = True

@@ -39,7 +39,7 @@ class TestAVariant:
         with pytest.raises(ValueError, match=words):
             Variant(**options)
 
-    def test_a_variant_is_refused_with_an_option_nobody_knows(self):
+    def test_a_variant_is_refused_with_an_unknown_option(self):
         with pytest.raises(
             ValueError, match=r"no option 'widht'\. Did you mean 'width'"
         ):
@@ -86,7 +86,7 @@ class TestAnImagePolicy:
         with pytest.raises(ValueError, match=words):
             ImagePolicy(**options)
 
-    def test_an_image_policy_is_refused_with_an_option_nobody_knows(self):
+    def test_an_image_policy_is_refused_with_an_unknown_option(self):
         with pytest.raises(ValueError, match="ImagePolicy has no option 'max_pixel'"):
             ImagePolicy.from_json({"max_pixel": 5})
 
@@ -102,6 +102,6 @@ class TestAFilePolicy:
         assert FilePolicy.from_json(stored) == policy
 
     @pytest.mark.parametrize("type_", ["csv", "*.csv", "text/*", "", 5, "a/b/c"])
-    def test_a_file_policy_is_refused_with_what_is_no_type(self, type_):
+    def test_a_file_policy_is_refused_with_what_is_not_a_type(self, type_):
         with pytest.raises(ValueError, match="types has "):
             FilePolicy(types=[type_])

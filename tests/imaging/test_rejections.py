@@ -41,7 +41,7 @@ def reject(render):
         b"\xff",
     ],
 )
-def test_what_is_no_picture_is_not_taken_for_one(reject, content):
+def test_what_is_not_a_picture_is_not_taken_for_one(reject, content):
     assert reject(content) == "not_an_image"
 
 

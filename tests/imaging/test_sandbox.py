@@ -143,7 +143,7 @@ def test_no_descriptor_stays_open(render):
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_folder_that_takes_no_file_is_no_fault_of_the_picture(tmp_path):
+def test_a_folder_that_takes_no_file_is_not_blamed_on_the_picture(tmp_path):
     (tmp_path / "0.jpg").mkdir()
 
     with pytest.raises(SandboxFailed, match="IsADirectoryError"):

@@ -48,6 +48,15 @@ def jobs_elsewhere():
     return override_settings(TASKS={"default": entry})
 
 
+class DoorBackend(DatabaseBackend):
+    is_closed = False
+
+    def validate_task(self, task):
+        super().validate_task(task)
+        if self.is_closed:
+            raise InvalidTask("closed")
+
+
 def queries():
     return CaptureQueriesContext(connection)
 
@@ -177,6 +186,17 @@ class TestAJob:
         settings.TASKS = {"default": {"BACKEND": ours, "OPTIONS": options}}
 
         with pytest.raises(ImproperlyConfigured, match="Did you mean 'database'"):
+            tasks.noop.enqueue()
+
+
+@pytest.mark.django_db
+def test_a_check_of_tasks_of_a_projects_own_backend_is_made_at_each_enqueue():
+    entry = {"BACKEND": f"{__name__}.DoorBackend"}
+    with override_settings(TASKS={"default": entry}):
+        tasks.noop.enqueue()
+        task_backends["default"].is_closed = True
+
+        with pytest.raises(InvalidTask, match="closed"):
             tasks.noop.enqueue()
 
 
@@ -311,7 +331,7 @@ class TestManyJobs:
         with pytest.raises(IndexError):
             results[5]
 
-    def test_many_jobs_leave_little_in_memory_until_somebody_looks(self):
+    def test_many_jobs_leave_little_in_memory_until_their_results_are_read(self):
         calls = [(i,) for i in range(2_000)]
         tracemalloc.start()
 
@@ -505,6 +525,6 @@ class TestWithoutMigrations:
             lambda: task_backends["default"].get_result(str(uuid4())),
         ],
     )
-    def test_without_migrations_who_enqueues_is_told_to_migrate(self, ask):
+    def test_without_migrations_the_caller_is_told_to_migrate(self, ask):
         with pytest.raises(MigrationsNotApplied, match=r"manage.py migrate --database"):
             ask()

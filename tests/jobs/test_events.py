@@ -1,6 +1,7 @@
 """Events: each end of an attempt has one signal and one line of the log."""
 
 import logging
+from asyncio import CancelledError
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from dbqueue.jobs.events import JobEvent, WorkerEvent
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.models import Job, Worker
+from dbqueue.signals import job_finished
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support.workers import drain
@@ -76,7 +78,7 @@ def test_a_job_that_fails_for_good_was_retried_before():
     ends = [call for call in calls if call[0] not in ("job_enqueued", "job_started")]
     assert names(ends) == ["job_retried", "job_finished"]
     retried, finished = (event for _, _, event in ends)
-    assert (retried.state, retried.reason) == ("READY", "failed")
+    assert (retried.state, retried.reason) == ("SCHEDULED", "failed")
     assert retried.delay > 0
     assert (finished.state, finished.reason, finished.delay) == ("FAILED", "failed", 0)
     assert all(isinstance(event.error, ValueError) for event in (retried, finished))
@@ -136,9 +138,10 @@ def test_a_worker_is_ready_before_its_first_job_and_stops_after_its_last():
     assert calls[0][2].queues == "*"
 
 
-def test_a_receiver_that_raises_disturbs_nothing(quiet):
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, CancelledError])
+def test_a_receiver_that_raises_disturbs_nothing(error, quiet):
     def fail(**kwargs):
-        raise RuntimeError("a receiver's own mistake")
+        raise error("a receiver's own mistake")
 
     every = [getattr(signals, name) for name in vars(signals) if name.startswith("job")]
     for signal in every:
@@ -149,6 +152,20 @@ def test_a_receiver_that_raises_disturbs_nothing(quiet):
     finally:
         for signal in every:
             signal.disconnect(fail)
+
+    result.refresh()
+    assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
+
+
+def test_an_async_receiver_does_not_fail_an_async_job(quiet):
+    async def receive(**kwargs): ...
+
+    job_finished.connect(receive)
+    try:
+        result = enqueue(tasks.aadd, 1, 2)
+        run_jobs()
+    finally:
+        job_finished.disconnect(receive)
 
     result.refresh()
     assert (result.state, result.return_value) == ("SUCCESSFUL", 3)

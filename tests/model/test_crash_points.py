@@ -487,7 +487,7 @@ def test_a_death_after_any_statement_loses_nothing(scene):
 
 @thorough
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_a_second_death_of_who_goes_on_loses_nothing_either(scene):
+def test_a_second_death_of_a_process_that_goes_on_loses_nothing_either(scene):
     deaths = 0
     for statement in count(1):
         for second in count(1 + statement % 5, 5):

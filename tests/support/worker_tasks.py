@@ -407,11 +407,13 @@ job_finished.connect(_exit_at_rude_events)
 @task(max_attempts=1)
 def exit_in_event_receiver(key):
     effect("began", key)
+    effect("ended", key)
 
 
 @task(max_attempts=1)
 def exit_in_receiver(key):
     effect("began", key)
+    effect("ended", key)
 
 
 def _exit_instead_of_waiting(exception, task_result):

@@ -308,7 +308,7 @@ class TestTheDownload:
 
 
 class TestThePreview:
-    def test_the_preview_of_an_upload_is_a_small_picture_made_anew(
+    def test_the_preview_of_an_upload_is_a_small_re_encoded_picture(
         self, admin_client, profile
     ):
         content = picture((1600, 800), comment=b"<script>")

@@ -134,7 +134,7 @@ def test_an_object_stays_that_a_hidden_row_refers_to(monkeypatch):
         {"model": "a.B"},
     ],
 )
-def test_a_row_of_what_is_no_more_does_not_stop_the_others(columns):
+def test_a_row_of_a_removed_model_does_not_stop_the_others(columns):
     upload = shown()
     Upload.objects.filter(pk=upload.pk).update(**columns)
     condemned()
@@ -148,7 +148,7 @@ def test_a_row_of_what_is_no_more_does_not_stop_the_others(columns):
     assert not default_storage.exists("old.jpg")
 
 
-def test_an_upload_whose_queue_is_no_more_has_failed(settings):
+def test_an_upload_whose_queue_was_removed_has_failed(settings):
     settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["uploads"]}}
     upload = an_upload(Profile.objects.create(), options={"queue_name": "gone"})
 
@@ -260,7 +260,7 @@ class TestTheCommand:
         assert run("--verbosity", "0") == ""
 
     @pytest.mark.parametrize("age", ["", "soon", "-1", "nan", "inf", "2d"])
-    def test_uploads_cleanup_refuses_what_is_no_age(self, age):
+    def test_uploads_cleanup_refuses_what_is_not_an_age(self, age):
         with pytest.raises(CommandError, match="not a number of hours like 48 or"):
             run(f"--age={age}")
 
@@ -275,14 +275,14 @@ class TestTheCommand:
 
 
 class TestTheSweep:
-    def test_the_sweep_leaves_an_upload_that_is_tried_again_meanwhile(self):
+    def test_the_sweep_leaves_an_upload_that_is_retried_in_the_meantime(self):
         upload = over("FAILED")
         Upload.objects.update(state="STORED", expires_at=None)
 
         assert not Sweep("default").delete(upload)
         assert left() == ["STORED"]
 
-    def test_the_sweep_mends_an_upload_whose_model_is_gone(self):
+    def test_the_sweep_repairs_an_upload_whose_model_was_removed(self):
         upload = an_upload(Profile.objects.create(), model="gone.Model")
         heard = []
         upload_failed.connect(lambda sender, **more: heard.append(sender), weak=False)

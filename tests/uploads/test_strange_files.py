@@ -56,7 +56,7 @@ def test_a_file_without_a_name_is_taken(profile):
         assert save_file(file, profile, "letter").filename == "upload"
 
 
-def test_a_size_that_is_no_number_is_not_believed(profile):
+def test_a_size_that_is_not_a_number_is_not_trusted(profile):
     save_file(named("a.txt", size="many"), profile, "letter")
 
     assert Upload.objects.get().size == 8

@@ -105,7 +105,9 @@ class TestASavedFile:
         profile.refresh_from_db()
         assert profile.letter.read() == content
 
-    def test_a_saved_file_is_read_from_its_beginning_whoever_has_read_it(self, profile):
+    def test_a_saved_file_is_read_from_its_beginning_even_if_it_was_read_before(
+        self, profile
+    ):
         file = a_file()
         file.read()
         save_file(file, profile)
@@ -367,7 +369,7 @@ class TestTwoAtOnce:
             save_file(a_file(), profile, on_conflict="error")
         assert Upload.objects.count() == 1
 
-    def test_who_changed_the_field_meanwhile_wins_over_an_upload(
+    def test_a_change_of_the_field_in_the_meantime_wins_over_an_upload(
         self, profile, storage
     ):
         handle = save_file(a_file(), profile)

@@ -104,6 +104,14 @@ class TestAFailure:
 
         assert entry["message"] == "a\\x00b \\ud800 é"
 
+    def test_a_job_knows_its_last_attempt_even_if_its_log_is_full(self, tmp_path):
+        seen = tmp_path / "seen"
+
+        result = run_to_the_end(tasks.fail_and_tell_the_last, str(seen))
+
+        assert result.state == "FAILED"
+        assert seen.read_text() == "55\n"
+
     def test_a_failure_ends_the_job_when_no_attempt_is_left(self):
         result = run_to_the_end(tasks.fail)
 
@@ -318,7 +326,7 @@ class TestADamagedRow:
     @pytest.mark.usefixtures("job", "only_sqlite")
     @pytest.mark.parametrize("column", ["args", "kwargs", "context", "attempt_log"])
     @pytest.mark.parametrize("text", ["", "{", "[1", "nonsense", "\x00"])
-    def test_a_damaged_row_that_is_no_json_fails_at_once(self, column, text):
+    def test_a_damaged_row_that_is_not_json_fails_at_once(self, column, text):
         damage(column, text)
 
         self.assert_fails_at_once("is not valid JSON")

@@ -1,7 +1,10 @@
+from uuid import UUID
+
 import pytest
 
 from dbqueue.jobs.outcomes import untouched
 from dbqueue.models import FinishedJob, Job
+from dbqueue.signals import job_finished
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.process.pipes import WakePipe
 from tests import tasks
@@ -50,3 +53,30 @@ class TestReconciling:
         assert Job.objects.get().state == "READY"
         assert not completer.in_flight
         assert not FinishedJob.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outcome_that_the_database_refuses_fails_its_job_and_no_other(
+    worker, completer
+):
+    ends = []
+
+    def receive(event, **kwargs):
+        ends.append((event.id, event.state))
+
+    bad, good = tasks.noop.enqueue(), tasks.noop.enqueue()
+    for job in worker.claim(2):
+        completer.accept(job, None)
+        completer.done(job, untouched(job, delay=1e300 if str(job.id) == bad.id else 0))
+    completer.collect()
+    job_finished.connect(receive)
+    try:
+        completer.flush()
+    finally:
+        job_finished.disconnect(receive)
+
+    for result in (bad, good):
+        result.refresh()
+    assert (bad.state, good.state) == ("FAILED", "READY")
+    assert ends == [(UUID(bad.id), "FAILED")]
+    assert not completer.in_flight

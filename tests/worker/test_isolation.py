@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group
 
 from dbqueue import enqueue
 from tests.support import worker_tasks as tasks
-from tests.support.processes import finished, reasons, thorough, wait_until_finished
+from tests.support.processes import reasons, thorough, wait_until_finished
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,18 +86,25 @@ def test_a_job_whose_connection_is_cut_is_retried(run_worker, only_postgres):
 
 
 @pytest.mark.parametrize(
-    "task",
-    [tasks.exit_in_receiver, tasks.exit_in_event_receiver, tasks.exit_in_backoff],
+    ("task", "state"),
+    [
+        (tasks.exit_in_receiver, "SUCCESSFUL"),
+        (tasks.exit_in_event_receiver, "SUCCESSFUL"),
+        (tasks.exit_in_backoff, "FAILED"),
+    ],
 )
 def test_an_exit_outside_the_function_costs_neither_job_nor_thread(
-    task, run_worker, effects
+    task, state, run_worker, effects
 ):
-    enqueue(task, "rude")
+    job = enqueue(task, "rude")
+    next_job = enqueue(tasks.describe_surroundings.using(priority=-1), "next")
     worker = run_worker("--threads", 1, "--drain")
 
     assert worker.wait() == 0
 
-    assert finished().count() == 1
+    job.refresh()
+    next_job.refresh()
+    assert (job.state, next_job.state) == (state, "SUCCESSFUL")
 
 
 def test_a_bad_progress_message_hurts_nobody(run_worker, effects):

@@ -227,7 +227,7 @@ def test_an_idle_worker_wakes_up(notify, only_postgres, run_worker, effects):
     assert terminate(LISTENING) == notify
 
 
-def test_an_idle_worker_sees_that_somebody_wrote_to_its_file(
+def test_an_idle_worker_sees_that_its_file_was_written_to(
     only_sqlite, run_worker, effects
 ):
     worker = run_worker(

@@ -80,7 +80,7 @@ def test_connections_that_are_cut_cost_no_failure(proxy, run_worker, effects):
     assert worker.stop() == 0
 
 
-def test_a_worker_frozen_behind_the_end_of_an_atomic_job_keeps_nobody_waiting(
+def test_a_worker_frozen_behind_the_end_of_an_atomic_job_blocks_no_other(
     only_postgres, run_worker, effects
 ):
     slow = enqueue_many(tasks.work, [(i, 0.5) for i in range(20)])

@@ -128,7 +128,7 @@ class PostgreSQL(Dialect):
         return conf.current().notify
 
     def notify(self, queues: Iterable[str]) -> None:
-        # The bare psycopg cursor: a hint is no query of the project's, and is not
+        # The bare psycopg cursor: a hint is not a query of the project's, and is not
         # counted or logged as one. Its errors are psycopg's, wrapped as Django's.
         connection = connections[self.alias]
         connection.ensure_connection()

@@ -17,7 +17,7 @@ _NEW = {
     "enqueued_at": "statement_timestamp()",
 }
 
-# What most jobs are: ready at once, under an id that nobody else has.
+# What most jobs are: ready at once, under an id that is new.
 INSERT_READY = f"""
 {_INSERT} VALUES ({inserted(**_NEW, state="'READY'", run_after="NULL")})
 RETURNING enqueued_at
@@ -164,8 +164,8 @@ LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}
 
 BACKEND_PID = "SELECT pg_backend_pid()"
 
-# A plan that was made while a table was empty serves until somebody analyzes it. These
-# make it the plan for a million rows, too: by the indexes, which have the order we ask.
+# A plan that was made while a table was empty is used until the table is analyzed.
+# These make it the plan for a million rows, too: by the indexes, in the order we ask.
 BY_INDEX = """
 SELECT set_config(name, 'off', false) FROM unnest(
     '{enable_seqscan,enable_bitmapscan,enable_sort,jit}'::text[]) AS setting(name)

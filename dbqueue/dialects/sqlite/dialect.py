@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
+from django.db.models import DateTimeField, Value
 from django.utils import timezone
 
 from dbqueue import conf
@@ -115,7 +116,8 @@ class SQLite(Dialect):
         ]
 
     def clock(self) -> Any:
-        return self._times.expression()
+        # Django's Now() is UTC here, also where USE_TZ keeps local time in columns.
+        return Value(timezone.now(), output_field=DateTimeField())
 
     @contextmanager
     def one_commit(self) -> Iterator[None]:
@@ -189,12 +191,8 @@ class SQLite(Dialect):
         # Of an atomic job that swallowed an error; the bare cursor would not ask.
         connection.validate_no_broken_transaction()
         with self.one_commit(), connection.wrap_database_errors:
-            cursor = connection.connection.cursor()
-
-            def change(sql: str, values: dict[str, Any]) -> int:
-                return int(cursor.execute(sql, values).rowcount)
-
-            yield change
+            execute = connection.connection.cursor().execute
+            yield lambda sql, values: int(execute(sql, values).rowcount)
 
     def _document(self, outcome: rows.Outcome) -> dict[str, Any]:
         record = outcome.record

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections
-from django.db.models import DateTimeField, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -16,13 +15,6 @@ class Timestamps:
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
-
-    def expression(self) -> Any:
-        """Return the present for the ORM.
-
-        Django's Now() is UTC here, also where USE_TZ keeps local time in columns.
-        """
-        return Value(timezone.now(), output_field=DateTimeField())
 
     def now(self, delay: float = 0.0) -> str:
         """Return the moment that is `delay` seconds away."""

@@ -64,7 +64,7 @@ def _become_writer(raw: sqlite3.Connection, rests_until: float) -> None:
 
 
 def _begins(raw: sqlite3.Connection, patience: int, gives_up_at: float) -> bool:
-    """Try to begin; return False if somebody else writes, raise if it took too long."""
+    """Try to begin; return False if another writer has the lock, raise if late."""
     late = time.monotonic() >= gives_up_at
     try:
         raw.execute(PATIENCE.format(milliseconds=0))

@@ -211,7 +211,7 @@ class Completer:
 
     def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
         job, _ = self.in_flight[outcome.id]
-        message = "Job id=%s task=%s could not be stored: %s"
-        logger.error(message, job.id, job.task, error)
         reason = InvalidPayload(f"The database refused the outcome: {error}")
-        return outcomes.refused(job, self._worker_id, reason)
+        refused = outcomes.refused(job, self._worker_id, reason)
+        events.refused(job, self._worker_id, refused, reason)
+        return refused

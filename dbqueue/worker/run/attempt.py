@@ -92,14 +92,13 @@ class Attempt:
             context.restore(bound)
         self._is_readable = True
         if events.has_receivers(task_started, logging.INFO):
-            task_started.send_robust(
-                self._holder.sender, task_result=self._current_result()
-            )
+            result = self._current_result()
+            events.deliver(task_started, self._holder.sender, task_result=result)
         events.started(self._job, self._holder.worker_id)
         if self._task.takes_context:
             own = JobContext(
                 task_result=self._current_result(),
-                _max_attempts=self._job.max_attempts,
+                _attempts_left=self._job.max_attempts - self._job.failures,
                 _note=partial(self._holder.note_progress, self._job),
                 _finishing=self._finishing,
             )
@@ -198,7 +197,7 @@ class Attempt:
             object.__setattr__(result, name, value)
         if outcome.record is not None:
             result.errors.append(task_error(outcome.record))
-        task_finished.send_robust(self._holder.sender, task_result=result)
+        events.deliver(task_finished, self._holder.sender, task_result=result)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

@@ -1,6 +1,5 @@
 """What all attempts of one worker have in common: the worker that holds their jobs."""
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,8 +7,6 @@ from uuid import UUID
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
-
-logger = logging.getLogger(__name__)
 
 ProgressNotes = Sequence[tuple[UUID, int, str]]  # (id, attempt, JSON) of running jobs
 
@@ -42,9 +39,5 @@ class Holder:
     def refuse(self, job: ClaimedJob, error: BaseException) -> Outcome:
         """Return the outcome of a job that cannot be run at all."""
         outcome = outcomes.refused(job, self.worker_id, error)
-        try:
-            events.refused(job, self.worker_id, outcome, error)
-        # A receiver that exits, again perhaps: the outcome must reach the database.
-        except BaseException:
-            logger.exception("A receiver failed job id=%s", job.id)
+        events.refused(job, self.worker_id, outcome, error)
         return outcome

@@ -96,8 +96,7 @@ class ThreadPool(Pool):
     ) -> Outcome | None:
         try:
             outcome = Attempt(job, task, self.holder).run(limit)
-        # A mistake of ours, or a receiver that exits, must not cost the thread: its job
-        # would stay RUNNING for ever.
+        # A mistake of ours must not cost the thread: its job would stay RUNNING.
         except BaseException as error:
             outcome = self.holder.refuse(job, error)
         connections.tidy()
