@@ -76,7 +76,7 @@ class Bench:
         jobs = self.some(jobs or 4 * peer.pace, least=100)
         with self.run(store, peer, jobs, prepare) as run:
             run.side(step[0], jobs, *step[1:])
-            store.record(run.url)
+            store.settle(run.url)
             with beside(run.url) if beside else nullcontext():
                 found = run.drain()
             return found | run.decay() if beside else found

@@ -108,7 +108,7 @@ class Postgres(Store):
     def make(self, name, fill):
         self.ask(self.url, f'CREATE DATABASE "{name}"')
         fill(self.named(name))
-        self.record(self.named(name))
+        self.settle(self.named(name))
 
     @contextmanager
     def fresh(self, template):
