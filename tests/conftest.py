@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
+from dbqueue.models import FinishedJob, Job
 from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
 from tests.settings import url
 from tests.support.workers import HandWorker
@@ -59,3 +60,15 @@ def quiet():
 def worker(db):
     """Return a worker that claims and settles only when the test says so."""
     return HandWorker()
+
+
+@pytest.fixture
+def no_tables(transactional_db):
+    """Take the tables of the jobs away, as if migrations were not applied."""
+    with connection.schema_editor() as editor:
+        for model in (Job, FinishedJob):
+            editor.alter_db_table(model, model._meta.db_table, model.__name__)
+    yield
+    with connection.schema_editor() as editor:
+        for model in (Job, FinishedJob):
+            editor.alter_db_table(model, model.__name__, model._meta.db_table)

@@ -5,7 +5,6 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 from django.utils import timezone
 
 from dbqueue import enqueue_many, status
@@ -233,17 +232,8 @@ class TestPruneJobs:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("no_tables")
 class TestWithoutMigrations:
-    @pytest.fixture(autouse=True)
-    def no_tables(self):
-        with connection.schema_editor() as editor:
-            for model in (Job, FinishedJob):
-                editor.alter_db_table(model, model._meta.db_table, model.__name__)
-        yield
-        with connection.schema_editor() as editor:
-            for model in (Job, FinishedJob):
-                editor.alter_db_table(model, model.__name__, model._meta.db_table)
-
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])
     def test_without_migrations_the_user_of_a_command_gets_a_sentence(self, command):
         with pytest.raises(CommandError, match=r"Run: manage\.py migrate"):

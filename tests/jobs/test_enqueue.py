@@ -505,17 +505,8 @@ class TestATransactionOnAnotherDatabase:
 
 
 @with_transactions
+@pytest.mark.usefixtures("no_tables")
 class TestWithoutMigrations:
-    @pytest.fixture(autouse=True)
-    def no_tables(self):
-        with connection.schema_editor() as editor:
-            for model in (Job, FinishedJob):
-                editor.alter_db_table(model, model._meta.db_table, model.__name__)
-        yield
-        with connection.schema_editor() as editor:
-            for model in (Job, FinishedJob):
-                editor.alter_db_table(model, model.__name__, model._meta.db_table)
-
     @pytest.mark.parametrize(
         "ask",
         [
