@@ -7,10 +7,10 @@ _SENTENCES = {
     "not_an_image": "This file is not a picture.",
     "format_not_allowed": "Pictures of this format are not accepted here. Please use "
     "one of these: {formats}.",
-    "too_many_pixels": "This picture is too large: {megapixels:g} megapixels are "
-    "allowed.",
-    "too_many_frames": "This animation is too long: {frames} frames are allowed, and "
-    "{total:g} megapixels in all of them together.",
+    "too_many_pixels": "This picture is too large. The limit, in megapixels, is "
+    "{megapixels:g}.",
+    "too_many_frames": "This animation is too long. The limit of frames is {frames}, "
+    "and that of megapixels in all of them together is {total:g}.",
     "damaged": "This picture is damaged or incomplete and cannot be read.",
     "too_complex": "This picture takes too long to process. Please save it again with "
     "another program, or make it smaller.",

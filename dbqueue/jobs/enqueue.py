@@ -118,7 +118,7 @@ def enqueue_many(
     if not hasattr(backend, "enqueue_many"):
         raise InvalidTask(
             f"Task {known.module_path!r} is on backend {known.backend!r}, "
-            f"a {type(backend).__name__}, which cannot enqueue many at once."
+            f"whose {type(backend).__name__} cannot enqueue many at once."
         )
     results: Sequence[AnyResult] = backend.enqueue_many(known, calls)
     return results

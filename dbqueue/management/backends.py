@@ -1,4 +1,4 @@
-"""What several commands share: the choice of a backend, options and errors."""
+"""What several commands share: the choice of a backend, options, counts and errors."""
 
 import math
 from argparse import ArgumentTypeError
@@ -65,6 +65,11 @@ def add_pruning_options(
     help = f"{rows}; default %(default)s"
     parser.add_argument("--batch", type=int, default=batch, help=help)
     parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+
+def counted(number: int, noun: str, *, plural: str = "") -> str:
+    """Return the number with its noun, as in "1 file" and "2 files"."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def non_negative(text: str, kind: str) -> float:

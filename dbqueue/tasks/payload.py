@@ -133,7 +133,7 @@ def _normal(value: Any, where: str) -> Json:
         }
     advice = (words for kinds, words in _ADVICE if isinstance(value, kinds))
     raise InvalidPayload(
-        f"{where} is a {type(value).__name__}, which is not JSON. "
+        f"{where} is of type {type(value).__name__!r}, which is not JSON. "
         f"{next(advice, 'Pass its parts as JSON types.')}"
     )
 

@@ -53,7 +53,9 @@ def run_jobs(
             ran[job.id] = None
     finally:
         leases.retire(runner.alias, runner.id)
-    raise DbqueueError(f"run_jobs() stopped at its limit of {limit} attempts.")
+    raise DbqueueError(
+        f"run_jobs() stopped at its limit of {limit} attempt{'s' * (limit > 1)}."
+    )
 
 
 def enqueued(
@@ -94,9 +96,10 @@ def assert_enqueued(
     if len(matching) == count or (count is None and matching):
         return matching
     others = "".join(f"\n  args={r.args} kwargs={r.kwargs}" for r in found)
+    jobs, are = ("job", "is") if len(matching) == 1 else ("jobs", "are")
     raise AssertionError(
-        f"{len(matching)} jobs of {registry.as_task(task).module_path} are pending, "
-        f"expected {'at least 1' if count is None else count}. "
+        f"{len(matching)} {jobs} of {registry.as_task(task).module_path} {are} "
+        f"pending, expected {'at least 1' if count is None else count}. "
         f"Of this task: {others or 'none'}"
     )
 

@@ -77,7 +77,7 @@ def copy_in(file: IO[bytes], writer: ChunkWriter, *, expected: int | None) -> No
     writer.close()
     if expected is not None and writer.size != expected:
         raise UploadIncomplete(
-            f"{writer.size:,} bytes could be read of a file of {expected:,}. "
+            f"Of a file of {expected:,} bytes, only {writer.size:,} could be read. "
             "It was closed, moved or cut off; upload it again."
         )
 

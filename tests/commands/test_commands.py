@@ -214,6 +214,11 @@ class TestPruneJobs:
         assert run("prunejobs", "--batch", "10") == "25 finished jobs deleted.\n"
         assert self.left() == []
 
+    def test_prunejobs_speaks_of_one_job_in_the_singular(self):
+        finished(days=99)
+
+        assert run("prunejobs") == "1 finished job deleted.\n"
+
     def test_prunejobs_only_counts_when_told(self):
         finished(days=99, count=3)
 

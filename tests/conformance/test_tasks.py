@@ -209,9 +209,9 @@ class TestEnqueue:
         assert enqueued() == [result]
 
     def test_enqueue_refuses_an_argument_that_is_not_json(self):
-        with pytest.raises(TypeError, match="is a datetime, which is not JSON"):
+        with pytest.raises(TypeError, match="is of type 'datetime', which is not JSON"):
             tasks.noop.enqueue(datetime.now())
-        with pytest.raises(TypeError, match="is a datetime, which is not JSON"):
+        with pytest.raises(TypeError, match="is of type 'datetime', which is not JSON"):
             async_to_sync(tasks.noop.aenqueue)(datetime.now())
 
     def test_enqueue_refuses_to_work_without_a_backend(self):

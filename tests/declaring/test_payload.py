@@ -76,21 +76,21 @@ def test_what_json_knows_by_another_type_becomes_plain(value, becomes):
         (float("-inf"), "is -inf, which JSON does not have"),
         ("a\x00b", "contains a NUL character, which Postgres refuses"),
         ("\ud800", "contains a lone surrogate"),
-        (b"bytes", "is a bytes, .* Store the bytes"),
-        (bytearray(b"x"), "is a bytearray, .* Store the bytes"),
-        ({1, 2}, r"is a set, .* Pass sorted\(value\)"),
-        (frozenset(), "is a frozenset"),
-        (datetime.now(UTC), r"is a datetime, .* Pass value\.isoformat\(\)"),
-        (date.today(), "is a date"),
-        (time(), "is a time"),
-        (timedelta(1), r"is a timedelta, .* Pass value\.total_seconds\(\)"),
-        (Decimal("1.5"), r"is a Decimal, .* Pass str\(value\)"),
-        (UUID(int=1), r"is a UUID, .* Pass str\(value\)"),
-        (Group(name="x"), "is a Group, .* Pass its pk"),
-        (Group.objects.none(), "is a QuerySet, .* primary keys"),
-        (lambda: None, "is a function, which is not JSON"),
-        (object(), "is a object, which is not JSON"),
-        (1j, "is a complex"),
+        (b"bytes", "is of type 'bytes', .* Store the bytes"),
+        (bytearray(b"x"), "is of type 'bytearray', .* Store the bytes"),
+        ({1, 2}, r"is of type 'set', .* Pass sorted\(value\)"),
+        (frozenset(), "is of type 'frozenset'"),
+        (datetime.now(UTC), r"is of type 'datetime', .* Pass value\.isoformat\(\)"),
+        (date.today(), "is of type 'date'"),
+        (time(), "is of type 'time'"),
+        (timedelta(1), r"is of type 'timedelta', .* Pass value\.total_seconds\(\)"),
+        (Decimal("1.5"), r"is of type 'Decimal', .* Pass str\(value\)"),
+        (UUID(int=1), r"is of type 'UUID', .* Pass str\(value\)"),
+        (Group(name="x"), "is of type 'Group', .* Pass its pk"),
+        (Group.objects.none(), "is of type 'QuerySet', .* primary keys"),
+        (lambda: None, "is of type 'function', which is not JSON"),
+        (object(), "is of type 'object', which is not JSON"),
+        (1j, "is of type 'complex'"),
         (gettext_lazy("Yes"), r"is a lazy string\. Pass str\(value\)"),
         ({1: "a"}, r"has the key 1; .* Pass str\(key\)"),
         ({None: "a"}, "has the key None"),
@@ -114,7 +114,9 @@ def test_a_refusal_is_a_type_error_as_django_wants_it():
 def test_a_refusal_names_the_place_inside_an_argument():
     person = {"name": "Ada", "tags": ["a", {"when": date.today()}]}
 
-    with pytest.raises(InvalidPayload, match=r"1\['tags'\]\[1\]\['when'\] is a date"):
+    with pytest.raises(
+        InvalidPayload, match=r"1\['tags'\]\[1\]\['when'\] is of type 'date'"
+    ):
         payload.arguments([person], {})
 
 

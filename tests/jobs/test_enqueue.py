@@ -342,7 +342,7 @@ class TestManyJobs:
         assert kept / len(results) < 500  # bytes
 
     def test_many_jobs_are_all_refused_for_one_that_is_wrong(self):
-        with pytest.raises(InvalidPayload, match="Argument 1 is a object"):
+        with pytest.raises(InvalidPayload, match="Argument 1 is of type 'object'"):
             enqueue_many(tasks.echo, [(1,), (object(),)])
 
         assert not Job.objects.exists()

@@ -138,6 +138,14 @@ class TestAssertEnqueued:
         with pytest.raises(AssertionError, match=r"2 jobs of tests.*, expected 1"):
             assert_enqueued(tasks.noop, count=1)
 
+    def test_assert_enqueued_speaks_of_one_job_in_the_singular(self):
+        tasks.noop.enqueue()
+
+        with pytest.raises(
+            AssertionError, match=r"^1 job of .* is pending, expected 2"
+        ):
+            assert_enqueued(tasks.noop, count=2)
+
     def test_assert_enqueued_tells_what_there_is_instead(self):
         tasks.echo.enqueue("this")
 

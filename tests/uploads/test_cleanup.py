@@ -173,7 +173,7 @@ class TestTheCommand:
         condemned()
 
         assert run() == (
-            "6 uploads deleted, 1 files deleted from storages, "
+            "6 uploads deleted, 1 file deleted from storages, "
             "0 lost jobs re-enqueued.\n"
         )
         assert left() == sorted([*STATES, "DONE"])
@@ -191,7 +191,7 @@ class TestTheCommand:
             shown()
         over()
 
-        assert "1 uploads deleted" in run("--batch", "1")
+        assert "1 upload deleted" in run("--batch", "1")
         assert left() == ["DONE"] * 3
 
     def test_uploads_cleanup_takes_an_age_in_place_of_the_settings(self):
@@ -239,8 +239,8 @@ class TestTheCommand:
         said = run("--dry-run")
 
         assert said == (
-            "1 uploads would be deleted, 1 files would be deleted from storages, "
-            "1 lost jobs would be re-enqueued.\n"
+            "1 upload would be deleted, 1 file would be deleted from storages, "
+            "1 lost job would be re-enqueued.\n"
         )
         assert left() == ["DONE", "DONE", "REJECTED", "STORED"]
         assert default_storage.exists("old.jpg")

@@ -286,7 +286,7 @@ class TestARefusedFile:
         file = a_file()
         file.size = 9
         with pytest.raises(
-            UploadIncomplete, match="8 bytes could be read of a file of 9"
+            UploadIncomplete, match="file of 9 bytes, only 8 could be read"
         ):
             save_file(file, profile)
         file.close()

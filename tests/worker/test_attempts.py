@@ -298,7 +298,10 @@ class TestTheResult:
 
         assert (result.status, result.attempts) == ("FAILED", 1)
         assert result.errors[0].exception_class is InvalidPayload
-        assert "The result is a object, which is not JSON" in result.errors[0].traceback
+        assert (
+            "The result is of type 'object', which is not JSON"
+            in result.errors[0].traceback
+        )
 
 
 class TestADamagedRow:

@@ -11,6 +11,7 @@ from dbqueue.management.backends import (
     add_backend_option,
     add_pruning_options,
     choose_backend,
+    counted,
     database_errors_explained,
 )
 from dbqueue.models import FinishedJob, JobState
@@ -38,7 +39,7 @@ class Command(BaseCommand):
             )
         verb = "would be deleted" if options["dry_run"] else "deleted"
         if options["verbosity"]:
-            self.stdout.write(f"{total} finished jobs {verb}.")
+            self.stdout.write(f"{counted(total, 'finished job')} {verb}.")
 
     def _prune(
         self, alias: str, state: str, age: float, options: dict[str, Any]

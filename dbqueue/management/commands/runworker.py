@@ -17,7 +17,12 @@ from django.utils.module_loading import autodiscover_modules
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.scan import matches
-from dbqueue.management.backends import choose_backend, non_negative, storing_backends
+from dbqueue.management.backends import (
+    choose_backend,
+    counted,
+    non_negative,
+    storing_backends,
+)
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent.reload import WORKING, ChangeWatcher, run_with_reload
@@ -166,8 +171,9 @@ def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -
         f"dbqueue {release}, worker {options.name}",
         f"  database {database.alias!r} ({database.display_name}), "
         f"queues {options.described()}",
-        f"  {options.processes} processes of {options.threads} threads, "
-        f"{options.async_concurrency} async jobs each"
+        f"  {counted(options.processes, 'process', plural='processes')} of "
+        f"{counted(options.threads, 'thread')}, "
+        f"{counted(options.async_concurrency, 'async job')} each"
         + (", until the queues are empty" if options.drain else "")
         + (", restarts when the code changes" if reload else ""),
     ]

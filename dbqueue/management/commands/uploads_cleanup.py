@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue.management.backends import (
     add_pruning_options,
+    counted,
     database_errors_explained,
     non_negative,
 )
@@ -54,9 +55,9 @@ class Command(BaseCommand):
 def _sentence(found: dict[str, int], dry_run: bool) -> str:
     would = "would be " if dry_run else ""
     return (
-        f"{found['uploads_deleted']} uploads {would}deleted, "
-        f"{found['objects_deleted']} files {would}deleted from storages, "
-        f"{found['jobs_repaired']} lost jobs {would}re-enqueued."
+        f"{counted(found['uploads_deleted'], 'upload')} {would}deleted, "
+        f"{counted(found['objects_deleted'], 'file')} {would}deleted from storages, "
+        f"{counted(found['jobs_repaired'], 'lost job')} {would}re-enqueued."
     )
 
 

@@ -46,7 +46,7 @@ def _demand(
 ) -> None:
     if limit is not None and pending + more > limit:
         raise UploadQuotaExceeded(
-            f"{pending:,} {unit} are pending already, and "
+            f"Already pending {unit}: {pending:,}; "
             f"{conf.UploadSettings.PLACE}[{setting!r}] is {limit:,}. "
             "Try again once they have been processed."
         )

@@ -191,7 +191,7 @@ class Worker:
     def _back_off(self, error: Error) -> None:
         size, what = self._completer.batch.size, str(error).strip()
         if self._dialect.is_cancelled(error) and size > 1:
-            message = "A statement took too long; now %d jobs at a time: %s"
+            message = "A statement took too long; the limit of a batch is now %d: %s"
             logger.warning(message, size, what)
             return
         pause = self._polling.back_off()

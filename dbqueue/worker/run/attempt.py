@@ -234,6 +234,6 @@ def _load(job: ClaimedJob, column: str, kind: type) -> Any:
         ) from error
     if not isinstance(value, kind):
         raise InvalidPayload(
-            f"Column {column!r} of job {job.id} is not a {kind.__name__}: {text[:80]!r}"
+            f"Column {column!r} of job {job.id} holds no {kind.__name__}: {text[:80]!r}"
         )
     return value
