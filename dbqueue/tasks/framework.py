@@ -24,8 +24,13 @@ else:
     from django_tasks import base, checks, exceptions, signals  # noqa: F401
     from django_tasks.backends import base as backends
 
-    InvalidTask = exceptions.InvalidTaskError
-    InvalidTaskBackend = exceptions.InvalidTaskBackendError
+    # What Django calls them; until its 0.12 the backport had names of its own.
+    if hasattr(exceptions, "InvalidTask"):
+        InvalidTask = exceptions.InvalidTask
+        InvalidTaskBackend = exceptions.InvalidTaskBackend
+    else:
+        InvalidTask = exceptions.InvalidTaskError
+        InvalidTaskBackend = exceptions.InvalidTaskBackendError
 
 DEFAULT_TASK_BACKEND_ALIAS = tasks.DEFAULT_TASK_BACKEND_ALIAS
 DEFAULT_TASK_PRIORITY = base.DEFAULT_TASK_PRIORITY

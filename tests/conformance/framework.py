@@ -14,13 +14,17 @@ if django.VERSION >= (6, 0):
 
     LOGGER = "django.tasks"
 else:
-    from django_tasks import default_task_backend, task
+    from django_tasks import default_task_backend, exceptions, task
     from django_tasks.backends.base import BaseTaskBackend
     from django_tasks.base import Task, TaskContext
-    from django_tasks.exceptions import InvalidTaskBackendError as InvalidTaskBackend
-    from django_tasks.exceptions import InvalidTaskError as InvalidTask
     from django_tasks.exceptions import TaskResultMismatch
 
+    if hasattr(exceptions, "InvalidTask"):  # since the backport's 0.13
+        InvalidTask = exceptions.InvalidTask
+        InvalidTaskBackend = exceptions.InvalidTaskBackend
+    else:
+        InvalidTask = exceptions.InvalidTaskError
+        InvalidTaskBackend = exceptions.InvalidTaskBackendError
     LOGGER = "django_tasks"
 
 __all__ = [
