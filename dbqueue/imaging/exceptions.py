@@ -1,5 +1,7 @@
 """What is raised about a picture, and about the sandbox that decodes it."""
 
+from typing import Any
+
 from dbqueue.exceptions import DbqueueError
 
 
@@ -13,6 +15,9 @@ class ContentRejected(DbqueueError, ValueError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.message), self.__dict__
 
 
 class SandboxFailed(DbqueueError):
