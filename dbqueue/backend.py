@@ -1,17 +1,14 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
-import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import router, transaction
+from django.db import connections, router
 
 from dbqueue import conf, dialects
 from dbqueue.checks import check_backend, unknown_options
@@ -28,7 +25,11 @@ from dbqueue.jobs.insert import (
     new_job,
 )
 from dbqueue.jobs.results import NewResults, new_result, stored_result
-from dbqueue.jobs.transactions import model_databases, open_elsewhere
+from dbqueue.jobs.transactions import (
+    model_databases,
+    open_elsewhere,
+    warn_of_deferral,
+)
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.tasks import options, payload
 from dbqueue.tasks.framework import (
@@ -42,12 +43,6 @@ from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task, stored
 
-# Whose line a warning names: the first outside of this package.
-_CALLER: dict[str, Any] = (
-    {"skip_file_prefixes": (str(Path(__file__).parent),)}
-    if sys.version_info >= (3, 12)
-    else {"stacklevel": 5}
-)
 # Tasks whose options one backend remembers to have checked.
 _REMEMBERED = 1000
 
@@ -180,11 +175,12 @@ class DatabaseBackend(BaseTaskBackend):
             )
 
     def _check_atomic(self, task: Task[..., Any]) -> None:
-        if self.database not in model_databases():
+        elsewhere = model_databases()
+        if elsewhere and self.database not in elsewhere:
             raise AtomicUnavailable(
                 f"{task.module_path!r} is atomic, but its jobs are in database "
                 f"{self.database!r} and the models in "
-                f"{', '.join(sorted(model_databases()))}: one transaction cannot hold "
+                f"{', '.join(sorted(elsewhere))}: one transaction cannot hold "
                 "both. Drop atomic=True, or move the queue beside the models."
             )
 
@@ -209,14 +205,9 @@ class DatabaseBackend(BaseTaskBackend):
     def _defer(
         self, task: Task[..., Any], job: NewJob, calls: Calls, other: str
     ) -> Sequence[JobResult]:
-        warnings.warn(
-            f"A job of {task.module_path!r} was enqueued inside a transaction on "
-            f"database {other!r}, but jobs are in {self.database!r}: it is written "
-            "after that transaction's commit, and is lost if the process dies between.",
-            RuntimeWarning,
-            **_CALLER,
-        )
-        transaction.on_commit(partial(self._write, task, job, calls), using=other)
+        warn_of_deferral(task.module_path, other=other, database=self.database)
+        write = partial(self._write, task, job, calls)
+        connections[other].on_commit(write)
         return NewResults.expected(task, job, calls)
 
     def _write(self, task: Task[..., Any], job: NewJob, calls: Calls) -> None:
@@ -231,9 +222,11 @@ class DatabaseBackend(BaseTaskBackend):
 
     def _wake(self, job: NewJob, written: Written) -> None:
         queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
-        database = self.database
-        announce = partial(wakeup.announce, database, queue)
-        transaction.on_commit(announce, using=database)
+        connection = connections[self.database]
+        # In a transaction by hand nothing tells of the commit: looking finds the job.
+        if connection.in_atomic_block or connection.get_autocommit():
+            # Not transaction.on_commit(), which tests replace by something of theirs.
+            connection.on_commit(partial(wakeup.announce, self.database, queue))
 
 
 def backend_of(alias: str) -> DatabaseBackend:

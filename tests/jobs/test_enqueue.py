@@ -1,14 +1,17 @@
 import logging
 import tracemalloc
 import warnings
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 from uuid import uuid4
 
 import django
 import pytest
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.http import HttpResponse
 from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -46,6 +49,26 @@ def jobs_elsewhere():
     """Keep the jobs on the alias "other", where no models are."""
     entry = {"BACKEND": ours, "QUEUES": [], "OPTIONS": {"database": "other"}}
     return override_settings(TASKS={"default": entry})
+
+
+@contextmanager
+def by_hand(alias):
+    """Switch autocommit off, so that the test commits itself; give the connection."""
+    connection = connections[alias]
+    connection.set_autocommit(False)
+    try:
+        yield connection
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+
+
+@contextmanager
+def isolate_models():
+    """Let the project have no models but those of dbqueue."""
+    ours = [model for model in apps.get_models() if model._meta.app_label == "dbqueue"]
+    with patch.object(apps, "get_models", lambda: ours):
+        yield
 
 
 class DoorBackend(DatabaseBackend):
@@ -482,6 +505,36 @@ class TestATransactionOnAnotherDatabase:
 
         assert [result.id for _, result in calls] == [result.id]
 
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: enqueue(tasks.noop),
+            lambda: enqueue("tests.tasks.noop"),
+            lambda: tasks.noop.enqueue(),
+            lambda: tasks.noop.using(priority=1).enqueue(),
+            lambda: enqueue_many(tasks.noop, [()]),
+        ],
+    )
+    def test_a_transaction_elsewhere_is_told_with_the_line_that_enqueued(self, call):
+        with (
+            jobs_elsewhere(),
+            transaction.atomic(),
+            pytest.warns(RuntimeWarning) as warned,
+        ):
+            call()
+
+        assert [item.filename for item in warned] == [__file__]
+        assert warned[0].lineno == call.__code__.co_firstlineno
+
+    def test_a_transaction_by_hand_takes_the_job_although_another_is_open(self):
+        with jobs_elsewhere(), by_hand("other") as connection:
+            with transaction.atomic():
+                tasks.noop.enqueue()
+            assert Job.objects.using("other").exists()
+            connection.rollback()
+
+            assert not Job.objects.using("other").exists()
+
     def test_a_transaction_elsewhere_does_not_matter_where_the_jobs_are_in_one_too(
         self,
     ):
@@ -502,6 +555,67 @@ class TestATransactionOnAnotherDatabase:
     def test_a_transaction_elsewhere_cannot_be_that_of_an_atomic_task(self):
         with jobs_elsewhere(), pytest.raises(AtomicUnavailable, match="'other'"):
             tasks.write_group.enqueue("x")
+
+    def test_without_models_of_its_own_a_project_may_have_atomic_tasks(self):
+        with jobs_elsewhere(), isolate_models():
+            result = tasks.write_group.enqueue("x")
+
+            assert Job.objects.using("other").filter(pk=result.id).exists()
+
+
+@with_transactions
+class TestATransactionByHand:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: enqueue(tasks.noop),
+            lambda: enqueue(tasks.noop.using(run_after=timedelta(1))),
+            lambda: enqueue_many(tasks.noop, [()]),
+        ],
+    )
+    def test_a_transaction_by_hand_commits_the_job_or_takes_it_along(self, call):
+        with by_hand("default"):
+            call()
+            transaction.rollback()
+            assert not Job.objects.exists()
+
+            call()
+            transaction.commit()
+
+        assert Job.objects.count() == 1
+
+    def test_a_transaction_by_hand_may_have_an_atomic_block_in_it(self):
+        with by_hand("default"):
+            with transaction.atomic():
+                tasks.noop.enqueue()
+            transaction.commit()
+
+        assert Job.objects.count() == 1
+
+    def test_a_transaction_by_hand_is_not_announced_before_its_commit(
+        self, only_postgres
+    ):
+        queue = str(uuid4())  # that has no window yet
+        with by_hand("default"), queries() as captured:
+            tasks.noop.using(queue_name=queue).enqueue()
+            transaction.commit()
+
+        assert not [query for query in captured if "notify" in query["sql"].lower()]
+
+
+@with_transactions
+@pytest.mark.parametrize(
+    "at_once",
+    [lambda f: f(), lambda f, using=None: f(), lambda f, using=None, robust=0: f()],
+)
+def test_a_test_that_calls_on_commit_hooks_at_once_may_enqueue(at_once, monkeypatch):
+    monkeypatch.setattr(transaction, "on_commit", at_once)
+
+    enqueue(tasks.noop)
+    enqueue(tasks.noop.using(job_id=uuid4()))
+    enqueue_many(tasks.noop, [(), ()])
+
+    assert Job.objects.count() == 4
 
 
 @with_transactions
