@@ -13,7 +13,7 @@ with (ROOT / "pyproject.toml").open("rb") as file:
 
 extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 exclude_patterns = ["_build"]
 nitpicky = True
 

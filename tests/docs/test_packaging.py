@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 
 import pytest
@@ -54,6 +55,14 @@ def test_raw_sql_is_spoken_in_the_dialects_only():
 def test_values_are_never_formatted_into_sql():
     for path in (ROOT / "dbqueue" / "dialects").rglob("*.py"):
         assert not re.search(r"execute\(\s*f['\"].*\{", path.read_text()), path
+
+
+def test_what_the_documentation_is_built_with_can_be_installed_without_groups():
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+    quoted = " ".join(f'"{requirement}"' for requirement in groups["docs"])
+
+    assert f"pip install {quoted}\n" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_the_package_says_that_it_is_typed():
