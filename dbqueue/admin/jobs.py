@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue.admin.base import RecordAdmin
+from dbqueue.dialects.columns import ORDER
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState
 
 _ENDED = ("finished_at", "duration")
@@ -41,7 +42,7 @@ class JobAdmin(JobRecordAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         # Each state has an index of its own, in the order in which its jobs move on.
         return {
-            "READY": ("queue_name", "-priority", "id"),
+            "READY": ("queue_name", *ORDER),
             "SCHEDULED": ("run_after",),
             "RUNNING": ("worker_id",),
         }.get(request.GET.get("state", ""), ("-id",))

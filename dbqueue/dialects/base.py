@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
 from dbqueue.dialects import hooks, rows
-from dbqueue.dialects.columns import ClaimedJob, NewJob
+from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.scan import Scan
 
@@ -218,7 +218,7 @@ class Dialect:
         jobs = self.take(targets, worker_id, limit)
         # UPDATE … RETURNING gives rows back in any order.
         place = {target.queue: i for i, target in enumerate(targets)}
-        jobs.sort(key=lambda job: (place[job.queue_name], -job.priority, job.id))
+        jobs.sort(key=lambda job: (place[job.queue_name], *in_order(job)))
         return jobs
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:

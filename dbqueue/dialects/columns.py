@@ -6,8 +6,14 @@ JobColumns, besides the model and a migration.
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
+
+# The order in which ready jobs of a queue are claimed, as the ORM and as SQL say it. It
+# is by the database's clock: ids are chosen, or made by the clocks of many hosts. They
+# only decide between jobs of one statement.
+ORDER = ("-priority", "enqueued_at", "id")
+ORDER_BY = "priority DESC, enqueued_at, id"
 
 # Attempt records that a job keeps: the first and the latest.
 LOG_LENGTH = 50
@@ -95,6 +101,11 @@ CARRIED = (
     *(name for name in WRITTEN if name not in JSON),
     *("attempt", "worker_id", "progress", *MOMENTS),
 )
+
+
+def in_order(row: Any) -> tuple[int, datetime, UUID]:
+    """Return what sorts ready jobs as ORDER does."""
+    return -row.priority, row.enqueued_at, row.id
 
 
 def inserted(**special: str) -> str:

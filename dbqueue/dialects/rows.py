@@ -73,7 +73,9 @@ class Target(NamedTuple):
     queue: str
     lowest: int = LOWEST  # priority
     highest: int = HIGHEST  # priority
-    after: UUID | None = None  # ids up to this one were taken before
+    # Where in the order of the level the last claim ended: it begins after that.
+    since: datetime | None = None
+    after: UUID | None = None
 
 
 class QueueCount(NamedTuple):
@@ -97,4 +99,5 @@ class QueueHead(NamedTuple):
 
     queue_name: str
     priority: int
+    enqueued_at: datetime
     id: UUID

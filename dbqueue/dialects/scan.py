@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Self
-from uuid import UUID
 
-from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.columns import ClaimedJob, in_order
 from dbqueue.dialects.rows import QueueHead, Target
 
 WILDCARD = "*"
@@ -31,7 +30,7 @@ class Scan:
     ) -> None:
         self.groups = groups
         self.excluded = excluded
-        self._marks: dict[str, tuple[int, UUID]] = {}
+        self._marks: dict[str, Target] = {}
         self._rescan_at = 0.0
         self._since = 0.0
         self._is_fresh = False
@@ -68,10 +67,7 @@ class Scan:
         """Return the stretches that go on from the low-water marks, if still fresh."""
         if time.monotonic() >= self._rescan_at:
             return []
-        return [
-            Target(queue, priority, priority, last)
-            for queue, (priority, last) in self._marks.items()
-        ]
+        return list(self._marks.values())
 
     def expect(self, news: set[str]) -> None:
         """Note in which queues jobs became ready since the last look; "" is any."""
@@ -99,7 +95,7 @@ class Scan:
             for head in heads()
             if (rank := self.rank(head.queue_name)) is not None
         ]
-        ranked.sort(key=lambda pair: (pair[0], -pair[1].priority, pair[1].id))
+        ranked.sort(key=lambda pair: (pair[0], *in_order(pair[1])))
         ranks = [rank for rank, _ in ranked]
         # Beside another queue of its group, a queue gives only its best priority: what
         # is below may have to wait for the other's.
@@ -125,8 +121,9 @@ class Scan:
         if exhausted:
             self._marks = {}
             return
-        for job in jobs:
-            self._marks[job.queue_name] = (job.priority, job.id)
+        for queue, job in {job.queue_name: job for job in jobs}.items():
+            level = job.priority, job.priority
+            self._marks[queue] = Target(queue, *level, job.enqueued_at, job.id)
 
     def _is_of_all(self) -> bool:
         groups = [list(patterns) for patterns in self.groups]

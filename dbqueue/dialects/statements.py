@@ -2,6 +2,8 @@
 
 import re
 
+from dbqueue.dialects.columns import ORDER_BY
+
 # What the session keeps after the statement and its transaction.
 _LASTING = re.compile(
     r"^\s*(?:SET\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)|LISTEN\b|PREPARE\b"
@@ -19,19 +21,20 @@ _NAMES = """names(name) AS (
     FROM names WHERE name IS NOT NULL
 )"""
 
-_FIRST = """FROM dbqueue_job WHERE state = 'READY' AND queue_name = name
-    ORDER BY priority DESC, id LIMIT 1"""
+_FIRST = f"""FROM dbqueue_job WHERE state = 'READY' AND queue_name = name
+    ORDER BY {ORDER_BY} LIMIT 1"""
 
 # No join: PostgreSQL would read a table of some thousand rows as a whole for it.
 QUEUE_HEADS = f"""
 WITH RECURSIVE {_NAMES}
-SELECT name, (SELECT priority {_FIRST}), (SELECT id {_FIRST})
+SELECT name, (SELECT priority {_FIRST}),
+    (SELECT enqueued_at {_FIRST}), (SELECT id {_FIRST})
 FROM names WHERE name IS NOT NULL
 """
 
 _LEVEL = """FROM dbqueue_job j
     WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
-    ORDER BY j.id"""
+    ORDER BY j.enqueued_at, j.id"""
 
 # Each part reads one partial index, and no more than `most` rows of it at a time. The
 # first of a priority are looked at for the oldest: a job that was scheduled waits since

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
+from dbqueue.dialects.columns import ORDER
 from dbqueue.ids import uuid7
 from dbqueue.models.worker import Worker
 
@@ -96,13 +97,17 @@ def _index(name: str, state: str, *fields: str) -> models.Index:
 class Job(JobRecord):
     """Unfinished work. A finish deletes the row here and writes a FinishedJob."""
 
+    # True under an id that the caller chose: its claim asks the history. Else null,
+    # which takes no room on the page.
+    once = models.BooleanField(_("once"), null=True)
+
     objects = JobQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         indexes = [
-            _index("dbqueue_job_ready", "READY", "queue_name", "-priority", "id"),
+            _index("dbqueue_job_order", "READY", "queue_name", *ORDER),
             _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),
             _index("dbqueue_job_running", "RUNNING", "worker_id"),
         ]

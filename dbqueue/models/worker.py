@@ -28,6 +28,8 @@ class Worker(models.Model):
     last_seen = models.DateTimeField(_("last heartbeat"))
     # By the database's clock; past it, other workers may rescue what this one holds.
     expires_at = models.DateTimeField(_("lease ends"))
+    # Paths of tasks that it could not import, and whose jobs it leaves to others.
+    unknown_tasks = models.JSONField(_("unknown tasks"), null=True)
 
     objects = WorkerQuerySet.as_manager()
 

@@ -68,7 +68,9 @@ def enqueued(
         results = known.results
     else:
         rows = Job.objects.using(known.database).exclude(state=JobState.RUNNING)
-        results = [known.get_result(str(row.pk)) for row in rows.order_by("pk")]
+        results = [
+            known.get_result(str(row.pk)) for row in rows.order_by("enqueued_at", "pk")
+        ]
     return [r for r in results if path is None or r.task.module_path == path]
 
 

@@ -55,7 +55,9 @@ def _forget_photos():
 
 def own_jobs(model):
     """Return the example's jobs in the queue or in the history, oldest first."""
-    return model.objects.filter(task__startswith="people.tasks.").order_by("id")
+    return model.objects.filter(task__startswith="people.tasks.").order_by(
+        "enqueued_at", "id"
+    )
 
 
 def admin_password():

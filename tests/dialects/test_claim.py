@@ -1,6 +1,6 @@
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -58,6 +58,28 @@ class TestAClaim:
         put("high", priority=100)
 
         assert names(worker.claim(10)) == ["high", "normal 1", "normal 2", "low"]
+
+    @pytest.mark.parametrize("id", [UUID(int=0), UUID(int=2**128 - 1)])
+    def test_a_claim_takes_the_oldest_first_whatever_their_ids(self, worker, id):
+        put("a")
+        tasks.echo.using(job_id=id).enqueue("b")
+        put("c")
+
+        assert names(worker.claim(3)) == ["a", "b", "c"]
+
+    def test_a_claim_takes_jobs_of_one_statement_in_the_order_of_the_call(self, worker):
+        put(*map(str, range(100)))
+
+        claimed = [name for _ in range(10) for name in names(worker.claim(10))]
+
+        assert claimed == [str(i) for i in range(100)]
+
+    def test_a_claim_takes_a_job_that_was_given_back_in_its_old_place(self, worker):
+        put("a", "b")
+        (first,) = worker.claim()
+        worker.release(first)
+
+        assert names(HandWorker().claim(2)) == ["a", "b"]
 
     def test_a_claim_takes_no_job_twice(self, worker):
         put("a")
@@ -510,4 +532,6 @@ def test_heads_are_the_first_jobs_of_each_queue():
 
     heads = dialects.of("default").queue_heads()
 
-    assert sorted(heads) == [("a", 5, UUID(top.id)), ("b", 0, UUID(only.id))]
+    found = [(head.queue_name, head.priority, head.id) for head in heads]
+    assert sorted(found) == [("a", 5, UUID(top.id)), ("b", 0, UUID(only.id))]
+    assert all(isinstance(head.enqueued_at, datetime) for head in heads)

@@ -4,6 +4,7 @@ PostgreSQL counts the entries that its scans return; SQLite counts the steps of 
 virtual machine, and keeps no dead rows.
 """
 
+import re
 from contextlib import contextmanager
 
 import psycopg
@@ -13,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dbqueue import dialects, enqueue, enqueue_many
 from dbqueue.dialects import scan
+from dbqueue.dialects.rows import Target
 from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job
 from tests import tasks
@@ -68,6 +70,7 @@ def vacuum(*, analyze=False):
 # How much a claim reads
 
 
+DEAD = 15_000
 LARGE = 2000  # rows; a smaller table may be read as a whole, and quicker so
 
 
@@ -199,6 +202,42 @@ def test_dead_rows_that_vacuum_may_not_remove_are_passed_over_by_the_low_water_m
             read.append(entries_read(lambda w=worker: w.claim(JOBS)))
 
     assert max(read) <= FACTOR * JOBS
+
+
+@pytest.mark.parametrize("queues", [["*"], ["default"]], ids=",".join)
+def test_a_claim_from_the_low_water_mark_reads_few_pages_among_dead_rows(
+    queues, never_analyzed, monkeypatch
+):
+    """Both parts of the mark are a boundary of the index, not a filter behind it."""
+    monkeypatch.setattr(scan, "RESCAN", 3600.0)  # seconds until it starts anew
+    enqueue_many(tasks.noop, [()] * (DEAD + 2 * JOBS))
+    worker = HandWorker(*queues)
+    with old_snapshot():
+        worker.finish_all(worker.claim(DEAD))
+        fresh = pages_read(Target("default"))
+        (mark,) = worker.scan.marked()
+
+        assert pages_read(mark) < 30 < fresh
+
+
+def pages_read(target):
+    """Return how many pages it takes to find some jobs of the target, unlocked."""
+    with CaptureQueriesContext(connection) as captured, transaction.atomic():
+        dialects.of("default").take([target], HandWorker().id, JOBS)
+        transaction.set_rollback(True)
+    found = re.search(r"SELECT id FROM dbqueue_job.*?LIMIT \d+", find(captured), re.S)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {found[0]}")
+        ((plan,),) = cursor.fetchall()[0]
+    top = plan["Plan"]
+    return top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+
+
+def find(captured):
+    (sql,) = (q["sql"] for q in captured if "SKIP LOCKED" in q["sql"])
+    return sql
 
 
 @pytest.mark.parametrize("analyze", [False, True], ids=["", "analyzed"])

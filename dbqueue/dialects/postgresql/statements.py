@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import inserted, listed
+from dbqueue.dialects.columns import ORDER_BY, inserted, listed
 
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
@@ -45,17 +45,19 @@ SELECT {_STATE}, statement_timestamp(), {_DUE}
 
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
 # the whole backlog, and so would LATERAL, whose values the planner cannot see.
-_BRANCH = """
+_BRANCH = f"""
     SELECT id FROM (
         SELECT id FROM dbqueue_job
-        WHERE state = 'READY' AND queue_name = %(queue{n})s {beyond}
-        ORDER BY priority DESC, id
+        WHERE state = 'READY' AND queue_name = %(queue{{n}})s {{beyond}}
+        ORDER BY {ORDER_BY}
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) AS branch{n}"""
+    ) AS branch{{n}}"""
 
 LEVELS = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s"
-BEYOND = f"{LEVELS} AND id > %(after{{n}})s"
+# One comparison of both, or it would not be a boundary of the index.
+BEYOND = f"""{LEVELS}
+    AND (enqueued_at, id) > (%(since{{n}})s::timestamptz, %(after{{n}})s::uuid)"""
 
 # MATERIALIZED and the array keep the planner from running the limited branches again
 # and so claiming more than the limit. A worker whose row is gone was declared dead and
@@ -143,11 +145,11 @@ WHERE id = ANY(ARRAY(SELECT id FROM due))
 RETURNING queue_name
 """
 
-FIRST_HEAD = """
-SELECT queue_name, priority, id,
+FIRST_HEAD = f"""
+SELECT queue_name, priority, enqueued_at, id,
     (SELECT max(queue_name) FROM dbqueue_job WHERE state = 'READY')
 FROM dbqueue_job WHERE state = 'READY'
-ORDER BY queue_name, priority DESC, id LIMIT 1
+ORDER BY queue_name, {ORDER_BY} LIMIT 1
 """
 
 # The least name, and not EXISTS: for that, the planner may hope to meet a ready job

@@ -103,9 +103,10 @@ class SQLite(Dialect):
         return rows.NextDue(bool(ready), None if age is None else -age)
 
     def queue_heads(self) -> list[rows.QueueHead]:
-        found = self._rows(QUEUE_HEADS, {})
+        read: Callable[[str], Any] = self._times.read
         return [
-            rows.QueueHead(queue, priority, UUID(id)) for queue, priority, id in found
+            rows.QueueHead(queue, priority, read(since), UUID(id))
+            for queue, priority, since, id in self._rows(QUEUE_HEADS, {})
         ]
 
     def queue_counts(self, most: int) -> list[rows.QueueCount]:

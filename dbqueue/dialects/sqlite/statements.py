@@ -1,7 +1,7 @@
 """The statements of SQLite; a move is one of them, or two in one commit."""
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import inserted, listed
+from dbqueue.dialects.columns import ORDER_BY, inserted, listed
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 _INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
@@ -30,10 +30,10 @@ SELECT {inserted(**_NEW, **_OF_EACH)}
 FROM json_each(%(jobs)s)
 """
 
-_READY = """SELECT id FROM dbqueue_job
+_READY = f"""SELECT id FROM dbqueue_job
     WHERE state = 'READY' AND queue_name = %(queue)s
       AND priority BETWEEN %(lowest)s AND %(highest)s
-    ORDER BY priority DESC, id"""
+    ORDER BY {ORDER_BY}"""
 
 # An idle worker looks often, and must not become the writer to find nothing.
 PEEK = f"{_READY} LIMIT 1"
