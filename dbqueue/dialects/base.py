@@ -120,10 +120,13 @@ class Dialect:
         `local` is for the present transaction alone.
         """
 
-    def prepare_session(self, idling: float) -> None:
+    def prepare_session(
+        self, *, idling: float, waiting: float, answering: float
+    ) -> None:
         """Set up this thread's new session for a worker's loop, if it is ours alone.
 
-        A transaction may idle for `idling` seconds. Plans go by the indexes, and
+        A transaction may idle for `idling` seconds; a statement may wait for a lock for
+        `waiting` seconds, and take `answering` seconds. Plans go by the indexes, and
         the server keeps them.
         """
 
@@ -151,6 +154,10 @@ class Dialect:
     @staticmethod
     def set_timeouts(connection: BaseDatabaseWrapper) -> None:
         """Let connections made from now on notice a lost network within seconds."""
+
+    @staticmethod
+    def cancel(raw: Any, seconds: float) -> None:
+        """Ask the server, `seconds` at most, to end what the connection waits for."""
 
     @staticmethod
     def abort(raw: Any) -> None:

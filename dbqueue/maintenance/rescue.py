@@ -1,6 +1,6 @@
 """Jobs taken from workers that cannot end them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from dbqueue import dialects
@@ -13,12 +13,22 @@ from dbqueue.models.job import JobQuerySet
 BATCH = 500
 
 
-def held_by(
-    alias: str, worker_id: UUID, *, excluding: Collection[UUID] = ()
-) -> list[HeldJob]:
+def held_by(alias: str, worker_id: UUID) -> list[HeldJob]:
     """Return up to BATCH jobs that the worker has claimed and not given back."""
+    return _first(Job.objects.using(alias).held_by(worker_id))
+
+
+def hidden_from(
+    alias: str, worker_id: UUID, known: Mapping[UUID, int]
+) -> list[HeldJob]:
+    """Return up to BATCH jobs that the worker has claimed, and does not know of.
+
+    `known` are the attempts that it knows of, by their jobs.
+    """
     held = Job.objects.using(alias).held_by(worker_id)
-    return _first(held.exclude(pk__in=list(excluding)))
+    claims = held.values_list("pk", "attempt")
+    hidden = [id for id, attempt in claims if known.get(id) != attempt]
+    return _first(held.filter(pk__in=hidden[:BATCH])) if hidden else []
 
 
 def finished_by(alias: str, worker_id: UUID, ids: Collection[UUID]) -> set[UUID]:

@@ -264,7 +264,7 @@ def own_session(only_postgres, transactional_db):
     """Be the loop of a worker."""
     connection.close()
     connection.ensure_connection()
-    dialects.of("default").prepare_session(60.0)
+    dialects.of("default").prepare_session(idling=60.0, waiting=60.0, answering=60.0)
     yield
     connection.close()
 

@@ -7,11 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from threading import Timer
 
+import psycopg
 from django.db import connection
 
+from tests.settings import url
 from tests.support.processes import QUICK, send
 
 LEASE = QUICK["LEASE"]
+DAWDLE = """
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END';
+CREATE TRIGGER dawdle BEFORE UPDATE ON dbqueue_job
+FOR EACH STATEMENT EXECUTE FUNCTION dawdle()
+"""
+UNDAWDLE = "DROP FUNCTION dawdle CASCADE"
 
 
 class Mayhem:
@@ -25,7 +34,7 @@ class Mayhem:
         self._faults = [self.kill, self.freeze, self.stop, self.interrupt]
         if meddler:
             self._faults += [self.terminate, self.cut, self.lose_answers, self.slow]
-            self._faults += [self.mute, self.refuse]
+            self._faults += [self.mute, self.refuse, self.lock_table, self.dawdle]
         else:
             self._faults += [self.lock, self.look]
 
@@ -112,6 +121,38 @@ class Mayhem:
         sqlstates = ["40001", "40P01", "55P03", "57014", "25006", "53100"]
         self._meddler.refuse(self._rng.choice(sqlstates), times=1)
         self._later(2.0, lambda: self._meddler.refuse(None, times=0))
+
+    # What a migration or a slow disk does to everybody
+
+    def lock_table(self, worker):
+        """As CREATE INDEX, or as VACUUM FULL; for a moment, or past all patience."""
+        table = self._rng.choice(["job", "finishedjob", "worker"])
+        mode = self._rng.choice(["SHARE", "ACCESS EXCLUSIVE"])
+        raw = psycopg.connect(url(connection.settings_dict))
+        try:
+            raw.execute("SET LOCAL lock_timeout = '1s'")
+            raw.execute(f"LOCK TABLE dbqueue_{table} IN {mode} MODE")
+        except psycopg.errors.LockNotAvailable:
+            raw.close()
+            return
+        self._later(self._rng.choice([0.5, 14.0]), raw.close)
+
+    def dawdle(self, worker):
+        """Let each claim of a job take seconds, some of them too many."""
+        raw = psycopg.connect(url(connection.settings_dict), autocommit=True)
+        try:
+            raw.execute("SET lock_timeout = '1s'")
+            raw.execute(DAWDLE.format(seconds=self._rng.choice([1.0, 9.0])))
+        except psycopg.Error:  # it waited, or another has done the same
+            raw.close()
+            return
+        raw.execute("SET lock_timeout = 0")
+
+        def undo():
+            raw.execute(UNDAWDLE)
+            raw.close()
+
+        self._later(12.0, undo)
 
     # SQLite
 

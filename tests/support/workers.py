@@ -76,7 +76,10 @@ class HandWorker:
 
 
 def drain(**options):
-    """Run a real child, with its threads and its event loop, until nothing is left."""
+    """Run a real child, with its threads and its event loop, until nothing is left.
+
+    Return why it ended.
+    """
     given = WorkerOptions(
         database="default",
         sender=DatabaseBackend,
@@ -89,8 +92,9 @@ def drain(**options):
         "default", child.worker_id, name="drain", host="", pid=1, queues="*", lease=60
     )
     child.beat = time.monotonic()
-    together(Worker(given, child).run)
+    (reason,) = together(Worker(given, child).run)
     leases.retire("default", child.worker_id)
+    return reason
 
 
 @contextmanager

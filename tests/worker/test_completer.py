@@ -1,3 +1,4 @@
+import time
 from uuid import UUID
 
 import pytest
@@ -6,7 +7,9 @@ from dbqueue.jobs.outcomes import untouched
 from dbqueue.models import FinishedJob, Job
 from dbqueue.signals import job_finished
 from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.shared import make_children
 from tests import tasks
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +56,44 @@ class TestReconciling:
         assert Job.objects.get().state == "READY"
         assert not completer.in_flight
         assert not FinishedJob.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reconciling_leaves_what_is_locked_for_the_next_time(
+    only_postgres, worker, completer, database_url
+):
+    for _ in range(2):
+        tasks.noop.enqueue()
+    locked, free = worker.claim(2)
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM dbqueue_job WHERE id = %s FOR UPDATE", [locked.id])
+
+        completer.reconcile()
+
+    assert Job.objects.get(pk=locked.id).state == "RUNNING"
+    assert Job.objects.get(pk=free.id).state == "READY"
+    completer.reconcile()
+    assert Job.objects.get(pk=locked.id).state == "READY"
+
+
+def test_a_child_reconciles_at_intervals_and_before_its_first_claim_after_trouble(
+    worker, monkeypatch
+):
+    (child,) = make_children(1, 1)
+    polling, calls = Polling(worker.dialect, child), []
+
+    def look():
+        polling.reconcile_if_due(lambda: calls.append(None))
+        return len(calls)
+
+    assert look() == 0
+    polling.back_off()
+    assert look() == 1
+    polling.recovered()
+    assert look() == 1
+    monkeypatch.setattr(time, "monotonic", lambda: polling.paused_until + 60)
+    assert look() == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -37,6 +37,7 @@ class PostgreSQL(Dialect):
 
     set_timeouts = staticmethod(libpq.set_timeouts)
     abort = staticmethod(libpq.abort)
+    cancel = staticmethod(libpq.cancel)
     driver_is_idle = staticmethod(libpq.is_idle)
 
     def __init__(self, alias: str) -> None:
@@ -165,12 +166,17 @@ class PostgreSQL(Dialect):
         sql = statements.LIMIT_IDLING
         self._run(sql.format(scope=scope, milliseconds=milliseconds), {})
 
-    def prepare_session(self, idling: float) -> None:
+    def prepare_session(
+        self, *, idling: float, waiting: float, answering: float
+    ) -> None:
         connection = self.connection
         ((pid,),) = self._rows(statements.BACKEND_PID, {})
         # A pooler introduces itself as another process than the one that answers.
         if pid == connection.connection.info.backend_pid:
             self.limit_idling(idling)
+            limits = {"waiting": waiting, "answering": answering}
+            milliseconds = {name: int(limits[name] * 1000) for name in limits}
+            self._rows(statements.LIMIT_ANSWERS, milliseconds)
             self._rows(statements.BY_INDEX, {})
             if makes_plain_cursors(connection):
                 self._own.begin(connection)

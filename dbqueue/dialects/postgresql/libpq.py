@@ -1,10 +1,13 @@
 """What is asked of a connection of libpq's, past Django and SQL."""
 
+import logging
 import os
 import socket
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger(__name__)
 
 KEEPALIVES = {
     "keepalives_idle": 5,  # seconds
@@ -26,6 +29,18 @@ def set_timeouts(connection: BaseDatabaseWrapper) -> None:
     options = connection.settings_dict["OPTIONS"]
     for name, value in CONNECTION_TIMEOUTS.items():
         options.setdefault(name, value)
+
+
+def cancel(raw: Any, seconds: float) -> None:
+    """See Dialect.cancel(). A pooler hands it on, whichever session it has lent."""
+    import psycopg  # not at the top: projects on SQLite do without
+
+    # Older than version 17, libpq would wait for the server for as long as it takes.
+    if raw is not None and psycopg.capabilities.has_cancel_safe():
+        try:
+            raw.cancel_safe(timeout=seconds)
+        except (psycopg.Error, OSError) as error:
+            logger.debug("A statement cannot be cancelled: %s", error)
 
 
 def abort(raw: Any) -> None:

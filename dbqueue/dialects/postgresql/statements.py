@@ -166,6 +166,14 @@ LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}
 
 BACKEND_PID = "SELECT pg_backend_pid()"
 
+# What the database or the role limits more strictly stays; 0 is no limit.
+LIMIT_ANSWERS = """
+SELECT set_config(name, most::text, false)
+FROM (VALUES ('lock_timeout', %(waiting)s), ('statement_timeout', %(answering)s))
+    AS limits(name, most) JOIN pg_settings USING (name)
+WHERE setting::bigint NOT BETWEEN 1 AND most
+"""
+
 # A plan that was made while a table was empty is used until the table is analyzed.
 # These make it the plan for a million rows, too: by the indexes, in the order we ask.
 BY_INDEX = """

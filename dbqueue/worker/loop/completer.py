@@ -18,7 +18,7 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes, wakeup
-from dbqueue.maintenance.rescue import finished_by, held_by, rescue
+from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
 from dbqueue.models import JobState
 from dbqueue.worker.loop.prefetch import BatchSize
 from dbqueue.worker.process.pipes import WakePipe
@@ -159,13 +159,16 @@ class Completer:
             logger.warning("Progress was dropped: %s", error)
 
     def reconcile(self) -> None:
-        """Release jobs that a lost answer has hidden: claimed, but never received."""
+        """Release jobs that a lost answer has hidden: claimed, but never received.
+
+        One whose row is locked is left for the next time.
+        """
         # One that ended may be among them: released and claimed again in one commit.
         self.flush()
-        alias = self._dialect.alias
-        while hidden := held_by(alias, self._worker_id, excluding=self.in_flight):
-            if rescue(alias, hidden, reason="released") < len(hidden):
-                raise OperationalError("What a lost answer has hidden is still locked.")
+        alias, released = self._dialect.alias, None
+        known = {id: job.attempt for id, (job, _) in self.in_flight.items()}
+        while released != 0 and (hidden := hidden_from(alias, self._worker_id, known)):
+            released = rescue(alias, hidden, reason="released")
 
     def _batch(self) -> list[Outcome]:
         return list(self._outcomes.values())[: self.batch.size]

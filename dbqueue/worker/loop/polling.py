@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 
 from dbqueue import conf
 from dbqueue.dialects import Dialect
@@ -12,6 +13,10 @@ from dbqueue.worker.shared import ChildState
 # a child's looks.
 LOOKS_OF_KEEPER = 5
 MAX_PAUSE = 5.0  # seconds
+# Seconds between two looks for jobs that are ours and that we do not know of. A claim
+# whose answer was lost may commit as long as the server works on it: also when the next
+# claim has succeeded. They may cost this share of a child's time, where they take long.
+RECONCILE_INTERVAL, RECONCILE_SHARE = 10.0, 0.01
 
 
 class Polling:
@@ -24,6 +29,7 @@ class Polling:
         self._pause = 0.0
         self.look_at = 0.0
         self.paused_until = 0.0
+        self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
     def notified(self) -> None:
         """Look at once, and again: a wake-up that fell into the window was not sent."""
@@ -52,6 +58,15 @@ class Polling:
     def in_trouble(self) -> bool:
         """Whether the last call of the database failed."""
         return self._pause > 0.0
+
+    def reconcile_if_due(self, reconcile: Callable[[], None]) -> None:
+        """Call it at its interval, and before the first claim after trouble."""
+        began = time.monotonic()
+        if self.in_trouble or began >= self._reconcile_at:
+            reconcile()
+            now = time.monotonic()
+            pause = max(RECONCILE_INTERVAL, (now - began) / RECONCILE_SHARE)
+            self._reconcile_at = now + pause * random.uniform(0.8, 1.2)
 
     def back_off(self) -> float:
         """Leave the database alone, longer each time; return the seconds."""

@@ -149,12 +149,10 @@ class Worker:
             self._polling.recovered()
 
     def _finish_and_claim(self, limit: int) -> list[ClaimedJob]:
-        if self._polling.in_trouble:
-            self._completer.reconcile()
+        self._polling.reconcile_if_due(self._completer.reconcile)
         if limit:
             return self._completer.finish_and_claim(self._scan, limit)
-        if self._completer.has_outcomes():
-            self._completer.flush()
+        self._completer.flush()
         return []
 
     def _take(self, jobs: list[ClaimedJob], limit: int, began: float) -> None:
@@ -166,9 +164,10 @@ class Worker:
 
     def _limit(self) -> int:
         """Return how many jobs to claim now."""
-        if self._completer.has_outcomes() or time.monotonic() >= self._polling.look_at:
-            return self._room()
-        return 0
+        due = time.monotonic() >= self._polling.look_at
+        # What ended in a commit of its own was perhaps the last job of all.
+        due |= self._options.drain and not self._completer.in_flight
+        return self._room() if due or self._completer.has_outcomes() else 0
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
@@ -210,7 +209,7 @@ class Worker:
 
     def _sleep(self) -> None:
         now = time.monotonic()
-        moments = [now + _MAX_SLEEP, self._distrust_at()]
+        moments = [now + _MAX_SLEEP, self._distrust_at(), self._stop_at]
         if self._polling.paused:
             moments.append(self._polling.paused_until)
         else:
@@ -223,8 +222,10 @@ class Worker:
         limit = self._deadlines.next_limit()
         if limit is not None:
             moments.append(limit)
-        busy = self._completer.fall_asleep() and not self._polling.paused
-        self._wait(0.0 if busy else max(0.0, min(moments) - now))
+        busy = self._completer.fall_asleep() or self._completer.has_outcomes()
+        if busy and not self._polling.paused:
+            moments.append(now)
+        self._wait(max(0.0, min(moments) - now))
         self._completer.wake_up()
 
     def _wait(self, seconds: float) -> None:
@@ -239,8 +240,7 @@ class Worker:
     def _reason_to_leave(self) -> ExitReason | None:
         now, options = time.monotonic(), self._options
         if self._child.phase is Phase.CONDEMNED:
-            why = "its lease ran out and its jobs were rescued"
-            return leaving.abandon(self._child, why)
+            return leaving.abandon(self._child, "its lease ran out")
         if now > self._distrust_at():
             return leaving.abandon(self._child, "no heartbeat reaches the database")
         idle = not self._completer.in_flight

@@ -20,13 +20,13 @@ from dbqueue.jobs import wakeup
 from dbqueue.maintenance import duties, leases
 from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.promote import promote
-from dbqueue.maintenance.rescue import rescue_orphans
+from dbqueue.maintenance.rescue import BATCH, rescue_orphans
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent.notices import Notices
 from dbqueue.worker.parent.processes import Links, exists
 from dbqueue.worker.parent.pruner import INTERVAL, Pruner
 from dbqueue.worker.parent.reaper import reap
-from dbqueue.worker.process.connections import drop, prepare_sessions
+from dbqueue.worker.process.connections import WAITING, drop, prepare_sessions
 from dbqueue.worker.process.pipes import WakePipe, wait
 from dbqueue.worker.process.watchdog import Watchdog
 from dbqueue.worker.shared import ChildState, Phase
@@ -72,7 +72,8 @@ class Keeper:
 
     def run(self) -> None:
         """Keep until told to quit; never raises for a database that is down."""
-        prepare_sessions()
+        # A lock on the jobs must not hold up the heartbeats.
+        prepare_sessions(waiting=min(WAITING, self._heartbeats.every))
         while not self._may_leave():
             seconds = self._pause_or(self._round)
             self._wait(seconds)
@@ -114,7 +115,7 @@ class Keeper:
                 )
                 child.beat = sent_at
 
-    def _beat(self, alias: str) -> None:
+    def _beat(self, alias: str) -> float | None:
         now, lease = time.monotonic(), conf.current().lease
         alive = {child.worker_id: child for child in self._live() if child.beat}
         # A supervisor that is frozen would not see its children freeze or hang: their
@@ -132,8 +133,9 @@ class Keeper:
         # get time to renew theirs.
         if now >= self._patience:
             leases.condemn(alias)
-        rescue_orphans(alias)
+        some = rescue_orphans(alias)
         self._show_health()
+        return 0.0 if some == BATCH else None  # there may be more
 
     def _show_health(self) -> None:
         if self._options.health_file is None:

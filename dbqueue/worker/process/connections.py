@@ -8,11 +8,16 @@ from django.db import Error, connections
 from django.db.backends.signals import connection_created
 
 from dbqueue import dialects
+from dbqueue.worker.process.watchdog import PATIENCE
 
 logger = logging.getLogger(__name__)
 
 # Seconds that the worker's own transactions, which last milliseconds, may idle.
 IDLING = 8.0
+# Seconds that its statements may wait for a lock, and take: less than the watchdog's
+# patience, or the server would go on with what nobody waits for any more.
+WAITING = 5.0
+ANSWERING = PATIENCE - 1.0
 
 
 def tidy() -> None:
@@ -67,19 +72,22 @@ def _is_pooled(connection: Any) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
-def prepare_sessions() -> None:
+def prepare_sessions(*, waiting: float = WAITING) -> None:
     """Prepare the sessions that this thread opens from now on for a worker's loop.
 
     The server ends a transaction that falls silent in the middle: it would keep its
-    locks, and other sessions waiting for them.
+    locks, and other sessions waiting for them. It ends a statement that waits `waiting`
+    seconds for a lock: cut connections would pile up behind the lock of a migration.
     """
-    _connected.of_a_loop = True
+    _connected.waiting = waiting
 
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
     _connected.ever = True
-    if _connected.of_a_loop:
-        dialects.of(connection.alias).prepare_session(IDLING)
+    if _connected.waiting is not None:
+        dialects.of(connection.alias).prepare_session(
+            idling=IDLING, waiting=_connected.waiting, answering=ANSWERING
+        )
     elif _note_alteration not in connection.execute_wrappers:
         # Django takes its own from the end.
         connection.execute_wrappers.insert(0, _note_alteration)
@@ -97,7 +105,7 @@ class _Connected(threading.local):
     """What this thread has connected: connections.all() is slow beside a short job."""
 
     ever = False
-    of_a_loop = False
+    waiting: float | None = None  # of a loop: seconds for a lock
 
     def __init__(self) -> None:
         self.altered: set[str] = set()  # aliases whose session a job has altered

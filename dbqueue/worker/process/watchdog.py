@@ -65,8 +65,11 @@ class Watchdog:
             time.sleep(_INTERVAL)
             since = self._since
             late = since and time.monotonic() - since > PATIENCE
+            if late and since != suspect:
+                # The server would go on, and nobody would know of what it commits.
+                dialects.of(self.alias).cancel(wrapper.connection, _INTERVAL)
             # At the second check: a job that holds the GIL may hold up both threads.
-            if late and since == suspect:
+            elif late:
                 logger.error("No answer for %.0f s; cutting the connection", PATIENCE)
                 for raw in (wrapper.connection, *self._others()):
                     dialects.of(self.alias).abort(raw)
