@@ -1,6 +1,6 @@
 """The pytest fixture `dbqueue`; importable before Django is configured."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -15,6 +15,7 @@ class Jobs(NamedTuple):
     run: "Callable[..., list[JobResult]]"
     enqueued: "Callable[..., list[JobResult]]"
     assert_enqueued: "Callable[..., list[JobResult]]"
+    arun: "Callable[..., Awaitable[list[JobResult]]]"
 
 
 @pytest.fixture
@@ -22,4 +23,9 @@ def dbqueue(db: None) -> Jobs:
     """Run and inspect the jobs that the test enqueued, on the test's own database."""
     from dbqueue import testing
 
-    return Jobs(testing.run_jobs, testing.enqueued, testing.assert_enqueued)
+    return Jobs(
+        run=testing.run_jobs,
+        enqueued=testing.enqueued,
+        assert_enqueued=testing.assert_enqueued,
+        arun=testing.arun_jobs,
+    )

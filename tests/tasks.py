@@ -5,6 +5,7 @@ import builtins
 import time
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from shutil import copyfile  # noqa: F401  a path must not reach it through here
 
 from django.contrib.auth.models import Group
@@ -266,3 +267,45 @@ def _wrap(function):
 
 
 wrapped = _wrap(plain)
+
+
+@task(max_attempts=1)
+def break_a_constraint(name):
+    Group.objects.create(name=f"{name} before")
+    transaction.on_commit(partial(noop.enqueue, name))
+    for _ in range(2):
+        Group.objects.create(name=name)
+
+
+@task(max_attempts=1)
+async def abreak_a_constraint(name):
+    for _ in range(2):
+        await Group.objects.acreate(name=name)
+
+
+@task(max_attempts=1)
+def send_wrong_sql(sql="x"):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+@task(max_attempts=1)
+def write_group_and_fail(name):
+    Group.objects.create(name=name)
+    raise ValueError(name)
+
+
+@task
+def enqueue_on_commit(value):
+    transaction.on_commit(partial(echo.enqueue, value))
+
+
+@task(takes_context=True)
+def repeat_hourly(context):
+    raise Retry(after=3600)
+
+
+@task
+def enqueue_three():
+    for number in range(3):
+        add.enqueue(number, 1)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from dbqueue import conf
 from dbqueue.backoff import Backoff
 from dbqueue.tasks import framework, options
-from dbqueue.tasks.framework import AnyTask, GenericTask
+from dbqueue.tasks.framework import GenericTask
 
 if TYPE_CHECKING:
     from dbqueue.tasks.results import JobResult
@@ -22,7 +22,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, so that a test may replace a method of one task.
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Task(GenericTask[P, R], Generic[P, R]):
     """A django.tasks Task that also says how it is retried, limited and committed."""
 
@@ -52,8 +53,19 @@ class Task(GenericTask[P, R], Generic[P, R]):
         # A backend that is not ours knows no timedelta, though Django documents it.
         if isinstance(self.run_after, timedelta) and not _is_ours(self):
             object.__setattr__(self, "run_after", timezone.now() + self.run_after)
-        # dataclass(slots=True) makes a second class, which a bare super() misses.
-        AnyTask.__post_init__(self)
+        super().__post_init__()
+
+    def __eq__(self, other: object) -> bool:
+        # Declared while TASKS named a backend that is not ours, it is Django's own.
+        if not isinstance(other, framework.Task):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name, default)
+            for name, default in _DEFAULTS.items()
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in _DJANGOS))
 
     def using(
         self,
@@ -111,6 +123,26 @@ class Task(GenericTask[P, R], Generic[P, R]):
         return not self.retry_on or isinstance(exception, self.retry_on)
 
 
+def _set(task: Task[..., Any], name: str, value: Any) -> None:
+    _refuse_fields(name)
+    object.__setattr__(task, name, value)
+
+
+def _delete(task: Task[..., Any], name: str) -> None:
+    _refuse_fields(name)
+    object.__delattr__(task, name)
+
+
+def _refuse_fields(name: str) -> None:
+    if name in _DEFAULTS or not hasattr(Task, name):
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+# Its options are frozen, but mock.patch.object(task, "enqueue") may have its way.
+setattr(Task, "__setattr__", _set)  # noqa: B010  dataclass() allows none of its own
+setattr(Task, "__delattr__", _delete)  # noqa: B010
+
+
 def _is_ours(task: Task[..., Any]) -> bool:
     return getattr(task.get_backend(), "task_class", None) is Task
 
@@ -140,4 +172,5 @@ DJANGO_DEFAULTS: dict[str, Any] = {
     "queue_name": framework.DEFAULT_TASK_QUEUE_NAME,
     "takes_context": False,
 }
+_DJANGOS = dataclasses.fields(framework.Task)
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Task)}

@@ -1,11 +1,12 @@
 """For the tests of projects that enqueue jobs."""
 
 from dbqueue.testing.backends import ImmediateBackend, RecordingBackend
-from dbqueue.testing.jobs import assert_enqueued, enqueued, run_jobs
+from dbqueue.testing.jobs import arun_jobs, assert_enqueued, enqueued, run_jobs
 
 __all__ = [
     "ImmediateBackend",
     "RecordingBackend",
+    "arun_jobs",
     "assert_enqueued",
     "enqueued",
     "run_jobs",

@@ -17,10 +17,11 @@ from dbqueue.jobs.insert import as_call, new_job
 from dbqueue.jobs.results import job_result, new_result
 from dbqueue.models import JobState
 from dbqueue.tasks import payload
-from dbqueue.tasks.framework import TaskResultDoesNotExist
+from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
 from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
+from dbqueue.testing.surroundings import contained
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.holder import Holder, ProgressNotes
 
@@ -32,7 +33,7 @@ class RecordingBackend(DatabaseBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        self.results: list[JobResult] = []
+        self.results = _results_of(params)
 
     def clear(self) -> None:
         """Forget what was enqueued."""
@@ -85,11 +86,26 @@ class ImmediateBackend(RecordingBackend):
             reraise=(KeyboardInterrupt,),
         )
         while row.state == JobState.READY:
-            outcome = Attempt(row.claimed(), task, holder).run_to_end()
+            outcome = Attempt(row.claimed(), task, holder).run_to_end(contained())
             if outcome is not None:
                 holder.record(outcome)
         result.update_from(row.result(task, call, holder.worker_id))
         return result
+
+
+def _results_of(params: dict[str, Any]) -> list[JobResult]:
+    """Return the one list of an entry of TASKS.
+
+    Django makes a backend of it in each thread, and in each job.
+    """
+    in_force = {id(entry) for entry in task_backends.settings.values()}
+    for gone in _kept.keys() - in_force:
+        del _kept[gone]
+    return _kept.setdefault(id(params), (params, []))[1]
+
+
+# By the id of an entry, which is held so that no other gets the same.
+_kept: dict[int, tuple[dict[str, Any], list[JobResult]]] = {}
 
 
 class _Row:

@@ -1,8 +1,11 @@
 """Run the jobs that a test enqueued, or look at them."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from asgiref.sync import sync_to_async
 
 from dbqueue.backend import DatabaseBackend, backend_of
 from dbqueue.dialects.columns import ClaimedJob
@@ -18,6 +21,7 @@ from dbqueue.tasks import payload, registry
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
+from dbqueue.testing.surroundings import Clock, contained, run_hooks
 from dbqueue.worker.loop.dispatch import not_run
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.holder import Holder
@@ -28,34 +32,48 @@ def run_jobs(
     backend: str = "default",
     queues: Sequence[str] = ("*",),
     scheduled: bool = False,
+    until: datetime | timedelta | None = None,
+    on_commit: bool = False,
     limit: int = 1000,
 ) -> list[JobResult]:
     """Run all jobs that are ready, and those they enqueue, here and now.
 
     No threads, no sleeping, on the connection of the test. With `scheduled`, jobs that
-    are not due yet (retries, too) are taken as due. Returns the result of each job that
-    ran, in the order in which they ended. Raises DbqueueError after `limit` attempts: a
-    job that retries itself would never end.
+    are not due yet (retries, too) are taken as due. `until`, a moment or a timedelta
+    from now, goes forward in time instead: jobs run that are due by then, one after the
+    other; default timezone.now(). With `on_commit`, what transaction.on_commit() keeps
+    for the end of the test's transaction is called first, and after each job.
+
+    Returns the result of each job that ran, in the order in which they ended. Raises
+    DbqueueError after `limit` attempts: a job that retries itself would never end.
     """
     runner = _InlineWorker(backend_of(backend), queues)
+    clock = Clock(runner.alias, until)
     ran: dict[UUID, None] = {}  # an ordered set
     runner.register()
     try:
         while runner.attempts < limit:
+            if on_commit:
+                run_hooks()
             if scheduled:
                 moves.make_due(runner.alias, excluding=runner.not_run)
             promote(runner.alias)
             job = runner.run_next()
-            if job is None:
+            if job is not None:
+                ran.pop(job.id, None)
+                ran[job.id] = None
+            elif not clock.advance(excluding=runner.not_run):
                 ids = [str(id) for id in ran if id not in runner.not_run]
                 return [runner.backend.get_result(id) for id in ids]
-            ran.pop(job.id, None)
-            ran[job.id] = None
     finally:
+        clock.put_back()
         leases.retire(runner.alias, runner.id)
-    raise DbqueueError(
-        f"run_jobs() stopped at its limit of {limit} attempt{'s' * (limit > 1)}."
-    )
+    raise DbqueueError(f"run_jobs() stopped at its limit of {limit} attempts.")
+
+
+async def arun_jobs(**options: Any) -> list[JobResult]:
+    """See run_jobs(), which has the same options."""
+    return await sync_to_async(run_jobs)(**options)
 
 
 def enqueued(
@@ -153,4 +171,4 @@ class _InlineWorker:
         except (TaskNotAllowed, TaskNotFound) as error:
             self.not_run.add(job.id)
             return not_run(job, error, self._holder)
-        return Attempt(job, task, self._holder).run_to_end()
+        return Attempt(job, task, self._holder).run_to_end(contained())

@@ -98,6 +98,20 @@ def test_w002_tells_of_models_on_another_database(found):
 
 
 @pytest.mark.parametrize(
+    "name", [":memory:", "file:memorydb_default?mode=memory&cache=shared"]
+)
+@pytest.mark.usefixtures("only_sqlite")
+def test_w003_and_w004_say_nothing_of_a_database_in_memory(found, name):
+    options = connection.settings_dict["OPTIONS"]
+    changed = {**connection.settings_dict, "NAME": name, "OPTIONS": {}}
+    with patch.dict(connection.settings_dict, changed):
+        ids = found().keys()
+
+    assert not ids & {"dbqueue.W003", "dbqueue.W004"}
+    assert connection.settings_dict["OPTIONS"] is options
+
+
+@pytest.mark.parametrize(
     ("option", "id"), [("transaction_mode", "W003"), ("init_command", "W004")]
 )
 @pytest.mark.usefixtures("only_sqlite")

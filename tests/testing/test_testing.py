@@ -1,22 +1,31 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from dataclasses import FrozenInstanceError, fields
+from datetime import datetime, timedelta
+from functools import partial
+from unittest.mock import patch
 
+import freezegun
 import pytest
+import time_machine
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.test import TestCase
+from django.utils import timezone
 
 from dbqueue import bind_context, enqueue, enqueue_many
 from dbqueue.backend import DatabaseBackend
 from dbqueue.exceptions import DbqueueError, InvalidPayload
 from dbqueue.models import FinishedJob, Job, Worker
+from dbqueue.tasks.framework import Task as DjangoTask
 from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
 from dbqueue.tasks.results import Progress
-from dbqueue.testing import assert_enqueued, enqueued, run_jobs
+from dbqueue.testing import arun_jobs, assert_enqueued, enqueued, run_jobs
 from tests import tasks
 from tests.settings import BASE
+from tests.support.workers import together
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +126,207 @@ class TestRunJobs(TestCase):
         assert result.return_value[-1] == ["not committed"]
 
 
+class TestDatabaseErrors(TestCase):
+    """A job's database error breaks the transaction that the test is in."""
+
+    def test_a_database_error_fails_the_job_and_not_the_test(self):
+        for task in (
+            tasks.break_a_constraint,
+            tasks.abreak_a_constraint,
+            tasks.send_wrong_sql,
+        ):
+            with self.subTest(task.name):
+                result = enqueue(task, "x")
+                tasks.add.enqueue(1, 2)
+
+                run_jobs()
+
+                result.refresh()
+                assert result.state == "FAILED"
+                assert Group.objects.count() == 0
+
+    def test_an_error_of_another_kind_leaves_what_the_job_has_written(self):
+        tasks.write_group_and_fail.enqueue("kept")
+
+        run_jobs()
+
+        assert Group.objects.get().name == "kept"
+
+    def test_hooks_of_what_was_undone_are_not_called(self):
+        tasks.break_a_constraint.enqueue("x")
+
+        results = run_jobs(on_commit=True)
+
+        assert [result.state for result in results] == ["FAILED"]
+
+
+class TestHooksForTheCommit(TestCase):
+    def test_hooks_are_left_alone_unless_asked_for(self):
+        transaction.on_commit(lambda: tasks.echo.enqueue("later"))
+
+        assert run_jobs() == []
+
+    def test_hooks_run_first_and_after_each_job_when_asked_for(self):
+        transaction.on_commit(lambda: tasks.enqueue_on_commit.enqueue("later"))
+
+        results = run_jobs(on_commit=True)
+
+        assert [result.return_value for result in results] == [None, "later"]
+
+    def test_hooks_that_raise_reach_the_test_unless_they_are_robust(self):
+        transaction.on_commit(lambda: 1 / 0, robust=True)
+        run_jobs(on_commit=True)
+        transaction.on_commit(lambda: 1 / 0)
+
+        with pytest.raises(ZeroDivisionError):
+            run_jobs(on_commit=True)
+
+
+TRAVELS = {
+    "freezegun": freezegun.freeze_time,
+    "time-machine": time_machine.travel,
+}
+
+
+class TestTime(TestCase):
+    def test_until_runs_what_is_due_by_then_in_order(self):
+        for hours in (2, 1, 4):
+            tasks.echo.using(run_after=timedelta(hours=hours)).enqueue(hours)
+
+        results = run_jobs(until=timedelta(hours=3))
+
+        assert [result.return_value for result in results] == [1, 2]
+
+    def test_until_a_job_that_repeats_itself_runs_as_often_as_there_is_time(self):
+        result = tasks.repeat_hourly.enqueue()
+
+        run_jobs(until=timedelta(hours=24, minutes=1))
+
+        result.refresh()
+        assert (result.attempts, result.state) == (25, "SCHEDULED")
+
+    def test_until_leaves_the_time_of_other_jobs_as_it_was(self):
+        moment = timezone.now() + timedelta(days=9)
+        later = tasks.noop.using(run_after=moment).enqueue()
+        tasks.noop.using(run_after=timedelta(days=1)).enqueue()
+
+        run_jobs(until=timezone.now() + timedelta(days=2))
+
+        later.refresh()
+        assert Job.objects.get().run_after == moment
+
+    def test_until_must_be_aware_as_other_moments_are(self):
+        with pytest.raises(ValueError, match="is naive"):
+            run_jobs(until=datetime(2030, 1, 1))
+
+    def test_time_travel_makes_jobs_due(self):
+        for name, travel in TRAVELS.items():
+            with self.subTest(name):
+                now = timezone.now()
+                tasks.echo.using(run_after=now + timedelta(days=1)).enqueue(1)
+                tasks.echo.using(run_after=timedelta(days=2)).enqueue(2)
+                tasks.echo.using(run_after=timedelta(days=4)).enqueue(4)
+
+                assert run_jobs() == []
+                with travel(now + timedelta(days=3)):
+                    results = run_jobs()
+
+                assert [result.return_value for result in results] == [1, 2]
+                assert_enqueued(tasks.echo, args=[4], count=1)
+                Job.objects.all().delete()
+
+    def test_time_travel_takes_jobs_along_that_are_enqueued_there(self):
+        for name, travel in TRAVELS.items():
+            with self.subTest(name):
+                with travel("2051-02-03 04:05:06+00:00"):
+                    moment = timezone.now() + timedelta(hours=1)
+                    tasks.echo.using(run_after=moment).enqueue("later")
+                    tasks.echo.enqueue("now")
+                    assert [r.return_value for r in run_jobs()] == ["now"]
+                with travel("2051-02-03 06:00:00+00:00"):
+                    assert [r.return_value for r in run_jobs()] == ["later"]
+
+    def test_time_that_is_frozen_goes_on_with_until(self):
+        for name, travel in TRAVELS.items():
+            with self.subTest(name), travel("2051-02-03 04:05:06+00:00"):
+                result = tasks.succeed_at.enqueue(2)
+
+                run_jobs(until=timedelta(days=1))
+
+                result.refresh()
+                assert result.state == "SUCCESSFUL"
+
+
+class TestFromAsyncCode(TestCase):
+    async def test_arun_jobs_runs_sync_and_async_jobs(self):
+        await tasks.aadd.aenqueue(1, 2)
+        await tasks.add.aenqueue(3, 4)
+
+        results = await arun_jobs(queues=["*"])
+
+        assert [result.return_value for result in results] == [3, 7]
+
+
+BACKENDS = ["DatabaseBackend", "ImmediateBackend", "RecordingBackend"]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+class TestTheTaskOfAResult:
+    def test_the_task_of_a_result_is_the_one_that_was_enqueued(self, settings, name):
+        backend = with_backend(settings, name)
+        variants = [tasks.add, tasks.add.using(priority=5, queue_name="mail")]
+
+        for task in variants:
+            result = task.enqueue(1, 2)
+
+            assert result.task == task
+            assert hash(result.task) == hash(task)
+            assert backend.get_result(result.id).task == task
+        (many,) = enqueue_many(tasks.add, [(1, 2)])
+        assert many.task == tasks.add
+
+    def test_the_task_of_a_result_equals_one_that_was_declared_for_another_backend(
+        self, settings, name
+    ):
+        declared = DjangoTask(
+            func=tasks.add.func,
+            **{f.name: getattr(tasks.add, f.name) for f in fields(DjangoTask)[1:]},
+        )
+        with_backend(settings, name)
+
+        result = enqueue(declared, 1, 2)
+
+        assert type(declared) is DjangoTask
+        assert result.task == declared
+        assert declared == result.task
+        assert hash(declared) == hash(result.task)
+
+
+class TestMocking:
+    @pytest.mark.parametrize("method", ["enqueue", "get_result", "call"])
+    def test_a_method_of_a_task_can_be_replaced_in_a_test(self, method):
+        task = tasks.add
+        with patch.object(task, method) as mocked:
+            getattr(task, method)(1, 2)
+
+        mocked.assert_called_once_with(1, 2)
+        assert method not in vars(task)
+        assert task.call(1, 2) == 3
+
+    def test_a_whole_task_can_be_replaced_by_a_mock_of_its_shape(self):
+        with patch("tests.tasks.add", autospec=True) as mocked:
+            tasks.add.enqueue(1, 2)
+
+        mocked.enqueue.assert_called_once_with(1, 2)
+
+    @pytest.mark.parametrize("name", ["priority", "max_attempts", "nothing"])
+    def test_an_option_of_a_task_stays_as_it_was_declared(self, name):
+        with pytest.raises(FrozenInstanceError):
+            setattr(tasks.add, name, 7)
+        with pytest.raises(FrozenInstanceError):
+            delattr(tasks.add, name)
+
+
 class TestAssertEnqueued:
     def test_assert_enqueued_returns_the_jobs_that_match(self):
         result = tasks.add.enqueue(1, b=2)
@@ -202,7 +412,9 @@ class TestTheFixture:
 
 
 def with_backend(settings, name):
-    settings.TASKS = {"default": {"BACKEND": f"dbqueue.testing.{name}"}}
+    home = "backend" if name == "DatabaseBackend" else "testing"
+    entry = {"BACKEND": f"dbqueue.{home}.{name}", "QUEUES": []}
+    settings.TASKS = {"default": entry}
     return task_backends["default"]
 
 
@@ -269,6 +481,26 @@ class TestTheImmediateBackend:
         assert enqueue("tests.tasks.add", 1, 2).return_value == 3
         results = enqueue_many(tasks.add, [(1, 2), {"a": 3, "b": 4}])
         assert [result.return_value for result in results] == [3, 7]
+
+    def test_the_immediate_backend_keeps_the_jobs_that_jobs_enqueue(self, immediate):
+        outer = tasks.enqueue_three.enqueue()
+
+        assert outer.state == "SUCCESSFUL"
+        assert len(immediate.results) == 4
+        inner = assert_enqueued(tasks.add, count=3)
+        assert immediate.get_result(inner[0].id).return_value == 1
+
+    def test_the_immediate_backend_keeps_what_other_threads_enqueue(self, immediate):
+        together(partial(tasks.add.enqueue, 1, 2))
+
+        assert_enqueued(tasks.add, count=1)
+
+    def test_the_immediate_backend_survives_a_database_error(self):
+        assert tasks.break_a_constraint.enqueue("x").state == "FAILED"
+        assert tasks.abreak_a_constraint.enqueue("x").state == "FAILED"
+        assert tasks.send_wrong_sql.enqueue().state == "FAILED"
+
+        assert Group.objects.count() == 0
 
     def test_the_immediate_backend_refuses_what_the_real_one_refuses(self):
         with pytest.raises(InvalidPayload):

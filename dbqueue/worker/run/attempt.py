@@ -36,6 +36,7 @@ class Attempt:
         self._job = job
         self._task = task
         self._holder = holder
+        self._function = task.func
         self._began = time.monotonic()
         self._is_readable = False
         self._result: JobResult | None = None
@@ -50,16 +51,18 @@ class Attempt:
         """
         return contextvars.Context().run(self._run, limit)
 
-    def run_to_end(self) -> Outcome | None:
-        """Run a job of either kind in this thread."""
+    def run_to_end(
+        self, limit: AbstractContextManager[Any] | None = None
+    ) -> Outcome | None:
+        """Run a job of either kind in this thread; `limit` as in run()."""
         if self._task.is_async:
-            return contextvars.Context().run(async_to_sync(self.arun))
-        return self.run()
+            self._function = self._waited_for
+        return self.run(limit)
 
     def _run(self, limit: AbstractContextManager[Any] | None) -> Outcome | None:
         try:
             args, kwargs = self._begin()
-            call = partial(self._task.func, *args, **kwargs)
+            call = partial(self._function, *args, **kwargs)
             make = self._atomically if self._task.atomic else self._make
             with limit or nullcontext():
                 result = make(call)
@@ -73,7 +76,7 @@ class Attempt:
         """Run an async job on this event loop; its own context is the caller's task."""
         try:
             args, kwargs = self._begin()
-            work = self._task.func(*args, **kwargs)
+            work = partial(self._task.func, *args, **kwargs)
             value = await _within(self._task.seconds_allowed, work)
             result = payload.result(value)
         except BaseException as error:  # as in _run()
@@ -125,6 +128,11 @@ class Attempt:
                 attempt_log=_load(self._job, "attempt_log", list),
             )
         return self._result
+
+    def _waited_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the async function on an event loop of its own."""
+        work = partial(self._task.func, *args, **kwargs)
+        return async_to_sync(_within)(self._task.seconds_allowed, work)
 
     def _make(self, call: Callable[[], Any]) -> str:
         """Make the call; return the result of the job as JSON."""
@@ -203,12 +211,14 @@ class Attempt:
         return time.monotonic() - self._began
 
 
-async def _within(seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
+async def _within(
+    seconds: float | None, work: Callable[[], Coroutine[Any, Any, Any]]
+) -> Any:
     if seconds is None:
-        return await work
+        return await work()
     try:
         async with asyncio.timeout(seconds) as timeout:
-            return await work
+            return await work()
     except TimeoutError as error:
         if timeout.expired():
             raise TaskTimeout(_too_long(seconds)) from error
