@@ -43,6 +43,11 @@ def fail():
     raise ValueError("no luck")
 
 
+@task(max_attempts=2, backoff=600)
+async def afail():
+    raise ValueError("no luck")
+
+
 @task
 def echo(value):
     return value
@@ -128,6 +133,11 @@ def cancel():
     raise Cancel("nobody needs it")
 
 
+@task
+async def acancel():
+    raise Cancel("nobody needs it")
+
+
 @task(takes_context=True)
 def make_progress(context, *calls):
     for arguments in calls:
@@ -136,6 +146,11 @@ def make_progress(context, *calls):
 
 @task(takes_context=True)
 def tell_context(context):
+    return context.context
+
+
+@task(takes_context=True)
+async def atell_context(context):
     return context.context
 
 

@@ -23,6 +23,8 @@ from dbqueue.tasks.framework import (
     log_task_finished,
     log_task_started,
     task_enqueued,
+    task_finished,
+    task_started,
 )
 from dbqueue.tasks.results import JobResult
 
@@ -30,6 +32,15 @@ logger = logging.getLogger(__name__)
 
 # Django's own receivers, which write log records and do nothing else.
 _LOGGERS = {id(log_task_enqueued), id(log_task_started), id(log_task_finished)}
+# What is sent when an attempt begins and ends.
+_OF_ATTEMPTS = (
+    task_started,
+    task_finished,
+    signals.job_started,
+    signals.job_finished,
+    signals.job_cancelled,
+    signals.job_retried,
+)
 _django_logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
 
 
@@ -75,11 +86,23 @@ def has_receivers(signal: Signal, level: int) -> bool:
     return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
 
 
+def are_only_logged() -> bool:
+    """Tell whether no receiver but Django's logger hears of attempts."""
+    return not any(
+        key[0] not in _LOGGERS
+        for signal in _OF_ATTEMPTS
+        for key, *_ in signal.receivers
+    )
+
+
 def deliver(signal: Signal, sender: object, **named: Any) -> None:
-    """Send a signal; whatever its receivers raise is logged and disturbs nothing."""
+    """Send a signal; whatever its receivers raise is logged and disturbs nothing.
+
+    Not to be called on an event loop: a receiver may use the ORM, or be async.
+    """
     try:
         signal.send_robust(sender, **named)
-    # It lets one pass that exits, and calls no async receiver on an event loop.
+    # It lets one pass that exits.
     except (Exception, SystemExit, asyncio.CancelledError):
         logger.exception("A receiver failed; those after it were not called")
 

@@ -16,6 +16,7 @@ from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 
 from dbqueue import conf
+from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
 
 Json = Any  # None, bool, int, float, str, and lists and string-keyed dicts of these
@@ -31,6 +32,7 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
+_EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
 # A normalized value does not contain itself.
 _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), check_circular=False
@@ -106,6 +108,24 @@ def dump(value: Json, where: str) -> str:
 def result(value: Any) -> str:
     """Return the JSON text of what a task returned. Raises InvalidPayload."""
     return dump(normalize(value, "The result"), "The result")
+
+
+def read(job: ClaimedJob, column: str, kind: type) -> Any:
+    """Return the value of a JSON column. Raises InvalidPayload if it was damaged."""
+    text = getattr(job, column)
+    if text == _EMPTY[kind]:
+        return kind()
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} is not valid JSON: {error}"
+        ) from error
+    if not isinstance(value, kind):
+        raise InvalidPayload(
+            f"Column {column!r} of job {job.id} holds no {kind.__name__}: {text[:80]!r}"
+        )
+    return value
 
 
 def printable(text: str) -> str:

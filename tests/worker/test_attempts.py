@@ -21,6 +21,7 @@ from dbqueue.tasks.framework import (
 from dbqueue.tasks.results import Progress
 from dbqueue.testing import run_jobs
 from tests import tasks
+from tests.support import context_tasks
 from tests.support.workers import HandWorker, drain, heard
 
 pytestmark = pytest.mark.django_db
@@ -583,6 +584,35 @@ class TestAJobThatFinishesInATransaction:
 
         assert (done.state, failed.state) == ("SUCCESSFUL", "FAILED")
         assert [group.name for group in Group.objects.all()] == ["kept"]
+
+
+@with_transactions
+class TestWhatHappensBehindTheCommit:
+    @pytest.mark.parametrize("what", ["raise", "exit"])
+    @pytest.mark.parametrize(
+        "task", [context_tasks.commit_and_then, context_tasks.finish_and_then]
+    )
+    def test_a_hook_that_raises_behind_the_commit_changes_no_end(self, task, what):
+        with heard(task_finished) as calls:
+            result = run_to_the_end(task, what)
+
+        assert (result.state, result.return_value) == ("SUCCESSFUL", "done")
+        assert [told.state for _, told in calls] == ["SUCCESSFUL"]
+        assert Group.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "task", [context_tasks.commit_and_then, context_tasks.finish_and_then]
+    )
+    def test_a_timeout_behind_the_commit_changes_no_end(self, task, caplog):
+        result = task.enqueue("spin")
+        with heard(task_finished) as calls:
+            drain()
+
+        result.refresh()
+        assert (result.state, result.return_value) == ("SUCCESSFUL", "done")
+        assert [told.state for _, told in calls] == ["SUCCESSFUL"]
+        assert "raised after its end" in caplog.text
+        assert "Claim lost" not in caplog.text
 
 
 class TestTheSignals:

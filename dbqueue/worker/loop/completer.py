@@ -23,7 +23,7 @@ from dbqueue.models import JobState
 from dbqueue.worker.loop.prefetch import BatchSize
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.holder import ProgressNotes
-from dbqueue.worker.run.pools import Pool
+from dbqueue.worker.run.pool import Pool
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.prefetch import Prefetch
 from dbqueue.worker.run.deadlines import Deadlines
 from dbqueue.worker.run.holder import Holder
-from dbqueue.worker.run.pools import Pool, Pools
+from dbqueue.worker.run.pool import Pool
+from dbqueue.worker.run.pools import Pools
 
 logger = logging.getLogger(__name__)
 

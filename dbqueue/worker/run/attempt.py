@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
-from dbqueue.exceptions import ClaimLost, InvalidPayload, TaskTimeout
+from dbqueue.exceptions import ClaimLost, TaskTimeout
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import running_result, task_error
 from dbqueue.models import JobState
@@ -27,6 +27,8 @@ from dbqueue.tasks.task import Task
 from dbqueue.worker.run.holder import Holder
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Attempt:
@@ -40,26 +42,16 @@ class Attempt:
         self._began = time.monotonic()
         self._is_readable = False
         self._result: JobResult | None = None
-        # The result, as JSON, of a job whose end is committed already.
+        # The result, as JSON, of a job whose end is written, and then committed.
+        self._written: str | None = None
         self._committed: str | None = None
 
     def run(self, limit: AbstractContextManager[Any] | None = None) -> Outcome | None:
-        """Run a sync job in this thread and return its outcome.
+        """Run a sync job in this thread and this context, and return its outcome.
 
         `limit` surrounds the call alone and may interrupt it. None means that nothing
         is left to record: an atomic job committed, or lost its claim.
         """
-        return contextvars.Context().run(self._run, limit)
-
-    def run_to_end(
-        self, limit: AbstractContextManager[Any] | None = None
-    ) -> Outcome | None:
-        """Run a job of either kind in this thread; `limit` as in run()."""
-        if self._task.is_async:
-            self._function = self._waited_for
-        return self.run(limit)
-
-    def _run(self, limit: AbstractContextManager[Any] | None) -> Outcome | None:
         try:
             args, kwargs = self._begin()
             call = partial(self._function, *args, **kwargs)
@@ -72,16 +64,24 @@ class Attempt:
             return self._failed(error)
         return self._succeeded(result)
 
+    def run_to_end(
+        self, limit: AbstractContextManager[Any] | None = None
+    ) -> Outcome | None:
+        """Run a job of either kind in this thread, in a context of its own."""
+        if self._task.is_async:
+            self._function = self._waited_for
+        return contextvars.Context().run(self.run, limit)
+
     async def arun(self) -> Outcome | None:
         """Run an async job on this event loop; its own context is the caller's task."""
         try:
-            args, kwargs = self._begin()
+            args, kwargs = await _announcing(self._begin)
             work = partial(self._task.func, *args, **kwargs)
             value = await _within(self._task.seconds_allowed, work)
             result = payload.result(value)
-        except BaseException as error:  # as in _run()
-            return self._failed(error)
-        return self._succeeded(result)
+        except BaseException as error:  # as in run()
+            return await _announcing(self._failed, error)
+        return await _announcing(self._succeeded, result)
 
     def _begin(self) -> tuple[list[Any], dict[str, Any]]:
         """Read the row, announce the start, and return what to call the task with.
@@ -89,8 +89,8 @@ class Attempt:
         Raises InvalidPayload if the row was damaged.
         """
         args, kwargs = self._arguments()
-        _load(self._job, "attempt_log", list)
-        bound = _load(self._job, "context", dict)
+        payload.read(self._job, "attempt_log", list)
+        bound = payload.read(self._job, "context", dict)
         if bound:
             context.restore(bound)
         self._is_readable = True
@@ -109,7 +109,9 @@ class Attempt:
         return args, kwargs
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        return _load(self._job, "args", list), _load(self._job, "kwargs", dict)
+        return payload.read(self._job, "args", list), payload.read(
+            self._job, "kwargs", dict
+        )
 
     def _current_result(self) -> JobResult:
         """Return what receivers get of the job. Built lazily: most jobs have none.
@@ -125,7 +127,7 @@ class Attempt:
                 self._holder.worker_id,
                 args=args,
                 kwargs=kwargs,
-                attempt_log=_load(self._job, "attempt_log", list),
+                attempt_log=payload.read(self._job, "attempt_log", list),
             )
         return self._result
 
@@ -141,24 +143,37 @@ class Attempt:
 
     def _atomically(self, call: Callable[[], Any]) -> str:
         """As _make(), in a transaction whose last statement ends the job."""
-        with transaction.atomic(using=self._holder.database):
-            result = self._record_success(call())
-        self._committed = result
-        return result
+        with self._committing():
+            return self._write_success(call())
 
     @contextmanager
     def _finishing(self, value: Any = None) -> Iterator[None]:
         """See JobContext.finishing()."""
-        with transaction.atomic(using=self._holder.database, durable=True):
+        with self._committing(durable=True):
             yield
-            result = self._record_success(value)
-        self._committed = result
+            self._write_success(value)
 
-    def _record_success(self, value: Any) -> str:
+    @contextmanager
+    def _committing(self, **how: Any) -> Iterator[None]:
+        """Return a transaction that writes the job's end, and note if it committed.
+
+        A hook of on_commit() may raise then, and a timeout may come at any step.
+        """
+        try:
+            with transaction.atomic(using=self._holder.database, **how):
+                yield
+        except BaseException:
+            if self._written is not None and self._holder.has_ended(self._job):
+                self._committed = self._written
+            raise
+        self._committed = self._written
+
+    def _write_success(self, value: Any) -> str:
         result = payload.result(value)
         outcome = outcomes.succeeded(self._job, result, self._seconds())
         if self._committed is not None or not self._holder.record(outcome):
             raise ClaimLost(f"Job {self._job.id} was taken over; rolled back.")
+        self._written = result
         return result
 
     def _succeeded(self, result: str) -> Outcome | None:
@@ -211,6 +226,14 @@ class Attempt:
         return time.monotonic() - self._began
 
 
+async def _announcing(step: Callable[..., T], *args: Any) -> T:
+    """Take a step that sends signals off the event loop: receivers may use the ORM."""
+    if events.are_only_logged():
+        return step(*args)
+    # What is being handled here is so there, too: receivers ask sys.exc_info().
+    return await sync_to_async(step)(*args)
+
+
 async def _within(
     seconds: float | None, work: Callable[[], Coroutine[Any, Any, Any]]
 ) -> Any:
@@ -227,23 +250,3 @@ async def _within(
 
 def _too_long(seconds: float | None) -> str:
     return f"The job ran longer than {seconds} s."
-
-
-_EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
-
-
-def _load(job: ClaimedJob, column: str, kind: type) -> Any:
-    text = getattr(job, column)
-    if text == _EMPTY[kind]:
-        return kind()
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidPayload(
-            f"Column {column!r} of job {job.id} is not valid JSON: {error}"
-        ) from error
-    if not isinstance(value, kind):
-        raise InvalidPayload(
-            f"Column {column!r} of job {job.id} holds no {kind.__name__}: {text[:80]!r}"
-        )
-    return value

@@ -4,9 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import Error, connections
+
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
+from dbqueue.maintenance.rescue import finished_by
+from dbqueue.worker.process.connections import drop
 
 ProgressNotes = Sequence[tuple[UUID, int, str]]  # (id, attempt, JSON) of running jobs
 
@@ -31,6 +35,18 @@ class Holder:
     def record(self, outcome: Outcome) -> bool:
         """Record an outcome at once; return whether the claim still held."""
         return bool(self.record_now(self.worker_id, [outcome]))
+
+    def has_ended(self, job: ClaimedJob) -> bool:
+        """Tell whether an end of the job is committed that this worker has recorded."""
+        ids = {job.id}
+        try:
+            return bool(finished_by(self.database, self.worker_id, ids))
+        except Error:
+            if connections[self.database].in_atomic_block:
+                return False
+            # It was interrupted in the middle of its commit, and can be used no more.
+            drop(self.database)
+            return bool(finished_by(self.database, self.worker_id, ids))
 
     def note_progress(self, job: ClaimedJob, text: str) -> None:
         """Note how far a job is, as JSON."""

@@ -1,62 +1,29 @@
 """Where jobs run: threads for sync tasks, one event loop for async ones."""
 
-import asyncio
-import contextvars
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from contextvars import Context
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db import connections as django_connections
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
+from dbqueue.worker.run import contexts
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.deadlines import Deadlines, ThreadLimit
 from dbqueue.worker.run.holder import Holder
+from dbqueue.worker.run.loop_pool import LoopPool
+from dbqueue.worker.run.pool import Done, Pool, Work
 
 # Seconds a thread may go on in Python while another waits for its turn. The loop waits
 # after each answer of the database: with Python's own 5 ms, threads would run out of
 # jobs before it has the next for them.
 SWITCH_INTERVAL = 0.0005
-
-# A claimed job, its task, and the seconds it may run.
-Work = tuple[ClaimedJob, Task[..., Any], float | None]
-Done = Callable[[ClaimedJob, Outcome | None], None]
-
-
-@dataclass(eq=False)
-class Pool:
-    """Runs jobs, at most `size` at once, and reports each to `done`."""
-
-    size: int
-    holder: Holder
-    deadlines: Deadlines
-    done: Done
-    load: int = 0  # jobs it has, running and waiting; counted by the completer
-
-    def __post_init__(self) -> None:
-        """Set up the threads of this kind of pool."""
-
-    def submit(self, work: Work) -> None:
-        """Run the job as soon as there is a place."""
-        raise NotImplementedError
-
-    def take_back(self) -> list[ClaimedJob]:
-        """Return the jobs that have not begun; none of them will."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """End once the running jobs have."""
-        raise NotImplementedError
 
 
 class ThreadPool(Pool):
@@ -65,7 +32,7 @@ class ThreadPool(Pool):
     def __post_init__(self) -> None:
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         for i in range(self.size):
-            Thread(target=self._serve, name=f"job-{i}", daemon=True).start()
+            self.start_thread(f"job-{i}", self._serve)
 
     def submit(self, work: Work) -> None:
         self._waiting.put(work)
@@ -82,109 +49,29 @@ class ThreadPool(Pool):
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        limit = ThreadLimit()
+        limit, context = ThreadLimit(), contexts.base()
         while work := self._waiting.get():
             job, task, seconds = work
             self.deadlines.begin(job, seconds, limit.fire)
-            outcome = self._run(job, task, limit)
+            outcome = self._run(job, task, limit, context.copy())
             self.deadlines.end(job)
             self.done(job, outcome)
         django_connections.close_all()
 
     def _run(
-        self, job: ClaimedJob, task: Task[..., Any], limit: ThreadLimit
+        self,
+        job: ClaimedJob,
+        task: Task[..., Any],
+        limit: ThreadLimit,
+        context: Context,
     ) -> Outcome | None:
         try:
-            outcome = Attempt(job, task, self.holder).run(limit)
+            outcome = context.run(Attempt(job, task, self.holder).run, limit)
         # A mistake of ours must not cost the thread: its job would stay RUNNING.
         except BaseException as error:
             outcome = self.holder.refuse(job, error)
         connections.tidy()
         return outcome
-
-
-class LoopPool(Pool):
-    """One event loop in a thread of its own; made when the first async job comes."""
-
-    def __post_init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: deque[Work] = deque()
-        self._tidying = False
-        self._closing = False
-        self._runs: set[asyncio.Task[None]] = set()
-
-    def submit(self, work: Work) -> None:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            serve = partial(self._serve, self._loop)
-            Thread(target=serve, name="jobs", daemon=True).start()
-        self._waiting.append(work)
-        self._loop.call_soon_threadsafe(self._admit)
-
-    def take_back(self) -> list[ClaimedJob]:
-        jobs = []
-        with suppress(IndexError):  # the loop was faster
-            while self._waiting:
-                jobs.append(self._waiting.pop()[0])
-        return jobs
-
-    def close(self) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._close)
-
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
-        loop.close()
-
-    def _admit(self) -> None:
-        if len(self._runs) >= self.size:
-            return
-        try:
-            job, task, seconds = self._waiting.popleft()
-        except IndexError:
-            return
-        self.deadlines.begin(job, seconds, _left_to_asyncio)
-        run = asyncio.get_running_loop().create_task(
-            self._run(job, task), context=contextvars.Context()
-        )
-        # The loop itself keeps only a weak reference.
-        self._runs.add(run)
-        run.add_done_callback(self._leave)
-
-    def _leave(self, run: asyncio.Task[None]) -> None:
-        self._runs.discard(run)
-        self._admit()
-        if self._closing and not self._runs:
-            asyncio.get_running_loop().stop()
-
-    def _close(self) -> None:
-        self._closing = True
-        if not self._runs:
-            asyncio.get_running_loop().stop()
-
-    async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
-        try:
-            outcome = await Attempt(job, task, self.holder).arun()
-        except BaseException as error:  # as in ThreadPool
-            outcome = self.holder.refuse(job, error)
-        self.deadlines.end(job)
-        self.done(job, outcome)
-        await self._tidy()
-
-    async def _tidy(self) -> None:
-        # All async jobs share asgiref's one thread for their database work: what one
-        # leaves behind there is removed at once, by one of them for all.
-        if not self._tidying:
-            self._tidying = True
-            try:
-                await sync_to_async(connections.tidy)()
-            finally:
-                self._tidying = False
-
-
-def _left_to_asyncio() -> None:
-    """Do nothing: an async job's own timeout cancels it."""
 
 
 # What a wing may choose for a task in place of both; an empty list costs one look.
@@ -221,6 +108,10 @@ class Pools:
 
     def has_waiting(self) -> bool:
         return any(pool.load > pool.size for pool in self._all)
+
+    def are_broken(self) -> bool:
+        """Tell whether jobs here may never end, as their thread has."""
+        return any(pool.is_broken for pool in self._all)
 
     def take_back(self) -> list[ClaimedJob]:
         return [job for pool in self._all for job in pool.take_back()]

@@ -1,0 +1,58 @@
+"""What the pools have in common that jobs run in."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
+from dbqueue.tasks.task import Task
+from dbqueue.worker.run.deadlines import Deadlines
+from dbqueue.worker.run.holder import Holder
+
+logger = logging.getLogger(__name__)
+
+# A claimed job, its task, and the seconds it may run.
+Work = tuple[ClaimedJob, Task[..., Any], float | None]
+Done = Callable[[ClaimedJob, Outcome | None], None]
+
+
+@dataclass(eq=False)
+class Pool:
+    """Runs jobs, at most `size` at once, and reports each to `done`."""
+
+    size: int
+    holder: Holder
+    deadlines: Deadlines
+    done: Done
+    load: int = 0  # jobs it has, running and waiting; counted by the completer
+    is_broken: bool = False  # a thread of it has ended before its time
+
+    def __post_init__(self) -> None:
+        """Set up the threads of this kind of pool."""
+
+    def submit(self, work: Work) -> None:
+        """Run the job as soon as there is a place."""
+        raise NotImplementedError
+
+    def take_back(self) -> list[ClaimedJob]:
+        """Return the jobs that have not begun; none of them will."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End once the running jobs have."""
+        raise NotImplementedError
+
+    def start_thread(self, name: str, serve: Callable[[], None]) -> None:
+        """Run `serve` in a thread; it is broken if that raises anything."""
+
+        def live() -> None:
+            try:
+                serve()
+            except BaseException:  # the jobs of the thread would stay RUNNING
+                self.is_broken = True
+                logger.exception("A thread of the worker that runs jobs has ended")
+
+        Thread(target=live, name=name, daemon=True).start()
