@@ -62,6 +62,35 @@ def test_other_writers_get_the_lock_during_a_backlog(workers):
     assert len(commits) < 500
 
 
+def test_a_writer_gets_its_turns_beside_one_that_pauses_for_an_instant():
+    """As beside an import that commits in batches."""
+    began, done = threading.Event(), threading.Event()
+    commits = []
+
+    def write_steadily():
+        with stranger() as other:
+            while not done.is_set():
+                other.execute("BEGIN IMMEDIATE")
+                began.set()
+                done.wait(0.1)
+                other.execute("COMMIT")
+                commits.append(None)
+                done.wait(0.02)
+
+    writer = threading.Thread(target=write_steadily)
+    writer.start()
+    began.wait()
+    try:
+        for _ in range(3):
+            enqueue_in_one_commit()
+    finally:
+        done.set()
+        writer.join()
+
+    assert len(commits) < 3 * 25
+    assert Job.objects.count() == 3
+
+
 def test_a_writer_waits_as_long_as_it_was_told_to_and_then_says_so(patience):
     dialect = dialects.of("default")
     with stranger() as other:
