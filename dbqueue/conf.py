@@ -55,6 +55,10 @@ class Settings:
         demand(self, above_0, lambda value: value > 0, "above 0")
         at_least_1 = ("processes", "threads", "async_concurrency", "max_payload")
         demand(self, at_least_1, lambda value: value >= 1, "at least 1")
+        # More is no jsonb for PostgreSQL, and too much of one statement.
+        demand(
+            self, ("max_payload",), lambda value: value <= 250 * MB, "250000000 or less"
+        )
         not_negative = ("grace", "keep_successful", "keep_failed")
         demand(self, not_negative, lambda value: value >= 0, "0 or more")
         attempts = ("max_attempts",)

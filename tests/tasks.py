@@ -91,6 +91,11 @@ def fail_with(message):
     raise ValueError(message)
 
 
+@task(max_attempts=1)
+def fail_hopelessly(message):
+    raise ValueError(message)
+
+
 @task(backoff=lambda exception, result: 1 / 0)
 def fail_with_broken_backoff():
     raise ValueError("no luck")

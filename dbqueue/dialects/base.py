@@ -14,7 +14,7 @@ from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
-from dbqueue.dialects import hooks, rows
+from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.scan import Scan
@@ -51,6 +51,14 @@ class Dialect:
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
+        raise NotImplementedError
+
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Return the bytes of the LARGE columns of jobs that the worker holds."""
+        raise NotImplementedError
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        """Return the LARGE columns of jobs that the worker holds."""
         raise NotImplementedError
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
@@ -181,8 +189,9 @@ class Dialect:
             targets = scan.fresh(self.queue_heads)
             if targets:
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
-        scan.took(jobs, exhausted=len(jobs) < limit)
-        return jobs
+        whole = loading.loaded(self, worker_id, jobs)
+        scan.took(whole, exhausted=len(jobs) < limit)
+        return whole
 
     def record(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Record how attempts ended; return the ids whose fence still held."""

@@ -54,6 +54,9 @@ class ClaimedJob(JobColumns):
     run_after: datetime | None
     started_at: datetime
     last_attempted_at: datetime
+    # No columns: the bytes of what was loaded after the claim, and what is wrong.
+    weight: int = 0
+    damage: str = ""
 
     def held_by(self, worker_id: UUID) -> "HeldJob":
         """Return the job as a rescuer of this worker would see it."""
@@ -93,7 +96,10 @@ INSERTED = (
     *WRITTEN,
     *("state", "attempt", "failures", "attempt_log", "enqueued_at", "run_after"),
 )
-CLAIMED = _names(ClaimedJob)
+CLAIMED = _names(ClaimedJob)[:-2]
+# What may be large, and is then loaded after the claim: more than these bytes of text.
+LARGE = ("args", "kwargs", "context", "attempt_log")
+MOST_CLAIMED = 8192
 # The moments among them, which come last.
 MOMENTS = ("enqueued_at", "run_after", "started_at", "last_attempted_at")
 # What moves unchanged from the hot table to the history; JSON may have been damaged.
@@ -114,6 +120,16 @@ def inserted(**special: str) -> str:
     What has no expression of its own is the parameter of its name.
     """
     return ", ".join(special.get(name, f"%({name})s") for name in INSERTED)
+
+
+def claimed(is_short: str) -> str:
+    """Return what a claim brings, as SQL; of LARGE, what `is_short` says of {name}."""
+    return ", ".join(
+        f"CASE WHEN {is_short.format(name=name)} THEN {name} END"
+        if name in LARGE
+        else name
+        for name in CLAIMED
+    )
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -18,7 +18,23 @@ class Calls(NamedTuple):
     args: list[str]  # JSON text, as in NewJob
     kwargs: list[str]
 
-    def part(self, first: int, end: int) -> "Calls":
+    def chunks(self, most: int, bytes: int) -> list[int]:
+        """Return where chunks of at most `most` calls begin.
+
+        They have about `bytes` of JSON, if a single call does not have more.
+        """
+        sizes = list(map(len, self.args)), list(map(len, self.kwargs))
+        if sum(map(sum, sizes)) <= bytes:
+            return list(range(0, len(self.ids), most))
+        starts, total = [0], 0
+        for place, size in enumerate(map(sum, zip(*sizes, strict=True))):
+            total += size
+            if place > starts[-1] and (total > bytes or place - starts[-1] == most):
+                starts.append(place)
+                total = size
+        return starts
+
+    def part(self, first: int, end: int | None) -> "Calls":
         """Return the calls from `first` to before `end`."""
         ids, args, kwargs = self
         return Calls(ids[first:end], args[first:end], kwargs[first:end])

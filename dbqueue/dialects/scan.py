@@ -35,7 +35,7 @@ class Scan:
         self._since = 0.0
         self._is_fresh = False
         self._usual = self._extra = 0.0  # seconds
-        self._exhausted = False
+        self.exhausted = False
         self._news: set[str] = set()
 
     @classmethod
@@ -79,7 +79,7 @@ class Scan:
         That is, if all queues are served together, and all were empty when last seen.
         """
         news, self._news = self._news, set()
-        if len(news) == 1 and "" not in news and self._exhausted and self._is_of_all():
+        if len(news) == 1 and "" not in news and self.exhausted and self._is_of_all():
             return [Target(queue=news.pop())]
         return []
 
@@ -108,7 +108,7 @@ class Scan:
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
-        self._exhausted = exhausted
+        self.exhausted = exhausted
         now = time.monotonic()
         took = now - self._since
         if self._is_fresh:

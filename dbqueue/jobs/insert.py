@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -17,8 +18,10 @@ from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import Task
 
-# Jobs in one INSERT of enqueue_many; a longer list takes several, in one transaction.
+# Jobs in one INSERT of enqueue_many, and characters of their JSON: a longer list takes
+# several, in one transaction.
 CHUNK = 10_000
+CHUNK_SIZE = 16 * 1024 * 1024
 
 
 def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
@@ -81,13 +84,18 @@ def insert_once(database: str, job: NewJob) -> Written | None:
 
 
 def insert_many(database: str, job: NewJob, calls: Calls) -> list[Written]:
-    """Write a job for each call, CHUNK in a statement; return each one's answer."""
-    starts = range(0, len(calls.ids), CHUNK)
-    with migrated(database), _together(database, several=len(starts) > 1):
+    """Write a job for each call; return the answer to each chunk of starts()."""
+    first = starts(calls)
+    with migrated(database), _together(database, several=len(first) > 1):
         return [
-            dialects.of(database).insert_many(job, calls.part(first, first + CHUNK))
-            for first in starts
+            dialects.of(database).insert_many(job, calls.part(start, end))
+            for start, end in zip_longest(first, first[1:])
         ]
+
+
+def starts(calls: Calls) -> list[int]:
+    """Return where the chunks of the calls begin."""
+    return calls.chunks(CHUNK, CHUNK_SIZE)
 
 
 def _together(database: str, *, several: bool) -> AbstractContextManager[Any]:

@@ -1,7 +1,7 @@
 """The one maker of a JobResult, and its callers: a call, a row, a running job."""
 
 import json
-import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.rows import Calls, Written
-from dbqueue.jobs.insert import CHUNK
+from dbqueue.jobs.insert import starts
 from dbqueue.models import JobRecord, JobState, entries
 from dbqueue.tasks.framework import TaskError
 from dbqueue.tasks.payload import Call
@@ -133,8 +133,9 @@ class NewResults(Sequence[JobResult]):
         task: Task[..., Any],
         job: NewJob,
         calls: Calls,
-        written: Sequence[Written],  # one for each CHUNK of the calls
+        written: Sequence[Written],  # one for each chunk of the calls
     ) -> None:
+        self._starts = starts(calls)
         self._tasks = [_as_written(task, job, chunk.run_after) for chunk in written]
         self._job = job
         self._calls = calls
@@ -144,7 +145,7 @@ class NewResults(Sequence[JobResult]):
     @classmethod
     def expected(cls, task: Task[..., Any], job: NewJob, calls: Calls) -> "NewResults":
         """Return what the database will probably answer, later."""
-        written = [Written.now(job)] * math.ceil(len(calls.ids) / CHUNK)
+        written = [Written.now(job)] * len(starts(calls))
         return cls(task, job, calls, written)
 
     def __len__(self) -> int:
@@ -164,7 +165,8 @@ class NewResults(Sequence[JobResult]):
 
     def _at(self, place: int) -> JobResult:
         if place not in self._made:
-            chunk, (ids, args, kwargs) = place // CHUNK, self._calls
+            chunk = bisect_right(self._starts, place) - 1
+            ids, args, kwargs = self._calls
             self._made[place] = job_result(
                 self._tasks[chunk],
                 replace(self._job, id=UUID(ids[place])),

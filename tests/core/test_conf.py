@@ -93,6 +93,7 @@ def test_a_value_of_the_wrong_type_is_refused(settings, key, value):
         ("GRACE", -1),
         ("KEEP_FAILED", -1),
         ("MAX_PAYLOAD", 0),
+        ("MAX_PAYLOAD", 300_000_000),
     ],
 )
 def test_a_value_out_of_range_is_refused(settings, key, value):

@@ -4,7 +4,7 @@ import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import django
 import pytest
@@ -27,6 +27,7 @@ from dbqueue.exceptions import (
     MigrationsNotApplied,
     TaskNotFound,
 )
+from dbqueue.jobs import insert
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.tasks.framework import (
     InvalidTask,
@@ -36,6 +37,7 @@ from dbqueue.tasks.framework import (
 )
 from dbqueue.testing import run_jobs
 from tests import tasks
+from tests.support.processes import thorough
 from tests.support.workers import heard, together
 
 ours = "dbqueue.backend.DatabaseBackend"
@@ -331,6 +333,25 @@ class TestManyJobs:
 
         found = Job.objects.values_list("queue_name", "priority").order_by("id")
         assert list(found) == [("default", 0), ("mail", 4), ("mail", 4)]
+
+    @pytest.mark.parametrize("size", [1, 60, 250, 10_000])
+    def test_many_jobs_take_as_many_statements_as_their_bytes_need(
+        self, size, monkeypatch
+    ):
+        monkeypatch.setattr(insert, "CHUNK_SIZE", size)
+        values = ["x" * (10 * i) for i in range(20)]
+
+        results = enqueue_many(tasks.echo, [(value,) for value in values])
+
+        assert [result.args for result in results] == [[value] for value in values]
+        rows = Job.objects.in_bulk([result.id for result in results])
+        assert [rows[UUID(result.id)].args[0] for result in results] == values
+
+    @thorough
+    def test_many_jobs_may_have_more_than_a_gigabyte_of_arguments(self):
+        results = enqueue_many(tasks.noop, [("x" * 700_000,)] * 1700)
+
+        assert Job.objects.count() == len(results) == 1700
 
     def test_many_jobs_may_wait_for_their_time(self):
         results = enqueue_many(tasks.noop.using(run_after=timedelta(1)), [(), ()])

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+PREPARE_THRESHOLD = 1  # executions of a statement until the server keeps its plan
+
 
 class OwnSession(threading.local):
     """This thread's session, if it is a worker's own, and the one cursor on it.
@@ -21,7 +23,7 @@ class OwnSession(threading.local):
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Keep a cursor on the connection, and have the server keep plans."""
         self.raw = connection.connection
-        self.raw.prepare_threshold = 1
+        self.raw.prepare_threshold = PREPARE_THRESHOLD
         self._cursor = _new_cursor(connection)
 
     @contextmanager
@@ -33,6 +35,20 @@ class OwnSession(threading.local):
             kept = _new_cursor(connection)
         yield connection.make_cursor(kept)
         self._cursor = kept
+
+    @contextmanager
+    def cursor_for_large(self, connection: BaseDatabaseWrapper) -> Iterator[Any]:
+        """Lend a cursor for one statement with large values, which nothing keeps.
+
+        psycopg keeps the texts of the last hundred statements that it prepares, or
+        counts to prepare; and the cursor that is kept would hold the values.
+        """
+        self.raw.prepare_threshold = None
+        try:
+            with _new_cursor(connection) as driver_cursor:
+                yield connection.make_cursor(driver_cursor)
+        finally:
+            self.raw.prepare_threshold = PREPARE_THRESHOLD
 
 
 def _new_cursor(connection: BaseDatabaseWrapper) -> Any:

@@ -84,6 +84,13 @@ class PostgreSQL(Dialect):
         sql = statements.take_from(tuple(_beyond(target) for target in targets))
         return [ClaimedJob(*row) for row in self._rows(sql, params)]
 
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        return dict(self._rows(statements.WEIGHTS, _held(worker_id, ids)))
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        found = self._rows(statements.LOAD, _held(worker_id, ids))
+        return {id: texts for id, *texts in found}
+
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         return self._held(statements.FINISH, worker_id, outcomes)
 
@@ -202,7 +209,7 @@ class PostgreSQL(Dialect):
         if raw is None or raw is not connection.connection or connection.queries_logged:
             return connection.cursor()
         if sum(len(value) for value in params.values() if type(value) is str) > LARGE:
-            return connection.cursor()
+            return self._own.cursor_for_large(connection)
         return self._own.cursor(connection)
 
 
@@ -219,6 +226,10 @@ def _beyond(target: rows.Target) -> str:
 
 def _array(items: Iterable[object]) -> str:
     return f"{{{','.join(map(str, items))}}}"
+
+
+def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
+    return {"worker": worker_id, "ids": _array(id.hex for id in ids)}
 
 
 def _fenced(worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import ORDER_BY, inserted, listed
+from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
 
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
@@ -43,6 +43,10 @@ FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
 SELECT {_STATE}, statement_timestamp(), {_DUE}
 """
 
+# What is stored in so few bytes is seldom compressed, and never by much.
+_IS_SHORT = f"""pg_column_size({{name}}) < 256
+    OR octet_length({{name}}::text) <= {columns.MOST_CLAIMED}"""
+
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
 # the whole backlog, and so would LATERAL, whose values the planner cannot see.
 _BRANCH = f"""
@@ -72,8 +76,15 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     last_attempted_at = statement_timestamp()
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {listed(columns.CLAIMED)}
+RETURNING {claimed(_IS_SHORT)}
 """
+
+_OF_THOSE_HELD = """FROM dbqueue_job
+WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
+_WEIGHT = " + ".join(f"octet_length({name}::text)" for name in columns.LARGE)
+
+WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
 # The log may have been damaged by hand; that must not keep a job from ending.
 _LOG = f"""CASE

@@ -77,6 +77,14 @@ class SQLite(Dialect):
         read = cache(self._times.read)
         return [_claimed(row, read) for row in taken]
 
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        found = self._rows(statements.WEIGHTS, _held(worker_id, ids))
+        return {UUID(id): weight for id, weight in found}
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        found = self._rows(statements.LOAD, _held(worker_id, ids))
+        return {UUID(id): texts for id, *texts in found}
+
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         return self._recorded(
             [statements.FINISH, statements.REMOVE], worker_id, outcomes
@@ -221,6 +229,10 @@ class SQLite(Dialect):
         """Return the seconds since the moment; before it, below 0."""
         past = self._times.read(moment)
         return None if past is None else (timezone.now() - past).total_seconds()
+
+
+def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
+    return {"worker": worker_id.hex, "ids": json.dumps([id.hex for id in ids])}
 
 
 def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:

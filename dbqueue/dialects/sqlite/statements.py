@@ -1,7 +1,7 @@
 """The statements of SQLite; a move is one of them, or two in one commit."""
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import ORDER_BY, inserted, listed
+from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 _INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
@@ -38,6 +38,8 @@ _READY = f"""SELECT id FROM dbqueue_job
 # An idle worker looks often, and must not become the writer to find nothing.
 PEEK = f"{_READY} LIMIT 1"
 
+_IS_SHORT = f"length({{name}}) <= {columns.MOST_CLAIMED}"
+
 # No row locks are needed: the statement is a writer from its start, and there is only
 # one writer.
 TAKE = f"""
@@ -46,8 +48,16 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
 WHERE id IN ({_READY} LIMIT %(limit)s)
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {listed(columns.CLAIMED)}
+RETURNING {claimed(_IS_SHORT)}
 """
+
+_OF_THOSE_HELD = """FROM dbqueue_job
+WHERE id IN (SELECT value FROM json_each(%(ids)s))
+  AND worker_id = %(worker)s AND state = 'RUNNING'"""
+_WEIGHT = " + ".join(f"length(CAST({name} AS BLOB))" for name in columns.LARGE)
+
+WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
 _FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'RUNNING'"
 

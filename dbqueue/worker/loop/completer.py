@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, islice
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, OperationalError
@@ -20,7 +21,8 @@ from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
 from dbqueue.models import JobState
-from dbqueue.worker.loop.prefetch import BatchSize
+from dbqueue.worker.loop.backlog import Backlog
+from dbqueue.worker.loop.prefetch import MOST_RECORDED, BatchSize
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.holder import ProgressNotes
 from dbqueue.worker.run.pool import Pool
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 UNSTORABLE = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
 # Seconds between two progress notes of a job in the database.
 PROGRESS_INTERVAL = 0.5
+LARGE = 8192  # characters of a result
 
 
 class Completer:
@@ -45,6 +48,8 @@ class Completer:
         self._dialect = dialect
         self._worker_id = worker_id
         self._pipe = pipe
+        self.arguments = 0  # bytes of the large ones of jobs in flight
+        self._backlog = Backlog()
         self._asleep = False
         # Threads only append, the loop only pops: a deque does both atomically.
         # Swapping a list under a concurrent append is how an outcome gets lost.
@@ -53,11 +58,16 @@ class Completer:
         self._notes: dict[UUID, tuple[int, str]] = {}
 
     def done(self, job: ClaimedJob, outcome: Outcome | None) -> None:
-        """Report the end of a job; from any thread."""
+        """Report the end of a job; from any thread, which may have to wait then."""
+        size = 0 if outcome is None or outcome.result is None else len(outcome.result)
+        if size > LARGE:
+            self._backlog.add(size)
         self._reports.append((job, outcome))
         if self._asleep:
             self._asleep = False  # once is enough, and a system call is not cheap
             self._pipe.wake()
+        if size > LARGE:
+            self._backlog.wait()
 
     def note_progress(self, worker_id: UUID, notes: ProgressNotes) -> None:
         """Report progress, as a Dialect would store it; from any thread."""
@@ -78,6 +88,7 @@ class Completer:
     def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
         """Note a claimed job and the pool that will run it, if any."""
         self.in_flight[job.id] = job, pool
+        self.arguments += job.weight
         if pool is not None:
             pool.load += 1
 
@@ -87,6 +98,7 @@ class Completer:
         while self._reports:
             job, outcome = self._reports.popleft()
             if job.id not in self.in_flight or job.id in self._outcomes:
+                self._lighten(outcome)
                 continue  # it was given up as stubborn before
             _, pool = self.in_flight[job.id]
             if pool is not None:
@@ -99,6 +111,11 @@ class Completer:
                 if outcome.duration is not None:
                     durations.append(outcome.duration)
         return durations
+
+    @property
+    def weight(self) -> int:
+        """The bytes of large arguments and results that are held."""
+        return self.arguments + self._backlog.bytes
 
     def has_outcomes(self) -> bool:
         return bool(self._outcomes)
@@ -171,7 +188,18 @@ class Completer:
             released = rescue(alias, hidden, reason="released")
 
     def _batch(self) -> list[Outcome]:
-        return list(self._outcomes.values())[: self.batch.size]
+        """Return the next outcomes to record, of no more bytes than one commit bears.
+
+        A single one may have more.
+        """
+        batch = list(islice(self._outcomes.values(), self.batch.size))
+        # A record has a traceback, and is about as long as a result that is not large.
+        sizes = [len(o.result or "") + (LARGE if o.record else 0) for o in batch]
+        if sum(sizes) > MOST_RECORDED:
+            ends = accumulate(sizes)
+            fit = sum(end <= MOST_RECORDED for end in ends)
+            return batch[: max(1, fit)]
+        return batch
 
     @contextmanager
     def _sized(self, jobs: int) -> Iterator[None]:
@@ -199,8 +227,13 @@ class Completer:
             wakeup.announce(self._dialect.alias, wakeup.SCHEDULE)
 
     def _forget(self, id: UUID) -> None:
-        self._outcomes.pop(id, None)
-        self.in_flight.pop(id, None)
+        self._lighten(self._outcomes.pop(id, None))
+        if (held := self.in_flight.pop(id, None)) is not None:
+            self.arguments -= held[0].weight
+
+    def _lighten(self, outcome: Outcome | None) -> None:
+        if outcome is not None and outcome.result and len(outcome.result) > LARGE:
+            self._backlog.remove(len(outcome.result))
 
     def _record_one_by_one(self, batch: list[Outcome]) -> None:
         """Find the outcome that the database refuses, and record the others."""

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 MOST = 1000  # jobs in one statement
+# Bytes of large arguments and results in one child, and of what one statement records.
+BYTES = 8 * 1024 * 1024
+MOST_RECORDED = BYTES // 2
 # Seconds of work that may wait behind the threads: about one round trip under load.
 AHEAD = 0.05
 # The share of the newest duration in the moving average.
@@ -17,6 +20,7 @@ class Prefetch:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._average: float | None = None  # seconds
+        self._most = MOST  # jobs in flight, by their weight
         self.only_async = False  # whether the last claim brought async jobs alone
 
     def learn(self, durations: Sequence[float]) -> None:
@@ -28,6 +32,19 @@ class Prefetch:
     def note_slow_job(self, seconds: float) -> None:
         """Note that a job has run for this long: nothing is to wait behind it."""
         self._average = max(self._average or 0.0, seconds)
+
+    def weigh(self, jobs: int, weight: int) -> None:
+        """Learn from a claim of so many jobs that weigh so many bytes together."""
+        if weight:
+            self._most = max(1, jobs * BYTES // weight)
+        elif jobs and self._most < MOST:
+            self._most = min(MOST, self._most * 2)
+
+    def fits(self, weight: int) -> int:
+        """Return how many jobs to claim beside those that have this weight."""
+        if not weight:
+            return self._most
+        return max(0, self._most * (BYTES - weight) // BYTES)
 
     def room(self, free_threads: int, free_coroutines: int) -> int:
         """Return how many jobs to claim.

@@ -142,7 +142,7 @@ class Worker:
                 self._completer.flush_notes_if_due()
                 jobs = self._finish_and_claim(limit)
             if limit:
-                self._take(jobs, limit, began)
+                self._take(jobs, began)
         except Error as error:
             self._back_off(error)
         else:
@@ -155,9 +155,11 @@ class Worker:
         self._completer.flush()
         return []
 
-    def _take(self, jobs: list[ClaimedJob], limit: int, began: float) -> None:
+    def _take(self, jobs: list[ClaimedJob], began: float) -> None:
+        before = self._completer.arguments
         self._dispatch.dispatch(jobs)
-        if self._polling.looked(began, more=len(jobs) == limit):
+        self._prefetch.weigh(len(jobs), self._completer.arguments - before)
+        if self._polling.looked(began, more=not self._scan.exhausted):
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()
@@ -174,6 +176,7 @@ class Worker:
         if self._stopping or self._recycling:
             return 0
         room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
+        room = min(room, self._prefetch.fits(self._completer.weight))
         if self._options.max_jobs is not None:
             taken = self._completer.finished + len(self._completer.in_flight)
             room = min(room, self._options.max_jobs - taken)
