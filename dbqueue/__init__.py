@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbqueue.tasks.context import bind_context as bind_context
     from dbqueue.tasks.context import current_context as current_context
     from dbqueue.tasks.decorator import task as task
+    from dbqueue.tasks.logs import JobFilter as JobFilter
     from dbqueue.tasks.results import JobContext as JobContext
     from dbqueue.tasks.results import JobResult as JobResult
     from dbqueue.tasks.task import Task as Task
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Cancel": "exceptions",
     "JobContext": "tasks.results",
+    "JobFilter": "tasks.logs",
     "JobResult": "tasks.results",
     "Retry": "exceptions",
     "Task": "tasks.task",

@@ -16,6 +16,8 @@ class DbqueueConfig(AppConfig):
     def ready(self) -> None:
         # Models must be loaded by now; all of these register themselves.
         from dbqueue import checks  # noqa: F401
+        from dbqueue.jobs import lines
 
+        lines.replace_djangos()
         for name in ("checks", "duties", "receivers"):
             wings.modules(name)

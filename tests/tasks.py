@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import logging
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -69,6 +70,33 @@ CONSTANT = timedelta(1)
 @task
 def raise_(name, message=""):
     raise getattr(builtins, name)(message)
+
+
+@task
+def speak():
+    logging.getLogger(__name__).info("hello")
+
+
+@task
+async def aspeak():
+    logging.getLogger(__name__).info("hello")
+
+
+def _fail_in_a_chain():
+    try:
+        {}["missing"]
+    except KeyError as error:
+        raise LookupError("nothing there") from error
+
+
+@task
+def fail_in_a_chain():
+    _fail_in_a_chain()
+
+
+@task
+async def afail_in_a_chain():
+    _fail_in_a_chain()
 
 
 @task(backoff=30)

@@ -79,6 +79,11 @@ class Outcome:
     delay: float = 0.0  # seconds until a job given back is due
     duration: float | None = None  # seconds the attempt ran
 
+    @property
+    def reason(self) -> str:
+        """Why the attempt did not succeed, as its record says; else empty."""
+        return "" if self.record is None else str(self.record["reason"])
+
 
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
 

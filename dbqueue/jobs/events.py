@@ -5,23 +5,30 @@ The log is asked by its level first, so that what it does not want costs one loo
 
 import asyncio
 import logging
-import os
-import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
 from uuid import UUID
 
+from django.db import Error
 from django.dispatch import Signal
 
 from dbqueue import signals
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
 from dbqueue.dialects.rows import Outcome
+from dbqueue.jobs import lines
+from dbqueue.jobs.facts import JobEvent as JobEvent
+from dbqueue.jobs.facts import WorkerEvent as WorkerEvent
+from dbqueue.jobs.results import unrun_result
 from dbqueue.models import Job, JobState, Worker
 from dbqueue.tasks.framework import (
+    BaseTaskBackend,
+    InvalidTaskBackend,
     log_task_enqueued,
     log_task_finished,
     log_task_started,
+    task_backends,
     task_enqueued,
     task_finished,
     task_started,
@@ -44,44 +51,13 @@ _OF_ATTEMPTS = (
 _django_logger = logging.getLogger(log_task_enqueued.__module__.rpartition(".")[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent:
-    """What happened to a job."""
-
-    id: UUID
-    task: str  # a dotted path
-    queue_name: str
-    attempt: int  # how often the job was claimed
-    state: str  # the JobState that it is in now
-    reason: str = ""  # failed, timeout, lost, released, snoozed, cancelled
-    worker_id: UUID | None = None
-    duration: float | None = None  # seconds that the attempt ran
-    delay: float = 0.0  # seconds until the next attempt
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEvent:
-    """What happened to a worker."""
-
-    id: UUID
-    name: str
-    host: str
-    pid: int
-    queues: str
-
-    @classmethod
-    def of_this_process(cls, id: UUID, name: str, queues: str) -> Self:
-        pid, host = os.getpid(), socket.gethostname()
-        return cls(id=id, name=name, host=host, pid=pid, queues=queues)
-
-
-def has_receivers(signal: Signal, level: int) -> bool:
+def has_receivers(signal: Signal, level: int = logging.NOTSET) -> bool:
     """Tell whether a signal of Django's has receivers beside its logger.
 
-    `level` is that of the record which that would write; below its own, it is none.
+    `level` is that of the record which that would write; below its own, it is none. Of
+    the end of our jobs it writes none at all.
     """
-    if _django_logger.isEnabledFor(level):
+    if level and _django_logger.isEnabledFor(level):
         return True
     return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
 
@@ -138,45 +114,71 @@ def ended(
     error: BaseException | None = None,
 ) -> None:
     """Announce how an attempt ended; if it raised, inside the except block."""
-    failed, state = bool(outcome.failed), str(outcome.state)
-    if state == JobState.READY:
-        signal, state = signals.job_retried, "RETRY"
-        level = logging.WARNING if failed else logging.INFO
+    if outcome.state == JobState.READY:
+        signal = signals.job_retried
+    elif outcome.state == JobState.CANCELLED:
+        signal = signals.job_cancelled
     else:
-        is_cancel = state == JobState.CANCELLED
-        signal = signals.job_cancelled if is_cancel else signals.job_finished
-        level = logging.ERROR if failed else logging.INFO
-    if logger.isEnabledFor(level):
-        _log_end(level, job, outcome, state)
+        signal = signals.job_finished
+    _log_end(job, outcome, error)
     _send(signal, job, worker_id, outcome, error)
 
 
 def refused(
-    job: ClaimedJob, worker_id: UUID, outcome: Outcome, error: BaseException
+    job: ClaimedJob,
+    worker_id: UUID,
+    outcome: Outcome,
+    error: BaseException,
+    *,
+    announced: str | None = None,
 ) -> None:
-    """Announce that a job cannot be run at all, and has FAILED."""
-    logger.error("Job id=%s task=%s refused", job.id, job.task, exc_info=error)
+    """Announce that a job cannot be run, or its end not stored, and so has FAILED.
+
+    `announced` is the state that was announced for this attempt before: one that it
+    comes in place of is announced again, one that it had already is not.
+    """
+    if announced == JobState.FAILED:
+        logger.warning("Job id=%s task=%s: %s", job.id, job.task, error)
+        return
+    _log_end(job, outcome, error)
     _send(signals.job_finished, job, worker_id, outcome, error)
+    finished(partial(unrun_result, job, worker_id, outcome))
 
 
 def released(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> None:
     """Announce that a job which had begun was given back."""
-    logger.warning("Job id=%s task=%s released", job.id, job.task)
+    _log_end(job, outcome, level=logging.WARNING)
     _send(signals.job_released, job, worker_id, outcome)
 
 
-def rescued(job: HeldJob, outcome: Outcome) -> None:
-    """Announce that a job was taken from a worker that could not end it."""
-    logger.log(
-        logging.WARNING if outcome.failed else logging.INFO,
-        "Job rescued id=%s task=%s attempt=%s reason=%s state=%s",
-        job.id,
-        job.task,
-        job.attempt,
-        _reason(outcome),
-        outcome.state,
-    )
-    _send(signals.job_rescued, job, job.worker_id, outcome)
+def rescued(
+    job: HeldJob,
+    outcome: Outcome,
+    error: BaseException | None,
+    result: Callable[[], JobResult],
+) -> None:
+    """Announce that a job was taken from a worker that could not end it.
+
+    `result` makes what receivers get of a job that has FAILED by that.
+    """
+    _log_end(job, outcome, error)
+    _send(signals.job_rescued, job, job.worker_id, outcome, error)
+    if outcome.state == JobState.FAILED:
+        finished(result)
+
+
+def finished(make: Callable[[], JobResult]) -> None:
+    """Send Django's signal of an end that the attempt itself did not live to send."""
+    if has_receivers(task_finished):
+        try:
+            result = make()
+        except (Error, ValueError):
+            logger.exception("task_finished was not sent")
+            return
+        sender = BaseTaskBackend
+        with suppress(InvalidTaskBackend):  # the entry is gone from TASKS
+            sender = type(task_backends[result.backend])
+        deliver(task_finished, sender, task_result=result)
 
 
 def worker_ready(event: WorkerEvent) -> None:
@@ -201,26 +203,19 @@ def worker_lost(worker: Worker) -> None:
     deliver(signals.worker_lost, Worker, event=WorkerEvent(**facts))
 
 
-def _log_end(level: int, job: ClaimedJob, outcome: Outcome, state: str) -> None:
-    milliseconds = (outcome.duration or 0.0) * 1000
-    extra = {
-        "job_id": str(job.id),
-        "task": job.task,
-        "queue": job.queue_name,
-        "attempt": job.attempt,
-        "state": state,
-        "duration_ms": round(milliseconds, 1),
-    }
-    if state == "RETRY":
-        extra["delay"] = outcome.delay
-    logger.log(
-        level,
-        "Job id=%s task=%s queue=%s attempt=%s state=%s duration_ms=%.1f",
-        *(job.id, job.task, job.queue_name, job.attempt, state, milliseconds),
-        # Django's logger writes the traceback of a final failure.
-        exc_info=level == logging.WARNING,
-        extra=extra,
-    )
+def _log_end(
+    job: ClaimedJob | HeldJob,
+    outcome: Outcome,
+    error: BaseException | None = None,
+    level: int = logging.INFO,  # of what is no failure
+) -> None:
+    if outcome.failed:
+        again = outcome.state == JobState.READY
+        level = logging.WARNING if again else logging.ERROR
+    if logger.isEnabledFor(level):
+        words, values, extra = lines.end(job, outcome)
+        failure = error if outcome.failed else None
+        logger.log(level, words, *values, exc_info=failure, extra=extra)
 
 
 def _send(
@@ -238,14 +233,10 @@ def _send(
             queue_name=job.queue_name,
             attempt=job.attempt,
             state=str(JobState.SCHEDULED if is_delayed else outcome.state),
-            reason=_reason(outcome),
+            reason=outcome.reason,
             worker_id=worker_id,
             duration=outcome.duration,
             delay=outcome.delay,
             error=error,
         )
         deliver(signal, Job, event=event)
-
-
-def _reason(outcome: Outcome) -> str:
-    return "" if outcome.record is None else str(outcome.record["reason"])

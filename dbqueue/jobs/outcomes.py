@@ -13,7 +13,15 @@ from django.utils import timezone
 from dbqueue import backoff, dialects
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
 from dbqueue.dialects.rows import Outcome
-from dbqueue.exceptions import Cancel, InvalidPayload, Retry, TaskTimeout
+from dbqueue.exceptions import (
+    Cancel,
+    DbqueueError,
+    InvalidPayload,
+    Retry,
+    TaskTimeout,
+    WorkerLost,
+)
+from dbqueue.jobs import tracebacks
 from dbqueue.models import JobState, entries
 from dbqueue.tasks import payload
 from dbqueue.tasks.results import JobResult
@@ -90,11 +98,9 @@ def rescued(job: HeldJob, reason: str) -> Outcome:
     failed = 0 if reason == "released" else 1
     final = failed and job.failures + failed >= job.max_attempts
     record = _record(job, job.worker_id, reason)
-    if failed:
-        name, message = _RESCUES[reason]
-        record["exception"] = f"dbqueue.exceptions.{name}"
-        record["message"] = message
-        record["traceback"] = ""
+    error = cause(job, reason)
+    if error is not None:
+        record |= _told(error) | {"traceback": ""}
     return Outcome(
         id=job.id,
         attempt=job.attempt,
@@ -105,14 +111,20 @@ def rescued(job: HeldJob, reason: str) -> Outcome:
     )
 
 
-_RESCUES = {
-    "lost": ("WorkerLost", "The worker died or was cut off while the job ran."),
-    "timeout": (
-        "TaskTimeout",
-        "The job ran past its timeout, or the import of its module took too long, and "
-        "did not stop.",
-    ),
-}
+def cause(job: HeldJob, reason: str) -> DbqueueError | None:
+    """Return what an attempt failed by that its worker did not bring to an end.
+
+    Error trackers know such an exception, without a traceback, by its words: they name
+    the task, and nothing that is another one each time.
+    """
+    if reason == "lost":
+        return WorkerLost(f"The worker died or was cut off while {job.task} ran.")
+    if reason == "timeout":
+        return TaskTimeout(
+            f"{job.task} ran past its timeout, or the import of its module took too "
+            "long, and did not stop."
+        )
+    return None
 
 
 def _pause(reason: str, failures: int) -> float:
@@ -176,13 +188,13 @@ def _ended(
     failed: int = 0,
     delay: float = 0.0,
 ) -> Outcome:
-    record = _record(job, worker_id, reason)
-    record["message"] = payload.printable(_text(error))[:MESSAGE_LENGTH]
-    if reason not in ("snoozed", "released"):
-        kind = type(error)
-        record["exception"] = f"{kind.__module__}.{kind.__qualname__}"
+    tracebacks.fold(error)
+    record, told = _record(job, worker_id, reason), _told(error)
+    if reason in ("snoozed", "released"):
+        record["message"] = told["message"]
+    else:
         trace = payload.printable("".join(format_exception(error)))
-        record["traceback"] = trace[-TRACEBACK_LENGTH:]
+        record |= told | {"traceback": trace[-TRACEBACK_LENGTH:]}
     return Outcome(
         id=job.id,
         attempt=job.attempt,
@@ -202,6 +214,14 @@ def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str
         "started_at": began.isoformat(),
         "ended_at": timezone.now().isoformat(),
         "reason": reason,
+    }
+
+
+def _told(error: BaseException) -> dict[str, str]:
+    kind = type(error)
+    return {
+        "exception": f"{kind.__module__}.{kind.__qualname__}",
+        "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
     }
 
 

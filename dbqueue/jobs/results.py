@@ -5,18 +5,24 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from django.utils import timezone
+
 from dbqueue.dialects.columns import ClaimedJob, NewJob
-from dbqueue.dialects.rows import Calls, Written
+from dbqueue.dialects.rows import Calls, Outcome, Written
+from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs.insert import starts
-from dbqueue.models import JobRecord, JobState, entries
+from dbqueue.models import FinishedJob, JobRecord, JobState, entries
+from dbqueue.tasks import payload
 from dbqueue.tasks.framework import TaskError
 from dbqueue.tasks.payload import Call
-from dbqueue.tasks.registry import resolve
+from dbqueue.tasks.registry import in_name, resolve
 from dbqueue.tasks.results import STATUS, JobResult, Progress, progress_of
 from dbqueue.tasks.task import Task, stored
+
+T = TypeVar("T", list[Any], dict[str, Any])
 
 
 def job_result(
@@ -105,10 +111,44 @@ def running_result(
     )
 
 
-def stored_result(row: JobRecord) -> JobResult:
+def unrun_result(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> JobResult:
+    """Return the result of a job that has FAILED, but not by what its task did.
+
+    Its task may be missing, and its row damaged: what cannot be read is empty.
+    """
+    log = [*entries(readable(job, "attempt_log", list)), outcome.record or {}]
+    return job_result(
+        in_name(job.task),
+        job,
+        state=outcome.state,
+        args=readable(job, "args", list),
+        kwargs=readable(job, "kwargs", dict),
+        run_after=job.run_after,
+        attempt_log=log,
+        worker_ids=[str(entry.get("worker")) for entry in log],
+        finished_at=timezone.now(),
+    )
+
+
+def readable(job: ClaimedJob, column: str, kind: type[T]) -> T:
+    """Return the value of a JSON column, an empty one if it was damaged."""
+    try:
+        value: T = payload.read(job, column, kind)
+    except InvalidPayload:
+        return kind()
+    return value
+
+
+def finished_result(alias: str, id: UUID) -> JobResult:
+    """Return the result of a job that ended elsewhere; its task is not imported."""
+    row = FinishedJob.objects.using(alias).get(pk=id)
+    return stored_result(row, in_name(row.task))
+
+
+def stored_result(row: JobRecord, task: Task[..., Any] | None = None) -> JobResult:
     """Return the result of a job in a table. Raises TaskNotFound for its task."""
     return job_result(
-        resolve(row.task),
+        task or resolve(row.task),
         row,
         state=row.state,
         args=row.args,

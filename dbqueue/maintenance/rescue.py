@@ -1,12 +1,14 @@
 """Jobs taken from workers that cannot end them."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from uuid import UUID
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
+from dbqueue.jobs.results import finished_result
 from dbqueue.models import FinishedJob, Job
 from dbqueue.models.job import JobQuerySet
 
@@ -68,7 +70,8 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
     # After the commit: a receiver whose query fails would break the transaction.
     for job, outcome in ended.items():
         if job.id in taken:
-            events.rescued(job, outcome)
+            result = partial(finished_result, alias, job.id)
+            events.rescued(job, outcome, outcomes.cause(job, reason), result)
     return len(taken)
 
 

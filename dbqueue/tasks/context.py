@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.tasks import payload
 
 # What bind_context() has bound here; unset where it has bound nothing.
 bound: ContextVar[dict[str, Any]] = ContextVar("dbqueue_context")
+# The job that runs here; unset outside of one.
+running: ContextVar[ClaimedJob] = ContextVar("dbqueue_job")
 
 
 def current_context() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from inspect import isfunction
 from typing import Any
@@ -49,6 +50,24 @@ def resolve(path: str) -> Task[..., Any]:
 def is_resolved(path: str) -> bool:
     """Tell whether resolve() knows the path without an import."""
     return path in _resolved
+
+
+def in_name(path: str) -> Task[..., Any]:
+    """Return the task at a path if its module is loaded, else one of its name only.
+
+    It imports nothing, and so is for those who speak of jobs that others run: an import
+    may be what ended the job's worker.
+    """
+    if path.rpartition(".")[0] in sys.modules:
+        with suppress(TaskNotAllowed, TaskNotFound):
+            return resolve(path)
+
+    def absent(*args: Any, **kwargs: Any) -> None:
+        raise TaskNotFound(f"{path!r} was not imported in this process.")
+
+    absent.__module__, _, absent.__name__ = path.rpartition(".")
+    absent.__qualname__ = absent.__name__
+    return unchecked(func=absent, **DJANGO_DEFAULTS)
 
 
 def _look_up(path: str) -> Task[..., Any]:

@@ -1,6 +1,5 @@
 """Events: each end of an attempt has one signal and one line of the log."""
 
-import logging
 from asyncio import CancelledError
 from contextlib import contextmanager
 from datetime import timedelta
@@ -169,18 +168,3 @@ def test_an_async_receiver_does_not_fail_an_async_job(quiet):
 
     result.refresh()
     assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
-
-
-def test_each_end_of_an_attempt_is_one_line_of_the_log(caplog):
-    caplog.set_level(logging.INFO, logger="dbqueue")
-    enqueue(tasks.add, 1, 2)
-    enqueue(tasks.fail)
-
-    run_jobs(scheduled=True)
-
-    lines = [r for r in caplog.records if r.name == "dbqueue.jobs.events"]
-    assert sorted((r.levelname, r.state) for r in lines) == [
-        ("ERROR", "FAILED"),
-        ("INFO", "SUCCESSFUL"),
-        ("WARNING", "RETRY"),
-    ]

@@ -188,7 +188,8 @@ def _log_to(stream: Any, verbosity: int) -> None:
         logger.addHandler(handler)
         if logger.level == logging.NOTSET:
             logger.setLevel(_LEVELS[verbosity])
-    # Django's own lines say the same twice a job; its errors carry the traceback.
+    # Django's own line of each start says what ours of the end says. Its errors are of
+    # other backends.
     for name in ("django.tasks", "django_tasks"):
         theirs = logging.getLogger(name)
         if not theirs.hasHandlers():

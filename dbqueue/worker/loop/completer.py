@@ -249,5 +249,6 @@ class Completer:
         job, _ = self.in_flight[outcome.id]
         reason = InvalidPayload(f"The database refused the outcome: {error}")
         refused = outcomes.refused(job, self._worker_id, reason)
-        events.refused(job, self._worker_id, refused, reason)
+        before = outcome.state
+        events.refused(job, self._worker_id, refused, reason, announced=before)
         return refused

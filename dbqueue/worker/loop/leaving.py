@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.db import Error
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.jobs import events, outcomes
+from dbqueue.jobs.results import unrun_result
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.process import memory
@@ -47,10 +49,11 @@ def is_worn_out(options: WorkerOptions, finished: int) -> bool:
 def give_up(job: ClaimedJob, worker_id: UUID, completer: Completer) -> None:
     """End a job that did not stop at its timeout; only the process's end stops it."""
     message = "Job id=%s task=%s ignored its timeout; replacing the child process"
-    logger.error(message, job.id, job.task)
+    logger.warning(message, job.id, job.task)
     held = job.held_by(worker_id)
     outcome = outcomes.rescued(held, "timeout")
-    events.rescued(held, outcome)
+    result = partial(unrun_result, job, worker_id, outcome)
+    events.rescued(held, outcome, outcomes.cause(held, "timeout"), result)
     completer.done(job, outcome)
 
 

@@ -190,7 +190,8 @@ class Supervisor:
             crashed = place.clear(child.exit_reason, time.monotonic())
             self._family.crashed |= crashed
             if crashed and not self._stops:
-                logger.error("A child ended (%s); starting another", reason(status))
+                # Each job that it fails by that has an ERROR of its own.
+                logger.warning("A child ended (%s); starting another", reason(status))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -199,7 +200,7 @@ class Supervisor:
             assert child is not None
             if child.kill_at and now > child.kill_at:
                 message = "Child %s hangs in a job past its timeout, or in an import"
-                logger.error(message, place.pid)
+                logger.warning(message, place.pid)
                 child.phase = Phase.OVERDUE
                 send(place.pid, signal.SIGKILL)
             elif now > self._kill_at:

@@ -18,7 +18,7 @@ from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import ClaimLost, TaskTimeout
 from dbqueue.jobs import events, outcomes
-from dbqueue.jobs.results import running_result, task_error
+from dbqueue.jobs.results import running_result, task_error, unrun_result
 from dbqueue.models import JobState
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import task_finished, task_started
@@ -88,6 +88,7 @@ class Attempt:
 
         Raises InvalidPayload if the row was damaged.
         """
+        context.running.set(self._job)
         args, kwargs = self._arguments()
         payload.read(self._job, "attempt_log", list)
         bound = payload.read(self._job, "context", dict)
@@ -179,7 +180,7 @@ class Attempt:
     def _succeeded(self, result: str) -> Outcome | None:
         """Announce the success; return its outcome, if that is not committed."""
         outcome = outcomes.succeeded(self._job, result, self._seconds())
-        if events.has_receivers(task_finished, logging.INFO):
+        if events.has_receivers(task_finished):
             self._send_finished(outcome, _return_value=json.loads(result))
         events.ended(self._job, self._holder.worker_id, outcome)
         return outcome if self._committed is None else None
@@ -206,14 +207,17 @@ class Attempt:
             result=self._current_result() if self._is_readable else None,
         )
         outcome.duration = self._seconds()
-        final = outcome.state != JobState.READY and self._is_readable
-        if final and events.has_receivers(task_finished, logging.ERROR):
-            # Inside the except block: Django's logger and Sentry read the traceback.
+        if outcome.state != JobState.READY and events.has_receivers(task_finished):
+            # Inside the except block: receivers may ask for the traceback.
             self._send_finished(outcome)
         events.ended(self._job, self._holder.worker_id, outcome, error)
         return outcome
 
     def _send_finished(self, outcome: Outcome, **more: Any) -> None:
+        if not self._is_readable:
+            return events.finished(
+                partial(unrun_result, self._job, self._holder.worker_id, outcome)
+            )
         result, state, now = self._current_result(), outcome.state, timezone.now()
         ended = {"state": state, "status": STATUS[state], "finished_at": now, **more}
         for name, value in ended.items():

@@ -1,0 +1,54 @@
+"""Tracebacks as the project's people want them: without the frames of the worker."""
+
+import asyncio
+import concurrent.futures
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+import asgiref
+
+from dbqueue import wings
+
+
+def _folder(module: ModuleType) -> str:
+    return f"{Path(str(module.__file__)).parent}/"
+
+
+_OWN = f"{Path(__file__).parent.parent}/"
+# By what the worker calls async tasks: frames of theirs may stand between its own.
+_BETWEEN = (_folder(asgiref), _folder(asyncio), _folder(concurrent.futures))
+
+
+def fold(error: BaseException) -> None:
+    """Take the worker's frames off the top of a traceback, and of those of its causes.
+
+    One that has no other frames is left whole: then the mistake is ours. The log, the
+    row, receivers and error trackers all read the exception, and so see the same.
+    """
+    # The tasks of a wing are jobs like any other.
+    others = tuple(f"{_OWN}{name}/" for name in wings.names())
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        found.__traceback__ = _folded(found.__traceback__, others)
+        waiting += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+
+
+def _folded(
+    whole: TracebackType | None, others: tuple[str, ...]
+) -> TracebackType | None:
+    frame = rest = whole
+    while frame is not None:
+        file = frame.tb_frame.f_code.co_filename
+        if file.startswith(_OWN) and not file.startswith(others):
+            rest = frame.tb_next
+        elif not file.startswith(_BETWEEN):
+            break
+        frame = frame.tb_next
+    return rest or whole
