@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks.against import BAR, compare
+from tests.benchmarks.against import BAR, compare, try_out
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.measures import MEASURES
 from tests.benchmarks.pairs import LEAST
@@ -27,6 +27,8 @@ def main():
     chosen = arguments()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     with ExitStack() as stack:
+        if chosen.smoke:
+            sys.exit(try_out(Bench(1, 0.005, stack)))
         if chosen.against:
             rounds, scale = (2, 0.05) if chosen.quick else (chosen.rounds, 1.0)
             sys.exit(compare(Bench(rounds, scale, stack), chosen.against, chosen.bar))
@@ -56,6 +58,8 @@ def arguments():
     )
     parser.add_argument("measures", nargs="*", metavar="MEASURE")
     parser.add_argument("--quick", action="store_true", help="one round of few jobs")
+    smoke = "only try out, with dbqueue alone, that the benchmark works"
+    parser.add_argument("--smoke", action="store_true", help=smoke)
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="a page to fill between its marks"
     )

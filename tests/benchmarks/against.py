@@ -50,6 +50,12 @@ def compare(bench, revision, bar):
     return 0 if reached else 1
 
 
+def try_out(bench):
+    """Measure dbqueue as it is, once: whether the benchmark works, and no more."""
+    for database, way in ways(bench):
+        print(database, *(f"{what} {n:.4g}" for what, n in way(DBQUEUE_ALONE).items()))
+
+
 def titled(revision):
     """Say what is compared; exit if there is no such revision."""
     new = trees.described("HEAD")

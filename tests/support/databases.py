@@ -1,6 +1,7 @@
 """python -m tests.support.databases: pytest on SQLite and PostgreSQL; see tests/run.
 
-With `--serve COMMAND…`, the command on PostgreSQL instead.
+With `--only DATABASE`, on one of them; with `--serve COMMAND…`, the command on
+PostgreSQL instead.
 """
 
 import atexit
@@ -11,13 +12,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from xml.etree import ElementTree
 
 import django
 
+DATABASES = ("sqlite", "postgresql")
 WITHOUT = "tests/imaging"  # these use no database: once is enough
 # Nothing here has to survive a power cut.
 HASTE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
@@ -27,41 +29,60 @@ def main(arguments):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     # A shell's background jobs ignore it, and hand that on; pytest must hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with postgres_url() as url, TemporaryDirectory(prefix="dbqueue-") as folder:
-        if arguments[:1] == ["--serve"]:
-            with started(arguments[1:], url) as command:
-                return command.wait()
-        return run_suites(arguments, url, Path(folder))
+    option, *rest = arguments or [""]
+    if option == "--serve":
+        with postgres_url() as url, started(rest, url) as command:
+            return command.wait()
+    names = DATABASES
+    if option == "--only":
+        names, arguments = rest[:1], rest[1:]
+        if not set(names) <= set(DATABASES) or not names:
+            sys.exit(f"--only {' '.join(names)}: give one of {', '.join(DATABASES)}.")
+    with ExitStack() as stack:
+        urls = {"sqlite": ""}
+        if "postgresql" in names:
+            urls["postgresql"] = stack.enter_context(postgres_url())
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="dbqueue-")))
+        suites = [Suite(name, urls[name], folder, arguments) for name in names]
+        return run_suites(suites, folder)
 
 
-def run_suites(arguments, url, folder):
-    """Run pytest on both databases at once: its tests mostly wait for processes."""
-    names = [
-        f"SQLite {sqlite3.sqlite_version}",
-        f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}",
-    ]
-    reports = [folder / "sqlite.xml", folder / "postgresql.xml"]
-    parallel = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
-    commands = [
-        [sys.executable, "-m", "pytest", *parallel, f"--junit-xml={report}", *arguments]
-        for report in reports
-    ]
-    commands[1].append(f"--ignore={WITHOUT}")
-    print(f"\n{names[0]}", flush=True)
-    with (
-        (folder / "output").open("w+") as output,
-        started(commands[1], url, output) as aside,
-        started(commands[0], "") as shown,
-    ):
-        codes = [shown.wait(), aside.wait()]
-        output.seek(0)
-        print(f"\n{names[1]}", output.read(), sep="\n")
+class Suite:
+    """One run of pytest on one database."""
+
+    def __init__(self, name, url, folder, arguments):
+        self.url = url
+        self.report = folder / f"{name}.xml"
+        self.title = f"SQLite {sqlite3.sqlite_version}"
+        parallel = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
+        report = f"--junit-xml={self.report}"
+        self.command = [sys.executable, "-m", "pytest", *parallel, report, *arguments]
+        if url:
+            self.title = f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}"
+            self.command.append(f"--ignore={WITHOUT}")
+
+
+def run_suites(suites, folder):
+    """Run the suites at once, as their tests mostly wait for processes."""
+    shown, *others = suites
+    with ExitStack() as stack:
+        running = []
+        for suite in others:
+            output = stack.enter_context((folder / f"{suite.title}.txt").open("w+"))
+            process = stack.enter_context(started(suite.command, suite.url, output))
+            running.append((suite, process, output))
+        print(f"\n{shown.title}", flush=True)
+        codes = [stack.enter_context(started(shown.command, shown.url)).wait()]
+        for suite, process, output in running:
+            codes.append(process.wait())
+            output.seek(0)
+            print(f"\n{suite.title}", output.read(), sep="\n")
     print(
         f"dbqueue on Python {platform.python_version()}, Django {django.__version__}:"
     )
-    for name, report, code in zip(names, reports, codes, strict=True):
+    for suite, code in zip(suites, codes, strict=True):
         verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
-        print(f"  {name:<20} {counts(report)}: {verdict}")
+        print(f"  {suite.title:<20} {counts(suite.report)}: {verdict}")
     return int(any(codes))
 
 
