@@ -37,9 +37,7 @@ class Cut:
             return cls((0, 0, width, height), _scaled(size, scale))
         scale = max(across, down)
         shown = (width * across / scale, height * down / scale)
-        left, upper = (width - shown[0]) / 2, (height - shown[1]) / 2
-        box = (left, upper, left + shown[0], upper + shown[1])
-        return cls(box, _scaled(shown, min(scale, 1.0)))
+        return cls(_centred(shown, size), _scaled(shown, min(scale, 1.0)))
 
     @property
     def scale(self) -> float:
@@ -75,15 +73,24 @@ def draft_size(size: Size, variants: Mapping[str, Variant]) -> Size:
 
 def _cut_out(base: Image.Image, cut: Cut, size: Size) -> Image.Image:
     across, down = base.width / size[0], base.height / size[1]
+    left, upper, right, lower = cut.box
     box = (
-        cut.box[0] * across,
-        cut.box[1] * down,
-        min(cut.box[2] * across, base.width),
-        min(cut.box[3] * down, base.height),
+        left * across,
+        upper * down,
+        min(right * across, base.width),
+        min(lower * down, base.height),
     )
     if cut.size == base.size and box == (0, 0, *base.size):
         return base
     return base.resize(cut.size, Image.Resampling.LANCZOS, box, reducing_gap=_GAP)
+
+
+def _centred(shown: tuple[float, float], size: Size) -> Box:
+    # Pillow refuses a box that rounding has put 1e-13 of a pixel outside.
+    left = max(0.0, (size[0] - shown[0]) / 2)
+    upper = max(0.0, (size[1] - shown[1]) / 2)
+    right, lower = min(left + shown[0], size[0]), min(upper + shown[1], size[1])
+    return left, upper, right, lower
 
 
 def _scaled(size: tuple[float, float], scale: float) -> Size:
