@@ -14,6 +14,19 @@ from dbqueue.imaging.order import Order
 
 _SLICE = 0.25  # seconds until the job's own timeout gets a chance to be raised
 _GRACE = 2.0  # seconds that a child may take to die after the channel was closed
+# All other signals come from outside, KILL from a kernel that is short of memory.
+_CRASHES = [
+    -number
+    for number in (
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+    )
+]
 _MOST = 2**20  # bytes; a child that sends more is compromised, and ignored
 
 
@@ -23,6 +36,7 @@ class Conversation:
     def __init__(self, near: socket.socket) -> None:
         self.answer: dict[str, Any] = {}
         self.late = False  # the wall clock was faster
+        self._seconds = 0
         self._near = near
         self._near.settimeout(_SLICE)
         self._line = b""
@@ -31,19 +45,28 @@ class Conversation:
 
     @property
     def over_time(self) -> bool:
-        return self.late or self.answer.get("status") == -signal.SIGXCPU
+        """Whether the picture took more than its seconds of processor time."""
+        used = self.answer.get("cpu", 0)
+        return self.status == -signal.SIGXCPU or (self.late and used >= self._seconds)
 
     @property
-    def zygote_lost(self) -> bool:
-        silent = "status" not in self.answer and self._received <= _MOST
-        return silent and not self.late
+    def flooded(self) -> bool:
+        return self._received > _MOST
 
     @property
     def crashed(self) -> bool:
-        return self.answer.get("status") != 0
+        """Whether the decoder broke, which the picture is to blame for."""
+        return self.flooded or self.status in _CRASHES
+
+    @property
+    def status(self) -> int | None:
+        """The exit code of the child, a signal below zero; None if nobody told."""
+        status: int | None = self.answer.get("status")
+        return status
 
     def hold(self, order: Order) -> None:
         """Send the order and read until the child is dead."""
+        self._seconds = order.limits.cpu_seconds
         try:
             # The child may have exited; the read end will show it.
             with suppress(BrokenPipeError):
@@ -75,8 +98,8 @@ class Conversation:
             # A compromised decoder may send anything else.
             with suppress(ValueError, TypeError, RecursionError):
                 self.answer.update(json.loads(line))
-        ended = not data or "status" in self.answer
-        self._over = ended or self._received > _MOST
+        # Its end, and not a line that anybody may send, tells that the child is dead.
+        self._over = not data or self.flooded
 
 
 def converse(order: Order, source: int, folder: Path) -> Conversation:

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,8 +16,11 @@ from pathlib import Path
 
 from dbqueue.exceptions import MissingExtra
 from dbqueue.imaging.exceptions import SandboxFailed
-from dbqueue.imaging.order import READY
 
+logger = logging.getLogger(__name__)
+
+# The layers that do not depend on the user: a kernel of 5.13 or later has them.
+WANTED = ("Landlock", "seccomp")
 _PATIENCE = 30.0  # seconds that an interpreter with Pillow may take to start
 # -I ignores the paths in the environment: they are handed over.
 _START = """
@@ -42,6 +46,18 @@ class Launcher:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._layers: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of what confines the children, beside their limits.
+
+        Raises MissingExtra without Pillow, and SandboxFailed if no zygote starts.
+        """
+        with self._lock:
+            if not self._control:
+                self._control = self._started()
+            return self._layers
 
     def hand_over(self, descriptors: Sequence[int]) -> None:
         """Have a child forked for the source, the channel and the folder.
@@ -86,8 +102,10 @@ class Launcher:
             self._process = _process(far.fileno())
         near.settimeout(_PATIENCE)
         with suppress(OSError):
-            if near.recv(1) == READY:
+            if line := near.makefile("rb").readline():
                 near.settimeout(None)
+                self._layers = tuple(json.loads(line))
+                _tell_of(self._layers)
                 return near
         near.close()
         self._discard()
@@ -106,9 +124,20 @@ class Launcher:
         self._control = self._process = None
 
 
+def layers() -> tuple[str, ...]:
+    """See Launcher.layers."""
+    return _launcher.layers
+
+
 def hand_over(descriptors: Sequence[int]) -> None:
     """See Launcher.hand_over()."""
     _launcher.hand_over(descriptors)
+
+
+def _tell_of(layers: Sequence[str]) -> None:
+    missing = [layer for layer in WANTED if layer not in layers]
+    level = logging.WARNING if missing else logging.INFO
+    logger.log(level, "Sandbox started layers=%s missing=%s", list(layers), missing)
 
 
 def _process(control: int) -> subprocess.Popen[bytes]:

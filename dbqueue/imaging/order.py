@@ -9,15 +9,14 @@ from typing import NamedTuple
 from dbqueue.imaging.formats import FORMATS
 from dbqueue.imaging.policy import ImagePolicy, Variant
 
-READY = b"R"  # what the zygote sends first
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the decoding of one picture may cost; more of it is a rejection."""
 
-    # Bytes of address space beyond what the sandbox has at its start.
-    memory: int = 1024**3
+    # Bytes of address space beyond what the sandbox has at its start: an AVIF of the 50
+    # megapixels that a policy lets in by default takes 1.7 GiB of it.
+    memory: int = 2 * 1024**3
     # Seconds of processor time, whole ones, and seconds on the wall.
     cpu_seconds: int = 30
     wall_seconds: float = 60.0

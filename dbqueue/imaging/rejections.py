@@ -27,6 +27,14 @@ class Rejected(Exception):
     """Raised inside the sandbox; the argument is the code."""
 
 
+class Unreadable(Exception):
+    """Raised inside the sandbox when Pillow cannot read the picture."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
 def rejection(code: str, policy: ImagePolicy) -> ContentRejected:
     """Return the exception for a code. Raises KeyError for an unknown one."""
     sentence = _SENTENCES[code].format(

@@ -8,9 +8,10 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from dbqueue.imaging.conversation import converse
+from dbqueue.imaging.conversation import Conversation, converse
 from dbqueue.imaging.exceptions import SandboxFailed
 from dbqueue.imaging.formats import FORMATS
 from dbqueue.imaging.order import Limits, Order, Picture, Rendered, file_name
@@ -56,19 +57,38 @@ def thumbnail(source_fd: int, folder: Path, size: int = 512) -> Picture:
 
 def _carried_out(order: Order, source: int, folder: Path) -> tuple[str, list[Picture]]:
     kind = check_image_head(os.pread(source, HEAD, 0), order.policy).name
+    # Pictures leave the one folder that decoders know once they are checked.
+    with TemporaryDirectory(dir=folder) as outputs:
+        answer = _answer(order, source, Path(outputs), kind)
+        return kind, _checked(answer, order, kind, Path(outputs))
+
+
+def _answer(order: Order, source: int, folder: Path, kind: str) -> Mapping[str, Any]:
     for _ in range(_ATTEMPTS):
         talk = converse(order, source, folder)
         if talk.over_time:
             raise rejection("too_complex", order.policy)
+        if talk.late:
+            raise SandboxFailed(_starved(talk, order))
         if "failed" in talk.answer:
             raise SandboxFailed(f"The sandbox failed: {talk.answer['failed']}.")
-        if not talk.crashed:
-            return kind, _checked(talk.answer, order, kind, folder)
-    if talk.zygote_lost:
-        raise SandboxFailed("The sandbox was killed twice in a row.")
-    status = talk.answer.get("status")
-    logger.warning("Decoder crashed kind=%s status=%r", kind, status)
-    raise rejection("decoder_crash", order.policy)
+        if talk.status == 0:
+            return talk.answer
+    if talk.crashed:
+        logger.warning("Decoder crashed kind=%s status=%r", kind, talk.status)
+        raise rejection("decoder_crash", order.policy)
+    raise SandboxFailed(
+        f"The decoder was ended twice in a row, with status {talk.status}: the machine "
+        "may be short of memory."
+    )
+
+
+def _starved(talk: Conversation, order: Order) -> str:
+    return (
+        f"The decoder had {talk.answer.get('cpu', 0):.1f} of the "
+        f"{order.limits.cpu_seconds} seconds of processor time it may use within "
+        f"{order.limits.wall_seconds:g} seconds: the machine is overloaded."
+    )
 
 
 def _checked(
@@ -81,7 +101,7 @@ def _checked(
     try:
         made = zip(order.formats(kind), answer["pictures"], strict=True)
         return [
-            _picture(folder / file_name(place, format), format, *sizes)
+            _picture(folder / file_name(place, format), format, order.policy, *sizes)
             for place, (format, sizes) in enumerate(made)
         ]
     # Whatever is wrong with it: the decoder is compromised, or has a bug.
@@ -90,24 +110,32 @@ def _checked(
         raise rejection("decoder_crash", order.policy) from None
 
 
-def _picture(path: Path, format: str, width: int, height: int, frames: int) -> Picture:
+def _picture(
+    path: Path, format: str, policy: ImagePolicy, width: int, height: int, frames: int
+) -> Picture:
     """Return the picture if it is what was ordered. Raises ValueError if not."""
     # Opening a FIFO would block.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with open(os.open(path, flags), "rb") as output:
-        size = os.fstat(output.fileno()).st_size
+        status = os.fstat(output.fileno())
         found = sniff(output.read(HEAD))
+        kept = path.rename(path.parents[1] / path.name)
+        if not os.path.samestat(status, kept.lstat()):
+            raise ValueError(f"{path.name} was replaced while it was checked.")
     if not (found and found.name == format):
         raise ValueError(f"{path.name} holds {found}.")
-    if any(not isinstance(side, int) or side < 1 for side in (width, height, frames)):
+    # bool is an int, too.
+    if any(type(side) is not int or side < 1 for side in (width, height, frames)):
         raise ValueError(f"{path.name} has the size {(width, height, frames)}.")
+    if width * height > policy.max_pixels or frames > policy.max_frames:
+        raise ValueError(f"{path.name} is larger than what came in.")
     return Picture(
-        path=path,
+        path=kept,
         format=format,
         content_type=FORMATS[format].content_type,
         extension=FORMATS[format].extension,
         width=width,
         height=height,
         frames=frames,
-        size=size,
+        size=status.st_size,
     )

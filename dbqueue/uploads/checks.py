@@ -17,6 +17,9 @@ from django.urls import get_resolver
 
 from dbqueue import dialects
 from dbqueue.backend import our_backends
+from dbqueue.exceptions import MissingExtra
+from dbqueue.imaging import launcher
+from dbqueue.imaging.exceptions import SandboxFailed
 from dbqueue.models import Job, Worker
 from dbqueue.status import is_served
 from dbqueue.uploads import work
@@ -36,6 +39,34 @@ def check_uploads(**kwargs: Any) -> list[checks.CheckMessage]:
     if not our_backends() or not _in_use():
         return []
     return [*_check_queue(), *_check_pillow(), *_check_storages()]
+
+
+@checks.register("dbqueue_uploads", deploy=True)
+def check_sandbox(**kwargs: Any) -> list[checks.CheckMessage]:
+    """I001 and W020: the layers of the sandbox on this machine."""
+    if not our_backends() or not _in_use():
+        return []
+    try:
+        layers = launcher.layers()
+    except MissingExtra:
+        return []  # which W006 tells
+    except SandboxFailed as error:
+        return [checks.Warning(str(error), id="dbqueue.W020")]
+    told = (
+        "Pictures are decoded in a process of its own, with limits on time and memory"
+    )
+    found = checks.Info(f"{told}, and: {', '.join(layers) or '-'}.", id="dbqueue.I001")
+    missing = [layer for layer in launcher.WANTED if layer not in layers]
+    if not missing:
+        return [found]
+    return [
+        found,
+        checks.Warning(
+            f"The sandbox of pictures lacks {' and '.join(missing)}.",
+            hint="Use Linux 5.13 or later, and a container that does not forbid it.",
+            id="dbqueue.W020",
+        ),
+    ]
 
 
 @checks.register(checks.Tags.database)

@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from dbqueue.imaging.child.encoding import jpeg_quality
 from dbqueue.imaging.policy import Variant
 from tests.imaging import pictures
 from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
@@ -80,6 +81,36 @@ class TestAnOriginal:
         size = render(picture, quality=quality).original.size
 
         assert (size > 20_000) == (quality == 95)
+
+
+class TestTheSizeOfAnOriginal:
+    @pytest.mark.parametrize("quality", [30, 60, 75])
+    def test_a_jpeg_keeps_its_own_quality_if_that_is_less(self, render, quality):
+        source = data(pictures.noise((600, 400)), quality=quality)
+
+        original = render(source).original
+
+        assert jpeg_quality(read(original.path)) == quality
+        assert original.size <= len(source) * 1.02
+
+    def test_a_jpeg_of_more_quality_gets_that_of_the_policy(self, render):
+        original = render(data(pictures.noise((600, 400)), quality=98)).original
+
+        assert jpeg_quality(read(original.path)) == 85
+
+    @pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+    def test_a_picture_written_again_is_no_larger_than_it_came(self, render, format):
+        source = data(pictures.noise((600, 400)), format, quality=60)
+
+        assert render(source).original.size <= len(source)
+
+    def test_an_animation_written_again_is_no_larger_than_it_came(self, render):
+        frames = [pictures.noise((200, 100)) for _ in range(4)]
+        source = data(
+            frames[0], "WEBP", quality=60, save_all=True, append_images=frames[1:]
+        )
+
+        assert render(source).original.size <= len(source)
 
 
 class TestWhatIsToldOfAPerson:

@@ -16,7 +16,7 @@ from dbqueue.exceptions import MissingExtra
 from dbqueue.imaging import launcher, sandbox
 from dbqueue.imaging.conversation import Conversation
 from dbqueue.imaging.exceptions import ContentRejected, SandboxFailed
-from dbqueue.imaging.order import Order
+from dbqueue.imaging.order import Limits, Order
 from dbqueue.imaging.policy import ImagePolicy, Variant
 from tests.imaging import pictures
 from tests.imaging.pictures import CORNERS, corners, data, near, quarters, read
@@ -143,11 +143,22 @@ def test_no_descriptor_stays_open(render):
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_folder_that_takes_no_file_is_not_blamed_on_the_picture(tmp_path):
-    (tmp_path / "0.jpg").mkdir()
+def test_a_file_that_cannot_be_opened_is_not_blamed_on_the_picture(render):
+    with pytest.raises(SandboxFailed, match="Too many open files"):
+        render(data(quarters()), limits=Limits(open_files=3))
 
-    with pytest.raises(SandboxFailed, match="IsADirectoryError"):
-        _render(data(quarters()), tmp_path)
+
+def test_the_layers_of_the_sandbox_are_logged_when_it_starts(render, caplog):
+    launcher._launcher.close()
+    caplog.set_level("INFO", "dbqueue")
+
+    render(data(quarters()))
+
+    (record,) = (r for r in caplog.records if r.name == launcher.__name__)
+    layers, missing = record.args
+    assert tuple(layers) == launcher.layers()
+    assert missing == [layer for layer in launcher.WANTED if layer not in layers]
+    assert record.levelname == ("WARNING" if missing else "INFO")
 
 
 @linux
@@ -161,12 +172,7 @@ class TestAChild:
 
         assert job.result().variants["a"].width == 3000
 
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-    def test_a_sandboxed_child_that_is_killed_twice_is_the_pictures_fault(
-        self, render, heavy, thread, number
-    ):
-        render(data(quarters()))
-        job = thread.submit(render, *heavy)
+    def kill_twice(self, number):
         first = child_at_work()
         os.kill(first, number)
         second = wait_until(
@@ -174,9 +180,39 @@ class TestAChild:
         )
         os.kill(second[0], number)
 
+    def test_a_sandboxed_child_that_crashes_twice_is_the_pictures_fault(
+        self, render, heavy, thread
+    ):
+        render(data(quarters()))
+        job = thread.submit(render, *heavy)
+
+        self.kill_twice(signal.SIGSEGV)
+
         with pytest.raises(ContentRejected) as caught:
             job.result()
         assert caught.value.code == "decoder_crash"
+
+    def test_a_sandboxed_child_that_is_killed_twice_is_the_machines_fault(
+        self, render, heavy, thread
+    ):
+        render(data(quarters()))
+        job = thread.submit(render, *heavy)
+
+        self.kill_twice(signal.SIGKILL)
+
+        with pytest.raises(SandboxFailed, match="short of memory"):
+            job.result()
+
+    def test_a_sandboxed_child_that_gets_no_time_is_the_machines_fault(
+        self, render, heavy, thread
+    ):
+        render(data(quarters()))
+        job = thread.submit(render, *heavy, limits=Limits(wall_seconds=2))
+
+        os.kill(child_at_work(), signal.SIGSTOP)
+
+        with pytest.raises(SandboxFailed, match="overloaded"):
+            job.result()
 
     def test_a_sandboxed_child_dies_with_the_zygote(self, render, heavy, thread):
         render(data(quarters()))
@@ -237,6 +273,33 @@ class TestADecoderThatWasTakenOver:
         with pytest.raises(ContentRejected):
             self.answer({"pictures": [[1, 1, 1]]}, tmp_path)
 
+    @pytest.mark.parametrize(
+        "sizes",
+        [[10**30, 1, 1], [True, 1, 1], [1, 0, 1], [1, 1, 10**9], [9000, 9000, 1]],
+    )
+    def test_a_decoder_that_was_taken_over_tells_no_size_that_cannot_be(
+        self, tmp_path, sizes
+    ):
+        (tmp_path / "it").mkdir()
+        (tmp_path / "it" / "0.png").write_bytes(data(quarters(), "PNG"))
+
+        with pytest.raises(ContentRejected):
+            self.answer({"pictures": [sizes]}, tmp_path / "it")
+
+    def test_a_decoder_that_was_taken_over_cannot_end_the_talk_while_it_lives(
+        self, thread
+    ):
+        near, far = socket.socketpair()
+        conversation = Conversation(near)
+        with far:
+            far.sendall(b'{"status": 0, "pictures": []}\n')
+            hold = thread.submit(conversation.hold, self.ORDER)
+            wait_until(lambda: conversation.status == 0, "it has read that")
+
+            assert not hold.done()
+        hold.result()
+        near.close()
+
     def test_a_decoder_that_was_taken_over_is_not_listened_to_for_long(self, thread):
         near, far = socket.socketpair()
         conversation = Conversation(near)
@@ -248,7 +311,6 @@ class TestADecoderThatWasTakenOver:
         near.close()
         assert isinstance(talk.exception(), ConnectionError)
         assert conversation.crashed
-        assert not conversation.zygote_lost
         assert len(conversation.answer) < 20
         far.close()
 

@@ -11,10 +11,11 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from dbqueue.ids import uuid7
+from dbqueue.imaging import launcher
 from dbqueue.maintenance import leases
 from dbqueue.models import Job, Upload
 from dbqueue.uploads import checks, work
-from dbqueue.uploads.checks import check_uploads, check_workers
+from dbqueue.uploads.checks import check_sandbox, check_uploads, check_workers
 from dbqueue.worker.options import WorkerOptions
 from tests.gallery.models import Profile
 from tests.uploads.rows import an_upload
@@ -135,6 +136,35 @@ def test_w007_tells_that_a_storage_cannot_be_had(settings, monkeypatch):
     assert "Files of gallery.Profile.photo cannot be stored: There is no bucket" in (
         message.msg
     )
+
+
+class TestTheSandbox:
+    def said(self, layers, monkeypatch):
+        monkeypatch.setattr(launcher, "layers", lambda: layers)
+        return {message.id: message.msg for message in check_sandbox()}
+
+    def test_i001_names_the_layers_of_this_machine(self, capsys):
+        call_command("check", deploy=True, tags=["dbqueue_uploads"])
+
+        said = capsys.readouterr().err
+        assert "dbqueue.I001" in said
+        for layer in launcher.layers():
+            assert layer in said
+
+    def test_w020_names_the_layer_that_is_missing(self, monkeypatch):
+        said = self.said(("Landlock", "no capabilities"), monkeypatch)
+
+        assert said["dbqueue.W020"] == "The sandbox of pictures lacks seccomp."
+        assert "Landlock" in said["dbqueue.I001"]
+
+    def test_w020_is_content_with_all_that_is_wanted(self, monkeypatch):
+        assert list(self.said(launcher.WANTED, monkeypatch)) == ["dbqueue.I001"]
+
+    def test_a_project_without_uploads_is_told_nothing(self, settings, monkeypatch):
+        settings.FILE_UPLOAD_HANDLERS = []
+        monkeypatch.delitem(sys.modules, checks.API, raising=False)
+
+        assert self.said((), monkeypatch) == {}
 
 
 class TestW008:

@@ -13,7 +13,7 @@ from dbqueue.imaging.child.confinement import confine, die_with
 from dbqueue.imaging.child.render import Rendering
 from dbqueue.imaging.exceptions import ContentRejected
 from dbqueue.imaging.order import Order
-from dbqueue.imaging.rejections import Rejected
+from dbqueue.imaging.rejections import Rejected, Unreadable
 
 # The kernel's errors when a limit of ours is reached; any other error with a number
 # is the machine's, such as a full disk.
@@ -41,14 +41,18 @@ def _answer(source: int, order: Order) -> dict[str, Any]:
         return {"rejected": "too_much_memory"}
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return {"rejected": "too_many_pixels"}
-    # Pillow answers bad bytes with SyntaxError, IndexError, KeyError, struct.error,
-    # zlib.error, …: its errors cannot be told apart by class.
+    except Unreadable as unreadable:
+        error = unreadable.error
+        damaged = {"rejected": "damaged", "by": type(error).__name__}
+        return _limit_or_machine(error) or damaged
+    # What was decoded is not to blame for what we do with it.
     except Exception as error:
-        return _blame(error)
+        failed = {"failed": f"{type(error).__name__}: {error}"}
+        return _limit_or_machine(error) or failed
     return {"pictures": pictures}
 
 
-def _blame(error: Exception) -> dict[str, str]:
+def _limit_or_machine(error: Exception) -> dict[str, str] | None:
     number = error.errno if isinstance(error, OSError) else None
     if number in _LIMITS:
         return {"rejected": _LIMITS[number]}
@@ -57,7 +61,7 @@ def _blame(error: Exception) -> dict[str, str]:
     # The wording of Pillow and of libavif.
     if "out of memory" in str(error).lower():
         return {"rejected": "too_much_memory"}
-    return {"rejected": "damaged", "by": type(error).__name__}
+    return None
 
 
 class Pread(io.RawIOBase):

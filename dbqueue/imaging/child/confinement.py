@@ -1,6 +1,6 @@
 """What the kernel forbids a decoder, before it sees a byte.
 
-Only the limits are certain. The rest depends on the system: Linux, a recent
+Only the limits are certain. The other layers depend on the system: Linux, a recent
 kernel, root.
 """
 
@@ -10,17 +10,19 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import PIL
 
+from dbqueue.imaging.child import seccomp
 from dbqueue.imaging.order import Limits
 
 # From <linux/prctl.h>, <linux/sched.h>, <linux/capability.h>, <linux/landlock.h>.
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _CLONE_NEWNET = 0x40000000
 _CAPABILITY_VERSION_3 = 0x20080522
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -36,6 +38,8 @@ _READ = 1 << 2 | 1 << 3  # a file, a list of files
 # Besides: write, make and truncate a file.
 _IN_THE_FOLDER = _READ | 1 << 1 | 1 << 8 | 1 << 14
 
+_LIKELY = 512 * 1024**2  # bytes
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,10 +50,17 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def confine(limits: Limits, keep: Collection[int]) -> None:
+def adopt_orphans() -> None:
+    """Have the processes that children leave behind become children of this one."""
+    with suppress(OSError):
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def confine(limits: Limits, keep: Collection[int]) -> list[str]:
     """Give up what a decoder does not need; there is no way back.
 
-    `keep` are the open files it needs. The current folder stays writable.
+    `keep` are the open files it needs. The current folder stays writable. Returns the
+    names of the layers that this system has.
     """
     # Later there is no way to /proc.
     space = _mapped()
@@ -58,18 +69,31 @@ def confine(limits: Limits, keep: Collection[int]) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     _close_all_but(keep)
     os.environ.clear()
-    for give_up in (_unshare_network, _drop_privileges, _see_only_this_folder):
+    layers = list(_given_up()) if sys.platform == "linux" else []
+    _limit(limits, space)
+    return layers
+
+
+def _given_up() -> Iterator[str]:
+    for layer, give_up in (
+        ("network namespace", _unshare_network),
+        ("no capabilities", _drop_privileges),
+        ("Landlock", _see_only_this_folder),
+        ("seccomp", seccomp.install),
+    ):
         with suppress(OSError):
             give_up()
-    _limit(limits, space)
+            yield layer
 
 
-def _mapped() -> int | None:
-    """Return the bytes of address space that this process has, where /proc tells."""
+def _mapped() -> int:
+    """Return the bytes of address space that this process has; where no /proc tells,
+    what it is likely to have.
+    """
     with suppress(OSError):
         pages = Path("/proc/self/statm").read_text().split()[0]
         return int(pages) * resource.getpagesize()
-    return None
+    return _LIKELY
 
 
 def _close_all_but(keep: Collection[int]) -> None:
@@ -83,7 +107,7 @@ def _close_all_but(keep: Collection[int]) -> None:
     os.closerange(start, max(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
-def _limit(limits: Limits, space: int | None) -> None:
+def _limit(limits: Limits, space: int) -> None:
     wanted = {
         # The kernel sends XCPU at the first, and KILL at the second.
         resource.RLIMIT_CPU: (limits.cpu_seconds, limits.cpu_seconds + 1),
@@ -91,7 +115,7 @@ def _limit(limits: Limits, space: int | None) -> None:
         resource.RLIMIT_NOFILE: (limits.open_files, limits.open_files),
         resource.RLIMIT_CORE: (0, 0),
     }
-    if space is not None:
+    if sys.platform == "linux":  # elsewhere, this limit is refused, or ignored
         wanted[resource.RLIMIT_AS] = (space + limits.memory, space + limits.memory)
     for limit, (soft, hard) in wanted.items():
         most = resource.getrlimit(limit)[1]
@@ -101,21 +125,17 @@ def _limit(limits: Limits, space: int | None) -> None:
 
 
 def _unshare_network() -> None:
-    if os.geteuid() == 0:
-        _call("unshare", _CLONE_NEWNET)
+    _call("unshare", _CLONE_NEWNET)  # which is root's right
 
 
 def _drop_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
-    if sys.platform == "linux":
-        header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
-        _call("capset", header, bytes(24))  # none effective, permitted, inheritable
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    _call("capset", header, bytes(24))  # none effective, permitted, inheritable
 
 
 def _see_only_this_folder() -> None:
-    if sys.platform != "linux":
-        return
     version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
     files, tcp, scopes = (rights[:version][-1] for rights in _RIGHTS)
     attributes = struct.pack("QQQ", files, tcp, scopes)

@@ -1,18 +1,37 @@
 """Opening a picture: what is refused before, while and after a decoder sees it."""
 
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image, features
 
+from dbqueue.imaging.exceptions import ContentRejected
 from dbqueue.imaging.formats import FORMATS
 from dbqueue.imaging.policy import ImagePolicy
-from dbqueue.imaging.rejections import Rejected
+from dbqueue.imaging.rejections import Rejected, Unreadable
 from dbqueue.imaging.signatures import HEAD, Kind, check_image_head
 
 Size = tuple[int, int]
+
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Blame the picture for what is raised here, unless a limit was reached.
+
+    Pillow answers bad bytes with SyntaxError, IndexError, KeyError, struct.error,
+    zlib.error, …: its errors cannot be told apart by class.
+    """
+    try:
+        yield
+    except (Rejected, ContentRejected, MemoryError, *_BOMBS):
+        raise
+    except Exception as error:
+        raise Unreadable(error) from error
 
 
 @dataclass(frozen=True, slots=True)

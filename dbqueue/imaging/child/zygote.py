@@ -15,7 +15,8 @@ from contextlib import suppress
 from PIL import AvifImagePlugin, Image, MpoImagePlugin, WebPImagePlugin
 
 from dbqueue.imaging.child import child
-from dbqueue.imaging.order import READY
+from dbqueue.imaging.child.confinement import adopt_orphans, confine
+from dbqueue.imaging.order import Limits
 
 # What a child would otherwise load again for each picture.
 LOADED = (AvifImagePlugin, MpoImagePlugin, WebPImagePlugin)
@@ -38,7 +39,26 @@ def serve(control: int) -> None:
     An order is one byte with three descriptors: the source, the channel to the client,
     and the folder of the outputs.
     """
-    Zygote(socket.socket(fileno=control)).run()
+    adopt_orphans()
+    layers = _layers()
+    Zygote(socket.socket(fileno=control)).run(layers)
+
+
+def _layers() -> list[str]:
+    """Return the layers of the sandbox that this system has, as a child finds them."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            found = confine(Limits(), keep=[writer])
+            os.write(writer, json.dumps(found).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as answer:
+        layers: list[str] = json.loads(answer.read() or "[]")
+    os.waitpid(pid, 0)
+    return layers
 
 
 class Zygote:
@@ -56,8 +76,8 @@ class Zygote:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
-    def run(self) -> None:
-        self._control.sendall(READY)
+    def run(self, layers: list[str]) -> None:
+        self._control.sendall(json.dumps(layers).encode() + b"\n")
         while self._turn():
             pass
         for pid in self._channels:
@@ -118,12 +138,30 @@ class Zygote:
 
     def _reap(self) -> None:
         for pid in list(self._channels):
-            reaped, status = os.waitpid(pid, os.WNOHANG)
+            reaped, status, used = os.wait4(pid, os.WNOHANG)
             if reaped:
+                self._kill_orphans()
+                code = os.waitstatus_to_exitcode(status)
                 with self._channels.pop(pid) as channel:
-                    _tell(channel, {"status": os.waitstatus_to_exitcode(status)})
+                    cpu = used.ru_utime + used.ru_stime  # seconds
+                    _tell(channel, {"status": code, "cpu": cpu})
+
+    def _kill_orphans(self) -> None:
+        """Kill what children that have ended had forked, where the kernel let them."""
+        while orphans := _children() - self._channels.keys():
+            for pid in orphans:
+                os.kill(pid, signal.SIGKILL)
+            for pid in orphans:
+                os.waitpid(pid, 0)
+
+
+def _children() -> set[int]:
+    with suppress(OSError), open("/proc/thread-self/children") as pids:
+        return set(map(int, pids.read().split()))
+    return set()
 
 
 def _tell(channel: socket.socket, line: dict[str, object]) -> None:
     with suppress(OSError):  # the client may have hung up
-        channel.sendall(json.dumps(line).encode() + b"\n")
+        # The child may have left a line unfinished.
+        channel.sendall(b"\n" + json.dumps(line).encode() + b"\n")
