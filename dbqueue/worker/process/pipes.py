@@ -40,8 +40,21 @@ class WakePipe:
 
 def wait(pipes: Iterable[WakePipe | int], seconds: float) -> list[WakePipe | int]:
     """Return the pipes and file descriptors that are ready, after `seconds` at most."""
-    ready, _, _ = select.select(list(pipes), [], [], seconds)
+    pipes = list(pipes)
+    try:
+        ready, _, _ = select.select(pipes, [], [], seconds)
+    except ValueError:
+        # A number above 1023. poll() knows them all, but no time below a millisecond.
+        return _poll(pipes, seconds)
     return ready
+
+
+def _poll(pipes: list[WakePipe | int], seconds: float) -> list[WakePipe | int]:
+    poll, by_number = select.poll(), dict[int, WakePipe | int]()
+    for pipe in pipes:
+        by_number[pipe if isinstance(pipe, int) else pipe.fileno()] = pipe
+        poll.register(pipe, select.POLLIN)
+    return [by_number[number] for number, _ in poll.poll(seconds * 1000)]
 
 
 @dataclass
