@@ -150,7 +150,8 @@ def _process(control: int) -> subprocess.Popen[bytes]:
         env=_ENVIRONMENT | passed_on,
         cwd="/",
         pass_fds=[control],
-        process_group=0,  # the terminal's Ctrl-C is for the worker to act on
+        # The terminal's Ctrl-C is for the worker to act on, and other jobs share it.
+        start_new_session=True,
     )
 
 

@@ -41,7 +41,7 @@ class ExitReason(IntEnum):
 # Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
 # Behind the fields of one word; ids take two, and the running jobs come last.
-_WORKER, _CULPRIT, _RUNNING = 6, 8, 10
+_WORKER, _CULPRIT, _RUNNING = 7, 9, 11
 _NOTHING = bytes(16)
 T = TypeVar("T", bound=float)
 
@@ -87,6 +87,8 @@ class ChildState:
     # Whether the keeper receives notifications for this child.
     is_listened_for = _Word(4, bool)
     exit_reason = _Word(5, ExitReason)
+    # Whether it came so far as to run a job: its end may be the job's fault.
+    has_begun = _Word(6, bool)
 
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory
@@ -99,6 +101,7 @@ class ChildState:
         self.phase = Phase.EMPTY
         self.beat = 0.0
         self.exit_reason = ExitReason.NONE
+        self.has_begun = False
         self.set_kill_at(0.0, None)
         self.vacate_all()
         self._put_id(_WORKER, worker_id.bytes)

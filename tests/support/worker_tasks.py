@@ -3,10 +3,12 @@
 import asyncio
 import ctypes
 import json
+import multiprocessing
 import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -424,3 +426,54 @@ def _exit_instead_of_waiting(exception, task_result):
 def exit_in_backoff(key):
     effect("began", key)
     raise ValueError(key)
+
+
+# Programs
+
+
+SLEEP = ["sleep", "3600"]
+
+
+@task(max_attempts=1)
+def stop_program(key, number):
+    """Return the exit code of a program that a signal is sent to."""
+    effect("ended", key)
+    command = ["sh", "-c", "echo; exec sleep 3600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.read(1)  # it listens
+        process.send_signal(number)
+        return process.wait(60)
+
+
+@task(max_attempts=1)
+async def astop_program(key, number):
+    effect("ended", key)
+    process = await asyncio.create_subprocess_exec(*SLEEP)
+    process.send_signal(number)
+    return await process.wait()
+
+
+@task(max_attempts=1)
+def stop_process(key, method):
+    """Return the exit code of a process that is terminated as soon as it is there."""
+    effect("ended", key)
+    process = multiprocessing.get_context(method).Process(
+        target=time.sleep, args=[3600]
+    )
+    process.start()
+    process.terminate()
+    process.join(60)
+    return process.exitcode
+
+
+@task(max_attempts=1)
+def leave_busy_pool(key, method):
+    effect("ended", key)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        pool.apply_async(time.sleep, [3600])
+
+
+@task(max_attempts=1)
+def stop_in_debugger(key):
+    effect("ended", key)
+    breakpoint()

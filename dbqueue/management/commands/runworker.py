@@ -2,17 +2,19 @@
 
 import logging
 import os
+import threading
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
-from django.utils.module_loading import autodiscover_modules
 
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend
@@ -23,10 +25,20 @@ from dbqueue.management.backends import (
     non_negative,
     storing_backends,
 )
+from dbqueue.management.discovery import import_tasks
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.parent.reload import WORKING, ChangeWatcher, run_with_reload
+from dbqueue.worker.parent import surroundings
+from dbqueue.worker.parent.processes import allow_open_files
+from dbqueue.worker.parent.reload import (
+    RELOAD,
+    WORKING,
+    ChangeWatcher,
+    restart,
+    run_with_reload,
+)
 from dbqueue.worker.parent.supervisor import Supervisor
+from dbqueue.worker.process import streams
 
 logger = logging.getLogger("dbqueue")
 
@@ -34,6 +46,7 @@ _LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG
 
 
 class Command(BaseCommand):
+    _called_from_command_line: bool  # Django's
     help = "Runs jobs from the database until it is stopped."
     # Django's own checks ask the database, which may be away: the worker waits for it.
     requires_system_checks = ["dbqueue"]
@@ -62,27 +75,75 @@ class Command(BaseCommand):
         reload = "restart when the code changes; default with DEBUG"
         add("--reload", action="store_true", default=None, help=reload)
         add("--no-reload", action="store_false", dest="reload")
+        hup = "what SIGHUP does; restart: stop, and begin again with the code of then"
+        add("--hup", choices=["stop", "restart"], default="stop", help=hup)
         add("--worker-name", dest="name", help="default: host:pid")
         add("--health-file", help="a file to touch at each heartbeat")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        streams.fill()
+        super().__init__(*args, **kwargs)
+
     def handle(self, *args: Any, **given: Any) -> None:
+        with ExitStack() as ending:
+            if not self._called_from_command_line:
+                ending.enter_context(surroundings.log_kept())
+            self._handle(ending, given)
+
+    def _handle(self, ending: ExitStack, given: dict[str, Any]) -> None:
         _log_to(self.stderr, given["verbosity"])
         backend = choose_backend(given["backend"])
         self._check_backend(backend)
         options = _options(backend, given)
-        reload = given["reload"]
-        if reload is None:
-            reload = settings.DEBUG and not given["drain"]
+        reload = self._reload(given)
         if reload and WORKING not in os.environ:
             raise SystemExit(run_with_reload())
         _check_health_file(options.health_file)
+        if self._called_from_command_line:
+            ending.enter_context(surroundings.left_behind())
+        else:
+            ending.enter_context(surroundings.given_back())
         self._check_database(backend, options)
-        autodiscover_modules("tasks")
+        import_tasks()
+        refusal = allow_open_files(options.processes)
+        if refusal:
+            raise CommandError(refusal)
         if given["verbosity"]:
-            self.stdout.write(_banner(backend, options, reload=reload))
-            self.stdout.flush()
+            self._say(_banner(backend, options, reload=reload))
+        code = self._supervisor(options, given, reload=reload).run()
+        if code == RELOAD and not reload:
+            restart()
+        raise SystemExit(code)
+
+    def _reload(self, given: dict[str, Any]) -> bool:
+        """Tell whether to restart when the code changes."""
+        reload = given["reload"]
+        if self._called_from_command_line:
+            wanted = settings.DEBUG and not given["drain"]
+            return bool(wanted if reload is None else reload)
+        if reload or given["hup"] == "restart":
+            raise CommandError(
+                "Only a worker with a process of its own can begin again. Use the "
+                "command line for --reload and --hup=restart."
+            )
+        return False
+
+    def _supervisor(
+        self, options: WorkerOptions, given: dict[str, Any], *, reload: bool
+    ) -> Supervisor:
+        threads: list[Thread] = []
+        if self._called_from_command_line:
+            main = threading.main_thread()
+            threads = [each for each in threading.enumerate() if each is not main]
         watcher = ChangeWatcher() if reload else None
-        raise SystemExit(Supervisor(options, watcher).run())
+        restart = given["hup"] == "restart"
+        return Supervisor(options, watcher, restart=restart, threads=threads)
+
+    def _say(self, text: str) -> None:
+        # Whoever reads it may have gone: that ends no worker.
+        with suppress(OSError, ValueError):
+            self.stdout.write(text)
+            self.stdout.flush()
 
     def _check_backend(self, backend: DatabaseBackend) -> None:
         for message in backend.check():

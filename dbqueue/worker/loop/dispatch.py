@@ -59,6 +59,7 @@ class Dispatch:
             )
 
     def _find(self, job: ClaimedJob) -> Found:
+        self.deadlines.note_task()
         try:
             if registry.is_resolved(job.task):
                 task = registry.resolve(job.task)

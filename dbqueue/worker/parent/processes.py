@@ -1,14 +1,14 @@
 """Forking, signalling, and which child fills which place."""
 
-import faulthandler
 import logging
 import os
+import resource
 import signal
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from dbqueue.worker.process import programs, signals, streams
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.shared import (
     ENDED,
@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds a child must have lived for its crash to be taken as an accident.
 STABLE = 10.0
-_HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
+# How often in a row a process may end at once, before the worker gives up.
+DEATHS = 5
+_DESCRIPTORS_FOR_THE_REST = 200  # of files, beside the pipes of Links
 
 
 @dataclass(slots=True, eq=False)
@@ -35,20 +36,40 @@ class Place:
     child: ChildState | None = None  # the keeper has none
     started_at: float = 0.0
     crashes: int = 0
+    stillborn: int = 0  # how many in a row crashed before they had worked
     start_at: float = 0.0  # monotonic
     finished: bool = False  # drained
 
-    def clear(self, reason: ExitReason, now: float) -> bool:
-        """Note that the process has exited; return whether it crashed."""
+    def clear(self, reason: ExitReason, now: float, *, worked: bool = True) -> bool:
+        """Note that the process has exited; return whether it crashed.
+
+        `worked` is whether it had come to what it is there for.
+        """
         self.pid = 0
         self.finished = reason is ExitReason.DRAINED
         if reason in (ExitReason.STOPPED, ExitReason.DRAINED, ExitReason.RECYCLED):
-            self.crashes = 0
+            self.crashes = self.stillborn = 0
             return False
-        self.crashes = 1 if now - self.started_at > STABLE else self.crashes + 1
+        was_stable = now - self.started_at > STABLE
+        self.crashes = 1 if was_stable else self.crashes + 1
+        self.stillborn = 0 if was_stable or worked else self.stillborn + 1
         # At once after the first, which may be an accident; then longer each time.
         self.start_at = now + min(5.0, 0.1 * 2 ** min(self.crashes - 1, 10) - 0.1)
         return True
+
+    @property
+    def is_hopeless(self) -> bool:
+        return self.stillborn >= DEATHS
+
+    def log_crash(self, why: str) -> None:
+        what = "The keeper" if self.child is None else "A child"
+        if self.is_hopeless:
+            message = "%s ended as soon as it began, %d times in a row (%s); giving up"
+            logger.critical(message, what, self.stillborn, why)
+        else:
+            # Each job that a child fails by that has an ERROR of its own.
+            level = logging.ERROR if self.child is None else logging.WARNING
+            logger.log(level, "%s ended (%s); starting another", what, why)
 
 
 class Links:
@@ -63,6 +84,32 @@ class Links:
         # Its end of file means to the children that the supervisor has exited.
         self.parent_pipe = os.pipe()
         self.heartbeat = Heartbeat()  # the supervisor's
+        # Why a process ended that could say it, for the supervisor.
+        self.last_words = WakePipe()
+
+    def keep(self, notices: WakePipe | None) -> None:
+        """Close, in a process below the supervisor, what it is not to hold open.
+
+        That the writing ends are closed shows that the supervisor has exited. `notices`
+        is a child's own, None keeps all for the keeper.
+        """
+        os.close(self.parent_pipe[1])
+        os.close(self.orders.writer)
+        if notices is not None:
+            for pipe in self.notices:
+                if pipe is not notices:
+                    pipe.close()
+
+    def said(self) -> str:
+        """Return the last words of a process that has ended."""
+        return self.last_words.drain().decode(errors="replace")
+
+    def close(self) -> None:
+        """Close what the supervisor holds open."""
+        for pipe in (*self.notices, self.orders, self.last_words):
+            pipe.close()
+        for end in self.parent_pipe:
+            os.close(end)
 
     def free(self) -> tuple[ChildState, WakePipe] | None:
         """Return the state and the pipe for another child, if there is room."""
@@ -86,6 +133,9 @@ class Family:
     def children(self) -> list[Place]:
         return [place for place in self.places if place.pid]
 
+    def has(self, pid: int) -> bool:
+        return any(place.pid == pid for place in (self.keeper, *self.places))
+
     def has_drained(self, *, reaped: bool) -> bool:
         """Tell whether all is done; after a crash, have a child look again.
 
@@ -100,44 +150,67 @@ class Family:
         return not self.crashed
 
 
-def fork(become: Callable[[], int], *, close: Sequence[int]) -> int:
+def fork(become: Callable[[], int], links: Links, *, group: bool) -> int:
     """Fork a process that runs `become` and exits with its code; return its pid.
 
-    `close` are file descriptors that only the parent is to hold. Both processes call
-    unblock_signals() when they are ready.
+    It leads a process `group` of its own, or is in the parent's. Both processes call
+    signals.let_through() when they are ready. Raises OSError if there is no room.
     """
     # A signal between the fork and the child's own handlers would meet the parent's,
-    # and be lost on the copy. Held back, it waits for unblock_signals().
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-    pid = os.fork()
+    # and be lost on the copy.
+    signals.hold()
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        signals.let_through()
+        raise
+    if group:
+        with suppress(OSError):  # the other of the two was faster, and it has gone
+            os.setpgid(pid, pid)
     if pid:
         return pid
     code = 1
     try:
-        for descriptor in close:
-            os.close(descriptor)
-        signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        # A terminal's Ctrl-C reaches the whole group; the supervisor decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        faulthandler.register(signal.SIGQUIT, all_threads=True)
+        signals.reset()
         code = become()
-    except Exception:
+    # Whatever it is, a library's SystemExit, too: it must not run on in its parent's
+    # code.
+    except BaseException as error:
+        words = f"{type(error).__name__}: {error}"
+        links.last_words.wake(words.encode(errors="replace")[:500])
         logger.critical("Process %s of the worker failed", os.getpid(), exc_info=True)
     finally:
-        sys.stdout.flush()
+        streams.flush()
+        if os.getppid() != parent:  # which would end what jobs have started
+            programs.kill(programs.started())
         # No clean-up of the parent's, and no waiting for threads that are stuck.
         os._exit(code)
 
 
-def unblock_signals() -> None:
-    """Let the signals through that fork() held back, in either process.
+def allow_open_files(processes: int) -> str | None:
+    """Have this process be allowed the pipes of so many; return why it cannot be."""
+    needed = 4 * (processes + 1) + _DESCRIPTORS_FOR_THE_REST
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return None
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        return (
+            f"{processes} processes need {needed} open files, and the system allows "
+            f"{hard}. Raise that (`ulimit -n`, or LimitNOFILE= in systemd), or start "
+            "fewer."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return None
 
-    To be called when they can be acted on: in the child, its handlers are set; in the
-    parent, the child is on record.
-    """
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+
+def news_of(pid: int) -> int | None:
+    """Return the status of a child that ended, stopped or went on; None = no news."""
+    try:
+        found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+    except ChildProcessError:  # somebody else took it
+        return 0
+    return status if found else None
 
 
 def exists(pid: int) -> bool:
@@ -153,6 +226,10 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def reason(status: int) -> str:
+def reason(status: int, words: str = "") -> str:
+    """Return what a process died of; `words` are its last, if it had any."""
     code = os.waitstatus_to_exitcode(status)
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"{name}, perhaps out of memory" if -code == signal.SIGKILL else name
+    return f"exit code {code}: {words}" if words else f"exit code {code}"

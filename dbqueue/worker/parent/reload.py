@@ -1,13 +1,16 @@
-"""Restarts the worker when the code changes, in development."""
+"""Begins the worker again: when the code changes, in development, and at SIGHUP."""
 
 import os
 import signal
 import subprocess
 import time
 from types import FrameType
+from typing import NoReturn
 
 from django.apps import apps
 from django.utils import autoreload
+
+from dbqueue.worker.process import signals, streams
 
 # Set in the process that works, as opposed to the one that restarts it.
 WORKING = "DBQUEUE_WORKING"
@@ -28,6 +31,15 @@ def run_with_reload() -> int:
         if code != RELOAD:
             _wait_for(watcher)  # the change broke it: the next one may fix it
         restarted = True
+
+
+def restart() -> NoReturn:
+    """Run this command again in this very process, so that its pid stays."""
+    # What comes meanwhile waits until the new worker has its handlers.
+    signals.hold()
+    streams.flush()
+    arguments = autoreload.get_child_arguments()
+    os.execv(arguments[0], arguments)
 
 
 class ChangeWatcher:
@@ -62,13 +74,15 @@ def _run_once() -> int:
     def pass_on(number: int, frame: FrameType | None) -> None:
         worker.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, pass_on)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if not signals.is_unheard(number):
+            signal.signal(number, pass_on)
     return worker.wait()
 
 
 def _wait_for(watcher: ChangeWatcher) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if not signals.is_unheard(number):
+            signal.signal(number, signal.SIG_DFL)
     while not watcher.changed():
         time.sleep(1)

@@ -9,32 +9,31 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from threading import Thread
 
 from dbqueue.ids import uuid7
-from dbqueue.worker.loop.worker import Worker
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.parent.keeper import QUIT, Keeper
+from dbqueue.worker.parent.keeper import QUIT
 from dbqueue.worker.parent.processes import (
     Family,
     Links,
     Place,
     fork,
+    news_of,
     reason,
     send,
-    unblock_signals,
 )
 from dbqueue.worker.parent.reload import RELOAD, ChangeWatcher
+from dbqueue.worker.parent.roles import be_child, be_keeper, warn_of_threads
+from dbqueue.worker.parent.stopping import KILL_AFTER, Stopping
+from dbqueue.worker.process import programs, signals, streams, terminal
 from dbqueue.worker.process.connections import close_all, set_connection_timeouts
 from dbqueue.worker.process.pipes import WakePipe, wait
 from dbqueue.worker.shared import ChildState, ExitReason, Phase
 
 logger = logging.getLogger(__name__)
 
-# Seconds after the grace period, or a second signal, until what is left is killed.
-KILL_AFTER = 5.0
 # Seconds between looks at deadlines that a child may have missed.
 TICK = 0.25
 WATCH_INTERVAL = 1.0  # seconds between looks for changed code
@@ -44,34 +43,39 @@ class Supervisor:
     """Runs `options.processes` children until a signal or, draining, until all is done.
 
     `run()` returns the exit code of the command: 0 after a graceful stop or a drain, 1
-    if children had to be killed, RELOAD if the watcher saw a change.
+    if children had to be killed or could not even start, RELOAD if the watcher saw a
+    change, or at HUP with `restart`. `threads` are those that importing the project
+    has started: the first child tells which of them it lacks.
     """
 
     def __init__(
-        self, options: WorkerOptions, watcher: ChangeWatcher | None = None
+        self,
+        options: WorkerOptions,
+        watcher: ChangeWatcher | None = None,
+        *,
+        restart: bool = False,
+        threads: Sequence[Thread] = (),
     ) -> None:
         self._options = options
         self._watcher = watcher
+        self._restart_at_hangup = restart
+        self._threads = threads
         self._watch_at = 0.0
         self._parent = os.getppid()
-        self._reloading = False
         places = options.threads + options.async_concurrency
         self._links = Links(options.processes, places)
         self._signals = WakePipe()
         self._family = Family(places=[Place() for _ in range(options.processes)])
-        self._stops = self._announced = 0
-        self._kill_at = float("inf")
-        self._killed = False
+        self._stopping = Stopping(options.grace)
+        self._failed = False
 
     def run(self) -> int:
         close_all()
         set_connection_timeouts()
-        # The descriptor wakes the loop; handlers run in the main thread, between steps.
-        signal.set_wakeup_fd(self._signals.writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGQUIT, lambda *_: self._dump_stacks())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+        self._terminal = terminal.foreground()
+        self._orphans = programs.Orphans(self._family.has)
+        programs.adopt()
+        self._handle_signals()
         while not self._is_over():
             self._links.heartbeat.beat()
             self._start_keeper()
@@ -80,118 +84,134 @@ class Supervisor:
             self._watch()
             wait([self._signals], TICK)
             self._signals.drain()
-            self._log_stop()
+            self._stopping.log()
             self._reap()
         self._dismiss_keeper()
-        # Python gives the default handlers back as it ends: a late signal would kill.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        if self._reloading:
+        signal.set_wakeup_fd(-1)
+        self._signals.close()
+        self._links.close()
+        if self._stopping.restarts:
             return RELOAD
-        return 1 if self._killed else 0
+        return 1 if self._failed else 0
+
+    def _handle_signals(self) -> None:
+        # The descriptor wakes the loop; handlers run in the main thread, between steps.
+        signal.set_wakeup_fd(self._signals.writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, signals.do_nothing)
+        signal.signal(signal.SIGQUIT, lambda *_: self._dump_stacks())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        restart = self._restart_at_hangup
+        if restart or not signals.is_unheard(signal.SIGHUP):
+            signal.signal(signal.SIGHUP, lambda *_: self._stop_once(restart=restart))
 
     def stop(self) -> None:
         """Stop gracefully; called again, stop now."""
-        self._stops += 1
-        patience = self._options.grace if self._stops == 1 else 0.0
-        self._kill_at = time.monotonic() + patience + KILL_AFTER
-        for place in self._family.children():
-            self._tell_to_stop(place)
+        if self._stopping.request():
+            self._tell_to_stop(self._family.children())
+
+    def _stop_once(self, *, restart: bool) -> None:
+        # A terminal that closes may send HUP twice, and systemd after a TERM.
+        if self._stopping.request_once(restart=restart):
+            self._tell_to_stop(self._family.children())
 
     def _dump_stacks(self) -> None:
-        faulthandler.dump_traceback(all_threads=True)
+        faulthandler.dump_traceback(streams.number_of_stderr(), all_threads=True)
         for place in self._family.children():
             send(place.pid, signal.SIGQUIT)
 
-    def _tell_to_stop(self, place: Place) -> None:
-        # TERM may reach a child twice, from here and from a stop of the whole group,
-        # and means the same each time. "Now" is another signal.
-        send(place.pid, signal.SIGTERM if self._stops == 1 else signal.SIGUSR1)
-
-    def _fork(self, become: Callable[[], int]) -> int:
-        # The child must not hold these open: their end shows that the parent exited.
-        links = self._links
-        return fork(become, close=(links.parent_pipe[1], links.orders.writer))
-
-    def _be_keeper(self) -> int:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        unblock_signals()
-        Keeper(self._options, self._links).run()
-        return 0
-
-    def _be_child(self, child: ChildState, notices: WakePipe) -> int:
-        parent_pipe = self._links.parent_pipe[0]
-        worker = Worker(self._options, child, notices=notices, parent_pipe=parent_pipe)
-        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-        signal.signal(signal.SIGUSR1, lambda *_: worker.stop(now=True))
-        unblock_signals()
-        child.exit_reason = worker.run()
-        return 0
+    def _tell_to_stop(self, places: Iterable[Place]) -> None:
+        # TERM may reach a child twice, from here and from a stop of all processes, and
+        # means the same each time. "Now" is another signal.
+        number = signal.SIGTERM if self._stopping.requests == 1 else signal.SIGUSR1
+        for place in places:
+            send(place.pid, number)
 
     def _start_keeper(self) -> None:
         keeper, now = self._family.keeper, time.monotonic()
         if not keeper.pid and now >= keeper.start_at:
             keeper.started_at = now
-            keeper.pid = self._fork(self._be_keeper)
-            unblock_signals()
+            self._fork(keeper, lambda: be_keeper(self._options, self._links))
+            signals.let_through()
 
     def _start_children(self) -> None:
         for place in self._family.places:
             due = time.monotonic() >= place.start_at
-            if place.pid or place.finished or self._stops or not due:
+            if place.pid or place.finished or self._stopping.requests or not due:
                 continue
             free = self._links.free()
             if free is None:
                 return  # the database is down, and the dead are not reaped yet
-            child, notices = free
-            child.open(uuid7())
-            place.child, place.started_at = child, time.monotonic()
-            place.pid = self._fork(partial(self._be_child, child, notices))
-            child.fill(place.pid)
-            unblock_signals()
-            if self._stops:  # since the question above: stop() did not know this child
-                self._tell_to_stop(place)
-            self._links.orders.wake()
+            self._start_child(place, *free)
+
+    def _start_child(self, place: Place, child: ChildState, notices: WakePipe) -> None:
+        def become() -> int:
+            warn_of_threads(self._threads)
+            return be_child(self._options, self._links, child, notices)
+
+        child.open(uuid7())
+        place.child, place.started_at = child, time.monotonic()
+        if not self._fork(place, become):
+            return
+        self._threads = ()
+        child.fill(place.pid)
+        signals.let_through()
+        if (
+            self._stopping.requests
+        ):  # since it was asked for: stop() did not know this child
+            self._tell_to_stop([place])
+        self._links.orders.wake()
+
+    def _fork(self, place: Place, become: Callable[[], int]) -> bool:
+        try:
+            place.pid = fork(become, self._links, group=place.child is not None)
+        except OSError as error:
+            self._ended(place, ExitReason.NONE, f"no fork: {error}", worked=False)
+        return bool(place.pid)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if pid == self._family.keeper.pid:
-                self._keeper_changed(status)
-            for place in self._family.places:
-                if place.pid == pid:
-                    self._child_changed(place, status)
+        for place in (self._family.keeper, *self._family.places):
+            while place.pid and (status := news_of(place.pid)) is not None:
+                if place.child is None:
+                    self._keeper_changed(place, status)
+                else:
+                    self._child_changed(place, place.child, status)
+        self._orphans.end()
 
-    def _keeper_changed(self, status: int) -> None:
+    def _keeper_changed(self, keeper: Place, status: int) -> None:
         if os.WIFSTOPPED(status):
             # Without heartbeats all leases run out; a new keeper is better than that.
-            send(self._family.keeper.pid, signal.SIGKILL)
+            send(keeper.pid, signal.SIGKILL)
         elif not os.WIFCONTINUED(status):
-            logger.error("The keeper ended (%s); starting another", reason(status))
-            self._family.keeper.clear(ExitReason.NONE, time.monotonic())
+            worked = any(c.beat > keeper.started_at for c in self._links.children)
+            why = reason(status, self._links.said())
+            self._ended(keeper, ExitReason.NONE, why, worked=worked)
 
-    def _child_changed(self, place: Place, status: int) -> None:
-        child = place.child
-        assert child is not None
+    def _child_changed(self, place: Place, child: ChildState, status: int) -> None:
         if os.WIFSTOPPED(status):
             child.phase = Phase.FROZEN
         elif os.WIFCONTINUED(status):
             if child.phase is Phase.FROZEN:
                 child.phase = Phase.LIVE
         else:
+            # Before its jobs may run again.
+            programs.kill_group(place.pid)
+            self._orphans.end()
+            terminal.give_back(place.pid, self._terminal)
             if child.phase not in (Phase.OVERDUE, Phase.CUT_SHORT):
                 child.phase = Phase.DEAD
             self._links.orders.wake()
-            crashed = place.clear(child.exit_reason, time.monotonic())
-            self._family.crashed |= crashed
-            if crashed and not self._stops:
-                # Each job that it fails by that has an ERROR of its own.
-                logger.warning("A child ended (%s); starting another", reason(status))
+            why = reason(status, self._links.said())
+            self._ended(place, child.exit_reason, why, worked=child.has_begun)
+
+    def _ended(self, place: Place, exit: ExitReason, why: str, *, worked: bool) -> None:
+        crashed = place.clear(exit, time.monotonic(), worked=worked)
+        self._family.crashed |= crashed and place.child is not None
+        if crashed and not self._stopping.requests:
+            place.log_crash(why)
+            if place.is_hopeless:
+                self._failed = True
+                self.stop()
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -203,28 +223,27 @@ class Supervisor:
                 logger.warning(message, place.pid)
                 child.phase = Phase.OVERDUE
                 send(place.pid, signal.SIGKILL)
-            elif now > self._kill_at:
-                self._killed = True
+            elif now > self._stopping.kill_at:
+                self._failed = True
                 child.phase = Phase.CUT_SHORT
                 send(place.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
         now = time.monotonic()
-        if self._watcher is None or self._stops or now < self._watch_at:
+        if self._watcher is None or self._stopping.requests or now < self._watch_at:
             return
         self._watch_at = now + WATCH_INTERVAL
         if os.getppid() != self._parent:
             self.stop()  # the process that would restart this worker has exited
-        if self._watcher.changed():
+        elif self._watcher.changed():
             logger.info("The code changed; restarting after the running jobs")
-            self._reloading = True
-            self.stop()
+            self._stop_once(restart=True)
 
     def _is_over(self) -> bool:
         if self._family.children():
             return False
         reaped = self._links.all_reaped()
-        return bool(self._stops) or self._family.has_drained(reaped=reaped)
+        return bool(self._stopping.requests) or self._family.has_drained(reaped=reaped)
 
     def _dismiss_keeper(self) -> None:
         keeper = self._family.keeper
@@ -232,20 +251,9 @@ class Supervisor:
         self._start_keeper()  # if there is none: it has the dead to reap
         self._links.orders.wake(QUIT)
         deadline = time.monotonic() + KILL_AFTER
-        while time.monotonic() < deadline:
+        while keeper.pid and news_of(keeper.pid) is None:
+            if time.monotonic() > deadline:
+                send(keeper.pid, signal.SIGKILL)
             self._links.heartbeat.beat()
-            with suppress(ChildProcessError):
-                pid, _ = os.waitpid(keeper.pid, os.WNOHANG)
-                if not pid:
-                    wait([self._signals], 0.05)
-                    self._signals.drain()
-                    continue
-            return
-        send(keeper.pid, signal.SIGKILL)
-
-    def _log_stop(self) -> None:
-        # Not in stop(): a signal handler may interrupt another line of the log.
-        if self._stops > self._announced:
-            self._announced = self._stops
-            patience = max(0.0, self._kill_at - KILL_AFTER - time.monotonic())
-            logger.info("Stopping; running jobs have %.0f s left", patience)
+            wait([self._signals], 0.05)
+            self._signals.drain()

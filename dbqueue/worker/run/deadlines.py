@@ -61,6 +61,10 @@ class Deadlines:
             if limit is not None:
                 self._publish_limit()
 
+    def note_task(self) -> None:
+        """Note that a job is to run whose task is new here."""
+        self._child.has_begun = True
+
     @contextmanager
     def resolving(self, job: ClaimedJob) -> Iterator[None]:
         """Note that the job's task is being imported: that may cost the process."""

@@ -1,0 +1,25 @@
+"""The modules of tasks, imported before a worker starts."""
+
+from traceback import walk_tb
+from types import FrameType
+
+from django.core.management.base import CommandError
+from django.utils.module_loading import autodiscover_modules
+
+
+def import_tasks() -> None:
+    """Import the module `tasks` of each app; raise CommandError if one exits."""
+    try:
+        autodiscover_modules("tasks")
+    except SystemExit as error:
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        modules = [f.f_globals["__name__"] for f in frames if _is_module(f)]
+        raise CommandError(
+            f"Importing {' and from it '.join(modules)} ended the program, with "
+            f"exit({error.code!r}). No module of tasks may do so: remove the call, "
+            "or put it below `if __name__ == '__main__':`."
+        ) from error
+
+
+def _is_module(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "<module>"

@@ -1,0 +1,172 @@
+"""The programs that jobs start: found, and ended no later than their child.
+
+Linux alone says what a process and what each of its threads has started; elsewhere the
+process group has to do. A program in a session of its own is left alone everywhere.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+# From <linux/prctl.h>.
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+# It removes what multiprocessing would leave behind, and ends by itself.
+_TRACKER = b"multiprocessing.resource_tracker"
+# Seconds that an ended program waits for the job that may ask for its exit code.
+_PATIENCE = 60.0
+# Seconds to wait for what was killed.
+_END = 1.0
+
+
+class Program(NamedTuple):
+    """A process at one moment; the start tells it from a later one of the same pid."""
+
+    pid: int
+    state: str
+    session: int
+    started: float  # seconds since the machine's boot
+
+    def end(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, number)
+
+    def is_running(self) -> bool:
+        now = look(self.pid)
+        return now is not None and now.started == self.started and now.state not in "ZX"
+
+
+def adopt(*, on: bool = True) -> bool:
+    """Let what loses its parent below this process become its child, or no longer.
+
+    Return whether it was so before.
+    """
+    if sys.platform != "linux":
+        return False
+    libc, before = ctypes.CDLL(None), ctypes.c_int()
+    libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(on), 0, 0, 0)
+    return bool(before.value)
+
+
+def started_by_thread(thread: int) -> list[Program]:
+    """Return what a thread of this process has started, by its native id.
+
+    What lost its parent, or its thread, is with the main thread.
+    """
+    return list(_children(os.getpid(), thread))
+
+
+def started() -> list[Program]:
+    """Return what this process has started or adopted."""
+    return list(_all_children(os.getpid()))
+
+
+def trees(programs: Iterable[Program]) -> Iterator[Program]:
+    """Return the programs and all below them, except sessions of their own."""
+    own = os.getsid(0)
+    for program in programs:
+        if program.session == own and not _is_tracker(program.pid):
+            yield program
+            yield from trees(_all_children(program.pid))
+
+
+def kill(programs: Iterable[Program]) -> None:
+    """End the programs and all below them, and wait until they have."""
+    doomed = list(trees(programs))
+    for program in doomed:
+        program.end(signal.SIGKILL)
+    deadline = time.monotonic() + _END
+    while time.monotonic() < deadline and any(p.is_running() for p in doomed):
+        time.sleep(0.002)
+
+
+def kill_group(group: int) -> None:
+    """End what is left in the process group of a child that has ended."""
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+class Adopted:
+    """Processes that this one has adopted: the main thread's, which starts none."""
+
+    def __init__(self) -> None:
+        self._ended: dict[int, float] = {}  # since when, monotonic
+
+    def reap(self) -> None:
+        """Let go of those that ended, unless a job may still ask for the exit code.
+
+        One whose thread has ended is among them, and looks the same.
+        """
+        now, main = time.monotonic(), os.getpid()
+        ended = {p.pid for p in started_by_thread(main) if p.state == "Z"}
+        self._ended = {pid: self._ended.get(pid, now) for pid in ended}
+        for pid, since in self._ended.items():
+            if now - since > _PATIENCE:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+
+class Orphans:
+    """What children leave behind when they end: adopted by the supervisor, and killed.
+
+    `known` tells which of this process's children are no orphans.
+    """
+
+    def __init__(self, known: Callable[[int], bool]) -> None:
+        self._known = known
+        self._theirs = {p.pid for p in started()}  # those of whoever called
+
+    def end(self) -> None:
+        """Kill those that are here by now, and let go of those that ended."""
+        orphans = [
+            p
+            for p in started_by_thread(os.getpid())
+            if p.pid not in self._theirs and not self._known(p.pid)
+        ]
+        for program in list(trees(orphans)):
+            program.end(signal.SIGKILL)
+        for program in orphans:
+            with suppress(ChildProcessError):
+                os.waitpid(program.pid, os.WNOHANG)
+
+
+def look(pid: int) -> Program | None:
+    """Return the process as it is now, or None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return Program(pid, fields[0], int(fields[3]), started)
+
+
+def _all_children(pid: int) -> Iterator[Program]:
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            yield from _children(pid, int(thread))
+
+
+def _children(pid: int, thread: int) -> Iterator[Program]:
+    try:
+        pids = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+    except OSError:  # ended, or a kernel without them
+        return
+    for child in map(int, pids):
+        program = look(child)
+        if program is not None:
+            yield program
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
