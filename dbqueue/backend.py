@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 
 from dbqueue import conf, dialects
-from dbqueue.checks import check_backend, unknown_options
+from dbqueue.checks import check_backend, unknown_options, wrong_defaults
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
@@ -32,6 +32,7 @@ from dbqueue.jobs.transactions import (
 )
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.tasks import options, payload
+from dbqueue.tasks.defaults import Defaults
 from dbqueue.tasks.framework import (
     BaseTaskBackend,
     InvalidTask,
@@ -51,6 +52,7 @@ class DatabaseBackend(BaseTaskBackend):
     """Keeps jobs in the project's own database.
 
     OPTIONS: `database`, an alias in DATABASES; default where the router writes Job.
+    `defaults`, options of tasks that name none; see dbqueue.tasks.defaults.
     """
 
     task_class = Task
@@ -62,12 +64,14 @@ class DatabaseBackend(BaseTaskBackend):
     # Whether jobs wait in the database, where a worker finds them.
     stores_jobs = True
 
-    OPTIONS = frozenset({"database"})
+    OPTIONS = frozenset({"database", "defaults"})
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
         # By id(): a Task need not be hashable, and this holds on to it.
         self._checked: dict[int, Task[..., Any]] = {}
+        given = self.options.get("defaults")
+        self.defaults = Defaults(given) if given and isinstance(given, dict) else None
         # A validate_task() of a project's own may say something else each time.
         own = type(self).validate_task is not DatabaseBackend.validate_task
         self._remembered = 0 if own else _REMEMBERED
@@ -101,7 +105,7 @@ class DatabaseBackend(BaseTaskBackend):
         """
         task, database = self._usable(task), self.database
         call = payload.call(args, kwargs)
-        job = new_job(self.alias, task, call)
+        job = self._new_job(task, call)
         other = open_elsewhere(database)
         if other:
             calls = Calls([job.id.hex], [job.args], [job.kwargs])
@@ -121,7 +125,7 @@ class DatabaseBackend(BaseTaskBackend):
         if task.job_id:
             raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
         task, database = self._usable(task), self.database
-        job = new_job(self.alias, task, payload.call((), {}))
+        job = self._new_job(task, payload.call((), {}))
         checked = as_calls(calls)
         other = open_elsewhere(database)
         if other:
@@ -151,6 +155,12 @@ class DatabaseBackend(BaseTaskBackend):
                     return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
 
+    def _new_job(self, task: Task[..., Any], call: payload.Call) -> NewJob:
+        job = new_job(self.alias, task, call)
+        if self.defaults is not None:
+            job.max_attempts = self.defaults.attempts(task)
+        return job
+
     def _usable(self, task: Any) -> Task[..., Any]:
         """Return the Task; its options are checked when it first comes here."""
         known = task if isinstance(task, Task) else as_task(task)
@@ -165,7 +175,7 @@ class DatabaseBackend(BaseTaskBackend):
         return known
 
     def _check_usable(self, task: Task[..., Any]) -> None:
-        for words in unknown_options(self):
+        for words in (*unknown_options(self), *wrong_defaults(self)):
             raise ImproperlyConfigured(words)
         self.validate_task(task)
         if task.func.__module__ == "__main__":

@@ -13,7 +13,7 @@ from dbqueue.jobs.transactions import model_databases
 from dbqueue.models import Job
 
 # Its import registers the framework's check, which calls ours.
-from dbqueue.tasks import framework  # noqa: F401
+from dbqueue.tasks import defaults, framework  # noqa: F401
 
 
 @checks.register("dbqueue")
@@ -46,11 +46,21 @@ def unknown_options(backend: Any) -> list[str]:
     ]
 
 
+def wrong_defaults(backend: Any) -> list[str]:
+    """Return what is wrong with OPTIONS["defaults"] of an entry of TASKS."""
+    where = f"TASKS[{backend.alias!r}]['OPTIONS']['defaults']"
+    given = backend.options.get("defaults", {})
+    return [f"{where}{words}" for words in defaults.problems(given, backend.queues)]
+
+
 def check_backend(backend: Any) -> list[checks.CheckMessage]:
-    """E002-E004 and W002-W005, for one entry of TASKS."""
+    """E002-E004, E006 and W002-W005, for one entry of TASKS."""
     where = f"TASKS[{backend.alias!r}]['OPTIONS']"
     found: list[checks.CheckMessage] = [
         checks.Error(words, id="dbqueue.E002") for words in unknown_options(backend)
+    ]
+    found += [
+        checks.Error(words, id="dbqueue.E006") for words in wrong_defaults(backend)
     ]
     alias = backend.options.get("database") or router.db_for_write(Job)
     try:

@@ -34,7 +34,17 @@ def exception_classes(
 
 def check(task: Any) -> None:
     _check_function(task.func)
-    attempts, timeout = task.max_attempts, task.timeout
+    check_limits(task.max_attempts, task.timeout, task.backoff)
+    if not isinstance(task.atomic, bool):
+        raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
+    if task.atomic and inspect.iscoroutinefunction(task.func):
+        raise InvalidTask(
+            f"{task.module_path!r} is async and atomic; Django has no transactions in "
+            "async code. Make the function sync, or drop atomic=True."
+        )
+
+
+def check_limits(attempts: Any, timeout: Any, backoff: Any) -> None:
     if attempts is not None and (
         not _is_number(attempts, int) or not 1 <= attempts <= MAX_ATTEMPTS_LIMIT
     ):
@@ -47,16 +57,9 @@ def check(task: Any) -> None:
         or not (0 < timeout <= LONGEST or timeout == math.inf)
     ):
         raise InvalidTask(f"timeout={timeout!r} must be seconds above 0, or None.")
-    if not isinstance(task.atomic, bool):
-        raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
-    if task.atomic and inspect.iscoroutinefunction(task.func):
+    if not _is_backoff(backoff):
         raise InvalidTask(
-            f"{task.module_path!r} is async and atomic; Django has no transactions in "
-            "async code. Make the function sync, or drop atomic=True."
-        )
-    if not _is_backoff(task.backoff):
-        raise InvalidTask(
-            f"backoff={task.backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
+            f"backoff={backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
             "sequence of them, or a function of (exception, task_result)."
         )
 

@@ -13,10 +13,10 @@ from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
 from dbqueue.jobs import events
-from dbqueue.jobs.insert import as_call, new_job
+from dbqueue.jobs.insert import as_call
 from dbqueue.jobs.results import job_result, new_result
 from dbqueue.models import JobState
-from dbqueue.tasks import payload
+from dbqueue.tasks import defaults, payload
 from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
 from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
@@ -59,7 +59,7 @@ class RecordingBackend(DatabaseBackend):
         return []
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
-        job = new_job(self.alias, task, call)
+        job = self._new_job(task, call)
         written = Written(JobState.READY, timezone.now(), job.run_after)
         result = new_result(task, job, written, call)
         self.results.append(result)
@@ -75,7 +75,7 @@ class ImmediateBackend(RecordingBackend):
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         result = super()._take(task, call)
-        job = new_job(self.alias, task.using(job_id=result.id), call)
+        job = self._new_job(task.using(job_id=result.id), call)
         row = _Row(job, result.enqueued_at or timezone.now())
         holder = Holder(
             worker_id=uuid7(),
@@ -85,8 +85,9 @@ class ImmediateBackend(RecordingBackend):
             note=row.note_progress,
             reraise=(KeyboardInterrupt,),
         )
+        placed = defaults.placed(task, task.queue_name, self.alias)
         while row.state == JobState.READY:
-            outcome = Attempt(row.claimed(), task, holder).run_to_end(contained())
+            outcome = Attempt(row.claimed(), placed, holder).run_to_end(contained())
             if outcome is not None:
                 holder.record(outcome)
         result.update_from(row.result(task, call, holder.worker_id))

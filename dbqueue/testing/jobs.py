@@ -17,7 +17,7 @@ from dbqueue.jobs import moves
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job, JobState
-from dbqueue.tasks import payload, registry
+from dbqueue.tasks import defaults, payload, registry
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
@@ -171,4 +171,5 @@ class _InlineWorker:
         except (TaskNotAllowed, TaskNotFound) as error:
             self.not_run.add(job.id)
             return not_run(job, error, self._holder)
-        return Attempt(job, task, self._holder).run_to_end(contained())
+        placed = defaults.placed(task, job.queue_name, job.backend)
+        return Attempt(job, placed, self._holder).run_to_end(contained())

@@ -9,7 +9,7 @@ from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import outcomes
-from dbqueue.tasks import registry
+from dbqueue.tasks import defaults, registry
 from dbqueue.tasks.task import Task
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.prefetch import Prefetch
@@ -42,6 +42,9 @@ class Dispatch:
     deadlines: Deadlines
     holder: Holder
     ways: dict[str, Way] = field(default_factory=dict)  # by the task's path
+    # Whether a job's queue or app may have a say, and what they say; by its place, too.
+    by_place: bool = field(default_factory=defaults.are_given)
+    placed: dict[tuple[str, str, str], Way] = field(default_factory=dict)
 
     def dispatch(self, jobs: list[ClaimedJob]) -> None:
         # All imports first: one that ends the process, or hangs, then costs no job of
@@ -72,8 +75,17 @@ class Dispatch:
         self.ways[job.task] = way
         return way
 
+    def _in_place(self, job: ClaimedJob, way: Way) -> Way:
+        key = job.task, job.queue_name, job.backend
+        if key not in self.placed:
+            task = defaults.placed(way.task, job.queue_name, job.backend)
+            self.placed[key] = way._replace(task=task, seconds=task.seconds_allowed)
+        return self.placed[key]
+
     def _hand_on(self, job: ClaimedJob, found: Found) -> None:
         if isinstance(found, Way):
+            if self.by_place:
+                found = self._in_place(job, found)
             self.completer.accept(job, found.pool)
             found.pool.submit((job, found.task, found.seconds))
             return
