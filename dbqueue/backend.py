@@ -20,7 +20,6 @@ from dbqueue.jobs.insert import (
     as_calls,
     insert,
     insert_many,
-    insert_once,
     migrated,
     new_job,
 )
@@ -30,7 +29,7 @@ from dbqueue.jobs.transactions import (
     open_elsewhere,
     warn_of_deferral,
 )
-from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState
 from dbqueue.tasks import options, payload
 from dbqueue.tasks.defaults import Defaults
 from dbqueue.tasks.framework import (
@@ -110,7 +109,7 @@ class DatabaseBackend(BaseTaskBackend):
         if other:
             calls = Calls([job.id.hex], [job.args], [job.kwargs])
             return self._defer(task, job, calls, other)[0]
-        written = (insert_once if task.job_id else insert)(database, job)
+        written = insert(database, job, once=task.job_id is not None)
         if written is None:
             return self._existing(task, job)
         self._wake(job, written)
@@ -148,11 +147,9 @@ class DatabaseBackend(BaseTaskBackend):
         except ValueError:
             raise TaskResultDoesNotExist(f"{result_id!r} is not a job id.") from None
         with migrated(self.database):
-            # In this order: a job that finishes in between is found in the history.
-            for model in (Job, FinishedJob):
-                row = model._default_manager.using(self.database).filter(pk=id).first()
-                if row is not None:
-                    return stored_result(row)
+            row = self._row(id)
+        if row is not None:
+            return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
 
     def _new_job(self, task: Task[..., Any], call: payload.Call) -> NewJob:
@@ -160,6 +157,14 @@ class DatabaseBackend(BaseTaskBackend):
         if self.defaults is not None:
             job.max_attempts = self.defaults.attempts(task)
         return job
+
+    def _row(self, id: UUID) -> JobRecord | None:
+        # In this order: a job that finishes in between is found in the history.
+        job = Job.objects.using(self.database).filter(pk=id).first()
+        if job is not None and not job.once:
+            return job
+        # Under a chosen id, a second one may wait until its claim removes it.
+        return FinishedJob.objects.using(self.database).filter(pk=id).first() or job
 
     def _usable(self, task: Any) -> Task[..., Any]:
         """Return the Task; its options are checked when it first comes here."""
@@ -222,7 +227,7 @@ class DatabaseBackend(BaseTaskBackend):
 
     def _write(self, task: Task[..., Any], job: NewJob, calls: Calls) -> None:
         if task.job_id:
-            once = insert_once(self.database, job)
+            once = insert(self.database, job, once=True)
             written = [once] if once else []
         else:
             written = insert_many(self.database, job, calls)

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
+from dbqueue.dialects.known import without_known
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.scan import Scan
 
@@ -59,6 +60,10 @@ class Dialect:
 
     def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
         """Return the LARGE columns of jobs that the worker holds."""
+        raise NotImplementedError
+
+    def forget_known(self, worker_id: UUID) -> None:
+        """Remove what the worker holds under a chosen id that the history has."""
         raise NotImplementedError
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
@@ -189,7 +194,7 @@ class Dialect:
             targets = scan.fresh(self.queue_heads)
             if targets:
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
-        whole = loading.loaded(self, worker_id, jobs)
+        whole = loading.loaded(self, worker_id, without_known(self, worker_id, jobs))
         scan.took(whole, exhausted=len(jobs) < limit)
         return whole
 

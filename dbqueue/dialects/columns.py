@@ -54,6 +54,8 @@ class ClaimedJob(JobColumns):
     run_after: datetime | None
     started_at: datetime
     last_attempted_at: datetime
+    # Of a chosen id: whether the history has it, so that it must not run again.
+    is_known: bool | None = None
     # No columns: the bytes of what was loaded after the claim, and what is wrong.
     weight: int = 0
     damage: str = ""
@@ -96,7 +98,7 @@ INSERTED = (
     *WRITTEN,
     *("state", "attempt", "failures", "attempt_log", "enqueued_at", "run_after"),
 )
-CLAIMED = _names(ClaimedJob)[:-2]
+CLAIMED = _names(ClaimedJob)[:-3]
 # What may be large, and is then loaded after the claim: more than these bytes of text.
 LARGE = ("args", "kwargs", "context", "attempt_log")
 MOST_CLAIMED = 8192

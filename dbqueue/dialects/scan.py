@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Self
+from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob, in_order
 from dbqueue.dialects.rows import QueueHead, Target
@@ -35,7 +36,13 @@ class Scan:
         self._since = 0.0
         self._is_fresh = False
         self._usual = self._extra = 0.0  # seconds
-        self.exhausted = False
+        self._exhausted = False
+        # Whether the last claim may have left ready jobs.
+        self.more = False
+        # The first jobs of queues that were looked at for their best priorities alone,
+        # if any was; and those that brought nothing, as when others have locked them.
+        self._heads: list[UUID] = []
+        self._barren: list[UUID] = []
         self._news: set[str] = set()
 
     @classmethod
@@ -62,6 +69,7 @@ class Scan:
     def begin(self) -> None:
         """Begin a look; took() ends it."""
         self._since, self._is_fresh = time.monotonic(), False
+        self._heads, self.more = [], False
 
     def marked(self) -> list[Target]:
         """Return the stretches that go on from the low-water marks, if still fresh."""
@@ -79,7 +87,7 @@ class Scan:
         That is, if all queues are served together, and all were empty when last seen.
         """
         news, self._news = self._news, set()
-        if len(news) == 1 and "" not in news and self.exhausted and self._is_of_all():
+        if len(news) == 1 and "" not in news and self._exhausted and self._is_of_all():
             return [Target(queue=news.pop())]
         return []
 
@@ -96,9 +104,13 @@ class Scan:
             if (rank := self.rank(head.queue_name)) is not None
         ]
         ranked.sort(key=lambda pair: (pair[0], *in_order(pair[1])))
+        ids = [head.id for _, head in ranked]
         ranks = [rank for rank, _ in ranked]
+        if len(set(ranks)) == len(ranks) or ids == self._barren:
+            return [Target(head.queue_name) for _, head in ranked]
         # Beside another queue of its group, a queue gives only its best priority: what
         # is below may have to wait for the other's.
+        self._heads = ids
         return [
             Target(head.queue_name)
             if ranks.count(rank) == 1
@@ -108,7 +120,11 @@ class Scan:
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
-        self.exhausted = exhausted
+        self._exhausted = exhausted
+        # What is below the best priorities may begin now, if these left room.
+        self.more = not exhausted or bool(self._heads)
+        if self._heads and not jobs:
+            self._barren = self._heads
         now = time.monotonic()
         took = now - self._since
         if self._is_fresh:

@@ -2,7 +2,7 @@
 
 import re
 
-from dbqueue.dialects.columns import ORDER_BY
+from dbqueue.dialects.columns import INSERTED, ORDER_BY, listed
 
 # What the session keeps after the statement and its transaction.
 _LASTING = re.compile(
@@ -65,6 +65,31 @@ GROUP BY queue_name
 UNION ALL
 SELECT 'RUNNING', queue_name, count(*), NULL
 FROM dbqueue_job WHERE state = 'RUNNING' GROUP BY queue_name
+"""
+
+
+# What a claim returns of each job beside its columns: whether the history has it. Only
+# chosen ids are looked up, as it takes time. A claim sees what the snapshot of whoever
+# enqueued may miss: an id can be inserted again only when the transaction that moved it
+# to the history has committed.
+IS_KNOWN = """CASE WHEN once THEN
+    EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id) END"""
+
+# What a worker has claimed that the history has.
+FORGET_KNOWN = """
+DELETE FROM dbqueue_job
+WHERE state = 'RUNNING' AND worker_id = %(worker)s AND once
+  AND EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id)
+"""
+
+
+def insert_once(values: str) -> str:
+    """Return the INSERT of a job whose id may be taken, by a finished one, too."""
+    return f"""
+INSERT INTO dbqueue_job ({listed(INSERTED)}, once)
+SELECT {values}, true
+WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob WHERE id = %(id)s)
+ON CONFLICT (id) DO NOTHING
 """
 
 

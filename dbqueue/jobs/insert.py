@@ -13,7 +13,6 @@ from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import MigrationsNotApplied
 from dbqueue.ids import hex7s, uuid7
-from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import Task
@@ -65,22 +64,10 @@ def as_calls(items: Iterable[Any]) -> Calls:
     return Calls(hex7s(len(args)), args, kwargs)
 
 
-def insert(database: str, job: NewJob) -> Written | None:
-    """Write a job under an id that is new."""
+def insert(database: str, job: NewJob, *, once: bool = False) -> Written | None:
+    """Write a job; with `once` its id may exist, finished or not: then return None."""
     with migrated(database):
-        return dialects.of(database).insert(job)
-
-
-def insert_once(database: str, job: NewJob) -> Written | None:
-    """Write a job whose id may exist; return None if it does, finished or not."""
-    with transaction.atomic(using=database):
-        with migrated(database):
-            written = dialects.of(database).insert(job, once=True)
-        # Asked after the INSERT: a job that finished before it is seen now.
-        if written and FinishedJob.objects.using(database).filter(pk=job.id).exists():
-            Job.objects.using(database).filter(pk=job.id).delete()
-            return None
-    return written
+        return dialects.of(database).insert(job, once=once)
 
 
 def insert_many(database: str, job: NewJob, calls: Calls) -> list[Written]:

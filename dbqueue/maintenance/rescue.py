@@ -6,6 +6,7 @@ from uuid import UUID
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import HeldJob
+from dbqueue.dialects.known import tell_of_known
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result
@@ -61,7 +62,10 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
         return 0
     dialect, taken = dialects.of(alias), set[UUID]()
     with dialect.one_commit():
-        ended = {job: outcomes.rescued(job, reason) for job in _unlocked(alias, jobs)}
+        free = _unlocked(alias, jobs)
+        known = _forget_known(alias, [id for id, once in free.items() if once])
+        running = [job for job in jobs if job.id in free.keys() - known]
+        ended = {job: outcomes.rescued(job, reason) for job in running}
         by_worker: dict[UUID, list[Outcome]] = {}
         for job, outcome in ended.items():
             by_worker.setdefault(job.worker_id, []).append(outcome)
@@ -72,16 +76,29 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
         if job.id in taken:
             result = partial(finished_result, alias, job.id)
             events.rescued(job, outcome, outcomes.cause(job, reason), result)
-    return len(taken)
+    return len(taken) + len(known)
 
 
-def _unlocked(alias: str, jobs: Collection[HeldJob]) -> list[HeldJob]:
-    rows = Job.objects.using(alias).running().filter(pk__in=[job.id for job in jobs])
-    locked = rows.select_for_update(skip_locked=True)
-    free = set(locked.values_list("pk", flat=True))
-    return [job for job in jobs if job.id in free]
+def _unlocked(alias: str, jobs: Collection[HeldJob]) -> dict[UUID, bool | None]:
+    """Return the ids of those nobody else has locked, and which were chosen."""
+    running = Job.objects.using(alias).running()
+    those = running.filter(pk__in=[job.id for job in jobs])
+    locked = those.select_for_update(skip_locked=True)
+    return dict(locked.values_list("pk", "once"))
+
+
+def _forget_known(alias: str, ids: Collection[UUID]) -> set[UUID]:
+    """Remove the jobs that have ended before; a claim that was cut short left them."""
+    if not ids:
+        return set()
+    history = FinishedJob.objects.using(alias).filter(pk__in=ids)
+    known = set(history.values_list("pk", flat=True))
+    Job.objects.using(alias).filter(pk__in=known)._raw_delete(alias)
+    for id in known:
+        tell_of_known(id)
+    return known
 
 
 def _first(running: JobQuerySet) -> list[HeldJob]:
-    rows = running.values_list(*HeldJob._fields)
-    return [HeldJob(*row) for row in rows[:BATCH]]
+    held = running.values_list(*HeldJob._fields)
+    return [HeldJob(*row) for row in held[:BATCH]]

@@ -157,13 +157,20 @@ class _InlineWorker:
         )
 
     def run_next(self) -> ClaimedJob | None:
-        for job in self.backend.dialect.claim(self._scan, self.id, 1):
+        job = self._claim()
+        if job is not None:
             self.attempts += 1
             outcome = self._run(job)
             if outcome is not None:
                 self._holder.record(outcome)
-            return job
-        return None
+        return job
+
+    def _claim(self) -> ClaimedJob | None:
+        while True:
+            for job in self.backend.dialect.claim(self._scan, self.id, 1):
+                return job
+            if not self._scan.more:
+                return None
 
     def _run(self, job: ClaimedJob) -> Outcome | None:
         try:

@@ -1,7 +1,7 @@
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -11,6 +11,7 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
 from dbqueue.maintenance.rescue import held_by, rescue
 from dbqueue.models import FinishedJob, Job, JobState, Worker
+from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support.processes import wait_until
 from tests.support.workers import HandWorker, together
@@ -103,6 +104,70 @@ class TestAClaim:
         assert second.attempt == 2
         assert second.started_at == first.started_at
         assert second.last_attempted_at > first.last_attempted_at
+
+
+@pytest.fixture
+def second():
+    """Return a job under a chosen id that has ended, enqueued by who did not see it."""
+    task = tasks.echo.using(job_id=uuid4())
+    task.enqueue("first")
+    run_jobs()
+    history = list(FinishedJob.objects.all())
+    FinishedJob.objects.all().delete()
+    task.enqueue("second")
+    FinishedJob.objects.bulk_create(history)
+    return Job.objects.get()
+
+
+class TestAChosenId:
+    def test_a_chosen_id_that_has_ended_is_removed_by_its_claim(self, worker, second):
+        put("a")
+
+        assert names(worker.claim(2)) == ["a"]
+
+        assert not Job.objects.filter(pk=second.pk).exists()
+        assert FinishedJob.objects.get().args == ["first"]
+
+    def test_a_chosen_id_that_has_ended_keeps_no_other_job_waiting(
+        self, worker, second
+    ):
+        put("a")
+
+        assert worker.claim(1) == []
+
+        assert worker.scan.more
+        assert names(worker.claim(1)) == ["a"]
+
+    @pytest.mark.parametrize("reason", ["lost", "released"])
+    def test_a_chosen_id_that_has_ended_is_removed_by_its_rescuer(
+        self, reason, worker, second, caplog
+    ):
+        Job.objects.update(state="RUNNING", worker_id=worker.id, attempt=1)
+
+        assert rescue("default", held_by("default", worker.id), reason=reason) == 1
+
+        assert not Job.objects.exists()
+        assert FinishedJob.objects.get().args == ["first"]
+        assert "rescued" not in caplog.text
+
+    def test_a_chosen_id_that_is_new_is_claimed_as_any_other(self, worker):
+        tasks.echo.using(job_id=uuid4()).enqueue("a")
+
+        assert names(worker.claim(2)) == ["a"]
+
+    def test_a_second_outcome_is_not_dropped_without_a_word(
+        self, worker, second, caplog
+    ):
+        """As of a job that a worker of before claimed, or under an id of version 7."""
+        Job.objects.update(once=None)
+        (job,) = worker.claim()
+
+        assert worker.finish(job, result='"second"')
+
+        assert "second outcome was dropped" in caplog.text
+        assert str(job.id) in caplog.text
+        assert FinishedJob.objects.get().args == ["first"]
+        assert not Job.objects.exists()
 
 
 class TestAWorkerWithoutARow:

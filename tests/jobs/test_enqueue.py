@@ -446,6 +446,34 @@ class TestAJobId:
         assert run_jobs() == []
         assert (Job.objects.count(), FinishedJob.objects.count()) == (0, 1)
 
+    @with_transactions
+    def test_a_job_id_costs_one_query_if_it_is_new(self):
+        with queries() as captured:
+            tasks.add.using(job_id=uuid4()).enqueue(1, 2)
+
+        assert len(captured) == 1
+
+    @with_transactions
+    @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+    def test_a_job_id_runs_once_though_a_transaction_does_not_see_its_end(
+        self, level, only_postgres
+    ):
+        task = tasks.add.using(job_id=uuid4())
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+            assert not FinishedJob.objects.exists()
+            together(lambda: task.enqueue(1, 2))
+            ((first,),) = together(run_jobs)
+
+            task.enqueue(3, 4)
+
+        result = task.get_result(first.id)
+        assert (result.status, result.return_value) == ("SUCCESSFUL", 3)
+        assert run_jobs() == []
+        assert not Job.objects.exists()
+        assert FinishedJob.objects.get().attempt == 1
+
     @pytest.mark.django_db
     def test_a_job_id_of_another_task_is_refused(self):
         id = uuid4()

@@ -13,10 +13,11 @@ from dbqueue import conf
 from dbqueue.dialects import rows
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.statements import QUEUE_COUNTS, QUEUE_HEADS
+from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 # Targets in one statement: planning takes longer with each, and the first have most.
 BRANCHES = 16
@@ -54,7 +55,8 @@ class PostgreSQL(Dialect):
         if job.run_after is None and job.delay is None and not once:
             (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
             return rows.Written("READY", enqueued_at, None)
-        row = self._row(statements.INSERT_ONE, _params(job))
+        sql = statements.INSERT_ONCE if once else statements.INSERT_ONE
+        row = self._row(sql, _params(job))
         return rows.Written(*row) if row else None
 
     def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
@@ -91,16 +93,19 @@ class PostgreSQL(Dialect):
         found = self._rows(statements.LOAD, _held(worker_id, ids))
         return {id: texts for id, *texts in found}
 
+    def forget_known(self, worker_id: UUID) -> None:
+        self._run(FORGET_KNOWN, {"worker": worker_id})
+
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        return self._held(statements.FINISH, worker_id, outcomes)
+        ended = self._rows(statements.FINISH, _fenced(worker_id, outcomes))
+        for id, is_dropped in ended:
+            if is_dropped:
+                warn_of_drop(id)
+        return {id for id, _ in ended}
 
     def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        return self._held(statements.RELEASE, worker_id, outcomes)
-
-    def _held(
-        self, sql: str, worker_id: UUID, outcomes: Sequence[rows.Outcome]
-    ) -> set[UUID]:
-        return {id for (id,) in self._rows(sql, _fenced(worker_id, outcomes))}
+        released = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))
+        return {id for (id,) in released}
 
     def note_progress(
         self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
+from dbqueue.dialects.statements import IS_KNOWN, insert_once
 
 _DUE = """coalesce(%(run_after)s::timestamptz,
     statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
@@ -23,10 +24,16 @@ INSERT_READY = f"""
 RETURNING enqueued_at
 """
 
+_WRITTEN = "RETURNING state, enqueued_at, run_after"
+
 INSERT_ONE = f"""
 {_INSERT} VALUES ({inserted(**_NEW, state=_STATE, run_after=_DUE)})
-ON CONFLICT (id) DO NOTHING
-RETURNING state, enqueued_at, run_after
+{_WRITTEN}
+"""
+
+INSERT_ONCE = f"""
+{insert_once(inserted(**_NEW, state=_STATE, run_after=_DUE))}
+{_WRITTEN}
 """
 
 _OF_EACH = {"id": "n.id", "args": "n.args::jsonb", "kwargs": "n.kwargs::jsonb"}
@@ -76,7 +83,7 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     last_attempted_at = statement_timestamp()
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {claimed(_IS_SHORT)}
+RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
 """
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -114,6 +121,7 @@ WITH gone AS (
     WHERE {_FENCE}
     RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log
 )
+, kept AS (
 INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
                                  attempt_log, result, duration, finished_at)
 SELECT {_HISTORY}, ended, failures + failed, log,
@@ -122,6 +130,9 @@ SELECT {_HISTORY}, ended, failures + failed, log,
 FROM gone
 ON CONFLICT (id) DO NOTHING
 RETURNING id
+)
+SELECT id, false FROM kept
+UNION ALL SELECT id, true FROM gone WHERE id NOT IN (SELECT id FROM kept)
 """
 
 RELEASE = f"""

@@ -17,13 +17,14 @@ from dbqueue import conf
 from dbqueue.dialects import rows
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
 from dbqueue.dialects.sqlite.settings import check
 from dbqueue.dialects.sqlite.timestamps import Timestamps
 from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
-from dbqueue.dialects.statements import QUEUE_COUNTS, QUEUE_HEADS
+from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 
 class SQLite(Dialect):
@@ -43,7 +44,8 @@ class SQLite(Dialect):
     def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         written = rows.Written.now(job)
         params = self._params(job, written)
-        return written if self._run(statements.INSERT, params) else None
+        sql = statements.INSERT_ONCE if once else statements.INSERT
+        return written if self._run(sql, params) else None
 
     def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
         written = rows.Written.now(job)
@@ -84,6 +86,9 @@ class SQLite(Dialect):
     def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
         found = self._rows(statements.LOAD, _held(worker_id, ids))
         return {UUID(id): texts for id, *texts in found}
+
+    def forget_known(self, worker_id: UUID) -> None:
+        self._run(FORGET_KNOWN, {"worker": worker_id.hex})
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         return self._recorded(
@@ -184,9 +189,11 @@ class SQLite(Dialect):
             for outcome in outcomes:
                 values = self._document(outcome)
                 values |= {"worker": worker, "now": now}
-                changed, *_ = [change(move, values) for move in moves]
-                if changed:
+                kept, *gone = [change(move, values) for move in moves]
+                if kept or any(gone):
                     recorded.add(outcome.id)
+                if not kept and any(gone):
+                    warn_of_drop(outcome.id)
         return recorded
 
     @contextmanager
@@ -236,5 +243,5 @@ def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
 
 
 def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:
-    id, *rest = row[:-4]
-    return ClaimedJob(UUID(id), *rest, *map(read, row[-4:]))
+    id, *rest = row[:-5]
+    return ClaimedJob(*(UUID(id), *rest, *map(read, row[-5:-1]), row[-1]))

@@ -2,6 +2,7 @@
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
+from dbqueue.dialects.statements import IS_KNOWN, insert_once
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 _INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
@@ -13,10 +14,9 @@ _NEW = {
     "run_after": "%(due)s",
 }
 
-INSERT = f"""
-{_INSERT} VALUES ({inserted(**_NEW)})
-ON CONFLICT (id) DO NOTHING
-"""
+INSERT = f"{_INSERT} VALUES ({inserted(**_NEW)})"
+
+INSERT_ONCE = insert_once(inserted(**_NEW))
 
 _OF_EACH = {
     "id": "json_extract(value, '$[0]')",
@@ -48,7 +48,7 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
 WHERE id IN ({_READY} LIMIT %(limit)s)
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {claimed(_IS_SHORT)}
+RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
 """
 
 _OF_THOSE_HELD = """FROM dbqueue_job

@@ -159,7 +159,7 @@ class Worker:
         before = self._completer.arguments
         self._dispatch.dispatch(jobs)
         self._prefetch.weigh(len(jobs), self._completer.arguments - before)
-        if self._polling.looked(began, more=not self._scan.exhausted):
+        if self._polling.looked(began, more=self._scan.more):
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()
