@@ -477,3 +477,60 @@ def leave_busy_pool(key, method):
 def stop_in_debugger(key):
     effect("ended", key)
     breakpoint()
+
+
+# Each notes its pid before it sleeps.
+PROGRAMS = {
+    "a program": 'echo $$ >> "$0"; exec sleep 3600',
+    "a program of a program": 'echo $$ >> "$0"; (sleep 3600); exit',
+    "an orphan": '(sh -c \'echo $$ >> "$0"; exec sleep 3600\' "$0" &); sleep 3600',
+}
+
+
+def _command(kind, path):
+    return ["sh", "-c", PROGRAMS[kind], path]
+
+
+@task(max_attempts=2, timeout=1.0, backoff=0)
+def run_program(key, kind, path):
+    effect("began", key, alive=alive(path))
+    subprocess.run(_command(kind, path))
+
+
+@task(max_attempts=2, timeout=1.0, backoff=0)
+async def arun_program(key, kind, path):
+    effect("began", key, alive=alive(path))
+    process = await asyncio.create_subprocess_exec(*_command(kind, path))
+    await process.wait()
+
+
+@task(max_attempts=2, backoff=0)
+def start_program(key, path, leave, how):
+    """Start a program and run on until the test lets go."""
+    effect("began", key, alive=alive(path))
+    subprocess.Popen(_command("a program", path), **how)
+    while not os.path.exists(leave):
+        time.sleep(0.01)
+    effect("ended", key)
+
+
+@task(max_attempts=1)
+async def astart_program(key, path, leave):
+    effect("began", key)
+    await asyncio.create_subprocess_exec(*_command("a program", path))
+    while not os.path.exists(leave):
+        await asyncio.sleep(0.01)
+    effect("ended", key)
+
+
+def alive(path):
+    """Return the pids that are in the file, of programs that still run."""
+    pids = Path(path).read_text().split() if os.path.exists(path) else []
+    return [pid for pid in pids if _state(pid) not in "ZX"]
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"

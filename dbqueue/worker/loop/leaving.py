@@ -13,7 +13,7 @@ from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import unrun_result
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.process import memory
+from dbqueue.worker.process import memory, programs
 from dbqueue.worker.process.connections import drop
 from dbqueue.worker.process.pipes import Inbox
 from dbqueue.worker.process.watchdog import Watchdog
@@ -70,6 +70,8 @@ def release_all(completer: Completer, pools: Pools, watchdog: Watchdog) -> None:
     waiting = {job.id for job in pools.take_back()}
     completer.collect()
     completer.release_unfinished(completer.in_flight.keys() - waiting)
+    # Before any of them may run elsewhere.
+    programs.end_all()
     deadline = time.monotonic() + LAST_FLUSH
     while True:
         try:

@@ -203,7 +203,9 @@ class Worker:
     def _take_care_of_running(self) -> None:
         for entry in self._deadlines.interrupt_overdue():
             leaving.give_up(entry.job, self._id, self._completer)
-            self._recycling = self._at_once = True
+            self._at_once = True
+        self._at_once |= self._pools.are_broken()
+        self._recycling |= self._at_once
         waited = time.monotonic() - self._waiting_since
         if waited > HOLD and self._pools.has_waiting():
             self._prefetch.note_slow_job(waited)

@@ -183,7 +183,7 @@ def fork(become: Callable[[], int], links: Links, *, group: bool) -> int:
     finally:
         streams.flush()
         if os.getppid() != parent:  # which would end what jobs have started
-            programs.kill(programs.started())
+            programs.end_all()
         # No clean-up of the parent's, and no waiting for threads that are stuck.
         os._exit(code)
 

@@ -29,9 +29,8 @@ def be_keeper(options: WorkerOptions, links: Links) -> int:
 def be_child(
     options: WorkerOptions, links: Links, child: ChildState, notices: WakePipe
 ) -> int:
-    """Run jobs; the pids of what they start stay below this process."""
     links.keep(notices)
-    programs.adopt()
+    programs.lead()
     handlers = signals.ChildSignals(programs.Adopted().reap)
     worker = Worker(options, child, notices=notices, parent_pipe=links.parent_pipe[0])
     handlers.hand_to(worker)

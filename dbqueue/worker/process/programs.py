@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 # From <linux/prctl.h>.
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
-# It removes what multiprocessing would leave behind, and ends by itself.
-_TRACKER = b"multiprocessing.resource_tracker"
+# Processes of multiprocessing's own, which all jobs of a child share, and which end
+# with it: one removes what others would leave behind.
+_SHARED = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
 # Seconds that an ended program waits for the job that may ask for its exit code.
 _PATIENCE = 60.0
 # Seconds to wait for what was killed.
@@ -39,6 +40,22 @@ class Program(NamedTuple):
     def is_running(self) -> bool:
         now = look(self.pid)
         return now is not None and now.started == self.started and now.state not in "ZX"
+
+
+_leads = False  # whether all that this process has started is its jobs'
+
+
+def lead() -> None:
+    """Answer, in a child, for all that its jobs start, and what these start."""
+    global _leads
+    adopt()
+    _leads = True
+
+
+def end_all() -> None:
+    """Kill what the jobs of a child have started, as it ends."""
+    if _leads:
+        kill(started())
 
 
 def adopt(*, on: bool = True) -> bool:
@@ -64,23 +81,53 @@ def started_by_thread(thread: int) -> list[Program]:
 
 def started() -> list[Program]:
     """Return what this process has started or adopted."""
-    return list(_all_children(os.getpid()))
+    return list(_children_of(os.getpid()))
+
+
+def started_by_jobs() -> list[Program]:
+    """Return what this process has started or adopted, if that is its jobs' alone."""
+    return started() if _leads else []
+
+
+def children(program: Program) -> list[Program]:
+    return list(_children_of(program.pid))
 
 
 def trees(programs: Iterable[Program]) -> Iterator[Program]:
-    """Return the programs and all below them, except sessions of their own."""
-    own = os.getsid(0)
+    """Return the programs and all below them, as far as they may be ended."""
     for program in programs:
-        if program.session == own and not _is_tracker(program.pid):
+        if is_own(program):
             yield program
-            yield from trees(_all_children(program.pid))
+            yield from trees(children(program))
+
+
+def is_own(program: Program) -> bool:
+    """Tell whether it was started for a job, and not to live on without."""
+    if program.state in "ZX" or program.session != os.getsid(0):
+        return False
+    return not is_shared(program)
+
+
+def is_shared(program: Program) -> bool:
+    """Tell whether it is one of multiprocessing's own processes."""
+    try:
+        command = Path(f"/proc/{program.pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return any(name in command for name in _SHARED)
+
+
+def end(programs: Iterable[Program], number: signal.Signals) -> list[Program]:
+    """Send a signal to the programs and all below them; return these."""
+    doomed = list(trees(programs))
+    for program in doomed:
+        program.end(number)
+    return doomed
 
 
 def kill(programs: Iterable[Program]) -> None:
     """End the programs and all below them, and wait until they have."""
-    doomed = list(trees(programs))
-    for program in doomed:
-        program.end(signal.SIGKILL)
+    doomed = end(programs, signal.SIGKILL)
     deadline = time.monotonic() + _END
     while time.monotonic() < deadline and any(p.is_running() for p in doomed):
         time.sleep(0.002)
@@ -130,8 +177,7 @@ class Orphans:
             for p in started_by_thread(os.getpid())
             if p.pid not in self._theirs and not self._known(p.pid)
         ]
-        for program in list(trees(orphans)):
-            program.end(signal.SIGKILL)
+        end(orphans, signal.SIGKILL)
         for program in orphans:
             with suppress(ChildProcessError):
                 os.waitpid(program.pid, os.WNOHANG)
@@ -148,7 +194,7 @@ def look(pid: int) -> Program | None:
     return Program(pid, fields[0], int(fields[3]), started)
 
 
-def _all_children(pid: int) -> Iterator[Program]:
+def _children_of(pid: int) -> Iterator[Program]:
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             yield from _children(pid, int(thread))
@@ -163,10 +209,3 @@ def _children(pid: int, thread: int) -> Iterator[Program]:
         program = look(child)
         if program is not None:
             yield program
-
-
-def _is_tracker(pid: int) -> bool:
-    try:
-        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False

@@ -1,15 +1,19 @@
 """The jobs running in this child, and their deadlines."""
 
 import ctypes
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock, get_ident
+from threading import Lock, get_ident, get_native_id
 from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.exceptions import TaskTimeout
+from dbqueue.worker.process import programs
+from dbqueue.worker.process.programs import Program
+from dbqueue.worker.run.launched import Launched
 from dbqueue.worker.shared import ChildState
 
 # Seconds between asking a job to stop and replacing the child it runs in; the
@@ -28,6 +32,8 @@ class Running:
     place: int
     soft_limit: float | None  # monotonic: when it is asked to stop
     interrupt: Callable[[], None]
+    began: float  # monotonic
+    thread: int | None  # the native id of the one that it has to itself
     asked_at: float | None = None  # monotonic: when it was asked to stop
 
     @property
@@ -48,16 +54,25 @@ class Deadlines:
         self._lock = Lock()
         self._import: tuple[float, UUID] | None = None  # until when, and for which job
         self.running: dict[UUID, Running] = {}
+        self.launched = Launched()
 
     def begin(
-        self, job: ClaimedJob, seconds: float | None, interrupt: Callable[[], None]
+        self,
+        job: ClaimedJob,
+        seconds: float | None,
+        interrupt: Callable[[], None],
+        thread: int | None = None,
     ) -> None:
-        """Note that the job runs, `seconds` at most; None = no limit."""
-        limit = None if seconds is None else time.monotonic() + seconds
+        """Note that the job runs, `seconds` at most; None = no limit.
+
+        `thread` is the native id of one that runs nothing else meanwhile.
+        """
+        began = time.monotonic()
+        limit = None if seconds is None else began + seconds
         with self._lock:
             place = self._free.pop()
             self._child.occupy(place, job.id)
-            self.running[job.id] = Running(job, place, limit, interrupt)
+            self.running[job.id] = Running(job, place, limit, interrupt, began, thread)
             if limit is not None:
                 self._publish_limit()
 
@@ -95,7 +110,29 @@ class Deadlines:
                 self._ask(entry, now)
             elif entry.hard_limit is not None and now >= entry.hard_limit:
                 stubborn.append(entry)
+                self.end_programs(entry.job)
         return stubborn
+
+    def end_programs(self, job: ClaimedJob) -> bool:
+        """Kill what the job has started; return whether there may be more of it.
+
+        That is, what it or another running job has started.
+        """
+        entry = self.running.get(job.id)
+        if entry is None:
+            return False
+        started = self._started_by(entry)
+        programs.kill(started)
+        unclear = self.launched.unclear(started, entry.began)
+        if len(self.running) > 1:
+            return bool(unclear)
+        programs.kill(unclear)
+        return False
+
+    def _started_by(self, entry: Running) -> list[Program]:
+        if entry.thread is None:
+            return self.launched.by_async_job(entry.job.id)
+        return self.launched.by_thread(entry.thread, entry.began)
 
     def _ask(self, entry: Running, now: float) -> None:
         # As long as the lock is held, no other job begins in the thread of this one.
@@ -104,6 +141,9 @@ class Deadlines:
                 entry.asked_at = now
                 self._publish_limit()
                 entry.interrupt()
+                if entry.thread is not None:
+                    # While it waits for its program, it cannot be interrupted.
+                    programs.end(self._started_by(entry), signal.SIGTERM)
 
     def next_limit(self) -> float | None:
         """Return the moment, monotonic, at which a job has to be looked at."""
@@ -130,12 +170,16 @@ class Deadlines:
 
 
 class ThreadLimit:
-    """Lets another thread raise TaskTimeout in this one, but only inside the block."""
+    """Lets another thread raise TaskTimeout in this one, but only inside the block.
+
+    It belongs to the thread that makes it.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._thread: int | None = None
         self._fired = False
+        self.thread = get_native_id()
 
     def __enter__(self) -> None:
         self._fired = False

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
-from dbqueue.worker.run import contexts
+from dbqueue.worker.run import contexts, launched
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.pool import Pool, Work, logger
 
@@ -31,6 +31,7 @@ class LoopPool(Pool):
     def submit(self, work: Work) -> None:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
+            self.deadlines.launched.watch(self._loop)
             self.start_thread("jobs", partial(self._serve, self._loop))
         self._waiting.append(work)
         self._loop.call_soon_threadsafe(self._admit)
@@ -88,10 +89,14 @@ class LoopPool(Pool):
             asyncio.get_running_loop().stop()
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
+        launched.current.set(job.id)
         try:
             outcome = await Attempt(job, task, self.holder).arun()
         except BaseException as error:  # as in ThreadPool
             outcome = await sync_to_async(self.holder.refuse)(job, error)
+        if outcome is not None and outcome.record is not None:
+            self.clear_away(job, outcome)
+        self.deadlines.launched.forget(job.id)
         self.deadlines.end(job)
         self.done(job, outcome)
         await self._tidy()

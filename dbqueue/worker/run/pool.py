@@ -14,6 +14,7 @@ from dbqueue.worker.run.holder import Holder
 
 logger = logging.getLogger(__name__)
 
+_STOPPED = ("timeout", "cancelled")
 # A claimed job, its task, and the seconds it may run.
 Work = tuple[ClaimedJob, Task[..., Any], float | None]
 Done = Callable[[ClaimedJob, Outcome | None], None]
@@ -28,7 +29,8 @@ class Pool:
     deadlines: Deadlines
     done: Done
     load: int = 0  # jobs it has, running and waiting; counted by the completer
-    is_broken: bool = False  # a thread of it has ended before its time
+    # A thread of it has ended before its time, or a job's programs may run on.
+    is_broken: bool = False
 
     def __post_init__(self) -> None:
         """Set up the threads of this kind of pool."""
@@ -44,6 +46,15 @@ class Pool:
     def close(self) -> None:
         """End once the running jobs have."""
         raise NotImplementedError
+
+    def clear_away(self, job: ClaimedJob, outcome: Outcome) -> None:
+        """End what a job has started that was stopped, before it may run again.
+
+        Where that cannot be told from what other jobs have started, the process has to
+        end, and all that with it.
+        """
+        if outcome.record is not None and outcome.record["reason"] in _STOPPED:
+            self.is_broken |= self.deadlines.end_programs(job)
 
     def start_thread(self, name: str, serve: Callable[[], None]) -> None:
         """Run `serve` in a thread; it is broken if that raises anything."""

@@ -50,10 +50,13 @@ class ThreadPool(Pool):
 
     def _serve(self) -> None:
         limit, context = ThreadLimit(), contexts.base()
+        self.deadlines.launched.threads.add(limit.thread)
         while work := self._waiting.get():
             job, task, seconds = work
-            self.deadlines.begin(job, seconds, limit.fire)
+            self.deadlines.begin(job, seconds, limit.fire, limit.thread)
             outcome = self._run(job, task, limit, context.copy())
+            if outcome is not None and outcome.record is not None:
+                self.clear_away(job, outcome)
             self.deadlines.end(job)
             self.done(job, outcome)
         django_connections.close_all()
