@@ -177,6 +177,13 @@ class Dialect:
         """End the driver's connection under whatever waits for its answer."""
 
     @staticmethod
+    def watch_client(raw: Any, seconds: float) -> None:
+        """Have the server look each so many seconds whether its client is there.
+
+        It cancels the query of one that is gone. `raw` is the driver's connection.
+        """
+
+    @staticmethod
     def driver_is_idle(raw: Any) -> bool:
         """Tell whether the driver's connection is open and in no transaction."""
         return True

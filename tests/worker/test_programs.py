@@ -5,8 +5,10 @@ import signal
 import sys
 
 import pytest
+from django.db import connection
 
 from dbqueue import enqueue
+from tests.settings import DATABASES
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
@@ -172,3 +174,36 @@ def test_no_program_is_left_when_the_supervisor_is_killed(
     worker.wait_until_gone()
     assert alive(pids) == []
     assert finished(state="SUCCESSFUL").exists()
+
+
+# On the server
+
+ASKING = """
+SELECT pid FROM pg_stat_activity
+WHERE state = 'active' AND query LIKE '%of a job%' AND pid <> pg_backend_pid()
+"""
+
+
+def asking():
+    with connection.cursor() as cursor:
+        cursor.execute(ASKING)
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_the_server_ends_what_a_killed_child_was_asking(
+    pool, run_worker, effects, only_postgres
+):
+    entry = {**DATABASES["default"], "NAME": connection.settings_dict["NAME"]}
+    if pool:
+        entry |= {"OPTIONS": {"pool": True}, "CONN_MAX_AGE": 0}
+    enqueue(tasks.query_slowly, "job")
+    run_worker(settings={"DATABASES": {"default": entry}})
+    (line,) = effects.wait_for("began")
+    wait_until(asking, "it asks")
+
+    os.kill(line["pid"], signal.SIGKILL)
+
+    # Which is less than the query would take.
+    wait_until(lambda: not asking(), "the server has ended it", seconds=40)
+    wait_until_empty()

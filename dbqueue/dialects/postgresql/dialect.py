@@ -38,6 +38,7 @@ class PostgreSQL(Dialect):
 
     set_timeouts = staticmethod(libpq.set_timeouts)
     abort = staticmethod(libpq.abort)
+    watch_client = staticmethod(libpq.watch_client)
     cancel = staticmethod(libpq.cancel)
     driver_is_idle = staticmethod(libpq.is_idle)
 

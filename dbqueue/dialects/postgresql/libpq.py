@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from dbqueue.dialects.postgresql.statements import WATCH_CLIENT
+
 logger = logging.getLogger(__name__)
 
 KEEPALIVES = {
@@ -48,6 +50,14 @@ def abort(raw: Any) -> None:
     if raw is not None and not raw.closed:
         with socket.socket(fileno=os.dup(raw.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
+
+
+def watch_client(raw: Any, seconds: float) -> None:
+    """See Dialect.watch_client(). What the server or the role says stays."""
+    info = getattr(raw, "info", None)
+    # A pooler introduces itself as another process than the one that answers.
+    if info is not None and getattr(raw, "autocommit", False):
+        raw.execute(WATCH_CLIENT, [str(int(seconds * 1000)), info.backend_pid])
 
 
 def is_idle(raw: Any) -> bool:

@@ -186,6 +186,12 @@ AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
 
 LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}"
 
+WATCH_CLIENT = """
+SELECT set_config('client_connection_check_interval', %s, false)
+WHERE current_setting('client_connection_check_interval', true) = '0'
+    AND pg_backend_pid() = %s
+"""
+
 BACKEND_PID = "SELECT pg_backend_pid()"
 
 # What the database or the role limits more strictly stays; 0 is no limit.

@@ -8,7 +8,7 @@ from dbqueue.worker.loop.worker import Worker
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent.keeper import Keeper
 from dbqueue.worker.parent.processes import Links
-from dbqueue.worker.process import programs, signals
+from dbqueue.worker.process import clients, programs, signals
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.shared import ChildState
 
@@ -31,6 +31,7 @@ def be_child(
 ) -> int:
     links.keep(notices)
     programs.lead()
+    clients.announce()
     handlers = signals.ChildSignals(programs.Adopted().reap)
     worker = Worker(options, child, notices=notices, parent_pipe=links.parent_pipe[0])
     handlers.hand_to(worker)
