@@ -71,6 +71,7 @@ class ClaimedJob(JobColumns):
             self.task,
             self.last_attempted_at,
             self.queue_name,
+            self.attempt_log,
         )
 
 
@@ -85,6 +86,7 @@ class HeldJob(NamedTuple):
     task: str
     last_attempted_at: datetime
     queue_name: str
+    attempt_log: str  # JSON text, not yet trusted
 
 
 def _names(kind: type[JobColumns]) -> tuple[str, ...]:

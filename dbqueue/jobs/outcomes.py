@@ -1,6 +1,5 @@
 """How attempts end: one named maker for each way, and the record that each leaves."""
 
-import json
 import logging
 from datetime import datetime
 from traceback import format_exception
@@ -21,8 +20,8 @@ from dbqueue.exceptions import (
     TaskTimeout,
     WorkerLost,
 )
-from dbqueue.jobs import tracebacks
-from dbqueue.models import JobState, entries
+from dbqueue.jobs import losses, tracebacks
+from dbqueue.models import JobState
 from dbqueue.tasks import payload
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
@@ -90,15 +89,24 @@ def released(job: ClaimedJob, worker_id: UUID) -> Outcome:
     return outcome
 
 
-def rescued(job: HeldJob, reason: str) -> Outcome:
+def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
     """Return the outcome of an attempt that its worker did not bring to an end.
 
-    `reason` "lost" and "timeout" count a failure, "released" counts none.
+    `reason` "lost", "timeout" and "blocked" (a timeout, too: of others) count a
+    failure, "released" counts none. `beside` is how many others had begun in a process
+    that was lost. Only one of them is to blame: each is released, to run alone next.
     """
+    why, delay, together = reason, _pause(reason, job.failures), losses.together(job)
+    if reason == "lost" and beside and together < losses.MOST_TOGETHER:
+        reason, delay = "released", _pause("lost", together)
+    elif reason == "blocked":
+        reason = "timeout"
     failed = 0 if reason == "released" else 1
     final = failed and job.failures + failed >= job.max_attempts
     record = _record(job, job.worker_id, reason)
-    error = cause(job, reason)
+    if beside:
+        record["beside"] = beside
+    error = cause(job, why if failed else reason)
     if error is not None:
         record |= _told(error) | {"traceback": ""}
     return Outcome(
@@ -107,7 +115,7 @@ def rescued(job: HeldJob, reason: str) -> Outcome:
         state=JobState.FAILED if final else JobState.READY,
         record=record,
         failed=failed,
-        delay=_pause(reason, job.failures),
+        delay=delay,
     )
 
 
@@ -124,15 +132,20 @@ def cause(job: HeldJob, reason: str) -> DbqueueError | None:
             f"{job.task} ran past its timeout, or the import of its module took too "
             "long, and did not stop."
         )
+    if reason == "blocked":
+        return TaskTimeout(
+            f"{job.task} blocked the event loop, so that other async jobs could not "
+            "end. Call what blocks through sync_to_async()."
+        )
     return None
 
 
 def _pause(reason: str, failures: int) -> float:
-    if reason == "timeout":  # it would hang again
+    if reason in ("timeout", "blocked"):  # it would hang again
         return backoff.exponential(failures + 1)
     if reason == "lost" and failures:
-        # Once, it ran beside whatever killed its worker. Those that fail again come
-        # back apart, so that the one to blame takes fewer others with it.
+        # Once, it was perhaps an accident. What is lost again comes back apart, where
+        # it could not run alone.
         return backoff.exponential(failures, base=1.0, cap=30.0)
     return 0.0
 
@@ -150,7 +163,7 @@ def _serialization_delay(
         return None
     before = sum(
         entry.get("reason") == "released" and "message" in entry
-        for entry in entries(json.loads(job.attempt_log))
+        for entry in losses.read(job)
     )
     if before >= MOST_SERIALIZATION_FAILURES:
         return None

@@ -1,8 +1,13 @@
 """Jobs taken from workers that cannot end them."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import HeldJob
@@ -47,16 +52,26 @@ def orphans(alias: str) -> list[HeldJob]:
 
 def rescue_orphans(alias: str) -> int:
     """Rescue running jobs whose worker has no row any more; return how many."""
-    return rescue(alias, orphans(alias))
+    jobs = orphans(alias)
+    crews = Counter(job.worker_id for job in jobs)
+    return rescue(
+        alias, jobs, beside={job.id: crews[job.worker_id] - 1 for job in jobs}
+    )
 
 
-def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> int:
+def rescue(
+    alias: str,
+    jobs: Collection[HeldJob],
+    *,
+    reason: str = "lost",
+    beside: Mapping[UUID, int] = MappingProxyType({}),
+) -> int:
     """Take jobs from workers that cannot finish them; return how many were taken.
 
-    `reason` "lost" and "timeout" count a failure and end a job that has no attempt
-    left; "released" counts none. The fence decides if the worker was faster. One whose
-    row is locked is left for the next time: its worker may be stalled in the middle of
-    its commit, and waiting for it would stall us too.
+    `reason` and `beside`, the latter for each job, are those of outcomes.rescued(). The
+    fence decides if the worker was faster. One whose row is locked is left for the next
+    time: its worker may be stalled in the middle of its commit, and waiting for it
+    would stall us too.
     """
     if not jobs:
         return 0
@@ -65,7 +80,10 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
         free = _unlocked(alias, jobs)
         known = _forget_known(alias, [id for id, once in free.items() if once])
         running = [job for job in jobs if job.id in free.keys() - known]
-        ended = {job: outcomes.rescued(job, reason) for job in running}
+        ended = {
+            job: outcomes.rescued(job, reason, beside=beside.get(job.id, 0))
+            for job in running
+        }
         by_worker: dict[UUID, list[Outcome]] = {}
         for job, outcome in ended.items():
             by_worker.setdefault(job.worker_id, []).append(outcome)
@@ -75,7 +93,8 @@ def rescue(alias: str, jobs: Collection[HeldJob], *, reason: str = "lost") -> in
     for job, outcome in ended.items():
         if job.id in taken:
             result = partial(finished_result, alias, job.id)
-            events.rescued(job, outcome, outcomes.cause(job, reason), result)
+            error = outcomes.cause(job, reason) if outcome.failed else None
+            events.rescued(job, outcome, error, result)
     return len(taken) + len(known)
 
 
@@ -100,5 +119,7 @@ def _forget_known(alias: str, ids: Collection[UUID]) -> set[UUID]:
 
 
 def _first(running: JobQuerySet) -> list[HeldJob]:
-    held = running.values_list(*HeldJob._fields)
-    return [HeldJob(*row) for row in held[:BATCH]]
+    *names, _ = HeldJob._fields
+    # As text: what was damaged by hand cannot be read as JSON.
+    rows = running.values_list(*names, Cast("attempt_log", TextField()))
+    return [HeldJob(*row) for row in rows[:BATCH]]

@@ -7,8 +7,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dbqueue import enqueue_many
+from dbqueue import enqueue, enqueue_many
 from dbqueue.ids import uuid7
+from dbqueue.jobs import losses, moves
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.prune import BATCH, prune
@@ -53,6 +54,71 @@ def finished(state="SUCCESSFUL", *, days=0, count=1):
         )
         for _ in range(count)
     )
+
+
+def lost_with_others(worker, count, max_attempts=1):
+    """Return the rows of jobs whose worker vanished while it held them all."""
+    enqueue_many(tasks.noop, [()] * count)
+    Job.objects.update(max_attempts=max_attempts)
+    worker.claim(count)
+    leases.retire("default", worker.id)
+    rescue_orphans("default")
+    return list(Job.objects.all())
+
+
+def test_jobs_that_are_lost_together_are_released_to_run_alone(worker):
+    jobs = lost_with_others(worker, 3)
+
+    assert [job.state for job in jobs] == ["READY"] * 3
+    assert {(job.failures, len(job.attempt_log)) for job in jobs} == {(0, 1)}
+    for claimed in HandWorker().claim(3):
+        assert losses.runs_alone(claimed)
+
+
+def test_a_job_that_is_lost_alone_counts_a_failure(worker):
+    assert lost_with_others(worker, 1) == []
+
+    (record,) = FinishedJob.objects.all()
+    assert (record.state, record.failures) == ("FAILED", 1)
+    assert record.attempt_log[0]["reason"] == "lost"
+
+
+def test_a_job_is_not_lost_with_others_for_ever_without_a_failure(worker):
+    lost_with_others(worker, 2)
+    for _ in range(losses.MOST_TOGETHER):
+        assert not FinishedJob.objects.exists()
+        moves.make_due(ALIAS)
+        promote(ALIAS)
+        other = HandWorker()
+        other.claim(2)
+        leases.retire("default", other.id)
+        rescue_orphans("default")
+
+    ended = FinishedJob.objects.values_list("state", "failures")
+    assert list(ended) == [("FAILED", 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("log", "alone"),
+    [
+        ([], False),
+        ([{"reason": "failed"}], False),
+        ([{"reason": "released"}], False),
+        ([{"reason": "lost"}], True),
+        ([{"reason": "released", "beside": 2}, {"reason": "released"}], True),
+        ([{"reason": "lost"}, {"reason": "snoozed"}], False),
+        ([{"reason": "failed"}, {"reason": "lost"}], True),
+        ([7, "damaged"], False),
+        ({"not": "a list"}, False),
+    ],
+)
+def test_a_job_runs_alone_from_its_loss_to_an_end_of_its_own(worker, log, alone):
+    enqueue(tasks.noop)
+    Job.objects.update(attempt_log=log)
+
+    (job,) = worker.claim()
+
+    assert losses.runs_alone(job) is alone
 
 
 class TestPromotion:

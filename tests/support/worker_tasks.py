@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from threading import get_ident
@@ -77,6 +78,16 @@ async def awork_until(key, path):
     effect("ended", key)
 
 
+@task(max_attempts=1)
+def once_until(key, path):
+    work_until.func(key, path)
+
+
+@task(max_attempts=1)
+async def aonce_until(key, path):
+    await awork_until.func(key, path)
+
+
 @task(queue_name="other")
 def note_in_other(key):
     effect("ended", key)
@@ -126,6 +137,16 @@ def leave_at_once(key, code):
 def crash(key):
     effect("began", key)
     ctypes.string_at(0)
+
+
+@task(max_attempts=1)
+def crash_once(key):
+    crash.func(key)
+
+
+@task(max_attempts=1)
+async def acrash_once(key):
+    crash.func(key)
 
 
 @task(max_attempts=1)
@@ -220,6 +241,50 @@ async def ignore_cancellation(key):
 async def block_the_loop(key):
     effect("began", key)
     time.sleep(3600)
+
+
+@task(max_attempts=1)
+async def block_the_loop_unlimited(key):
+    block_the_loop_in_callback(key)
+
+
+@task(max_attempts=1)
+async def block_the_loop_in_subtask(key):
+    await asyncio.create_task(block_the_loop_unlimited.func(key))
+
+
+@task(max_attempts=1)
+async def block_the_loop_by_callback(key):
+    asyncio.get_running_loop().call_soon(block_the_loop_in_callback, key)
+    await asyncio.sleep(3600)
+
+
+def block_the_loop_in_callback(key):
+    effect("began", key)
+    time.sleep(3600)
+
+
+@task(max_attempts=1, timeout=1.0)
+async def ain_time(key, path):
+    """Wait for the file, then a moment."""
+    await awork_until.func(key, path)
+
+
+@task(max_attempts=1)
+def end_its_thread(key):
+    """Raise in this thread when the job has ended, as libraries for timeouts may do."""
+    effect("began", key)
+    raising = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread = ctypes.c_ulong(get_ident())
+    threading.Timer(0.3, raising, [thread, ctypes.py_object(SystemExit)]).start()
+    effect("ended", key)
+
+
+@task(max_attempts=1)
+async def end_its_loop(key):
+    effect("began", key)
+    asyncio.get_running_loop()._selector.close()
+    await asyncio.sleep(0)
 
 
 @task(max_attempts=1, timeout=2.0)

@@ -2,16 +2,21 @@
 
 import os
 import signal
+import sys
 import time
+from itertools import count
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import transaction
 
 from dbqueue import enqueue, enqueue_many
+from dbqueue.ids import uuid7
 from dbqueue.models import Job, Worker
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
+    ROOT,
     SHORT,
     finished,
     is_stopped,
@@ -96,6 +101,161 @@ def test_an_import_that_ends_the_process_costs_its_neighbours_nothing(
     wait_until_empty()
     assert effects.counts() == dict.fromkeys(range(3), 1)
     assert finished(state="SUCCESSFUL", failures=0).count() == len(others)
+
+
+@pytest.mark.parametrize(
+    ("poison", "innocent"),
+    [
+        (tasks.crash_once, tasks.once_until),
+        (tasks.acrash_once, tasks.aonce_until),
+    ],
+    ids=["threads", "event loop"],
+)
+def test_of_jobs_that_are_lost_together_only_the_one_to_blame_fails(
+    poison, innocent, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    others = [enqueue(innocent, i, str(leave)) for i in range(3)]
+    run_worker("--threads", 4)
+    effects.wait_for("began", times=3)
+
+    guilty = enqueue(poison, "poison")
+
+    effects.wait_for("began", "poison")
+    leave.touch()
+    record = wait_until_finished(guilty)
+    assert (record.state, reasons(record)) == ("FAILED", ["released", "lost"])
+    assert record.attempt_log[0]["beside"] == 3
+    for other in others:
+        record = wait_until_finished(other)
+        assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+        assert reasons(record) == ["released"]
+
+
+def enqueue_suspect(task, *args):
+    """Enqueue a job that looks as if its process had died under it and another."""
+    entry = {"attempt": 1, "worker": str(uuid7()), "reason": "released", "beside": 1}
+    with transaction.atomic():
+        result = enqueue(task, *args)
+        Job.objects.filter(pk=result.id).update(attempt=1, attempt_log=[entry])
+    return result
+
+
+def test_nothing_runs_beside_a_job_that_was_lost_with_others(run_worker, effects):
+    for i in range(3):
+        enqueue_suspect(tasks.work, f"lost {i}", 0.2)
+    enqueue_many(tasks.work, [(i, 0.05) for i in range(20)])
+    worker = run_worker("--threads", 4, "--drain")
+
+    assert worker.wait() == 0
+
+    running = set()
+    for line in effects.all():
+        if line["event"] == "ended":
+            running.discard(line["key"])
+        else:
+            running.add(line["key"])
+            alone = any(str(key).startswith("lost") for key in running)
+            assert len(running) == 1 or not alone, running
+    assert finished(state="SUCCESSFUL", failures=0).count() == 23
+
+
+HASTY = """
+import django
+django.setup()
+from django.core.management import call_command
+from dbqueue.worker.loop import alone
+alone.PATIENCE, alone.PUT_OFF, alone.ALONE = 0.2, 0.2, 0.5
+call_command("runworker", threads=2)
+"""
+
+
+@pytest.fixture
+def run_hasty_worker(start):
+    return lambda: start([sys.executable, "-c", HASTY], [], PYTHONPATH=ROOT)
+
+
+def test_a_long_job_that_runs_alone_holds_others_up_for_a_while_only(
+    run_hasty_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    long = enqueue_suspect(tasks.work_until, "long", str(leave))
+    run_hasty_worker()
+    effects.wait_for("began", "long")
+
+    enqueue_many(tasks.note, [(i,) for i in range(5)])
+
+    effects.wait_for("ended", times=5)
+    assert len(effects.all("began", "long")) == 1
+    leave.touch()
+    assert wait_until_finished(long).state == "SUCCESSFUL"
+
+
+def test_a_job_that_cannot_be_alone_runs_in_the_end_and_holds_nobody_up(
+    run_hasty_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    long = enqueue(tasks.work_until, "long", str(leave))
+    run_hasty_worker()
+    effects.wait_for("began", "long")
+    lost = enqueue_suspect(tasks.work, "lost", 0.1)
+
+    enqueue_many(tasks.note, [(i,) for i in range(5)])
+
+    effects.wait_for("ended", times=6)
+    assert wait_until_finished(lost).state == "SUCCESSFUL"
+    leave.touch()
+    assert wait_until_finished(long).attempt == 1
+
+
+def test_a_job_that_must_run_alone_is_given_back_by_a_worker_that_stops(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    long = enqueue(tasks.work_until, "long", str(leave))
+    worker = run_worker("--threads", 2)
+    effects.wait_for("began", "long")
+    lost = enqueue_suspect(tasks.note, "lost")
+    wait_until(lambda: unfinished(pk=lost.id, attempt__gt=1).exists(), "it is claimed")
+
+    worker.tell(signal.SIGTERM)
+
+    wait_until(lambda: unfinished(pk=lost.id, worker_id=None), "it is given back")
+    leave.touch()
+    assert worker.wait() == 0
+    assert wait_until_finished(long).state == "SUCCESSFUL"
+    assert not effects.all("ended", "lost")
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "why"),
+    [
+        (tasks.end_its_thread, "SUCCESSFUL", []),
+        (tasks.end_its_loop, "FAILED", ["lost"]),
+    ],
+    ids=["thread", "event loop"],
+)
+def test_a_child_whose_thread_has_ended_is_replaced(
+    task, state, why, run_worker, effects
+):
+    rude = enqueue(task, "rude")
+    worker = run_worker("--threads", 1)
+    (line,) = effects.wait_for("began", "rude")
+    record = wait_until_finished(rude)
+    pid = line["pid"]
+
+    keys = count()
+
+    def still_works():
+        enqueue(tasks.note, next(keys))
+        enqueue(tasks.awork, next(keys), 0)
+        return effects.pids("ended") - {pid}
+
+    wait_until(still_works, "another child works")
+    wait_until_empty(worker)
+    assert (record.state, reasons(record)) == (state, why)
+    assert finished(task=tasks.note.module_path, state="SUCCESSFUL").exists()
+    assert not finished(state="FAILED").exclude(pk=rude.id).exists()
 
 
 VICTIMS = {

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dbqueue import enqueue
+from dbqueue import enqueue, enqueue_many
 from dbqueue.ids import uuid7
 from dbqueue.models import Job
 from dbqueue.worker.run.deadlines import IMPORT_LIMIT, Deadlines
@@ -72,6 +72,46 @@ def test_a_job_past_its_timeout_ends_and_the_worker_goes_on(
         assert record.attempt == attempt
         assert reasons(record) == ["released"] * (attempt - 1)
     assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "blocker",
+    [
+        tasks.block_the_loop_unlimited,
+        tasks.block_the_loop_in_subtask,
+        pytest.param(tasks.block_the_loop_by_callback, marks=thorough),
+    ],
+    ids=name,
+)
+def test_the_job_that_blocks_the_event_loop_is_blamed_for_it(
+    blocker, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    others = [enqueue(tasks.ain_time, i, str(leave)) for i in range(2)]
+    blocking = enqueue(blocker.using(priority=-1), "blocking")
+    run_worker()
+    effects.wait_for("began", "blocking")
+    leave.touch()
+
+    record = wait_until_finished(blocking)
+
+    assert (record.state, reasons(record)) == ("FAILED", ["timeout"])
+    assert "blocked the event loop" in record.attempt_log[0]["message"]
+    for other in others:
+        record = wait_until_finished(other)
+        assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+
+
+def test_jobs_that_a_blocked_event_loop_cannot_begin_run_elsewhere(run_worker, effects):
+    enqueue(tasks.block_the_loop_unlimited, "blocking")
+    run_worker()
+    effects.wait_for("began", "blocking")
+
+    enqueue_many(tasks.awork, [(i, 0) for i in range(5)])
+    run_worker()
+
+    effects.wait_for("ended", times=5)
+    assert finished(state="FAILED").count() == 0
 
 
 def test_a_job_that_ends_in_time_is_left_alone(run_worker, effects):

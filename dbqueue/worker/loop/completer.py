@@ -86,11 +86,17 @@ class Completer:
         return bool(self._notes)
 
     def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
-        """Note a claimed job and the pool that will run it, if any."""
+        """Note a claimed job and the pool that will run it; None = not yet, or none."""
+        if job.id not in self.in_flight:
+            self.arguments += job.weight
         self.in_flight[job.id] = job, pool
-        self.arguments += job.weight
         if pool is not None:
             pool.load += 1
+
+    def running(self) -> set[UUID]:
+        """Return the jobs that a pool has. It looks at each."""
+        jobs = self.in_flight.items()
+        return {id for id, (_, pool) in jobs if pool and id not in self._outcomes}
 
     def collect(self) -> list[float]:
         """Take in the reports; return the seconds their jobs ran."""

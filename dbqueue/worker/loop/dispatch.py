@@ -3,14 +3,16 @@
 import logging
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from dbqueue import backoff
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.jobs import outcomes
+from dbqueue.jobs import losses, outcomes
 from dbqueue.tasks import defaults, registry
 from dbqueue.tasks.task import Task
+from dbqueue.worker.loop.alone import Alone
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.prefetch import Prefetch
 from dbqueue.worker.run.deadlines import Deadlines
@@ -41,12 +43,22 @@ class Dispatch:
     prefetch: Prefetch
     deadlines: Deadlines
     holder: Holder
+    drain: bool
     ways: dict[str, Way] = field(default_factory=dict)  # by the task's path
     # Whether a job's queue or app may have a say, and what they say; by its place, too.
     by_place: bool = field(default_factory=defaults.are_given)
     placed: dict[tuple[str, str, str], Way] = field(default_factory=dict)
 
-    def dispatch(self, jobs: list[ClaimedJob]) -> None:
+    def __post_init__(self) -> None:
+        self.alone = Alone(self.completer, self._run_alone, drain=self.drain)
+
+    def dispatch(self, claimed: list[ClaimedJob]) -> None:
+        jobs = []
+        for job in claimed:
+            if job.attempt_log != "[]" and losses.runs_alone(job):
+                self.alone.accept(job)
+            else:
+                jobs.append(job)
         # All imports first: one that ends the process, or hangs, then costs no job of
         # the claim a second run, as none of them has begun.
         found: dict[str, Found] = {}
@@ -60,6 +72,23 @@ class Dispatch:
             self.prefetch.only_async = all(
                 isinstance(way, Way) and way.pool is loop for way in ways
             )
+
+    def has_waiting(self) -> bool:
+        """Tell whether jobs wait for a place."""
+        return self.alone.has_waiting() or self.pools.has_waiting()
+
+    def give_back(self, waited: float) -> None:
+        """Give back what has waited for so many seconds behind other jobs."""
+        self.prefetch.note_slow_job(waited)
+        for job in self.pools.take_back():
+            self.completer.done(job, outcomes.untouched(job))
+
+    def take_back(self) -> set[UUID]:
+        """Return the jobs that have not begun; none of them will."""
+        return {job.id for job in (*self.pools.take_back(), *self.alone.take_back())}
+
+    def _run_alone(self, job: ClaimedJob) -> None:
+        self._hand_on(job, self.ways.get(job.task) or self._find(job))
 
     def _find(self, job: ClaimedJob) -> Found:
         self.deadlines.note_task()

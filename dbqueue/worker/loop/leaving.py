@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from uuid import UUID
 
@@ -12,12 +12,12 @@ from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import unrun_result
 from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.loop.dispatch import Dispatch
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.process import memory, programs
 from dbqueue.worker.process.connections import drop
 from dbqueue.worker.process.pipes import Inbox
 from dbqueue.worker.process.watchdog import Watchdog
-from dbqueue.worker.run.pools import Pools
 from dbqueue.worker.shared import ChildState, ExitReason
 
 logger = logging.getLogger(__name__)
@@ -46,15 +46,56 @@ def is_worn_out(options: WorkerOptions, finished: int) -> bool:
     return limit is not None and memory.resident() > limit
 
 
-def give_up(job: ClaimedJob, worker_id: UUID, completer: Completer) -> None:
-    """End a job that did not stop at its timeout; only the process's end stops it."""
-    message = "Job id=%s task=%s ignored its timeout; replacing the child process"
-    logger.warning(message, job.id, job.task)
+def gives_up(worker_id: UUID, dispatch: Dispatch) -> bool:
+    """End jobs that only the end of the process stops; return whether it has to."""
+    running, ended = dispatch.deadlines.running, dispatch.pools.ended()
+    culprits = dict(_culprits(dispatch))
+    left: list[UUID] = []
+    if ended:
+        # As if a process had died in which only these ran.
+        left = [i for i, entry in list(running.items()) if entry.thread in ended]
+        culprits |= dict.fromkeys(left, "lost")
+    for id, reason in culprits.items():
+        if entry := running.get(id):  # or else it has ended, and left this behind
+            beside = len(left) - 1 if reason == "lost" else 0
+            dispatch.deadlines.end_programs(entry.job)
+            _give_up(entry.job, reason, worker_id, dispatch.completer, beside)
+    return bool(culprits or ended) or dispatch.pools.are_broken()
+
+
+def _culprits(dispatch: Dispatch) -> Iterator[tuple[UUID, str]]:
+    loop = dispatch.pools.loop
+    loop.watch()
+    if blocker := loop.blocks_others():
+        yield blocker, "blocked"
+    for entry in dispatch.deadlines.interrupt_overdue():
+        id = entry.job.id
+        _, pool = dispatch.completer.in_flight.get(id, (None, None))
+        culprit = pool.to_blame(id) if pool else id
+        if culprit is None:
+            dispatch.deadlines.ask(entry)
+        else:
+            yield culprit, "timeout" if culprit == id else "blocked"
+
+
+def _give_up(
+    job: ClaimedJob, reason: str, worker_id: UUID, completer: Completer, beside: int
+) -> None:
+    message = "Job id=%s task=%s is given up (%s); replacing the child process"
+    logger.warning(message, job.id, job.task, _GIVEN_UP[reason])
     held = job.held_by(worker_id)
-    outcome = outcomes.rescued(held, "timeout")
+    outcome = outcomes.rescued(held, reason, beside=beside)
+    error = outcomes.cause(held, reason) if outcome.failed else None
     result = partial(unrun_result, job, worker_id, outcome)
-    events.rescued(held, outcome, outcomes.cause(held, "timeout"), result)
+    events.rescued(held, outcome, error, result)
     completer.done(job, outcome)
+
+
+_GIVEN_UP = {
+    "timeout": "it ignored its timeout",
+    "blocked": "it blocks the event loop",
+    "lost": "its thread has ended",
+}
 
 
 def abandon(child: ChildState, why: str) -> ExitReason:
@@ -64,10 +105,10 @@ def abandon(child: ChildState, why: str) -> ExitReason:
     return ExitReason.ABANDONED
 
 
-def release_all(completer: Completer, pools: Pools, watchdog: Watchdog) -> None:
+def release_all(dispatch: Dispatch, watchdog: Watchdog) -> None:
     """Record what ended and release the rest, which counts as no failure."""
     # All others have begun, or ended a moment ago: their reports are collected next.
-    waiting = {job.id for job in pools.take_back()}
+    waiting, completer = dispatch.take_back(), dispatch.completer
     completer.collect()
     completer.release_unfinished(completer.in_flight.keys() - waiting)
     # Before any of them may run elsewhere.

@@ -10,7 +10,7 @@ from django.db import Error
 from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
-from dbqueue.jobs import events, outcomes
+from dbqueue.jobs import events
 from dbqueue.maintenance.promote import promote
 from dbqueue.worker.loop import leaving
 from dbqueue.worker.loop.completer import Completer
@@ -66,23 +66,23 @@ class Worker:
         self._completer = Completer(self._dialect, self._id, self._pipe)
         self._set_up_running()
         self._stopping = self._stop_announced = False
-        self._stop_at = float("inf")
+        self._stop_at, self._waiting_since = float("inf"), 0.0
         self._recycling = self._at_once = self._drained = False
-        self._waiting_since = 0.0
 
     def _set_up_running(self) -> None:
+        options, completer = self._options, self._completer
         holder = Holder(
             worker_id=self._id,
             database=self._dialect.alias,
-            sender=self._options.sender,
+            sender=options.sender,
             record_now=self._record_now,
-            note=self._completer.note_progress,
+            note=completer.note_progress,
         )
-        sizes = self._options.threads, self._options.async_concurrency
+        sizes = options.threads, options.async_concurrency
         deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
-        pools = self._pools = Pools(*sizes, holder, deadlines, self._completer.done)
-        completer, prefetch = self._completer, self._prefetch
-        self._dispatch = Dispatch(completer, pools, prefetch, deadlines, holder)
+        pools = self._pools = Pools(*sizes, holder, deadlines, completer.done)
+        parts = completer, pools, self._prefetch, deadlines, holder
+        self._dispatch = Dispatch(*parts, drain=options.drain)
 
     def _record_now(self, id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         # On the job's own connection: should that fall silent now, its transaction
@@ -111,7 +111,7 @@ class Worker:
             reason = self._loop()
             self._announce_stop()
         if reason is not ExitReason.ABANDONED:
-            leaving.release_all(self._completer, self._pools, self._watchdog)
+            leaving.release_all(self._dispatch, self._watchdog)
         self._pools.close()
         return reason
 
@@ -173,7 +173,7 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
-        if self._stopping or self._recycling:
+        if self._stopping or self._recycling or self._dispatch.alone.is_exclusive():
             return 0
         room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
         room = min(room, self._prefetch.fits(self._completer.weight))
@@ -201,18 +201,14 @@ class Worker:
         drop(self._dialect.alias)
 
     def _take_care_of_running(self) -> None:
-        for entry in self._deadlines.interrupt_overdue():
-            leaving.give_up(entry.job, self._id, self._completer)
-            self._at_once = True
-        self._at_once |= self._pools.are_broken()
-        self._recycling |= self._at_once
+        if leaving.gives_up(self._id, self._dispatch):
+            self._recycling = self._at_once = True
         waited = time.monotonic() - self._waiting_since
         if waited > HOLD and self._pools.has_waiting():
-            self._prefetch.note_slow_job(waited)
-            for job in self._pools.take_back():
-                self._completer.done(job, outcomes.untouched(job))
+            self._dispatch.give_back(waited)
 
     def _sleep(self) -> None:
+        self._dispatch.alone.step(leaving=self._stopping or self._recycling)
         now = time.monotonic()
         moments = [now + _MAX_SLEEP, self._distrust_at(), self._stop_at]
         if self._polling.paused:
@@ -222,11 +218,9 @@ class Worker:
                 moments.append(self._polling.look_at)
             if self._completer.has_notes():
                 moments.append(self._completer.notes_at)
-        if self._pools.has_waiting():
-            moments.append(self._waiting_since + HOLD)
-        limit = self._deadlines.next_limit()
-        if limit is not None:
-            moments.append(limit)
+        if self._dispatch.has_waiting():
+            moments.append(max(self._waiting_since + HOLD, now + HOLD / 5))
+        moments.append(self._deadlines.next_limit() or now + _MAX_SLEEP)
         busy = self._completer.fall_asleep() or self._completer.has_outcomes()
         if busy and not self._polling.paused:
             moments.append(now)

@@ -28,11 +28,16 @@ def _rescue(alias: str, child: ChildState, begun: set[UUID]) -> bool:
     What is locked waits for the next round. Only a child's own keeper knows what had
     not begun.
     """
+    beside = dict.fromkeys(begun, len(begun) - 1)
     while held := held_by(alias, child.worker_id):
         by_reason: dict[str, list[HeldJob]] = {}
         for job in held:
             by_reason.setdefault(_reason(child, job.id, begun), []).append(job)
-        if not sum(rescue(alias, jobs, reason=why) for why, jobs in by_reason.items()):
+        rescued = [
+            rescue(alias, jobs, reason=why, beside=beside if why == "lost" else {})
+            for why, jobs in by_reason.items()
+        ]
+        if not any(rescued):
             return False
     return True
 

@@ -107,10 +107,9 @@ class Deadlines:
             if entry.soft_limit is None or now < entry.soft_limit:
                 continue
             if entry.asked_at is None:
-                self._ask(entry, now)
+                self.ask(entry)
             elif entry.hard_limit is not None and now >= entry.hard_limit:
                 stubborn.append(entry)
-                self.end_programs(entry.job)
         return stubborn
 
     def end_programs(self, job: ClaimedJob) -> bool:
@@ -134,11 +133,12 @@ class Deadlines:
             return self.launched.by_async_job(entry.job.id)
         return self.launched.by_thread(entry.thread, entry.began)
 
-    def _ask(self, entry: Running, now: float) -> None:
+    def ask(self, entry: Running) -> None:
+        """Ask the job to stop. It counts as stubborn a while later."""
         # As long as the lock is held, no other job begins in the thread of this one.
         with self._lock:
             if self.running.get(entry.job.id) is entry:
-                entry.asked_at = now
+                entry.asked_at = time.monotonic()
                 self._publish_limit()
                 entry.interrupt()
                 if entry.thread is not None:

@@ -2,10 +2,14 @@
 
 import asyncio
 import contextvars
+import sys
+import threading
+import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
@@ -14,7 +18,15 @@ from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
 from dbqueue.worker.run import contexts, launched
 from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.deadlines import STUBBORN
 from dbqueue.worker.run.pool import Pool, Work, logger
+
+# Seconds between two questions to the loop whether it still turns.
+ASK_INTERVAL = 1.0
+# Seconds that a job may block the loop while other async jobs run beside it.
+BLOCK_LIMIT = 60.0
+# The frame in which asyncio takes one step of a task, or calls one callback.
+_STEP = asyncio.Handle._run.__code__
 
 
 class LoopPool(Pool):
@@ -27,6 +39,11 @@ class LoopPool(Pool):
         self._tidying = False
         self._closing = self._closed = False
         self._runs: set[asyncio.Task[None]] = set()
+        self._thread = 0
+        # Since when the loop owes an answer, monotonic, and what it did at that time.
+        self._asked_at: float | None = None
+        self._asked_last = 0.0
+        self._blocker: UUID | None = None
 
     def submit(self, work: Work) -> None:
         if self._loop is None:
@@ -36,7 +53,57 @@ class LoopPool(Pool):
         self._waiting.append(work)
         self._loop.call_soon_threadsafe(self._admit)
 
+    def has_waiting(self) -> bool:
+        # Also where there is a place: a blocked loop admits none.
+        return bool(self._waiting)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the loop owes an answer for longer than a busy one may."""
+        return self._asked_at is not None and self._owed() > ASK_INTERVAL
+
+    def watch(self) -> None:
+        """Ask now and then, while there are jobs."""
+        if self.load and time.monotonic() > self._asked_last + ASK_INTERVAL / 2:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask the loop whether it still turns, unless it owes an answer already."""
+        if self._loop is not None and self._asked_at is None:
+            self._blocker, self._asked_last = self._stepped(), time.monotonic()
+            self._asked_at = self._asked_last
+            self._loop.call_soon_threadsafe(self._answer)
+
+    def to_blame(self, job_id: UUID) -> UUID | None:
+        if self._owed() < STUBBORN / 2:
+            return job_id  # the loop turns: the job ignores that it was cancelled
+        before, self._blocker = self._blocker, self._stepped()
+        return self._blocker or job_id if self._blocker == before else None
+
+    def blocks_others(self) -> UUID | None:
+        """Return the job that has blocked the loop for too long, if it runs others."""
+        if len(self._runs) < 2 or self._owed() < BLOCK_LIMIT:
+            return None
+        return self._blocker if self._blocker == self._stepped() else None
+
+    def _answer(self) -> None:
+        self._asked_at = None
+
+    def _owed(self) -> float:
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else time.monotonic() - asked_at
+
+    def _stepped(self) -> UUID | None:
+        """Return the job whose code the loop runs right now, None if none."""
+        frame = sys._current_frames().get(self._thread)
+        while frame is not None and frame.f_code is not _STEP:
+            frame = frame.f_back
+        handle = None if frame is None else frame.f_locals.get("self")
+        context: contextvars.Context | None = getattr(handle, "_context", None)
+        return None if context is None else context.get(launched.current)
+
     def take_back(self) -> list[ClaimedJob]:
+        self.ask()
         jobs = []
         with suppress(IndexError):  # the loop was faster
             while self._waiting:
@@ -49,6 +116,7 @@ class LoopPool(Pool):
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
+        self._thread = threading.get_ident()
         self._context = contexts.base()
         while not self._closed:
             # A job may stop the loop, which is not its own. And where a task or a
@@ -66,9 +134,12 @@ class LoopPool(Pool):
             job, task, seconds = self._waiting.popleft()
         except IndexError:
             return
-        self.deadlines.begin(job, seconds, _left_to_asyncio)
+        # The timeout itself is asyncio's; a loop that is blocked comes to none.
+        self.deadlines.begin(job, seconds, self.ask)
+        context = self._context.copy()
+        context.run(launched.current.set, job.id)
         run = asyncio.get_running_loop().create_task(
-            self._run(job, task), context=self._context.copy()
+            self._run(job, task), context=context
         )
         # The loop itself keeps only a weak reference.
         self._runs.add(run)
@@ -89,7 +160,6 @@ class LoopPool(Pool):
             asyncio.get_running_loop().stop()
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
-        launched.current.set(job.id)
         try:
             outcome = await Attempt(job, task, self.holder).arun()
         except BaseException as error:  # as in ThreadPool
@@ -110,7 +180,3 @@ class LoopPool(Pool):
                 await sync_to_async(connections.tidy)()
             finally:
                 self._tidying = False
-
-
-def _left_to_asyncio() -> None:
-    """Do nothing: an async job's own timeout cancels it."""

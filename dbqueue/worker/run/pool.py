@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Any
+from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
@@ -29,8 +30,8 @@ class Pool:
     deadlines: Deadlines
     done: Done
     load: int = 0  # jobs it has, running and waiting; counted by the completer
-    # A thread of it has ended before its time, or a job's programs may run on.
-    is_broken: bool = False
+    ended: int | None = None  # native id of a thread that has ended before its time
+    is_broken: bool = False  # a job's programs may run on
 
     def __post_init__(self) -> None:
         """Set up the threads of this kind of pool."""
@@ -38,6 +39,14 @@ class Pool:
     def submit(self, work: Work) -> None:
         """Run the job as soon as there is a place."""
         raise NotImplementedError
+
+    def has_waiting(self) -> bool:
+        """Tell whether jobs wait for a place."""
+        return self.load > self.size
+
+    def to_blame(self, job_id: UUID) -> UUID | None:
+        """Return the job that keeps this one from ending; None if it is not certain."""
+        return job_id
 
     def take_back(self) -> list[ClaimedJob]:
         """Return the jobs that have not begun; none of them will."""
@@ -57,13 +66,13 @@ class Pool:
             self.is_broken |= self.deadlines.end_programs(job)
 
     def start_thread(self, name: str, serve: Callable[[], None]) -> None:
-        """Run `serve` in a thread; it is broken if that raises anything."""
+        """Run `serve` in a thread of its own, and note if that raises anything."""
 
         def live() -> None:
             try:
                 serve()
             except BaseException:  # the jobs of the thread would stay RUNNING
-                self.is_broken = True
+                self.ended = get_native_id()
                 logger.exception("A thread of the worker that runs jobs has ended")
 
         Thread(target=live, name=name, daemon=True).start()

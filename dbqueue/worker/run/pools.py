@@ -107,13 +107,22 @@ class Pools:
     def free(self) -> tuple[int, int]:
         """Return how many threads and coroutines have no job."""
         threads, loop = self.threads, self.loop
-        return threads.size - threads.load, loop.size - loop.load
+        coroutines = 0 if loop.is_blocked else loop.size - loop.load
+        return threads.size - threads.load, coroutines
 
     def has_waiting(self) -> bool:
-        return any(pool.load > pool.size for pool in self._all)
+        return any(pool.has_waiting() for pool in self._all)
+
+    def ended(self) -> set[int | None]:
+        """Return threads that have ended before their time; None is the event loop's.
+
+        Jobs there never end.
+        """
+        threads: set[int | None] = {self.threads.ended} - {None}
+        return threads if self.loop.ended is None else threads | {None}
 
     def are_broken(self) -> bool:
-        """Tell whether jobs here may never end, as their thread has."""
+        """Tell whether only the end of the process ends what jobs have started."""
         return any(pool.is_broken for pool in self._all)
 
     def take_back(self) -> list[ClaimedJob]:

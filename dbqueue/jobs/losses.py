@@ -1,0 +1,46 @@
+"""What the attempt log tells of jobs whose process was lost under them."""
+
+import json
+from typing import Any
+
+from dbqueue.dialects.columns import ClaimedJob, HeldJob
+from dbqueue.models import entries
+
+# Times that a job may be lost together with others without a failure. Beside others it
+# runs again only where none of its hosts has had a process for it alone.
+MOST_TOGETHER = 3
+
+
+def runs_alone(job: ClaimedJob) -> bool:
+    """Tell whether nothing may run beside the job, as its last run was lost.
+
+    It may have ended its process.
+    """
+    if job.attempt_log == "[]":
+        return False
+    for entry in reversed(read(job)):
+        if entry.get("reason") == "lost" or "beside" in entry:
+            return True
+        if entry.get("reason") != "released":
+            return False  # it has ended by itself since
+    return False
+
+
+def claims_since(job: ClaimedJob) -> int:
+    """Return how often the job was claimed since its last recorded attempt."""
+    log = read(job)
+    last = log[-1].get("attempt", 0) if log else 0
+    return job.attempt - last if isinstance(last, int) else 0
+
+
+def together(job: HeldJob) -> int:
+    """Return how often the job was lost together with others."""
+    return sum("beside" in entry for entry in read(job))
+
+
+def read(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:
+    """Return the entries of the job's attempt log."""
+    try:
+        return entries(json.loads(job.attempt_log))
+    except ValueError:  # damaged by hand
+        return []
