@@ -2,10 +2,16 @@
 
 import math
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import (
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
 from django.db import Error
 
 from dbqueue import conf
@@ -48,8 +54,47 @@ def choose_backend(alias: str | None) -> DatabaseBackend:
     return ours[name]
 
 
+def known_queues(backend: DatabaseBackend, *, alone: bool = False) -> set[str]:
+    """Return the queues of all in the backend's database, or its own; empty = any."""
+    known: set[str] = set()
+    for other in storing_backends().values():
+        if other is backend or (other.database == backend.database and not alone):
+            if not other.queues:
+                return set()
+            known |= other.queues
+    return known
+
+
 def add_backend_option(parser: CommandParser) -> None:
     parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+
+
+class _HelpFormatter(DjangoHelpFormatter):
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # Examples are lines; all else is filled.
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+def add_examples(parser: CommandParser, *examples: str) -> None:
+    """Show the commands, written without `manage.py`, at the end of --help."""
+    parser.formatter_class = _HelpFormatter
+    lines = (f"  manage.py {example}" for example in examples)
+    parser.epilog = "\n".join(["examples:", *lines])
+
+
+def default(
+    key: str,
+    words: Callable[[Any], str] = str,
+    current: Callable[[], Any] = conf.current,
+) -> str:
+    """Say, for a help text, which value a key of DBQUEUE or of a dict in it has."""
+    try:
+        settings = current()
+    except ImproperlyConfigured:
+        # The check tells of it; here it would be a bare traceback, even for --help.
+        return f"default: {key} in DBQUEUE"
+    value = words(getattr(settings, key.lower()))
+    return f"default: {value}, from {settings.PLACE}[{key!r}]"
 
 
 def add_pruning_options(

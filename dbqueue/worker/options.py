@@ -31,6 +31,7 @@ class WorkerOptions:
     drain: bool = False  # stop when the queues are empty
     max_jobs: int | None = None  # a child is replaced after this many jobs
     max_rss: int | None = None  # or when it uses more MiB of memory
+    exit_at_max: bool = False  # in place of replacing it, all stop
     name: str = field(default_factory=default_name)
     health_file: str | None = None  # touched at each heartbeat
 

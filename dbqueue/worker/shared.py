@@ -36,6 +36,7 @@ class ExitReason(IntEnum):
     DRAINED = 2  # nothing was left to do
     RECYCLED = 3  # wants to be replaced: max_jobs, max_rss, a job that would not stop
     ABANDONED = 4  # lost its lease and left its jobs to others
+    WORN_OUT = 5  # reached max_jobs or max_rss, at which all are to stop
 
 
 # Eight bytes a word, aligned: what another process reads is the old value or the new.

@@ -1,9 +1,10 @@
 import json
+import shlex
 from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.utils import timezone
 
@@ -234,6 +235,85 @@ class TestPruneJobs:
 
     def test_prunejobs_is_quiet_when_told(self):
         assert run("prunejobs", "--verbosity", "0") == ""
+
+    def test_prunejobs_takes_queues(self):
+        for queue in ("mail", "reports", "mail", "uploads", "mail"):
+            finished(days=99, queue_name=queue)
+
+        said = run("prunejobs", "--queue", "mail", "--queue", "uploads", "--dry-run")
+        run("prunejobs", "--queue", "mail", "--queue", "uploads", "--batch", "1")
+
+        assert said == "4 finished jobs would be deleted.\n"
+        assert FinishedJob.objects.get().queue_name == "reports"
+
+    def test_prunejobs_refuses_a_queue_that_never_was(self, settings):
+        ours = {"BACKEND": "dbqueue.backend.DatabaseBackend", "QUEUES": ["mail"]}
+        settings.TASKS = {"default": ours}
+        finished(queue_name="gone", days=99)
+
+        with pytest.raises(CommandError, match=r"'mial' is in .*Did you mean 'mail'\?"):
+            run("prunejobs", "--queue", "mial")
+        run("prunejobs", "--queue", "gone")
+
+        assert not FinishedJob.objects.exists()
+
+
+DEFAULTS = {
+    "runworker": [
+        "default: 3, from DBQUEUE['PROCESSES']",
+        "default: 4, from DBQUEUE['THREADS']",
+        "default: 100, from DBQUEUE['ASYNC_CONCURRENCY']",
+        "default: 2.5, from DBQUEUE['GRACE']",
+    ],
+    "prunejobs": [
+        "default: 7d, from DBQUEUE['KEEP_SUCCESSFUL']",
+        "default: for ever, from DBQUEUE['KEEP_FAILED']",
+        "default 1000",
+    ],
+    "queuestatus": ["default 2.0"],
+    "uploads_cleanup": [
+        "default: 48, from DBQUEUE['UPLOADS']['KEEP']",
+        "default: 720, from DBQUEUE['UPLOADS']['KEEP_FAILED']",
+        "default 200",
+    ],
+}
+
+
+@pytest.mark.parametrize("command", DEFAULTS)
+class TestHelp:
+    def parser(self, command):
+        return load_command_class("dbqueue", command).create_parser(
+            "manage.py", command
+        )
+
+    def text(self, command):
+        return " ".join(self.parser(command).format_help().split())
+
+    def test_help_shows_the_values_of_defaults(self, command, settings):
+        uploads = {"KEEP": 48 * 3600}
+        settings.DBQUEUE = {"PROCESSES": 3, "GRACE": 2.5, "KEEP_FAILED": None}
+        settings.DBQUEUE |= {"UPLOADS": uploads}
+
+        text = self.text(command)
+
+        for words in DEFAULTS[command]:
+            assert words in text
+
+    def test_help_has_examples_that_work(self, command):
+        parser = self.parser(command)
+
+        title, *examples = parser.epilog.splitlines()
+
+        assert title == "examples:"
+        for example in examples:
+            manage, name, *arguments = shlex.split(example)
+            assert (manage, name) == ("manage.py", command)
+            parser.parse_args(arguments)
+
+    def test_help_is_there_though_dbqueue_is_wrong(self, command, settings):
+        settings.DBQUEUE = {"LEESE": 1, "UPLOADS": {"KEPT": 1}}
+
+        assert "examples:" in self.text(command)
 
 
 @pytest.mark.django_db(transaction=True)

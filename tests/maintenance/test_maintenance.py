@@ -39,13 +39,13 @@ def held(worker):
     return held_by(ALIAS, worker.id)
 
 
-def finished(state="SUCCESSFUL", *, days=0, count=1):
+def finished(state="SUCCESSFUL", *, days=0, count=1, queue_name="default"):
     """Write records of jobs that finished so many days ago."""
     moment = timezone.now() - timedelta(days=days)
     return FinishedJob.objects.bulk_create(
         FinishedJob(
             task="tests.tasks.noop",
-            queue_name="default",
+            queue_name=queue_name,
             backend="default",
             state=state,
             max_attempts=1,

@@ -99,6 +99,37 @@ def test_a_limit_below_what_a_child_needs_at_least_lets_it_work(run_worker, effe
     assert len(seen) <= 10
 
 
+def test_a_worker_that_exits_at_max_jobs_stops_all_its_children(run_worker, effects):
+    enqueue_many(tasks.note, [(i,) for i in range(20)])
+    worker = run_worker("--max-jobs", 5, "--exit-at-max", "--processes", 2)
+
+    assert worker.wait() == 0
+
+    assert 5 <= finished().count() <= 10
+    assert finished().count() + unfinished(state="READY").count() == 20
+
+
+@pytest.mark.parametrize(
+    ("task", "code"),
+    [(tasks.fail, 4), (tasks.kill_itself, 4), (tasks.note, 0)],
+)
+def test_the_exit_code_of_a_drain_tells_of_failures(run_worker, effects, task, code):
+    enqueue(task, "this")
+    unfinished().update(max_attempts=1)
+    enqueue(tasks.note, "another")
+
+    worker = run_worker("--drain", "--fail-on-failure")
+
+    assert worker.wait() == code
+    effects.wait_for("ended", "another")
+
+
+def test_exiting_at_a_maximum_needs_one(run_worker):
+    worker = run_worker("--exit-at-max")
+
+    assert_refused(worker, "--exit-at-max needs --max-jobs or --max-rss.")
+
+
 def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):
     health = tmp_path / "health"
     worker = run_worker("--health-file", health, settings={"DBQUEUE": {"LEASE": 6.0}})
@@ -322,6 +353,25 @@ def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effec
     worker.tell(signal.SIGTERM)
     assert worker.wait() == 0
     worker.wait_until_gone()
+
+
+def test_a_worker_that_restarts_is_checked_once_at_each_start(project, start):
+    (project / "changing" / "models.py").write_text(
+        "from django.core import checks\n"
+        "@checks.register('dbqueue')\n"
+        "def check(**kwargs):\n"
+        "    print('checked')\n"
+        "    return []\n"
+    )
+    worker = start(
+        [sys.executable, project / "manage.py", "runworker"],
+        ["--reload", "--drain"],
+        DJANGO_SETTINGS_MODULE="project_settings",
+    )
+
+    assert worker.wait() == 0
+
+    assert worker.output.count("checked") == 1
 
 
 @thorough

@@ -3,16 +3,20 @@
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue import conf
-from dbqueue.maintenance.prune import BATCH, prune
+from dbqueue.backend import DatabaseBackend
+from dbqueue.maintenance.prune import BATCH, prune_all
 from dbqueue.management.backends import (
     add_backend_option,
+    add_examples,
     add_pruning_options,
     choose_backend,
     counted,
     database_errors_explained,
+    default,
+    known_queues,
 )
 from dbqueue.models import FinishedJob, JobState
 
@@ -25,13 +29,28 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_backend_option(parser)
-        age = "an age such as 90s, 30m, 12h, 7d; default: each state's in DBQUEUE"
-        parser.add_argument("--older-than", type=_age, help=age)
+        age = (
+            "an age such as 90s, 30m, 12h, 7d; "
+            f"{default('KEEP_SUCCESSFUL', _words)} for successful ones, "
+            f"{default('KEEP_FAILED', _words)} for others"
+        )
+        parser.add_argument("--older-than", type=_age, metavar="AGE", help=age)
+        queue = "only this queue; may be given several times; default: all"
+        parser.add_argument("--queue", action="append", metavar="NAME", help=queue)
         add_pruning_options(parser, _FINISHED, BATCH, "rows in one transaction")
+        add_examples(
+            parser,
+            "prunejobs --dry-run",
+            "prunejobs --older-than 12h --state successful",
+            "prunejobs --older-than 30m --queue mail --queue reports",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        alias = choose_backend(options["backend"]).database
+        backend = choose_backend(options["backend"])
+        alias = backend.database
         with database_errors_explained(alias):
+            for queue in options["queue"] or ():
+                _check_queue(backend, queue)
             total = sum(
                 self._prune(alias, state, age, options)
                 for state in _FINISHED
@@ -44,14 +63,11 @@ class Command(BaseCommand):
     def _prune(
         self, alias: str, state: str, age: float, options: dict[str, Any]
     ) -> int:
+        queues, batch = options["queue"] or (), max(1, options["batch"])
         if options["dry_run"]:
-            return FinishedJob.objects.using(alias).expired(state, age).count()
-        batch = max(1, options["batch"])
-        total = deleted = prune(alias, states=[state], older_than=age, limit=batch)
-        while deleted == batch:
-            deleted = prune(alias, states=[state], older_than=age, limit=batch)
-            total += deleted
-        return total
+            rows = FinishedJob.objects.using(alias).expired(state, age)
+            return (rows.filter(queue_name__in=queues) if queues else rows).count()
+        return prune_all(alias, state=state, older_than=age, queues=queues, batch=batch)
 
 
 def _age_of(state: str, options: dict[str, Any]) -> float | None:
@@ -63,6 +79,26 @@ def _age_of(state: str, options: dict[str, Any]) -> float | None:
     kept = settings.keep_successful if successful else settings.keep_failed
     older_than: float | None = options["older_than"]
     return kept if older_than is None else older_than
+
+
+def _check_queue(backend: DatabaseBackend, name: str) -> None:
+    known = known_queues(backend)
+    rows = FinishedJob.objects.using(backend.database).filter(queue_name=name)
+    # One that TASKS does not name any more may still have finished jobs.
+    if known and name not in known and not rows.exists():
+        raise CommandError(
+            f"--queue {name!r} is in no entry of TASKS, and no finished job is in it."
+            f"{conf.nearest(name, known)}"
+        )
+
+
+def _words(seconds: float | None) -> str:
+    """Return an age as the option takes it, in the largest unit that fits."""
+    if seconds is None:
+        return "for ever"
+    units = (unit for unit in "dhm" if seconds and not seconds % _UNITS[unit])
+    unit = next(units, "s")
+    return f"{seconds / _UNITS[unit]:g}{unit}"
 
 
 def _age(text: str) -> float:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from dbqueue import status
 from dbqueue.management.backends import (
     add_backend_option,
+    add_examples,
     choose_backend,
     database_errors_explained,
 )
@@ -23,11 +24,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_backend_option(parser)
-        parser.add_argument("--json", action="store_true", help="for programs")
-        watch = "refresh it until Ctrl-C"
+        parser.add_argument("--json", action="store_true", help="one line of JSON")
+        watch = "refresh it until Ctrl-C; default: show it once"
         parser.add_argument("--watch", action="store_true", help=watch)
         interval = "seconds between refreshes; default %(default)s"
         parser.add_argument("--interval", type=float, default=2.0, help=interval)
+        add_examples(
+            parser,
+            "queuestatus",
+            "queuestatus --watch --interval 5",
+            "queuestatus --json",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         alias = choose_backend(options["backend"]).database

@@ -3,9 +3,8 @@
 import logging
 import os
 import threading
-from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,13 +21,14 @@ from dbqueue.dialects.scan import matches
 from dbqueue.management.backends import (
     choose_backend,
     counted,
-    non_negative,
-    storing_backends,
+    known_queues,
 )
 from dbqueue.management.discovery import import_tasks
+from dbqueue.management.worker_options import add_worker_options
 from dbqueue.models import Worker
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent import surroundings
+from dbqueue.worker.parent.failures import FAILED_JOBS, FailureNote
 from dbqueue.worker.parent.processes import allow_open_files
 from dbqueue.worker.parent.reload import (
     RELOAD,
@@ -52,37 +52,17 @@ class Command(BaseCommand):
     requires_system_checks = ["dbqueue"]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        # Defaults that are in DBQUEUE are read later: here, a mistake in it would
-        # show a bare traceback, even for --help.
-        add = parser.add_argument
-        backend = "an alias in TASKS; default: the first, and all in its database"
-        add("--backend", help=backend)
-        queues = "'a,b,mail-*', in this order; default: all, the highest priority first"
-        add("--queues", type=_names, help=queues)
-        exclude = "queues to leave out, names or patterns"
-        add("--exclude", type=_names, default=(), help=exclude)
-        add("--processes", type=_number, help="child processes; default in DBQUEUE")
-        threads = "sync jobs at once in each process; default in DBQUEUE"
-        add("--threads", type=_number, help=threads)
-        coroutines = "async jobs at once in each process; default in DBQUEUE"
-        add("--async-concurrency", type=_number, help=coroutines)
-        add("--max-jobs", type=_number, help="replace a process after N jobs")
-        add("--max-rss", type=_number, help="replace a process above N MiB")
-        drain = "stop when the queues are empty, exit 0"
-        add("--drain", action="store_true", help=drain)
-        grace = "seconds to finish running jobs when stopped; default in DBQUEUE"
-        add("--grace", type=_seconds, help=grace)
-        reload = "restart when the code changes; default with DEBUG"
-        add("--reload", action="store_true", default=None, help=reload)
-        add("--no-reload", action="store_false", dest="reload")
-        hup = "what SIGHUP does; restart: stop, and begin again with the code of then"
-        add("--hup", choices=["stop", "restart"], default="stop", help=hup)
-        add("--worker-name", dest="name", help="default: host:pid")
-        add("--health-file", help="a file to touch at each heartbeat")
+        add_worker_options(parser)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         streams.fill()
         super().__init__(*args, **kwargs)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        if self._only_restarts(options):
+            # The process that it starts is checked, at each start.
+            options["skip_checks"] = True
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **given: Any) -> None:
         with ExitStack() as ending:
@@ -92,12 +72,12 @@ class Command(BaseCommand):
 
     def _handle(self, ending: ExitStack, given: dict[str, Any]) -> None:
         _log_to(self.stderr, given["verbosity"])
+        if self._only_restarts(given):
+            raise SystemExit(run_with_reload())
         backend = choose_backend(given["backend"])
         self._check_backend(backend)
         options = _options(backend, given)
         reload = self._reload(given)
-        if reload and WORKING not in os.environ:
-            raise SystemExit(run_with_reload())
         _check_health_file(options.health_file)
         if self._called_from_command_line:
             ending.enter_context(surroundings.left_behind())
@@ -110,10 +90,12 @@ class Command(BaseCommand):
             raise CommandError(refusal)
         if given["verbosity"]:
             self._say(_banner(backend, options, reload=reload))
-        code = self._supervisor(options, given, reload=reload).run()
+        note = FailureNote() if given["fail_on_failure"] else nullcontext(False)
+        with note as failed:
+            code = self._supervisor(options, given, reload=reload).run()
         if code == RELOAD and not reload:
             restart()
-        raise SystemExit(code)
+        raise SystemExit(code or (FAILED_JOBS if failed else 0))
 
     def _reload(self, given: dict[str, Any]) -> bool:
         """Tell whether to restart when the code changes."""
@@ -127,6 +109,10 @@ class Command(BaseCommand):
                 "command line for --reload and --hup=restart."
             )
         return False
+
+    def _only_restarts(self, given: dict[str, Any]) -> bool:
+        """Tell whether this process merely restarts one that works."""
+        return self._reload(given) and WORKING not in os.environ
 
     def _supervisor(
         self, options: WorkerOptions, given: dict[str, Any], *, reload: bool
@@ -172,7 +158,9 @@ class Command(BaseCommand):
 
 
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
-    known = _known_queues(backend, alone=given["backend"] is not None)
+    if given["exit_at_max"] and not (given["max_jobs"] or given["max_rss"]):
+        raise CommandError("--exit-at-max needs --max-jobs or --max-rss.")
+    known = known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
     for name in (*(wanted or ()), *given["exclude"]):
         if known and not any(matches(queue, name) for queue in known):
@@ -192,34 +180,6 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
 def _check_health_file(name: str | None) -> None:
     if name is not None and not os.access(Path(name).absolute().parent, os.W_OK):
         raise CommandError(f"--health-file {name!r} is in no folder to write in.")
-
-
-def _known_queues(backend: DatabaseBackend, *, alone: bool) -> set[str]:
-    """Return the backend's queues, or those of all in its database; empty = any."""
-    known: set[str] = set()
-    for other in storing_backends().values():
-        if other is backend or (other.database == backend.database and not alone):
-            if not other.queues:
-                return set()
-            known |= other.queues
-    return known
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise ArgumentTypeError(f"{text!r} names no queue")
-    return names
-
-
-def _seconds(text: str) -> float:
-    return non_negative(text, "seconds, 0 or more")
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -> str:

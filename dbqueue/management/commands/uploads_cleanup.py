@@ -7,13 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue.management.backends import (
+    add_examples,
     add_pruning_options,
     counted,
     database_errors_explained,
+    default,
     non_negative,
 )
 from dbqueue.tasks.framework import InvalidTaskBackend
-from dbqueue.uploads import work
+from dbqueue.uploads import conf, work
 from dbqueue.uploads.sweep import cleanup
 
 _HOUR = 3600.0  # seconds
@@ -26,11 +28,20 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        age = "delete uploads that ended more than HOURS ago; default: from DBQUEUE"
+        age = (
+            "delete uploads that ended more than HOURS ago; "
+            f"{default('KEEP', _hours, conf.current)}; those that failed, "
+            f"{default('KEEP_FAILED', _hours, conf.current)}"
+        )
         parser.add_argument("--age", type=_age, metavar="HOURS", help=age)
         rows = "uploads, or files, read at once"
         add_pruning_options(parser, cleanup.DELETABLE, cleanup.BATCH, rows)
         parser.add_argument("--json", action="store_true", help="one line of JSON")
+        add_examples(
+            parser,
+            "uploads_cleanup --dry-run",
+            "uploads_cleanup --age 48 --state failed --state rejected",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -59,6 +70,10 @@ def _sentence(found: dict[str, int], dry_run: bool) -> str:
         f"{counted(found['objects_deleted'], 'file')} {would}deleted from storages, "
         f"{counted(found['jobs_repaired'], 'lost job')} {would}re-enqueued."
     )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / _HOUR:g}"
 
 
 def _age(text: str) -> float:

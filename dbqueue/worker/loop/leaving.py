@@ -46,6 +46,12 @@ def is_worn_out(options: WorkerOptions, finished: int) -> bool:
     return limit is not None and memory.resident() > limit
 
 
+def why_recycled(options: WorkerOptions, finished: int) -> ExitReason:
+    if options.exit_at_max and is_worn_out(options, finished):
+        return ExitReason.WORN_OUT
+    return ExitReason.RECYCLED
+
+
 def gives_up(worker_id: UUID, dispatch: Dispatch) -> bool:
     """End jobs that only the end of the process stops; return whether it has to."""
     running, ended = dispatch.deadlines.running, dispatch.pools.ended()

@@ -251,7 +251,7 @@ class Worker:
         if options.max_jobs or options.max_rss:
             self._recycling |= leaving.is_worn_out(options, self._completer.finished)
         if self._recycling and (idle or self._at_once):
-            return ExitReason.RECYCLED
+            return leaving.why_recycled(options, self._completer.finished)
         return None
 
     def _distrust_at(self) -> float:

@@ -47,7 +47,7 @@ class Place:
         """
         self.pid = 0
         self.finished = reason is ExitReason.DRAINED
-        if reason in (ExitReason.STOPPED, ExitReason.DRAINED, ExitReason.RECYCLED):
+        if reason not in (ExitReason.NONE, ExitReason.ABANDONED):
             self.crashes = self.stillborn = 0
             return False
         was_stable = now - self.started_at > STABLE

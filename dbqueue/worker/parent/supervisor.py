@@ -209,9 +209,9 @@ class Supervisor:
         self._family.crashed |= crashed and place.child is not None
         if crashed and not self._stopping.requests:
             place.log_crash(why)
-            if place.is_hopeless:
-                self._failed = True
-                self.stop()
+            self._failed = place.is_hopeless
+        if self._failed or exit is ExitReason.WORN_OUT:
+            self._stop_once(restart=False)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
