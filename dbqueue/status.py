@@ -38,7 +38,10 @@ class QueueStatus:
 
 @dataclass(slots=True)
 class WorkerStatus:
-    """A live worker; `last_heartbeat` seconds ago, `runs` counts its jobs by task."""
+    """A live worker; `last_heartbeat` seconds ago, `runs` counts its jobs by task.
+
+    `unknown_tasks` are paths that it could not import.
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class WorkerStatus:
     queues: str
     last_heartbeat: float
     runs: dict[str, int] = field(default_factory=dict)
+    unknown_tasks: list[str] = field(default_factory=list)
 
 
 def queues(alias: str) -> list[QueueStatus]:
@@ -84,6 +88,7 @@ def workers(alias: str) -> list[WorkerStatus]:
             # An annotation, unknown to mypy.
             last_heartbeat=_seconds(worker.last_seen, worker.now),  # type: ignore[attr-defined]
             runs=held.get(str(worker.pk), {}),
+            unknown_tasks=worker.unknown_tasks or [],
         )
         for worker in rows
     ]
@@ -101,13 +106,30 @@ def reason(job: Job) -> str:
     if not is_served(str(job._state.db), job.queue_name):
         missing = f"No live worker takes the queue {job.queue_name!r}."
         return f"{missing} Start: manage.py runworker"
+    if not is_known(str(job._state.db), job.queue_name, job.task):
+        unknown = f"No live worker of the queue {job.queue_name!r} knows {job.task!r}."
+        return f"{unknown} Deploy the task to them, or correct the path."
     return f"The workers of the queue {job.queue_name!r} are busy."
 
 
 def is_served(alias: str, queue: str) -> bool:
     """Tell whether a live worker takes the queue."""
-    rows = Worker.objects.using(alias).alive().values_list("queues", flat=True)
-    return any(Scan.of(described).rank(queue) is not None for described in rows)
+    return bool(_unknown_to_each(alias, queue))
+
+
+def is_known(alias: str, queue: str, task: str) -> bool:
+    """Tell whether a live worker takes the queue and did not miss the task."""
+    return any(task not in unknown for unknown in _unknown_to_each(alias, queue))
+
+
+def _unknown_to_each(alias: str, queue: str) -> list[list[str]]:
+    """Return the tasks that each live worker of the queue does not know."""
+    alive = Worker.objects.using(alias).alive()
+    return [
+        unknown or []
+        for described, unknown in alive.values_list("queues", "unknown_tasks")
+        if Scan.of(described).rank(queue) is not None
+    ]
 
 
 def _mark_cut_counts(queues: Collection[QueueStatus]) -> None:

@@ -88,8 +88,8 @@ class Dialect:
         """Return whether a job is ready, and when the next one will be."""
         raise NotImplementedError
 
-    def queue_heads(self) -> list[rows.QueueHead]:
-        """Return the first ready job of each queue."""
+    def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
+        """Return the first ready job of each queue that is of no `unknown` task."""
         raise NotImplementedError
 
     def queue_counts(self, most: int) -> list[rows.QueueCount]:

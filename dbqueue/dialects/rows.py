@@ -1,5 +1,6 @@
 """What passes between the queue and the database, free of models and of SQL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -97,6 +98,7 @@ class Target(NamedTuple):
     # Where in the order of the level the last claim ended: it begins after that.
     since: datetime | None = None
     after: UUID | None = None
+    unknown: Sequence[str] = ()  # tasks whose jobs are left
 
 
 class QueueCount(NamedTuple):

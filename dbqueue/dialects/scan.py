@@ -9,6 +9,7 @@ from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob, in_order
 from dbqueue.dialects.rows import QueueHead, Target
+from dbqueue.dialects.unknown import UnknownTasks
 
 WILDCARD = "*"
 # Seconds between two looks from the start of the index: the longest that late commits,
@@ -36,6 +37,8 @@ class Scan:
         self._since = 0.0
         self._is_fresh = False
         self._usual = self._extra = 0.0  # seconds
+        self.unknown = UnknownTasks()
+        self._left_out: list[str] = []
         self._exhausted = False
         # Whether the last claim may have left ready jobs.
         self.more = False
@@ -70,12 +73,13 @@ class Scan:
         """Begin a look; took() ends it."""
         self._since, self._is_fresh = time.monotonic(), False
         self._heads, self.more = [], False
+        self._left_out = self.unknown.left_out()
 
     def marked(self) -> list[Target]:
         """Return the stretches that go on from the low-water marks, if still fresh."""
         if time.monotonic() >= self._rescan_at:
             return []
-        return list(self._marks.values())
+        return self._known(self._marks.values())
 
     def expect(self, news: set[str]) -> None:
         """Note in which queues jobs became ready since the last look; "" is any."""
@@ -88,35 +92,38 @@ class Scan:
         """
         news, self._news = self._news, set()
         if len(news) == 1 and "" not in news and self._exhausted and self._is_of_all():
-            return [Target(queue=news.pop())]
+            return self._known([Target(queue=news.pop())])
         return []
 
-    def fresh(self, heads: Callable[[], Iterable[QueueHead]]) -> list[Target]:
-        """Return the stretches from the start; `heads` is asked only if it matters."""
+    def fresh(self, heads: Callable[[list[str]], Iterable[QueueHead]]) -> list[Target]:
+        """Return the stretches from the start; `heads` is asked only if it matters.
+
+        It gets the tasks whose jobs are left.
+        """
         self._marks = {}
         self._is_fresh = True
         if self._is_plain():
             queues = [patterns[0] for patterns in self.groups]
-            return [Target(queue) for queue in queues]
+            return self._known(Target(queue) for queue in queues)
         ranked = [
             (rank, head)
-            for head in heads()
+            for head in heads(self._left_out)
             if (rank := self.rank(head.queue_name)) is not None
         ]
         ranked.sort(key=lambda pair: (pair[0], *in_order(pair[1])))
         ids = [head.id for _, head in ranked]
         ranks = [rank for rank, _ in ranked]
         if len(set(ranks)) == len(ranks) or ids == self._barren:
-            return [Target(head.queue_name) for _, head in ranked]
+            return self._known(Target(head.queue_name) for _, head in ranked)
         # Beside another queue of its group, a queue gives only its best priority: what
         # is below may have to wait for the other's.
         self._heads = ids
-        return [
+        return self._known(
             Target(head.queue_name)
             if ranks.count(rank) == 1
             else Target(head.queue_name, lowest=head.priority)
             for rank, head in ranked
-        ]
+        )
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""
@@ -140,6 +147,11 @@ class Scan:
         for queue, job in {job.queue_name: job for job in jobs}.items():
             level = job.priority, job.priority
             self._marks[queue] = Target(queue, *level, job.enqueued_at, job.id)
+
+    def _known(self, targets: Iterable[Target]) -> list[Target]:
+        if self._left_out:
+            return [target._replace(unknown=self._left_out) for target in targets]
+        return list(targets)
 
     def _is_of_all(self) -> bool:
         groups = [list(patterns) for patterns in self.groups]

@@ -21,10 +21,12 @@ _NAMES = """names(name) AS (
     FROM names WHERE name IS NOT NULL
 )"""
 
-_FIRST = f"""FROM dbqueue_job WHERE state = 'READY' AND queue_name = name
+_FIRST = f"""FROM dbqueue_job
+    WHERE state = 'READY' AND queue_name = name {{known}}
     ORDER BY {ORDER_BY} LIMIT 1"""
 
-# No join: PostgreSQL would read a table of some thousand rows as a whole for it.
+# No join: PostgreSQL would read a table of some thousand rows as a whole for it. Of a
+# queue with unknown tasks alone, all but the name is null.
 QUEUE_HEADS = f"""
 WITH RECURSIVE {_NAMES}
 SELECT name, (SELECT priority {_FIRST}),

@@ -41,6 +41,12 @@ def heartbeat(alias: str, ids: Collection[UUID], *, lease: float) -> set[UUID]:
     return set(ids) - set(rows.values_list("pk", flat=True))
 
 
+def note_unknown(alias: str, id: UUID, tasks: Collection[str]) -> None:
+    """Write in a worker's row which tasks it leaves to others."""
+    rows = Worker.objects.using(alias).filter(pk=id)
+    rows.update(unknown_tasks=list(tasks) or None)
+
+
 def retire(alias: str, id: UUID) -> None:
     """Remove the row of a worker that has exited; what it still holds is orphaned."""
     Worker.objects.using(alias).filter(pk=id).delete()

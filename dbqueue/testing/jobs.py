@@ -177,6 +177,6 @@ class _InlineWorker:
             task = registry.resolve(job.task)
         except (TaskNotAllowed, TaskNotFound) as error:
             self.not_run.add(job.id)
-            return not_run(job, error, self._holder)
+            return not_run(job, error, self._holder, self._scan.unknown)
         placed = defaults.placed(task, job.queue_name, job.backend)
         return Attempt(job, placed, self._holder).run_to_end(contained())

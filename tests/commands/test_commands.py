@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from dbqueue import enqueue_many, status
+from dbqueue.maintenance import leases
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.framework import BaseTaskBackend
 from tests import tasks
@@ -73,7 +74,31 @@ class TestQueueStatus:
             "pid": 1,
             "queues": "*",
             "runs": {"tests.tasks.add": 1},
+            "unknown_tasks": [],
         }
+
+    def test_queuestatus_lists_the_tasks_that_a_worker_cannot_import(self, work):
+        leases.note_unknown("default", work.id, ["app.tasks.new"])
+
+        *_, titles, row = run("queuestatus").splitlines()
+
+        assert titles.split() == ["worker", "pid", "cannot", "import"]
+        assert row.split() == ["hand", "1", "app.tasks.new"]
+        (worker,) = status.workers("default")
+        assert worker.unknown_tasks == ["app.tasks.new"]
+
+    def test_a_job_whose_task_no_live_worker_knows_says_so(self):
+        tasks.noop.using(queue_name="mail").enqueue()
+        job = Job.objects.get()
+        workers = [HandWorker("mail"), HandWorker("*")]
+        leases.note_unknown("default", workers[0].id, [job.task])
+        assert "are busy" in status.reason(job)
+
+        leases.note_unknown("default", workers[1].id, ["other", job.task])
+
+        assert "No live worker of the queue 'mail' knows" in status.reason(job)
+        leases.note_unknown("default", workers[1].id, [])
+        assert "are busy" in status.reason(job)
 
     def test_queuestatus_says_when_there_is_nothing(self):
         assert run("queuestatus").split("\n\n") == [

@@ -7,11 +7,14 @@ import pytest
 from django.db import connection, transaction
 
 from dbqueue import dialects, enqueue_many
+from dbqueue.dialects import unknown as unknown_tasks
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
+from dbqueue.exceptions import TaskNotFound
 from dbqueue.maintenance.rescue import held_by, rescue
 from dbqueue.models import FinishedJob, Job, JobState, Worker
 from dbqueue.testing import run_jobs
+from dbqueue.worker.loop.dispatch import not_run
 from tests import tasks
 from tests.support.processes import wait_until
 from tests.support.workers import HandWorker, together
@@ -543,6 +546,115 @@ class TestWorkersAtOnce:
 
             assert [finished, rescued] in ([True, 0], [False, 1])
             Job.objects.all().delete()
+
+
+class TestUnknownTasks:
+    """What a worker could not import, it leaves to others."""
+
+    @pytest.fixture
+    def unknown(self):
+        """Return the path of a task that has jobs before all others, in two queues."""
+        path = 'not.there, "so" {it} is left'
+        for queue in ("a", "b"):
+            put("unknown", queue=queue, priority=9)
+        Job.objects.update(task=path)
+        return path
+
+    @pytest.mark.parametrize("queues", [["*"], ["a"], ["a", "b"]], ids=",".join)
+    def test_jobs_behind_those_of_an_unknown_task_are_claimed(self, queues, unknown):
+        put("1", queue="a")
+        worker = HandWorker(*queues)
+        worker.scan.unknown.add(unknown, "a")
+
+        assert names(worker.claim(1)) == ["1"]
+        put("2", "3", queue="a")  # one by the low-water mark, the other without
+        assert names(worker.claim(1)) == ["2"]
+        assert names(worker.claim(2)) == ["3"]
+        assert worker.claim(1) == []
+        assert not worker.scan.more
+
+    def test_jobs_of_a_queue_with_nothing_else_are_left(self, unknown):
+        worker = HandWorker()
+        worker.scan.unknown.add(unknown, "a")
+
+        assert worker.claim(2) == []
+
+        assert not worker.scan.more
+        assert worker.dialect.queue_heads([unknown]) == []
+        assert len(HandWorker().claim(2)) == 2
+
+    def test_jobs_of_an_unknown_task_are_tried_again_after_a_while(
+        self, unknown, monkeypatch
+    ):
+        worker = HandWorker()
+        monkeypatch.setattr(unknown_tasks, "RETRY_AFTER", 0.0)
+
+        worker.scan.unknown.add(unknown, "a")
+
+        assert len(worker.claim(2)) == 2
+        assert list(worker.scan.unknown.queues) == [unknown]
+
+    def test_jobs_of_more_unknown_tasks_than_a_claim_can_name_wait_in_the_schedule(
+        self, worker
+    ):
+        put("a")
+        (job,) = worker.claim()
+        unknown = worker.scan.unknown
+        for i in range(unknown_tasks.MOST):
+            assert unknown.add(f"task{i}", "a")
+
+        outcome = not_run(job, TaskNotFound("?"), worker.holder(), unknown)
+        assert outcome.delay > 0
+        unknown.discard("task0")
+        outcome = not_run(job, TaskNotFound("?"), worker.holder(), unknown)
+
+        assert outcome.delay == 0
+        assert (outcome.state, outcome.failed, outcome.record) == ("READY", 0, None)
+        assert unknown.changed == {"task0", job.task} | {
+            f"task{i}" for i in range(1, unknown_tasks.MOST)
+        }
+
+
+class TestLooksOfFreeThreads:
+    def looks(self, worker, limit=16):
+        """Return what each look brings, until the worker would wait."""
+        found = [names(worker.claim(limit))]
+        while worker.scan.more:
+            found.append(names(worker.claim(limit)))
+            assert len(found) < 30
+        return [look for look in found if look]
+
+    def test_all_priorities_of_several_queues_are_claimed_without_a_pause(self):
+        for i in range(8):
+            put(f"{i}", queue="ab"[i % 2], priority=i)
+
+        looks = self.looks(HandWorker())
+
+        claimed = [name for look in looks for name in look]
+        assert sorted(claimed) == [f"{i}" for i in range(8)]
+        assert looks[0] == ["7", "6"]
+
+    def test_a_look_for_nothing_is_the_last(self):
+        worker = HandWorker()
+
+        assert self.looks(worker) == []
+        put("a")
+        assert self.looks(worker) == [["a"]]
+
+    @with_transactions
+    def test_a_job_that_somebody_has_locked_keeps_none_of_its_queue_waiting(
+        self, only_postgres
+    ):
+        put("locked", queue="a", priority=9)
+        put("low", queue="a")
+        put("b", queue="b", priority=1)
+        worker = HandWorker()
+        with transaction.atomic():
+            list(Job.objects.select_for_update().filter(priority=9))
+
+            ((looks,),) = [together(lambda: self.looks(worker))]
+
+        assert looks == [["b"], ["low"]]
 
 
 class TestAScan:

@@ -5,10 +5,11 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.db import transaction
 
 from dbqueue import dialects, enqueue, enqueue_many
 from dbqueue.jobs.wakeup import WINDOW
-from dbqueue.models import Job
+from dbqueue.models import Job, Worker
 from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.shared import make_children
 from tests.support import worker_tasks as tasks
@@ -173,7 +174,7 @@ def test_a_drain_leaves_what_is_not_due_and_what_it_cannot_import(run_worker, ef
 
     assert effects.counts() == dict.fromkeys(range(20), 1)
     assert unfinished(pk=later.id, state="SCHEDULED").exists()
-    assert unfinished(pk=unknown.id, state="SCHEDULED", failures=0).exists()
+    assert unfinished(pk=unknown.id, state="READY", failures=0).exists()
 
 
 def test_unknown_tasks_wait_behind_which_others_run(run_worker, effects):
@@ -186,8 +187,49 @@ def test_unknown_tasks_wait_behind_which_others_run(run_worker, effects):
     effects.wait_for("ended", "known")
 
     assert worker.process.poll() is None
-    waiting = unfinished(task=unknown, state="SCHEDULED", failures=0)
+    waiting = unfinished(task=unknown, state="READY", failures=0)
     wait_until(lambda: waiting.count() == 700, "all are given back")
+
+
+UNKNOWN = "code_of_today.jobs.note"
+
+
+def enqueue_unknown(count):
+    with transaction.atomic():  # or an idle worker may take them as they are
+        enqueue_many(tasks.note, [(i,) for i in range(count)])
+        unfinished(task=tasks.note.module_path).update(task=UNKNOWN)
+
+
+def test_workers_of_old_code_leave_new_tasks_to_one_of_new_code(
+    run_worker, effects, tmp_path, witness
+):
+    witness.looks_away = True  # it takes the tasks of the suite for the only ones
+    folder = tmp_path / "code_of_today"
+    folder.mkdir()
+    (folder / "jobs.py").write_text(
+        "from dbqueue import task\n"
+        "from tests.support import worker_tasks\n"
+        "@task\n"
+        "def note(key):\n"
+        "    worker_tasks.note.func(key)\n"
+    )
+    old = run_worker("--processes", 2, settings={"DBQUEUE": {"POLL_INTERVAL": NEVER}})
+    old.wait_until_working(2)
+    enqueue_unknown(30)
+    missed = Worker.objects.filter(unknown_tasks=[UNKNOWN])
+    wait_until(lambda: missed.count() == 2, "both have met one")
+    wait_until(lambda: unfinished(state="READY").count() == 30, "they gave all back")
+    assert old.output.count("waits for a worker that knows its task") == 2
+    assert f"No live worker of queue=default knows task={UNKNOWN}" in old.output
+    claims = sum(unfinished().values_list("attempt", flat=True))
+
+    new = run_worker(PYTHONPATH=tmp_path)
+
+    wait_until_empty(new)
+    assert effects.counts() == dict.fromkeys(range(30), 1)
+    attempts = finished().values_list("attempt", flat=True)
+    assert sum(attempts) == claims + 30, "workers of old code took them again"
+    assert finished(failures=0, attempt_log=[]).count() == 30
 
 
 def test_jobs_enqueued_by_jobs_are_drained_too(run_worker, effects):

@@ -125,13 +125,15 @@ class PostgreSQL(Dialect):
     def next_due(self) -> rows.NextDue:
         return rows.NextDue(*self._rows(statements.NEXT_DUE, {})[0])
 
-    def queue_heads(self) -> list[rows.QueueHead]:
+    def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
+        known, params = statements.KNOWN if unknown else "", {"unknown": list(unknown)}
         # Mostly there is one queue, or none: to plan the whole question takes longer
         # than to ask this one.
-        first = self._rows(statements.FIRST_HEAD, {})
+        first = self._rows(statements.FIRST_HEAD.format(known=known), params)
         if all(queue_name == last for queue_name, *_, last in first):
             return [rows.QueueHead(*row[:-1]) for row in first]
-        return [rows.QueueHead(*row) for row in self._rows(QUEUE_HEADS, {})]
+        found = self._rows(QUEUE_HEADS.format(known=known), params)
+        return [rows.QueueHead(*row) for row in found if row[-1] is not None]
 
     def queue_counts(self, most: int) -> list[rows.QueueCount]:
         sql = QUEUE_COUNTS.format(age=statements.AGE)
@@ -224,10 +226,11 @@ def _params(job: NewJob) -> dict[str, Any]:
 
 
 def _beyond(target: rows.Target) -> str:
+    known = statements.KNOWN_THERE if target.unknown else ""
     if target.after is not None:
-        return statements.BEYOND
+        return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
-    return "" if is_whole else statements.LEVELS
+    return known if is_whole else statements.LEVELS + known
 
 
 def _array(items: Iterable[object]) -> str:

@@ -70,6 +70,10 @@ LEVELS = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s"
 BEYOND = f"""{LEVELS}
     AND (enqueued_at, id) > (%(since{{n}})s::timestamptz, %(after{{n}})s::uuid)"""
 
+# Only where it is needed, as it reads the rows and not the index alone.
+KNOWN = " AND task <> ALL(%(unknown)s::text[])"
+KNOWN_THERE = KNOWN.replace("unknown", "unknown{n}")
+
 # MATERIALIZED and the array keep the planner from running the limited branches again
 # and so claiming more than the limit. A worker whose row is gone was declared dead and
 # claims nothing.
@@ -170,7 +174,7 @@ RETURNING queue_name
 FIRST_HEAD = f"""
 SELECT queue_name, priority, enqueued_at, id,
     (SELECT max(queue_name) FROM dbqueue_job WHERE state = 'READY')
-FROM dbqueue_job WHERE state = 'READY'
+FROM dbqueue_job WHERE state = 'READY' {{known}}
 ORDER BY queue_name, {ORDER_BY} LIMIT 1
 """
 

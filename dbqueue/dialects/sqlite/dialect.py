@@ -65,16 +65,22 @@ class SQLite(Dialect):
                 "highest": target.highest,
                 "worker": worker_id.hex,
             }
-            if len(jobs) < limit and self._rows(statements.PEEK, params):
+            known = ""
+            if target.unknown:
+                known = statements.KNOWN
+                params["unknown"] = json.dumps(target.unknown)
+            if len(jobs) < limit and self._rows(
+                statements.PEEK.format(known=known), params
+            ):
                 params["limit"] = limit - len(jobs)
-                jobs += self._take(params)
+                jobs += self._take(statements.TAKE.format(known=known), params)
         return jobs
 
-    def _take(self, params: dict[str, Any]) -> list[ClaimedJob]:
+    def _take(self, sql: str, params: dict[str, Any]) -> list[ClaimedJob]:
         with self.one_commit():
             # Now that the lock is ours: a moment from before a wait would be past.
             params["now"] = self._times.now()
-            taken = self._rows(statements.TAKE, params)
+            taken = self._rows(sql, params)
         # Jobs that are claimed together share most of their moments.
         read = cache(self._times.read)
         return [_claimed(row, read) for row in taken]
@@ -115,11 +121,15 @@ class SQLite(Dialect):
         age = self._age(next_at)
         return rows.NextDue(bool(ready), None if age is None else -age)
 
-    def queue_heads(self) -> list[rows.QueueHead]:
+    def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
+        known = statements.KNOWN if unknown else ""
+        params = {"unknown": json.dumps(unknown)}
+        found = self._rows(QUEUE_HEADS.format(known=known), params)
         read: Callable[[str], Any] = self._times.read
         return [
             rows.QueueHead(queue, priority, read(since), UUID(id))
-            for queue, priority, since, id in self._rows(QUEUE_HEADS, {})
+            for queue, priority, since, id in found
+            if id is not None
         ]
 
     def queue_counts(self, most: int) -> list[rows.QueueCount]:

@@ -32,8 +32,10 @@ FROM json_each(%(jobs)s)
 
 _READY = f"""SELECT id FROM dbqueue_job
     WHERE state = 'READY' AND queue_name = %(queue)s
-      AND priority BETWEEN %(lowest)s AND %(highest)s
+      AND priority BETWEEN %(lowest)s AND %(highest)s {{known}}
     ORDER BY {ORDER_BY}"""
+
+KNOWN = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
 
 # An idle worker looks often, and must not become the writer to find nothing.
 PEEK = f"{_READY} LIMIT 1"

@@ -65,14 +65,18 @@ class Command(BaseCommand):
             (q.queue, q.ready, q.scheduled, q.running, _wait(q.oldest_wait))
             for q in status.queues(alias)
         ]
+        alive = status.workers(alias)
         workers = [
             (w.name, w.host, w.pid, w.queues, f"{w.last_heartbeat:.0f} s ago", _runs(w))
-            for w in status.workers(alias)
+            for w in alive
         ]
         queue_titles = ("queue", "ready", "scheduled", "running", "oldest wait")
         worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
         lines = _table(queue_titles, queues, "No unfinished jobs.")
         lines += ["", *_table(worker_titles, workers, "No worker is alive.")]
+        unknown = [(w.name, w.pid, path) for w in alive for path in w.unknown_tasks]
+        if unknown:
+            lines += ["", *_table(("worker", "pid", "cannot import"), unknown, "")]
         return "\n".join(lines)
 
 

@@ -224,13 +224,19 @@ class Completer:
             lost -= finished_by(self._dialect.alias, self._worker_id, lost)
             for id in lost:
                 logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
+        back = [outcome for outcome in batch if outcome.state == JobState.READY]
+        # Whoever waits may take them at once, and knows nothing of them.
+        queues = {
+            wakeup.SCHEDULE if o.delay else self.in_flight[o.id][0].queue_name
+            for o in back
+        }
         for outcome in batch:
             self._forget(outcome.id)
         # One that goes back without a record had not begun.
-        began = [o.id for o in batch if o.state != JobState.READY or o.record]
-        self.finished += len(recorded.intersection(began))
-        if any(outcome.delay for outcome in batch):
-            wakeup.announce(self._dialect.alias, wakeup.SCHEDULE)
+        unbegun = [outcome.id for outcome in back if not outcome.record]
+        self.finished += len(recorded.difference(unbegun))
+        for queue in queues:
+            wakeup.announce(self._dialect.alias, queue)
 
     def _forget(self, id: UUID) -> None:
         self._lighten(self._outcomes.pop(id, None))

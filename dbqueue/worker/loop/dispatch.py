@@ -5,16 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from dbqueue import backoff
+from dbqueue import backoff, status
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.unknown import UnknownTasks
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import losses, outcomes
+from dbqueue.maintenance import leases
 from dbqueue.tasks import defaults, registry
 from dbqueue.tasks.task import Task
 from dbqueue.worker.loop.alone import Alone
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.prefetch import Prefetch
+from dbqueue.worker.process.watchdog import Watchdog
 from dbqueue.worker.run.deadlines import Deadlines
 from dbqueue.worker.run.holder import Holder
 from dbqueue.worker.run.pool import Pool
@@ -43,6 +46,8 @@ class Dispatch:
     prefetch: Prefetch
     deadlines: Deadlines
     holder: Holder
+    unknown: UnknownTasks
+    watchdog: Watchdog
     drain: bool
     ways: dict[str, Way] = field(default_factory=dict)  # by the task's path
     # Whether a job's queue or app may have a say, and what they say; by its place, too.
@@ -67,6 +72,8 @@ class Dispatch:
                 found[job.task] = self.ways.get(job.task) or self._find(job)
         for job in jobs:
             self._hand_on(job, found[job.task])
+        if self.unknown.changed:
+            self._tell_unknown()
         if jobs:
             ways, loop = found.values(), self.pools.loop
             self.prefetch.only_async = all(
@@ -100,6 +107,7 @@ class Dispatch:
                     task = registry.resolve(job.task)
         except (TaskNotAllowed, TaskNotFound) as error:
             return error
+        self.unknown.discard(job.task)
         way = Way(task, self.pools.pool_for(task), task.seconds_allowed)
         self.ways[job.task] = way
         return way
@@ -119,25 +127,45 @@ class Dispatch:
             found.pool.submit((job, found.task, found.seconds))
             return
         self.completer.accept(job, None)
-        self.completer.done(job, not_run(job, found, self.holder))
+        self.completer.done(job, not_run(job, found, self.holder, self.unknown))
+
+    def _tell_unknown(self) -> None:
+        """Let the row of this worker say what it leaves to others, or to nobody."""
+        alias, queues = self.watchdog.alias, self.unknown.queues
+        with self.watchdog.during():
+            leases.note_unknown(alias, self.holder.worker_id, list(queues))
+            while self.unknown.changed:
+                task = self.unknown.changed.pop()
+                queue = queues.get(task)
+                if queue is not None and not status.is_known(alias, queue, task):
+                    logger.error(
+                        "No live worker of queue=%s knows task=%s", queue, task
+                    )
 
 
 def not_run(
-    job: ClaimedJob, error: TaskNotAllowed | TaskNotFound, holder: Holder
+    job: ClaimedJob,
+    error: TaskNotAllowed | TaskNotFound,
+    holder: Holder,
+    unknown: UnknownTasks,
 ) -> Outcome:
     """Return the outcome of a job whose task was not found here.
 
-    It is left to workers that know the task, or to a time when this one does. It waits
-    in the schedule: as long as it was ready, every claim would meet it again.
+    It is left to workers that know the task, or to a time when this one does: further
+    claims leave out the task. Where too many are left out, the job waits in the
+    schedule, or every claim would meet it again.
     """
     if isinstance(error, TaskNotAllowed):
         return holder.refuse(job, error)
-    delay = backoff.exponential(job.attempt, base=10.0, factor=2.0, cap=300.0)
+    is_new = job.task not in unknown.queues
+    delay = 0.0
+    if not unknown.add(job.task, job.queue_name):
+        delay = backoff.exponential(job.attempt, base=10.0, factor=2.0, cap=300.0)
     cause = error.__cause__
-    logger.warning(
-        "Job id=%s waits %.0f s for a worker that knows its task: %s",
+    logger.log(
+        logging.WARNING if is_new else logging.DEBUG,
+        "Job id=%s waits for a worker that knows its task: %s",
         job.id,
-        delay,
         error,
         exc_info=None if isinstance(cause, ModuleNotFoundError) else cause,
     )

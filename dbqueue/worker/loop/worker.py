@@ -82,7 +82,8 @@ class Worker:
         deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
         pools = self._pools = Pools(*sizes, holder, deadlines, completer.done)
         parts = completer, pools, self._prefetch, deadlines, holder
-        self._dispatch = Dispatch(*parts, drain=options.drain)
+        unknown, watchdog = self._scan.unknown, self._watchdog
+        self._dispatch = Dispatch(*parts, unknown, watchdog, drain=options.drain)
 
     def _record_now(self, id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         # On the job's own connection: should that fall silent now, its transaction
