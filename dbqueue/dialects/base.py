@@ -128,10 +128,7 @@ class Dialect:
         """Let this thread's connection not wait longer than this for another writer."""
 
     def limit_idling(self, seconds: float, *, local: bool = False) -> None:
-        """Have the server end this session if it idles longer in a transaction.
-
-        `local` is for the present transaction alone.
-        """
+        """End the session if it idles longer in a transaction; `local`: in this one."""
 
     def prepare_session(
         self, *, idling: float, waiting: float, answering: float
@@ -178,10 +175,7 @@ class Dialect:
 
     @staticmethod
     def watch_client(raw: Any, seconds: float) -> None:
-        """Have the server look each so many seconds whether its client is there.
-
-        It cancels the query of one that is gone. `raw` is the driver's connection.
-        """
+        """Have the server look that often for its client, and cancel for one gone."""
 
     @staticmethod
     def driver_is_idle(raw: Any) -> bool:
