@@ -425,3 +425,28 @@ def test_call_command_inside_a_transaction_is_refused(start):
     assert worker.wait() == 0
 
     assert "inside a transaction of 'default'" in worker.output
+
+
+THREAD = """
+import threading
+import django
+django.setup()
+from django.core.management import CommandError, call_command
+def run():
+    try:
+        call_command("runworker", drain=True)
+    except CommandError as error:
+        print(error)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def test_call_command_in_a_thread_is_refused(start):
+    worker = start([sys.executable, "-c", THREAD], [], PYTHONPATH=ROOT)
+
+    assert worker.wait() == 0
+
+    assert "was called in a thread" in worker.output
+    assert "Traceback" not in worker.output

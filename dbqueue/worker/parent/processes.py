@@ -37,6 +37,9 @@ class Place:
     started_at: float = 0.0
     crashes: int = 0
     stillborn: int = 0  # how many in a row crashed before they had worked
+    # What its child will have died of. Only when it and its programs are gone may its
+    # jobs run elsewhere.
+    verdict: Phase = Phase.DEAD
     start_at: float = 0.0  # monotonic
     finished: bool = False  # drained
 

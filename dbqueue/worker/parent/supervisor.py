@@ -150,7 +150,8 @@ class Supervisor:
             return be_child(self._options, self._links, child, notices)
 
         child.open(uuid7())
-        place.child, place.started_at = child, time.monotonic()
+        place.child, place.verdict = child, Phase.DEAD
+        place.started_at = time.monotonic()
         if not self._fork(place, become):
             return
         self._threads = ()
@@ -198,8 +199,7 @@ class Supervisor:
             programs.kill_group(place.pid)
             self._orphans.end()
             terminal.give_back(place.pid, self._terminal)
-            if child.phase not in (Phase.OVERDUE, Phase.CUT_SHORT):
-                child.phase = Phase.DEAD
+            child.phase = place.verdict
             self._links.orders.wake()
             why = reason(status, self._links.said())
             self._ended(place, child.exit_reason, why, worked=child.has_begun)
@@ -221,11 +221,11 @@ class Supervisor:
             if child.kill_at and now > child.kill_at:
                 message = "Child %s hangs in a job past its timeout, or in an import"
                 logger.warning(message, place.pid)
-                child.phase = Phase.OVERDUE
+                place.verdict = Phase.OVERDUE
                 send(place.pid, signal.SIGKILL)
             elif now > self._stopping.kill_at:
                 self._failed = True
-                child.phase = Phase.CUT_SHORT
+                place.verdict = Phase.CUT_SHORT
                 send(place.pid, signal.SIGKILL)
 
     def _watch(self) -> None:

@@ -3,6 +3,7 @@
 import logging
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,8 +27,13 @@ _CHANGED = (
 def given_back() -> Iterator[None]:
     """Keep a caller's signals, limits and connections as they were.
 
-    Raises CommandError inside a transaction.
+    Raises CommandError inside a transaction, and outside of the main thread.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise CommandError(
+            "runworker was called in a thread, and Python handles signals in the main "
+            "thread alone. Call it there, or start it with subprocess."
+        )
     handlers = {number: signal.getsignal(number) for number in _CHANGED}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     descriptor = signal.set_wakeup_fd(-1)
@@ -52,9 +58,11 @@ def left_behind() -> Iterator[None]:
 
     Python gives the default handlers back as it ends, and a late signal would kill.
     """
-    yield
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
