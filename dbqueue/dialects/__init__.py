@@ -9,9 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.postgresql.dialect import PostgreSQL
 from dbqueue.dialects.sqlite.dialect import SQLite
-from dbqueue.dialects.statements import alters_session
 
-__all__ = ["SUPPORTED", "Dialect", "alters_session", "is_idle", "kind_of", "of"]
+__all__ = ["SUPPORTED", "Dialect", "is_idle", "kind_of", "of"]
 
 SUPPORTED: dict[str, type[Dialect]] = {
     dialect.name: dialect for dialect in (PostgreSQL, SQLite)

@@ -19,6 +19,7 @@ from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
 from dbqueue.dialects.known import without_known
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.scan import Scan
+from dbqueue.dialects.session import Session
 
 
 class Dialect:
@@ -30,6 +31,8 @@ class Dialect:
     is_remote: ClassVar[bool] = False
     # Whether a claim goes on from where the last one ended (see Scan).
     low_water: ClassVar[bool] = False
+    # Notes what is done to a session of this database.
+    session: ClassVar[type[Session]] = Session
     # Values in one statement; SQLite allows 32,766.
     max_values: ClassVar[int] = 10_000
 
@@ -162,8 +165,8 @@ class Dialect:
         yield from ()
 
     @staticmethod
-    def set_timeouts(connection: BaseDatabaseWrapper) -> None:
-        """Let connections made from now on notice a lost network within seconds."""
+    def prepare(connection: BaseDatabaseWrapper) -> None:
+        """Let connections made from now on notice a lost network, and what jobs set."""
 
     @staticmethod
     def cancel(raw: Any, seconds: float) -> None:

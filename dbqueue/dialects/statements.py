@@ -1,16 +1,6 @@
-"""The statements that both databases understand, and those that outlive themselves."""
-
-import re
+"""The statements that both databases understand."""
 
 from dbqueue.dialects.columns import INSERTED, ORDER_BY, listed
-
-# What the session keeps after the statement and its transaction.
-_LASTING = re.compile(
-    r"^\s*(?:SET\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)|LISTEN\b|PREPARE\b"
-    r"|CREATE\s+TEMP|PRAGMA\b|ATTACH\b)"
-    r"|\bset_config\s*\(|\bpg_(?:try_)?advisory_lock",
-    re.IGNORECASE,
-)
 
 # A loose index scan: one probe a queue, however many rows each of them holds.
 _NAMES = """names(name) AS (
@@ -93,8 +83,3 @@ SELECT {values}, true
 WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob WHERE id = %(id)s)
 ON CONFLICT (id) DO NOTHING
 """
-
-
-def alters_session(sql: str) -> bool:
-    """Tell whether the session keeps what the statement does."""
-    return _LASTING.search(sql) is not None

@@ -23,6 +23,7 @@ from django.utils import timezone, translation
 from dbqueue import enqueue, task
 from dbqueue.signals import job_finished
 from dbqueue.tasks.framework import task_finished
+from tests.support import messes
 
 
 def effect(event, key, **more):
@@ -599,3 +600,20 @@ def _state(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
+
+
+# What a job leaves on its connection
+
+
+@task(max_attempts=1)
+def make_mess(key, name):
+    """Do one of the messes by its name."""
+    (messes.messes() | messes.SQLITE_DRIVER)[name]()
+    effect("ended", key)
+
+
+@task(max_attempts=1)
+def look_at_session(key):
+    seen = messes.look()
+    effect("ended", key)
+    return seen

@@ -17,6 +17,7 @@ from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
+from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 # Targets in one statement: planning takes longer with each, and the first have most.
@@ -36,7 +37,8 @@ class PostgreSQL(Dialect):
     # transaction elsewhere forbids that, and a scan from the start reads them all.
     low_water = True
 
-    set_timeouts = staticmethod(libpq.set_timeouts)
+    session = PostgreSQLSession
+    prepare = staticmethod(libpq.set_timeouts)
     abort = staticmethod(libpq.abort)
     watch_client = staticmethod(libpq.watch_client)
     cancel = staticmethod(libpq.cancel)

@@ -27,7 +27,7 @@ IDLE = 0  # PQTRANS_IDLE
 
 
 def set_timeouts(connection: BaseDatabaseWrapper) -> None:
-    """See Dialect.set_timeouts()."""
+    """See Dialect.prepare()."""
     options = connection.settings_dict["OPTIONS"]
     for name, value in CONNECTION_TIMEOUTS.items():
         options.setdefault(name, value)

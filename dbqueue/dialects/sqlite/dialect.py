@@ -21,6 +21,7 @@ from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
+from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
 from dbqueue.dialects.sqlite.timestamps import Timestamps
 from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
@@ -30,7 +31,9 @@ from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 class SQLite(Dialect):
     name = "sqlite"
 
+    session = SQLiteSession
     check = staticmethod(check)
+    prepare = staticmethod(watch_driver)
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)

@@ -28,7 +28,7 @@ from dbqueue.worker.parent.reload import RELOAD, ChangeWatcher
 from dbqueue.worker.parent.roles import be_child, be_keeper, warn_of_threads
 from dbqueue.worker.parent.stopping import KILL_AFTER, Stopping
 from dbqueue.worker.process import programs, signals, streams, terminal
-from dbqueue.worker.process.connections import close_all, set_connection_timeouts
+from dbqueue.worker.process.connections import close_all, prepare_connections
 from dbqueue.worker.process.pipes import WakePipe, wait
 from dbqueue.worker.shared import ChildState, ExitReason, Phase
 
@@ -71,7 +71,7 @@ class Supervisor:
 
     def run(self) -> int:
         close_all()
-        set_connection_timeouts()
+        prepare_connections()
         self._terminal = terminal.foreground()
         self._orphans = programs.Orphans(self._family.has)
         programs.adopt()

@@ -4,10 +4,12 @@ import logging
 import threading
 from typing import Any
 
-from django.db import Error, connections
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from dbqueue import dialects
+from dbqueue.worker.process.sessions import Made, keep_settings, restore_settings
 from dbqueue.worker.process.watchdog import PATIENCE
 
 logger = logging.getLogger(__name__)
@@ -21,22 +23,19 @@ ANSWERING = PATIENCE - 1.0
 
 
 def tidy() -> None:
-    """Make this thread's connections, if it ever had one, fit for the next job.
+    """Make this thread's connections, if it has any, fit for the next job.
 
     One that is in a transaction, closed, broken or altered is dropped; a sound one
     stays, as reconnecting would cost each job milliseconds. CONN_MAX_AGE above 0 is
     kept.
     """
-    if not _connected.ever:
-        return
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue
+    for alias, connection in _mine():
         try:
-            _tidy(connection)
-        except Error as error:
+            _tidy(alias, connection)
+        # It may be anything by now, and a job's mess must not cost the thread.
+        except Exception as error:
             logger.warning("A job left a broken connection behind: %s", error)
-            del connections[connection.alias]
+            del connections[alias]
 
 
 def close_all() -> None:
@@ -53,19 +52,23 @@ def close_all() -> None:
 
 def drop(alias: str) -> None:
     """Close this thread's connection. What is set in its session stays in no pool."""
-    connection: Any = connections[alias]
+    _drop(connections[alias])
+
+
+def _drop(connection: Any) -> None:
     if connection.connection is not None and _is_pooled(connection):
         connection.connection.close()
     connection.close()
 
 
-def set_connection_timeouts() -> None:
-    """Let connections that this process and its children open notice a lost network.
+def prepare_connections() -> None:
+    """Prepare what this process and its children connect from now on.
 
-    What OPTIONS say stays.
+    A lost network is noticed, and what a job sets. What OPTIONS say stays.
     """
     for connection in connections.all():
-        dialects.kind_of(connection).set_timeouts(connection)
+        dialects.kind_of(connection).prepare(connection)
+        keep_settings(connection)
 
 
 def _is_pooled(connection: Any) -> bool:
@@ -83,41 +86,56 @@ def prepare_sessions(*, waiting: float = WAITING) -> None:
 
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
-    _connected.ever = True
     if _connected.waiting is not None:
         dialects.of(connection.alias).prepare_session(
             idling=IDLING, waiting=_connected.waiting, answering=ANSWERING
         )
-    elif _note_alteration not in connection.execute_wrappers:
-        # Django takes its own from the end.
-        connection.execute_wrappers.insert(0, _note_alteration)
+    else:
+        made = Made(connection, wrappers_before=_connected.wrappers)
+        _connected.made[connection.alias] = made
 
 
-def _note_alteration(
-    execute: Any, sql: Any, params: Any, many: Any, context: dict[str, Any]
-) -> Any:
-    if isinstance(sql, str) and dialects.alters_session(sql):
-        _connected.altered.add(context["connection"].alias)
-    return execute(sql, params, many, context)
+def _note_wrappers(connection: Any, **kwargs: Any) -> None:
+    _connected.wrappers = list(connection.execute_wrappers)
 
 
 class _Connected(threading.local):
-    """What this thread has connected: connections.all() is slow beside a short job."""
+    """What this thread has connected."""
 
-    ever = False
     waiting: float | None = None  # of a loop: seconds for a lock
 
     def __init__(self) -> None:
-        self.altered: set[str] = set()  # aliases whose session a job has altered
+        self.made: dict[str, Made] = {}  # connections for jobs, by alias
+        self.wrappers: list[Any] = []  # of execute(), before libraries add theirs
 
 
 _connected = _Connected()
 connection_created.connect(_note_connection)
+connection_created.connect(_note_wrappers)
+# Others' receivers add wrappers that are to stay; those of before are a job's.
+connection_created.receivers.insert(0, connection_created.receivers.pop())
 
 
-def _tidy(connection: Any) -> None:
+def _mine() -> list[tuple[str, Any]]:
+    """Return this thread's connections and their aliases.
+
+    connections.all() takes longer than a short job, and leaves out what a job added.
+    """
+    local: Any = getattr(connections, "_connections")  # noqa: B009  not in the stubs
+    storage = vars(local._storage)
+    return [
+        (alias, connection)
+        for alias, connection in storage.items()
+        if isinstance(connection, BaseDatabaseWrapper)
+    ]
+
+
+def _tidy(alias: str, connection: Any) -> None:
+    is_foreign = restore_settings(connection) or alias not in connections.settings
     connection.queries_log.clear()
-    if connection.alias in _connected.altered or not dialects.is_idle(connection):
+    if connection.alias != alias or connection.connection is None:
+        del connections[alias]
+    elif is_foreign or not dialects.is_idle(connection) or _is_altered(connection):
         _discard(connection)
     elif _is_pooled(connection):
         connection.close()  # to the pool, where other threads wait for it
@@ -125,10 +143,20 @@ def _tidy(connection: Any) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
+def _is_altered(connection: Any) -> bool:
+    made = _connected.made.get(connection.alias)
+    return made is None or made.is_altered()
+
+
 def _discard(connection: Any) -> None:
     # Django does not close inside an atomic block. The wrapper, with its memory of the
     # block, goes too; the thread makes itself a new one.
     connection.in_atomic_block = False
-    _connected.altered.discard(connection.alias)
-    connection.close()
+    made = _connected.made.pop(connection.alias, None)
+    raw = connection.connection
+    _drop(connection)
+    if made is not None and made.raw is not raw:
+        # A job put another into its place; a pool waits for the first.
+        connection.connection = made.raw
+        _drop(connection)
     del connections[connection.alias]
