@@ -1,28 +1,68 @@
 """System checks: settings that are wrong, and settings that will hurt."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
+from django.conf import global_settings, settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
-from django.db import connections, router
-from django.utils.connection import ConnectionDoesNotExist
+from django.db import Error, connections, router
+from django.utils.module_loading import import_string
 
-from dbqueue import conf, dialects, wings
+from dbqueue import conf, dialects, status, wings
 from dbqueue.jobs.transactions import model_databases
 from dbqueue.models import Job
 
 # Its import registers the framework's check, which calls ours.
-from dbqueue.tasks import defaults, framework  # noqa: F401
+from dbqueue.tasks import defaults
+from dbqueue.tasks.framework import task_backends
+
+BACKENDS = (
+    "dbqueue.backend.DatabaseBackend",
+    "dbqueue.testing.ImmediateBackend",
+    "dbqueue.testing.RecordingBackend",
+)
+# Seconds that jobs of a queue have waited, until it counts as forgotten.
+FORGOTTEN = 60.0
+
+
+def demand_backends() -> None:
+    """Raise ImproperlyConfigured for a BACKEND that is meant to be one of ours.
+
+    Django's own check raises, too, and keeps ours from saying which name is near.
+    """
+    for alias, entry in (getattr(settings, "TASKS", None) or {}).items():
+        path = str(entry.get("BACKEND", ""))
+        near = get_close_matches(path, BACKENDS, n=1)
+        ours = path.partition(".")[0] == "dbqueue"
+        if path in BACKENDS or not (ours or near):
+            continue
+        try:
+            if ours:
+                import_string(path)
+            elif find_spec(path.rpartition(".")[0]) is None:
+                raise ModuleNotFoundError("no such module")
+        except (ImportError, ValueError) as error:
+            raise ImproperlyConfigured(
+                f"TASKS[{alias!r}]['BACKEND'] is {path!r}, which cannot be imported: "
+                f"{error}. Did you mean {(near or BACKENDS)[0]!r}?"
+            ) from error
 
 
 @checks.register("dbqueue")
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
-    """E001: DBQUEUE is wrong. W001: another app's runworker comes first."""
+    """E001: DBQUEUE is wrong. W001: another app's runworker comes first.
+
+    W009: there is no TASKS. W012: django-tenants gives each tenant a queue.
+    """
     found: list[checks.CheckMessage] = []
-    for settings in (conf, *wings.modules("conf")):
+    for section in (conf, *wings.modules("conf")):
         try:
-            settings.current()
+            section.current()
         except ImproperlyConfigured as error:
             found.append(checks.Error(str(error), id="dbqueue.E001"))
     owner = get_commands().get("runworker")
@@ -34,7 +74,57 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
                 id="dbqueue.W001",
             )
         )
-    return found
+    return [*found, *_check_tasks(), *_check_tenants()]
+
+
+def _check_tasks() -> Iterator[checks.CheckMessage]:
+    given = getattr(settings, "TASKS", None)
+    if given and given is not getattr(global_settings, "TASKS", None):
+        return
+    yield checks.Warning(
+        "There is no setting TASKS: jobs run inside enqueue(), and not in a worker.",
+        hint=f"TASKS = {{'default': {{'BACKEND': {BACKENDS[0]!r}}}}}",
+        id="dbqueue.W009",
+    )
+
+
+def _check_tenants() -> Iterator[checks.CheckMessage]:
+    if any(_is_dbqueue(app) for app in getattr(settings, "TENANT_APPS", ())):
+        yield checks.Warning(
+            "'dbqueue' is in TENANT_APPS: each tenant's schema has a queue of its own, "
+            "which no worker looks at.",
+            hint="List it in SHARED_APPS only, and run: manage.py migrate_schemas",
+            id="dbqueue.W012",
+        )
+
+
+def _is_dbqueue(app: str) -> bool:
+    return app == "dbqueue" or app.startswith("dbqueue.apps.")
+
+
+@checks.register("dbqueue", checks.Tags.database)
+def check_queues(databases: Any = None, **kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """W010: jobs wait, and no live worker takes their queue. Asks the database."""
+    for alias in databases or ():
+        if alias not in _databases_of_jobs():
+            continue
+        try:
+            forgotten = status.unserved(alias, FORGOTTEN)
+        except Error:  # not migrated, or away
+            continue
+        for queue in forgotten:
+            yield checks.Warning(
+                f"Jobs wait in queue {queue.queue!r} of database {alias!r}, for "
+                f"{queue.oldest_wait:.0f} s, and no live worker takes that queue.",
+                hint="Start: manage.py runworker. If one runs, it has other --queues, "
+                "other settings or another database: its first lines tell.",
+                id="dbqueue.W010",
+            )
+
+
+def _databases_of_jobs() -> set[str]:
+    backends: list[Any] = [task_backends[alias] for alias in task_backends.settings]
+    return {b.database for b in backends if getattr(b, "stores_jobs", False)}
 
 
 def unknown_options(backend: Any) -> list[str]:
@@ -54,7 +144,7 @@ def wrong_defaults(backend: Any) -> list[str]:
 
 
 def check_backend(backend: Any) -> list[checks.CheckMessage]:
-    """E002-E004, E006 and W002-W005, for one entry of TASKS."""
+    """E002-E004, E006, W002-W005 and W011, for one entry of TASKS."""
     where = f"TASKS[{backend.alias!r}]['OPTIONS']"
     found: list[checks.CheckMessage] = [
         checks.Error(words, id="dbqueue.E002") for words in unknown_options(backend)
@@ -63,12 +153,11 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
         checks.Error(words, id="dbqueue.E006") for words in wrong_defaults(backend)
     ]
     alias = backend.options.get("database") or router.db_for_write(Job)
-    try:
-        connection = connections[alias]
-    except ConnectionDoesNotExist:
+    if alias not in connections:
         message = f"{where}['database'] is {alias!r}.{conf.nearest(alias, connections)}"
         return [*found, checks.Error(message, id="dbqueue.E003")]
     try:
+        connection = connections[alias]
         dialects.of(alias)
     except ImproperlyConfigured as error:
         return [*found, checks.Error(str(error), id="dbqueue.E004")]
@@ -81,4 +170,21 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
                 id="dbqueue.W002",
             )
         )
-    return [*found, *dialects.kind_of(connection).check(connection)]
+    found += dialects.kind_of(connection).check(connection)
+    with suppress(ImproperlyConfigured):  # E001 tells of that
+        found += check_pool(alias, conf.current().threads)
+    return found
+
+
+def check_pool(alias: str, threads: int) -> Iterator[checks.CheckMessage]:
+    """W011: the driver's pool is too small for a worker of so many threads."""
+    size = dialects.pool_size(connections[alias])
+    if size is not None and size < threads + 1:
+        yield checks.Warning(
+            f"The pool of database {alias!r} holds {size} connections at most; a "
+            f"worker's process of {threads} threads uses {threads + 1}.",
+            hint=f"Set OPTIONS['pool']['max_size'] to {threads + 2}, which is one for "
+            "each thread, for the worker itself, and for async jobs; or jobs wait for "
+            "a connection, and fail.",
+            id="dbqueue.W011",
+        )

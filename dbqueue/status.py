@@ -53,19 +53,21 @@ class WorkerStatus:
     unknown_tasks: list[str] = field(default_factory=list)
 
 
-def queues(alias: str) -> list[QueueStatus]:
+def queues(alias: str, cap: int | None = None) -> list[QueueStatus]:
     """Return the queues that have unfinished jobs, by name.
 
-    Of the ready jobs of a queue, and of all scheduled ones, it counts the first CAP.
+    Of the ready jobs of a queue, and of all scheduled ones, it counts the first `cap`;
+    default CAP.
     """
+    cap = CAP if cap is None else cap
     found: dict[str, QueueStatus] = {}
-    for row in dialects.of(alias).queue_counts(CAP):
+    for row in dialects.of(alias).queue_counts(cap):
         queue = found.setdefault(row.queue_name, QueueStatus(row.queue_name))
         state = JobState(row.state).name.lower()
         setattr(queue, state, getattr(queue, state) + row.jobs)
         if row.wait is not None:
             queue.oldest_wait = max(queue.oldest_wait or 0.0, round(row.wait, 1))
-    _mark_cut_counts(found.values())
+    _mark_cut_counts(found.values(), cap)
     return sorted(found.values(), key=attrgetter("queue"))
 
 
@@ -112,6 +114,12 @@ def reason(job: Job) -> str:
     return f"The workers of the queue {job.queue_name!r} are busy."
 
 
+def unserved(alias: str, seconds: float) -> list[QueueStatus]:
+    """Return the queues whose jobs are ready since then, and that no worker takes."""
+    waiting = [q for q in queues(alias, cap=1) if (q.oldest_wait or 0.0) >= seconds]
+    return [queue for queue in waiting if not is_served(alias, queue.queue)]
+
+
 def is_served(alias: str, queue: str) -> bool:
     """Tell whether a live worker takes the queue."""
     return bool(_unknown_to_each(alias, queue))
@@ -132,11 +140,11 @@ def _unknown_to_each(alias: str, queue: str) -> list[list[str]]:
     ]
 
 
-def _mark_cut_counts(queues: Collection[QueueStatus]) -> None:
-    cut = sum(queue.scheduled for queue in queues) >= CAP
+def _mark_cut_counts(queues: Collection[QueueStatus], cap: int) -> None:
+    cut = sum(queue.scheduled for queue in queues) >= cap
     for queue in queues:
-        if queue.ready >= CAP:
-            queue.ready = AtLeast(CAP)
+        if queue.ready >= cap:
+            queue.ready = AtLeast(cap)
         if cut:
             queue.scheduled = AtLeast(queue.scheduled)
 

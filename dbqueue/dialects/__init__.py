@@ -8,9 +8,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.postgresql.dialect import PostgreSQL
+from dbqueue.dialects.postgresql.libpq import pool_size
 from dbqueue.dialects.sqlite.dialect import SQLite
 
-__all__ = ["SUPPORTED", "Dialect", "is_idle", "kind_of", "of"]
+__all__ = ["SUPPORTED", "Dialect", "is_idle", "kind_of", "of", "pool_size"]
 
 SUPPORTED: dict[str, type[Dialect]] = {
     dialect.name: dialect for dialect in (PostgreSQL, SQLite)

@@ -2,8 +2,24 @@
 
 from typing import Any
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+
 from dbqueue import wings
-from dbqueue.models.job import FinishedJob, Job, JobRecord, JobState, entries
+
+# Before the first model, of which Django would say that it has no app_label.
+if not apps.is_installed("dbqueue"):
+    raise ImproperlyConfigured(
+        "'dbqueue' is not in INSTALLED_APPS. Add it, and run: manage.py migrate"
+    )
+
+from dbqueue.models.job import (
+    FinishedJob,
+    Job,
+    JobRecord,
+    JobState,
+    entries,
+)
 from dbqueue.models.worker import Worker
 
 __all__ = ["FinishedJob", "Job", "JobRecord", "JobState", "Worker", "entries"]

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -128,6 +129,27 @@ def test_exiting_at_a_maximum_needs_one(run_worker):
     worker = run_worker("--exit-at-max")
 
     assert_refused(worker, "--exit-at-max needs --max-jobs or --max-rss.")
+
+
+def test_the_first_lines_tell_where_a_worker_looks_and_what_waits_there(
+    run_worker, witness
+):
+    witness.looks_away = True  # one is left
+    for queue in ("default", "default", "mail"):
+        enqueue(tasks.note.using(queue_name=queue), queue)
+
+    worker = run_worker("--drain", "--queues", "default")
+
+    assert worker.wait() == 0
+    name = Path(connection.settings_dict["NAME"]).name
+    for words in (
+        "settings tests.support.worker_settings\n",
+        "database 'default' (",
+        name,
+        "queues default\n",
+        "waiting: 2 in default, 1 in mail (not taken here)\n",
+    ):
+        assert words in worker.output
 
 
 def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):

@@ -33,6 +33,16 @@ def set_timeouts(connection: BaseDatabaseWrapper) -> None:
         options.setdefault(name, value)
 
 
+def pool_size(connection: BaseDatabaseWrapper) -> int | None:
+    """Return how many connections the driver's pool may hold; None: there is none."""
+    pool = connection.settings_dict.get("OPTIONS", {}).get("pool")
+    if not pool:
+        return None
+    given = pool if isinstance(pool, dict) else {}
+    least = given.get("min_size", 4)  # psycopg's default
+    return int(given.get("max_size") or least)
+
+
 def cancel(raw: Any, seconds: float) -> None:
     """See Dialect.cancel(). A pooler hands it on, whichever session it has lent."""
     import psycopg  # not at the top: projects on SQLite do without

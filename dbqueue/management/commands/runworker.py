@@ -3,24 +3,25 @@
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
 
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend
+from dbqueue.checks import check_pool
 from dbqueue.dialects.scan import matches
+from dbqueue.management import banner
 from dbqueue.management.backends import (
     choose_backend,
-    counted,
     known_queues,
 )
 from dbqueue.management.discovery import import_tasks
@@ -77,19 +78,21 @@ class Command(BaseCommand):
         backend = choose_backend(given["backend"])
         self._check_backend(backend)
         options = _options(backend, given)
+        if options.threads != conf.current().threads:
+            self._warn(check_pool(options.database, options.threads))
         reload = self._reload(given)
         _check_health_file(options.health_file)
         if self._called_from_command_line:
             ending.enter_context(surroundings.left_behind())
         else:
             ending.enter_context(surroundings.given_back())
-        self._check_database(backend, options)
+        is_there = self._check_database(backend, options)
         import_tasks()
         refusal = allow_open_files(options.processes)
         if refusal:
             raise CommandError(refusal)
         if given["verbosity"]:
-            self._say(_banner(backend, options, reload=reload))
+            self._say(banner.lines(options, reload=reload, ask=is_there))
         note = FailureNote() if given["fail_on_failure"] else nullcontext(False)
         with note as failed:
             code = self._supervisor(options, given, reload=reload).run()
@@ -132,12 +135,18 @@ class Command(BaseCommand):
             self.stdout.flush()
 
     def _check_backend(self, backend: DatabaseBackend) -> None:
-        for message in backend.check():
+        messages = backend.check()
+        for message in messages:
             if message.is_serious():
                 raise CommandError(str(message))
+        self._warn(messages)
+
+    def _warn(self, messages: Iterable[CheckMessage]) -> None:
+        for message in messages:
             self.stderr.write(self.style.WARNING(str(message)))
 
-    def _check_database(self, backend: DatabaseBackend, options: WorkerOptions) -> None:
+    def _check_database(self, backend: DatabaseBackend, options: WorkerOptions) -> bool:
+        """Tell whether the database is there. Raises CommandError without tables."""
         alias = backend.database
         try:
             with connections[alias].cursor() as cursor:
@@ -155,6 +164,8 @@ class Command(BaseCommand):
                 )
         except Error as error:
             logger.warning("Waiting for database %r: %s", alias, str(error).strip())
+            return False
+        return True
 
 
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
@@ -180,25 +191,6 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
 def _check_health_file(name: str | None) -> None:
     if name is not None and not os.access(Path(name).absolute().parent, os.W_OK):
         raise CommandError(f"--health-file {name!r} is in no folder to write in.")
-
-
-def _banner(backend: DatabaseBackend, options: WorkerOptions, *, reload: bool) -> str:
-    try:
-        release = version("dbqueue-django")
-    except PackageNotFoundError:
-        release = "(not installed)"
-    database = connections[backend.database]
-    lines = [
-        f"dbqueue {release}, worker {options.name}",
-        f"  database {database.alias!r} ({database.display_name}), "
-        f"queues {options.described()}",
-        f"  {counted(options.processes, 'process', plural='processes')} of "
-        f"{counted(options.threads, 'thread')}, "
-        f"{counted(options.async_concurrency, 'async job')} each"
-        + (", until the queues are empty" if options.drain else "")
-        + (", restarts when the code changes" if reload else ""),
-    ]
-    return "\n".join([*lines, "  Stop with Ctrl-C; twice to stop at once."])
 
 
 def _log_to(stream: Any, verbosity: int) -> None:
