@@ -21,6 +21,8 @@ from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.scan import Scan
 from dbqueue.dialects.session import Session
 
+_Ends = Sequence[rows.Outcome]
+
 
 class Dialect:
     """The moves of a job on one database alias. Each is one guarded statement."""
@@ -211,9 +213,7 @@ class Dialect:
         with self.one_commit():
             held = self._record(worker_id, ended, back)
             for hook in hooks.after_record:
-                hook(
-                    self.alias, [outcome for outcome in outcomes if outcome.id in held]
-                )
+                hook(self.alias, [o for o in outcomes if o.id in held])
             return held
 
     def finish_and_claim(
@@ -226,12 +226,7 @@ class Dialect:
             recorded = self.record(worker_id, outcomes)
             return recorded, self.claim(scan, worker_id, limit)
 
-    def _record(
-        self,
-        worker_id: UUID,
-        ended: Sequence[rows.Outcome],
-        back: Sequence[rows.Outcome],
-    ) -> set[UUID]:
+    def _record(self, worker_id: UUID, ended: _Ends, back: _Ends) -> set[UUID]:
         held = self.finish(worker_id, ended) if ended else set()
         return held | self.release(worker_id, back) if back else held
 

@@ -100,11 +100,10 @@ class PostgreSQL(Dialect):
         self._run(FORGET_KNOWN, {"worker": worker_id})
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        ended = self._rows(statements.FINISH, _fenced(worker_id, outcomes))
-        for id, is_dropped in ended:
-            if is_dropped:
-                warn_of_drop(id)
-        return {id for id, _ in ended}
+        dropped = dict(self._rows(statements.FINISH, _fenced(worker_id, outcomes)))
+        for id in filter(dropped.get, dropped):
+            warn_of_drop(id)
+        return set(dropped)
 
     def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         released = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))

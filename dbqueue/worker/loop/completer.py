@@ -20,7 +20,6 @@ from dbqueue.dialects.scan import Scan
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
-from dbqueue.models import JobState
 from dbqueue.worker.loop.backlog import Backlog
 from dbqueue.worker.loop.prefetch import MOST_RECORDED, BatchSize
 from dbqueue.worker.process.pipes import WakePipe
@@ -194,16 +193,12 @@ class Completer:
             released = rescue(alias, hidden, reason="released")
 
     def _batch(self) -> list[Outcome]:
-        """Return the next outcomes to record, of no more bytes than one commit bears.
-
-        A single one may have more.
-        """
+        """Return the next outcomes: one, or no more bytes than one commit bears."""
         batch = list(islice(self._outcomes.values(), self.batch.size))
         # A record has a traceback, and is about as long as a result that is not large.
         sizes = [len(o.result or "") + (LARGE if o.record else 0) for o in batch]
         if sum(sizes) > MOST_RECORDED:
-            ends = accumulate(sizes)
-            fit = sum(end <= MOST_RECORDED for end in ends)
+            fit = sum(end <= MOST_RECORDED for end in accumulate(sizes))
             return batch[: max(1, fit)]
         return batch
 
@@ -224,18 +219,15 @@ class Completer:
             lost -= finished_by(self._dialect.alias, self._worker_id, lost)
             for id in lost:
                 logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
-        back = [outcome for outcome in batch if outcome.state == JobState.READY]
-        # Whoever waits may take them at once, and knows nothing of them.
-        queues = {
-            wakeup.SCHEDULE if o.delay else self.in_flight[o.id][0].queue_name
-            for o in back
-        }
+        back = [(o, self.in_flight[o.id][0]) for o in batch if o.state == "READY"]
         for outcome in batch:
             self._forget(outcome.id)
         # One that goes back without a record had not begun.
-        unbegun = [outcome.id for outcome in back if not outcome.record]
-        self.finished += len(recorded.difference(unbegun))
-        for queue in queues:
+        self.finished += len(recorded.difference(o.id for o, _ in back if not o.record))
+        # Whoever waits may take them at once, and knows nothing of them.
+        for queue in {
+            wakeup.SCHEDULE if o.delay else job.queue_name for o, job in back
+        }:
             wakeup.announce(self._dialect.alias, queue)
 
     def _forget(self, id: UUID) -> None:
