@@ -46,6 +46,11 @@ class Session:
         self.altered = False
         self._watch(connection)
 
+    @staticmethod
+    def file(connection: Any) -> Any:
+        """Return what identifies the file at the database's path; None if none is."""
+        return None
+
     def is_altered(self) -> bool:
         """Tell whether the session may keep something; it is in no transaction."""
         return self.altered

@@ -11,11 +11,14 @@ from typing import Any
 from django.db import Error, connections
 
 from dbqueue.dialects.listener import ANYTHING, FIRST_RETRY, NullListener
+from dbqueue.dialects.sqlite.session import SQLiteSession
 
 logger = logging.getLogger(__name__)
 
 # Looks without a commit after which a listener looks half as often.
 LULL = 100
+# Seconds between looks whether the file is still the one that is open.
+_FILE_INTERVAL = 1.0
 
 
 class SQLiteListener(NullListener):
@@ -56,10 +59,15 @@ class SQLiteListener(NullListener):
     def _watch(self) -> None:
         wrapper: Any = connections[self._alias]
         while not self._closed.is_set():
+            self._file = SQLiteSession.file(wrapper)
+            if self._file is None:  # whoever connects would make one
+                self.is_listening = False
+                self._closed.wait(_FILE_INTERVAL)
+                continue
             try:
                 raw = wrapper.get_new_connection(wrapper.get_connection_params())
                 with closing(raw):
-                    self._look(raw)
+                    self._look(raw, wrapper)
             except (sqlite3.Error, Error) as error:
                 if self.is_listening:
                     logger.warning(
@@ -68,9 +76,14 @@ class SQLiteListener(NullListener):
                 self.is_listening = False
                 self._closed.wait(FIRST_RETRY)
 
-    def _look(self, raw: sqlite3.Connection) -> None:
-        seen, quiet = None, 0
+    def _look(self, raw: sqlite3.Connection, wrapper: Any) -> None:
+        """Look for as long as the file is the one that is open."""
+        seen, quiet, check_at = None, 0, 0.0
         while not self._closed.is_set():
+            if (now := time.monotonic()) > check_at:
+                if SQLiteSession.file(wrapper) != self._file:
+                    return
+                check_at = now + _FILE_INTERVAL
             # time.sleep() costs less CPU than Event.wait().
             time.sleep(self._interval * (1 if quiet < LULL else 2))
             quiet += 1

@@ -5,10 +5,12 @@ is heard whoever sends it, and costs a statement that sqlite3 keeps nothing. Wha
 through the driver itself is noted by a subclass of its connection.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -57,6 +59,17 @@ _ASKING = frozenset(
 
 
 class SQLiteSession(Session):
+    @staticmethod
+    def file(connection: Any) -> tuple[int, int] | None:
+        name = str(connection.settings_dict["NAME"])
+        if connection.creation.is_in_memory_db(name):
+            return None
+        try:
+            found = os.stat(_path(name))
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def is_altered(self) -> bool:
         return self.altered or self._settings() != self._were
 
@@ -82,6 +95,11 @@ class SQLiteSession(Session):
         ):
             self.altered = True
         return sqlite3.SQLITE_OK
+
+
+def _path(name: str) -> str:
+    """Return the path that is meant by an entry of DATABASES, which may be a URI."""
+    return unquote(urlsplit(name).path) if name.startswith("file:") else name
 
 
 class _Watched:

@@ -101,8 +101,9 @@ class Keeper:
             duty.do(self._alias)
 
     def _register_newcomers(self) -> None:
+        everybody, self._watchdog.has_new_file = self._watchdog.has_new_file, False
         for child in self._live():
-            if not child.beat:
+            if everybody or not child.beat:
                 sent_at = time.monotonic()
                 leases.register(
                     self._alias,

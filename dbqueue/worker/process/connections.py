@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -9,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from dbqueue import dialects
+from dbqueue.worker.process.files import file_of, files
 from dbqueue.worker.process.sessions import Made, keep_settings, restore_settings
 from dbqueue.worker.process.watchdog import PATIENCE
 
@@ -30,12 +32,19 @@ def tidy() -> None:
     kept.
     """
     for alias, connection in _mine():
-        try:
-            _tidy(alias, connection)
-        # It may be anything by now, and a job's mess must not cost the thread.
-        except Exception as error:
-            logger.warning("A job left a broken connection behind: %s", error)
-            del connections[alias]
+        _leave_clean(_tidy, alias, connection)
+
+
+def renew() -> None:
+    """Close this thread's connections whose file was replaced; to be called in time.
+
+    That is after the loop has seen it, and before a job that may be of the new file.
+    """
+    if _connected.generation == files.generation:
+        return
+    _connected.generation = files.generation
+    for alias, connection in _mine():
+        _leave_clean(_renew, alias, connection)
 
 
 def close_all() -> None:
@@ -48,6 +57,7 @@ def close_all() -> None:
         connection.close()
         if _is_pooled(connection):
             connection.close_pool()
+    files.forget()
 
 
 def drop(alias: str) -> None:
@@ -86,6 +96,7 @@ def prepare_sessions(*, waiting: float = WAITING) -> None:
 
 
 def _note_connection(connection: Any, **kwargs: Any) -> None:
+    files.note(connection)
     if _connected.waiting is not None:
         dialects.of(connection.alias).prepare_session(
             idling=IDLING, waiting=_connected.waiting, answering=ANSWERING
@@ -103,6 +114,7 @@ class _Connected(threading.local):
     """What this thread has connected."""
 
     waiting: float | None = None  # of a loop: seconds for a lock
+    generation = 0  # of the files
 
     def __init__(self) -> None:
         self.made: dict[str, Made] = {}  # connections for jobs, by alias
@@ -128,6 +140,21 @@ def _mine() -> list[tuple[str, Any]]:
         for alias, connection in storage.items()
         if isinstance(connection, BaseDatabaseWrapper)
     ]
+
+
+def _leave_clean(step: Callable[[str, Any], None], alias: str, connection: Any) -> None:
+    try:
+        step(alias, connection)
+    # It may be anything by now, and a job's mess must not cost the thread.
+    except Exception as error:
+        logger.warning("A job left a broken connection behind: %s", error)
+        del connections[alias]
+
+
+def _renew(alias: str, connection: Any) -> None:
+    made = _connected.made.get(alias)
+    if made is not None and file_of(connection) not in (None, made.file):
+        _discard(connection)
 
 
 def _tidy(alias: str, connection: Any) -> None:

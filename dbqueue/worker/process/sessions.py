@@ -9,6 +9,7 @@ from django.utils.functional import cached_property
 
 from dbqueue import dialects
 from dbqueue.dialects.session import attributes, kept
+from dbqueue.worker.process.files import file_of
 
 # Of Django's connection: what plain statements and transactions change, what tidy()
 # asks of it itself, and what needs no look.
@@ -48,6 +49,7 @@ class Made:
         self._session = dialects.kind_of(connection).session(connection)
         self._wrapper = connection
         self.raw = connection.connection
+        self.file = file_of(connection)
         self._was = kept(attributes(connection, _PASSING))
         self._was["execute_wrappers"] = [
             wrapper

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connections
 
 from dbqueue import dialects
+from dbqueue.worker.process.files import INTERVAL, files
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +29,19 @@ class Watchdog:
     def __init__(self, alias: str, others: Callable[[], list[Any]] = list) -> None:
         self.alias = alias
         self._others = others  # further connections of the driver's
-        self._since = 0.0
+        self._since = self._look_at = 0.0
+        self.has_new_file = False  # the database, since its user last asked
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def during(self) -> Iterator[None]:
-        """Watch the calls inside; each statement may take PATIENCE seconds."""
+        """Watch the calls inside; each statement may take PATIENCE seconds.
+
+        Raises OperationalError, instead, while the database's file is gone.
+        """
         wrapper = connections[self.alias]
+        if time.monotonic() >= self._look_at:
+            self._look_for_new_file(wrapper)
         if self._thread is None and dialects.of(self.alias).is_remote:
             self._start(wrapper)
         self._since = time.monotonic()
@@ -42,6 +49,12 @@ class Watchdog:
             yield
         finally:
             self._since = 0.0
+
+    def _look_for_new_file(self, wrapper: Any) -> None:
+        if files.look(self.alias):
+            self.has_new_file = True
+            wrapper.close()
+        self._look_at = time.monotonic() + INTERVAL
 
     def _start(self, wrapper: Any) -> None:
         wrapper.execute_wrappers.append(self._time)

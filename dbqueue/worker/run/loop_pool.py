@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
+from dbqueue.worker.process.files import files
 from dbqueue.worker.run import contexts, launched
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.deadlines import STUBBORN
@@ -37,6 +38,7 @@ class LoopPool(Pool):
         self._context = contextvars.Context()
         self._waiting: deque[Work] = deque()
         self._tidying = False
+        self._generation = 0  # of the files
         self._closing = self._closed = False
         self._runs: set[asyncio.Task[None]] = set()
         self._thread = 0
@@ -160,6 +162,9 @@ class LoopPool(Pool):
             asyncio.get_running_loop().stop()
 
     async def _run(self, job: ClaimedJob, task: Task[..., Any]) -> None:
+        if self._generation != files.generation:
+            self._generation = files.generation
+            await sync_to_async(connections.renew)()
         try:
             outcome = await Attempt(job, task, self.holder).arun()
         except BaseException as error:  # as in ThreadPool

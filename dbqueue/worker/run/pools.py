@@ -68,6 +68,7 @@ class ThreadPool(Pool):
         limit: ThreadLimit,
         context: Context,
     ) -> Outcome | None:
+        connections.renew()
         try:
             outcome = context.run(Attempt(job, task, self.holder).run, limit)
         # A mistake of ours must not cost the thread: its job would stay RUNNING.
