@@ -557,17 +557,23 @@ def _command(kind, path):
     return ["sh", "-c", PROGRAMS[kind], path]
 
 
-@task(max_attempts=2, timeout=1.0, backoff=0)
+@task(max_attempts=2, timeout=0.5, backoff=0)
 def run_program(key, kind, path):
     effect("began", key, alive=alive(path))
     subprocess.run(_command(kind, path))
 
 
-@task(max_attempts=2, timeout=1.0, backoff=0)
+@task(max_attempts=2, timeout=0.5, backoff=0)
 async def arun_program(key, kind, path):
     effect("began", key, alive=alive(path))
     process = await asyncio.create_subprocess_exec(*_command(kind, path))
     await process.wait()
+
+
+@task(max_attempts=2, timeout=0.5, backoff=0)
+async def arun_program_in_thread(key, kind, path):
+    effect("began", key, alive=alive(path))
+    await asyncio.to_thread(subprocess.run, _command(kind, path))
 
 
 @task(max_attempts=2, backoff=0)

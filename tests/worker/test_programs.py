@@ -14,6 +14,7 @@ from tests.support.processes import (
     NEVER,
     finished,
     reasons,
+    thorough,
     unfinished,
     wait_until,
     wait_until_empty,
@@ -42,8 +43,16 @@ def leave(tmp_path):
     return tmp_path / "leave"
 
 
-@pytest.mark.parametrize("kind", tasks.PROGRAMS)
-@pytest.mark.parametrize("task", [tasks.run_program, tasks.arun_program])
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        (tasks.run_program, "a program of a program"),
+        (tasks.run_program, "an orphan"),
+        (tasks.arun_program, "a program"),
+        (tasks.arun_program_in_thread, "a program"),
+        pytest.param(tasks.arun_program, "an orphan", marks=thorough),
+    ],
+)
 def test_a_retry_after_a_timeout_runs_beside_no_program_of_its_predecessor(
     task, kind, run_worker, effects, pids
 ):
