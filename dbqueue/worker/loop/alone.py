@@ -31,6 +31,7 @@ class Alone:
         self._completer = completer
         self._begin = begin
         self._drain = drain
+        self.busy = False  # whether there is one, which waits or runs
         self._waiting: deque[ClaimedJob] = deque()
         self._running: UUID | None = None
         self._since = 0.0  # monotonic: when it began, or the first began to wait
@@ -40,6 +41,7 @@ class Alone:
         """Take a claimed job; it begins when the child does nothing else."""
         now = time.monotonic()
         self._completer.accept(job, None)
+        self.busy = True
         if not self._waiting and self._running is None:
             self._since = now
         self._waiting.append(job)
@@ -52,9 +54,6 @@ class Alone:
             return True
         return self._running is not None and time.monotonic() < self._since + ALONE
 
-    def has_waiting(self) -> bool:
-        return bool(self._waiting)
-
     def take_back(self) -> list[ClaimedJob]:
         """Return the jobs that have not begun; none of them will."""
         jobs = list(self._waiting)
@@ -63,11 +62,10 @@ class Alone:
 
     def step(self, *, leaving: bool) -> None:
         """Begin the next, or put it off, if it is time."""
-        if not self._waiting and self._running is None:
-            return
         now, running = time.monotonic(), self._completer.running()
         if self._running is not None and self._running not in running:
             self._note_end(now)
+        self.busy = bool(self._waiting) or self._running is not None
         if not self._waiting:
             return
         waited = now - self._since

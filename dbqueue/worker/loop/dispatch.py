@@ -1,6 +1,7 @@
 """From a claim to a pool: each job's task is found, or the job is given back."""
 
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -80,9 +81,24 @@ class Dispatch:
                 isinstance(way, Way) and way.pool is loop for way in ways
             )
 
+    def in_trouble(self) -> bool:
+        """Tell whether there may be jobs that have to be given up."""
+        limit = self.deadlines.next_limit()
+        overdue = limit is not None and limit <= time.monotonic()
+        return overdue or self.pools.are_suspect()
+
+    def is_exclusive(self) -> bool:
+        """Tell whether the child is to claim nothing, for the sake of one job."""
+        return self.alone.busy and self.alone.is_exclusive()
+
+    def step(self, *, leaving: bool) -> None:
+        """Begin the next job that runs alone, if it is time."""
+        if self.alone.busy:
+            self.alone.step(leaving=leaving)
+
     def has_waiting(self) -> bool:
         """Tell whether jobs wait for a place."""
-        return self.alone.has_waiting() or self.pools.has_waiting()
+        return self.alone.busy or self.pools.has_waiting()
 
     def give_back(self, waited: float) -> None:
         """Give back what has waited for so many seconds behind other jobs."""

@@ -174,7 +174,7 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
-        if self._stopping or self._recycling or self._dispatch.alone.is_exclusive():
+        if self._stopping or self._recycling or self._dispatch.is_exclusive():
             return 0
         room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
         room = min(room, self._prefetch.fits(self._completer.weight))
@@ -202,14 +202,14 @@ class Worker:
         drop(self._dialect.alias)
 
     def _take_care_of_running(self) -> None:
-        if leaving.gives_up(self._id, self._dispatch):
+        if self._dispatch.in_trouble() and leaving.gives_up(self._id, self._dispatch):
             self._recycling = self._at_once = True
         waited = time.monotonic() - self._waiting_since
         if waited > HOLD and self._pools.has_waiting():
             self._dispatch.give_back(waited)
 
     def _sleep(self) -> None:
-        self._dispatch.alone.step(leaving=self._stopping or self._recycling)
+        self._dispatch.step(leaving=self._stopping or self._recycling)
         now = time.monotonic()
         moments = [now + _MAX_SLEEP, self._distrust_at(), self._stop_at]
         if self._polling.paused:

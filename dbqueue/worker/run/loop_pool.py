@@ -56,7 +56,7 @@ class LoopPool(Pool):
         self._loop.call_soon_threadsafe(self._admit)
 
     def has_waiting(self) -> bool:
-        # Also where there is a place: a blocked loop admits none.
+        """Tell whether jobs wait, also where there is a place: a blocked loop."""
         return bool(self._waiting)
 
     @property

@@ -40,10 +40,6 @@ class Pool:
         """Run the job as soon as there is a place."""
         raise NotImplementedError
 
-    def has_waiting(self) -> bool:
-        """Tell whether jobs wait for a place."""
-        return self.load > self.size
-
     def to_blame(self, job_id: UUID) -> UUID | None:
         """Return the job that keeps this one from ending; None if it is not certain."""
         return job_id

@@ -108,11 +108,18 @@ class Pools:
     def free(self) -> tuple[int, int]:
         """Return how many threads and coroutines have no job."""
         threads, loop = self.threads, self.loop
-        coroutines = 0 if loop.is_blocked else loop.size - loop.load
+        coroutines = 0 if loop.load and loop.is_blocked else loop.size - loop.load
         return threads.size - threads.load, coroutines
 
     def has_waiting(self) -> bool:
-        return any(pool.has_waiting() for pool in self._all)
+        threads, loop = self.threads, self.loop
+        return threads.load > threads.size or (loop.load > 0 and loop.has_waiting())
+
+    def are_suspect(self) -> bool:
+        """Tell whether they need a closer look; sync jobs alone cost no more."""
+        pools = self.threads, self.loop
+        broken = any(pool.is_broken or pool.ended is not None for pool in pools)
+        return broken or bool(self.loop.load)
 
     def ended(self) -> set[int | None]:
         """Return threads that have ended before their time; None is the event loop's.
