@@ -12,7 +12,11 @@ from dbqueue.exceptions import TaskTimeout
 from dbqueue.jobs import lines, tracebacks
 from dbqueue.maintenance.rescue import held_by, rescue
 from dbqueue.models import FinishedJob, Job, JobState
-from dbqueue.tasks.framework import task_backends, task_finished
+from dbqueue.tasks.framework import (
+    log_task_finished,
+    task_backends,
+    task_finished,
+)
 from dbqueue.testing import run_jobs
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.process.pipes import WakePipe
@@ -146,6 +150,7 @@ def test_a_job_whose_task_is_gone_is_announced_by_its_path(worker):
     assert told.task.name == "gone"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_end_that_cannot_be_stored_is_announced_as_the_failure_it_becomes(
     worker, log
 ):
@@ -241,6 +246,15 @@ def test_the_end_of_a_job_of_another_backend_is_still_logged_by_the_framework(
 
     (record,) = log("ERROR")
     assert (record.name, record.exc_info[0]) == (LOGGER, ValueError)
+
+
+def test_who_disconnects_the_line_of_the_framework_disconnects_what_replaced_it():
+    try:
+        assert task_finished.disconnect(log_task_finished)
+        assert not task_finished.disconnect(log_task_finished)
+    finally:
+        task_finished.connect(log_task_finished)
+        lines.replace_djangos()
 
 
 @pytest.fixture
