@@ -101,6 +101,11 @@ def reason(job: Job) -> str:
     for ask in reasons:
         if (answer := ask(job)) is not None:
             return answer
+    if job.state not in (JobState.SCHEDULED, JobState.READY, JobState.RUNNING):
+        return (
+            f"Its state is {job.state!r}, which no unfinished job has: the row was "
+            "changed by hand. Set its column 'state' to READY, or delete it."
+        )
     if job.state == JobState.SCHEDULED:
         return f"It is not due before {job.run_after}."
     if job.state == JobState.RUNNING:

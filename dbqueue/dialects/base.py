@@ -18,13 +18,14 @@ from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
 from dbqueue.dialects.known import without_known
 from dbqueue.dialects.listener import NullListener
+from dbqueue.dialects.rare import RareMoves
 from dbqueue.dialects.scan import Scan
 from dbqueue.dialects.session import Session
 
 _Ends = Sequence[rows.Outcome]
 
 
-class Dialect:
+class Dialect(RareMoves):
     """The moves of a job on one database alias. Each is one guarded statement."""
 
     # What Django calls the database; a wing's own statements stand under this name.
@@ -57,14 +58,6 @@ class Dialect:
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
-        raise NotImplementedError
-
-    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-        """Return the bytes of the LARGE columns of jobs that the worker holds."""
-        raise NotImplementedError
-
-    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
-        """Return the LARGE columns of jobs that the worker holds."""
         raise NotImplementedError
 
     def forget_known(self, worker_id: UUID) -> None:

@@ -126,14 +126,11 @@ def inserted(**special: str) -> str:
     return ", ".join(special.get(name, f"%({name})s") for name in INSERTED)
 
 
-def claimed(is_short: str) -> str:
+def claimed(is_short: str, moment: str = "{name}") -> str:
     """Return what a claim brings, as SQL; of LARGE, what `is_short` says of {name}."""
-    return ", ".join(
-        f"CASE WHEN {is_short.format(name=name)} THEN {name} END"
-        if name in LARGE
-        else name
-        for name in CLAIMED
-    )
+    ways = dict.fromkeys(LARGE, f"CASE WHEN {is_short} THEN {{name}} END")
+    ways |= dict.fromkeys(MOMENTS, moment)
+    return ", ".join(ways.get(name, "{name}").format(name=name) for name in CLAIMED)
 
 
 def listed(names: tuple[str, ...]) -> str:

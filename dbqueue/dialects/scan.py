@@ -105,12 +105,7 @@ class Scan:
         if self._is_plain():
             queues = [patterns[0] for patterns in self.groups]
             return self._known(Target(queue) for queue in queues)
-        ranked = [
-            (rank, head)
-            for head in heads(self._left_out)
-            if (rank := self.rank(head.queue_name)) is not None
-        ]
-        ranked.sort(key=lambda pair: (pair[0], *in_order(pair[1])))
+        ranked = self._ranked(heads)
         ids = [head.id for _, head in ranked]
         ranks = [rank for rank, _ in ranked]
         if len(set(ranks)) == len(ranks) or ids == self._barren:
@@ -124,6 +119,21 @@ class Scan:
             else Target(head.queue_name, lowest=head.priority)
             for rank, head in ranked
         )
+
+    def heads(self, ask: Callable[..., Iterable[QueueHead]]) -> list[QueueHead]:
+        """Return the first job of each queue that is served, in order."""
+        return [head for _, head in self._ranked(ask)]
+
+    def _ranked(
+        self, ask: Callable[..., Iterable[QueueHead]]
+    ) -> list[tuple[int, QueueHead]]:
+        ranked = [
+            (rank, head)
+            for head in ask(self._left_out)
+            if (rank := self.rank(head.queue_name)) is not None
+        ]
+        ranked.sort(key=lambda pair: (pair[0], *in_order(pair[1])))
+        return ranked
 
     def took(self, jobs: Sequence[ClaimedJob], *, exhausted: bool) -> None:
         """Remember how far the claim came, or that it came to the end."""

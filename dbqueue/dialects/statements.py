@@ -16,11 +16,12 @@ _FIRST = f"""FROM dbqueue_job
     ORDER BY {ORDER_BY} LIMIT 1"""
 
 # No join: PostgreSQL would read a table of some thousand rows as a whole for it. Of a
-# queue with unknown tasks alone, all but the name is null.
+# queue with unknown tasks alone, all but the name is null. No bare column of a date:
+# Python's SQLite would convert it, and raise for one that is damaged.
 QUEUE_HEADS = f"""
 WITH RECURSIVE {_NAMES}
 SELECT name, (SELECT priority {_FIRST}),
-    (SELECT enqueued_at {_FIRST}), (SELECT id {_FIRST})
+    coalesce((SELECT enqueued_at {_FIRST}), NULL), (SELECT id {_FIRST})
 FROM names WHERE name IS NOT NULL
 """
 

@@ -76,6 +76,21 @@ def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
     return _ended(job, worker_id, "FAILED", "failed", error, failed=1)
 
 
+def broken(error: BaseException) -> dict[str, Any]:
+    """Return the record of a job whose row cannot be read, so that nothing is known."""
+    now = timezone.now().isoformat()
+    return {
+        "attempt": 0,
+        "worker": "",
+        "started_at": now,
+        "ended_at": now,
+        "reason": "failed",
+        "exception": f"{type(error).__module__}.{type(error).__qualname__}",
+        "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
+        "traceback": "",
+    }
+
+
 def untouched(job: ClaimedJob, *, delay: float = 0.0) -> Outcome:
     """Return the outcome of a job that goes back as it came, `delay` in seconds."""
     state = JobState.READY
@@ -220,11 +235,12 @@ def _ended(
 
 def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str, Any]:
     """Return the entry of the attempt log for an attempt that did not succeed."""
-    began: datetime = job.last_attempted_at
+    began: datetime | None = job.last_attempted_at
     return {
         "attempt": job.attempt,
         "worker": str(worker_id),
-        "started_at": began.isoformat(),
+        # A row that was damaged may say that it runs, and not since when.
+        "started_at": (began or timezone.now()).isoformat(),
         "ended_at": timezone.now().isoformat(),
         "reason": reason,
     }

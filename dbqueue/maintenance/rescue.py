@@ -1,22 +1,28 @@
 """Jobs taken from workers that cannot end them."""
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
+from django.db import Error
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from dbqueue import dialects
+from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.known import tell_of_known
 from dbqueue.dialects.rows import Outcome
+from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result
 from dbqueue.models import FinishedJob, Job
 from dbqueue.models.job import JobQuerySet
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 
@@ -52,11 +58,22 @@ def orphans(alias: str) -> list[HeldJob]:
 
 def rescue_orphans(alias: str) -> int:
     """Rescue running jobs whose worker has no row any more; return how many."""
+    _heal(alias)
     jobs = orphans(alias)
     crews = Counter(job.worker_id for job in jobs)
     return rescue(
         alias, jobs, beside={job.id: crews[job.worker_id] - 1 for job in jobs}
     )
+
+
+def _heal(alias: str) -> None:
+    dialect = dialects.of(alias)
+    try:
+        dialect.heal()
+    except Exception as error:
+        if not dialect.refuses(error):
+            raise
+        logger.error("Damaged jobs cannot be set aside: %s", error)
 
 
 def rescue(
@@ -75,6 +92,24 @@ def rescue(
     """
     if not jobs:
         return 0
+    dialect, jobs = dialects.of(alias), list(jobs)
+    try:
+        return _rescue(alias, jobs, reason, beside)
+    except Exception as error:
+        is_refused = dialect.refuses(error)
+        too_slow = isinstance(error, Error) and dialect.is_cancelled(error)
+        if not (is_refused or (too_slow and len(jobs) > 1)):
+            raise
+        if len(jobs) == 1:
+            return _set_aside(dialect, jobs[0], error)
+        half = len(jobs) // 2
+        first = rescue(alias, jobs[:half], reason=reason, beside=beside)
+        return first + rescue(alias, jobs[half:], reason=reason, beside=beside)
+
+
+def _rescue(
+    alias: str, jobs: Collection[HeldJob], reason: str, beside: Mapping[UUID, int]
+) -> int:
     dialect, taken = dialects.of(alias), set[UUID]()
     with dialect.one_commit():
         free = _unlocked(alias, jobs)
@@ -96,6 +131,14 @@ def rescue(
             error = outcomes.cause(job, reason) if outcome.failed else None
             events.rescued(job, outcome, error, result)
     return len(taken) + len(known)
+
+
+def _set_aside(dialect: Dialect, job: HeldJob, error: Exception) -> int:
+    reason = InvalidPayload(f"The database refused this row: {error}")
+    moved = dialect.set_aside(job.id, job.worker_id, outcomes.broken(reason))
+    if moved:
+        logger.error("Job id=%s state=FAILED: %s", job.id, reason)
+    return int(moved)
 
 
 def _unlocked(alias: str, jobs: Collection[HeldJob]) -> dict[UUID, bool | None]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from dbqueue import dialects
 from dbqueue.dialects.columns import ORDER
 from dbqueue.ids import uuid7
+from dbqueue.models.fields import Json, Key, Moment
 from dbqueue.models.worker import Worker
 
 
@@ -25,7 +26,7 @@ class JobState(models.TextChoices):
 class JobRecord(models.Model):
     """The columns of both tables; a finish moves them from one to the other."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Key(primary_key=True, default=uuid7, editable=False)
     task = models.CharField(_("task"), max_length=255)
     queue_name = models.CharField(_("queue"), max_length=100)
     priority = models.SmallIntegerField(_("priority"), default=0)
@@ -35,18 +36,18 @@ class JobRecord(models.Model):
     attempt = models.IntegerField(_("attempt"), default=0)
     failures = models.IntegerField(_("failures"), default=0)
     max_attempts = models.SmallIntegerField(_("max attempts"))
-    worker_id = models.UUIDField(_("worker"), null=True)
-    args = models.JSONField(_("arguments"), default=list)
-    kwargs = models.JSONField(_("keyword arguments"), default=dict)
-    context = models.JSONField(_("context"), default=dict)
-    progress = models.JSONField(_("progress"), null=True)
+    worker_id = Key(_("worker"), null=True)
+    args = Json(_("arguments"), default=list)
+    kwargs = Json(_("keyword arguments"), default=dict)
+    context = Json(_("context"), default=dict)
+    progress = Json(_("progress"), null=True)
     # One object for each ended attempt that did not succeed: attempt, worker,
     # started_at, ended_at, reason, and exception, message, traceback where it raised.
-    attempt_log = models.JSONField(_("attempts"), default=list)
-    enqueued_at = models.DateTimeField(_("enqueued at"))
-    run_after = models.DateTimeField(_("run after"), null=True)
-    started_at = models.DateTimeField(_("first started at"), null=True)
-    last_attempted_at = models.DateTimeField(_("last started at"), null=True)
+    attempt_log = Json(_("attempts"), default=list)
+    enqueued_at = Moment(_("enqueued at"))
+    run_after = Moment(_("run after"), null=True)
+    started_at = Moment(_("first started at"), null=True)
+    last_attempted_at = Moment(_("last started at"), null=True)
 
     class Meta:
         abstract = True
@@ -123,8 +124,8 @@ class FinishedJobQuerySet(models.QuerySet["FinishedJob"]):
 class FinishedJob(JobRecord):
     """The record of a finished job; append-only, pruned by age."""
 
-    result = models.JSONField(_("result"), null=True)
-    finished_at = models.DateTimeField(_("finished at"))
+    result = Json(_("result"), null=True)
+    finished_at = Moment(_("finished at"))
     # Seconds the last attempt ran, by the worker's monotonic clock.
     duration = models.FloatField(_("duration"), null=True)
 

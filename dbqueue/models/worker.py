@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
 from dbqueue.ids import uuid7
+from dbqueue.models.fields import Json, Key, Moment
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -19,17 +20,17 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 class Worker(models.Model):
     """A live worker. Its row goes when it stops, dies or misses its lease."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    id = Key(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(_("name"), max_length=255)
     host = models.CharField(_("host"), max_length=255)
     pid = models.IntegerField(_("process id"))
     queues = models.CharField(_("queues"), max_length=1000)
-    started_at = models.DateTimeField(_("started at"))
-    last_seen = models.DateTimeField(_("last heartbeat"))
+    started_at = Moment(_("started at"))
+    last_seen = Moment(_("last heartbeat"))
     # By the database's clock; past it, other workers may rescue what this one holds.
-    expires_at = models.DateTimeField(_("lease ends"))
+    expires_at = Moment(_("lease ends"))
     # Paths of tasks that it could not import, and whose jobs it leaves to others.
-    unknown_tasks = models.JSONField(_("unknown tasks"), null=True)
+    unknown_tasks = Json(_("unknown tasks"), null=True)
 
     objects = WorkerQuerySet.as_manager()
 

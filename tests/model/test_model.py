@@ -42,6 +42,7 @@ from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import held_by, orphans, rescue
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.tasks.registry import resolve
+from dbqueue.worker.loop.notes import Notes
 from tests.gallery.models import Profile
 from tests.support import invariants
 from tests.support.model_worker import (
@@ -238,12 +239,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 5), value=st.integers(0, 9))
     def note_progress(self, which, value):
         worker = pick(which, self.busy())
+        notes = Notes(worker.dialect, worker.id)
         for job in worker.running:
-            worker.completer.note_progress(
-                worker.id, [(job.id, job.attempt, str(value))]
-            )
+            notes.add(worker.id, [(job.id, job.attempt, str(value))])
             self.model.note_progress(worker.id, job.id, job.attempt, value)
-        worker.completer.flush_notes()
+        notes.flush()
 
     @rule(worker=consumes(workers), begun=st.integers(0, 3), vanish=st.booleans())
     def stop(self, worker, begun, vanish):

@@ -53,7 +53,7 @@ def test_a_worker_takes_less_at_a_time_if_its_statements_are_cancelled(
     drain(threads=8)
 
     assert FinishedJob.objects.filter(state="SUCCESSFUL", attempt=1).count() == 16
-    assert "A statement took too long; now " in caplog.text
+    assert "A statement took too long; the limit of a batch is now " in caplog.text
 
 
 def test_due_jobs_become_ready_if_only_some_can_at_a_time(dawdle):

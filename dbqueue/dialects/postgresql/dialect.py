@@ -1,6 +1,5 @@
 """The moves of a job on PostgreSQL."""
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,12 +10,12 @@ from django.db import DatabaseError, Error, connections, transaction
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.base import Dialect
-from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
-from dbqueue.dialects.postgresql import libpq, statements
+from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
+from dbqueue.dialects.postgresql.rare import PostgreSQLRareMoves
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
@@ -30,7 +29,7 @@ MISSING_TABLE, CANCELLED = "42P01", "57014"
 SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
 
 
-class PostgreSQL(Dialect):
+class PostgreSQL(PostgreSQLRareMoves):
     name = "postgresql"
     is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long
@@ -56,19 +55,21 @@ class PostgreSQL(Dialect):
 
     def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         if job.run_after is None and job.delay is None and not once:
-            (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
+            (enqueued_at,) = (
+                self._row(statements.INSERT_READY, params.of_job(job)) or ()
+            )
             return rows.Written("READY", enqueued_at, None)
         sql = statements.INSERT_ONCE if once else statements.INSERT_ONE
-        row = self._row(sql, _params(job))
+        row = self._row(sql, params.of_job(job))
         return rows.Written(*row) if row else None
 
     def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
-        params = _params(job) | {
-            "ids": _array(calls.ids),
+        values = params.of_job(job) | {
+            "ids": params.array(calls.ids),
             "args": f"[{','.join(calls.args)}]",
             "kwargs": f"[{','.join(calls.kwargs)}]",
         }
-        return rows.Written(*self._rows(statements.INSERT_MANY, params)[0])
+        return rows.Written(*self._rows(statements.INSERT_MANY, values)[0])
 
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
@@ -83,42 +84,36 @@ class PostgreSQL(Dialect):
     def _take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
-        params: dict[str, Any] = {"limit": limit, "worker": worker_id}
+        values: dict[str, Any] = {"limit": limit, "worker": worker_id}
         for n, target in enumerate(targets):
-            params |= {f"{name}{n}": value for name, value in target._asdict().items()}
+            values |= {f"{name}{n}": value for name, value in target._asdict().items()}
         sql = statements.take_from(tuple(_beyond(target) for target in targets))
-        return [ClaimedJob(*row) for row in self._rows(sql, params)]
-
-    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-        return dict(self._rows(statements.WEIGHTS, _held(worker_id, ids)))
-
-    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
-        found = self._rows(statements.LOAD, _held(worker_id, ids))
-        return {id: texts for id, *texts in found}
+        return moments.examined([ClaimedJob(*row) for row in self._rows(sql, values)])
 
     def forget_known(self, worker_id: UUID) -> None:
         self._run(FORGET_KNOWN, {"worker": worker_id})
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        dropped = dict(self._rows(statements.FINISH, _fenced(worker_id, outcomes)))
+        values = params.fenced(worker_id, outcomes)
+        dropped = dict(self._rows(statements.FINISH, values))
         for id in filter(dropped.get, dropped):
             warn_of_drop(id)
         return set(dropped)
 
     def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        released = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))
+        released = self._rows(statements.RELEASE, params.fenced(worker_id, outcomes))
         return {id for (id,) in released}
 
     def note_progress(
         self, worker_id: UUID, notes: Sequence[tuple[UUID, int, str]]
     ) -> None:
-        params = {
+        values = {
             "worker": worker_id,
-            "ids": _array(id.hex for id, _, _ in notes),
-            "attempts": _array(attempt for _, attempt, _ in notes),
+            "ids": params.array(id.hex for id, _, _ in notes),
+            "attempts": params.array(attempt for _, attempt, _ in notes),
             "notes": f"[{','.join(text for _, _, text in notes)}]",
         }
-        self._run(statements.NOTE_PROGRESS, params)
+        self._run(statements.NOTE_PROGRESS, values)
 
     def promote(self, limit: int) -> set[str]:
         return {queue for (queue,) in self._rows(statements.PROMOTE, {"limit": limit})}
@@ -186,6 +181,7 @@ class PostgreSQL(Dialect):
         self, *, idling: float, waiting: float, answering: float
     ) -> None:
         connection = self.connection
+        moments.tolerate(connection)
         ((pid,),) = self._rows(statements.BACKEND_PID, {})
         # A pooler introduces itself as another process than the one that answers.
         if pid == connection.connection.info.backend_pid:
@@ -198,13 +194,13 @@ class PostgreSQL(Dialect):
                 self._own.begin(connection)
 
     def is_missing_table(self, error: DatabaseError) -> bool:
-        return _sqlstate(error) == MISSING_TABLE
+        return params.sqlstate(error) == MISSING_TABLE
 
     def is_cancelled(self, error: Error) -> bool:
-        return _sqlstate(error) == CANCELLED
+        return params.sqlstate(error) == CANCELLED
 
     def is_serialization_failure(self, error: Error) -> bool:
-        return _sqlstate(error) in SERIALIZATION_FAILURES
+        return params.sqlstate(error) in SERIALIZATION_FAILURES
 
     def _row(self, sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
         with self._cursor(params) as cursor:
@@ -222,41 +218,9 @@ class PostgreSQL(Dialect):
         return self._own.cursor(connection)
 
 
-def _params(job: NewJob) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
-
-
 def _beyond(target: rows.Target) -> str:
     known = statements.KNOWN_THERE if target.unknown else ""
     if target.after is not None:
         return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
     return known if is_whole else statements.LEVELS + known
-
-
-def _array(items: Iterable[object]) -> str:
-    return f"{{{','.join(map(str, items))}}}"
-
-
-def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
-    return {"worker": worker_id, "ids": _array(id.hex for id in ids)}
-
-
-def _fenced(worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> dict[str, Any]:
-    return {
-        "worker": worker_id,
-        "ids": _array(o.id.hex for o in outcomes),
-        "attempts": _array(o.attempt for o in outcomes),
-        "states": _array(o.state for o in outcomes),
-        "results": f"[{','.join(o.result or 'null' for o in outcomes)}]",
-        "records": json.dumps([o.record for o in outcomes]),
-        "failed": _array(o.failed for o in outcomes),
-        "delays": _array(o.delay for o in outcomes),
-        "durations": _array(
-            "NULL" if o.duration is None else o.duration for o in outcomes
-        ),
-    }
-
-
-def _sqlstate(error: Error) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)

@@ -90,12 +90,10 @@ WHERE id = ANY(ARRAY(SELECT id FROM picked))
 RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
 """
 
-_OF_THOSE_HELD = """FROM dbqueue_job
-WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
-_WEIGHT = " + ".join(f"octet_length({name}::text)" for name in columns.LARGE)
-
-WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
-LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
+TAKE_ONE = _TAKE.format(
+    branches="""SELECT id FROM dbqueue_job
+    WHERE state = 'READY' AND id = %(id)s FOR UPDATE SKIP LOCKED"""
+)
 
 # The log may have been damaged by hand; that must not keep a job from ending.
 _LOG = f"""CASE
@@ -183,10 +181,13 @@ ORDER BY queue_name, {ORDER_BY} LIMIT 1
 NEXT_DUE = """
 SELECT (SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY') IS NOT NULL,
     extract(epoch FROM min(run_after) - statement_timestamp())::float8
-FROM dbqueue_job WHERE state = 'SCHEDULED'
+FROM dbqueue_job
+WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
 """
 
-AGE = "extract(epoch FROM statement_timestamp() - min(since))::float8"
+# No time may be infinite, and no difference of two.
+AGE = """extract(epoch FROM statement_timestamp()
+    - min(since) FILTER (WHERE isfinite(since)))::float8"""
 
 LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}"
 

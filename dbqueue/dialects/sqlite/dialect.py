@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
+from dbqueue.dialects.sqlite.rare import SQLiteRareMoves, as_id
 from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
 from dbqueue.dialects.sqlite.timestamps import Timestamps
@@ -28,7 +28,7 @@ from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 
-class SQLite(Dialect):
+class SQLite(SQLiteRareMoves):
     name = "sqlite"
 
     session = SQLiteSession
@@ -86,15 +86,10 @@ class SQLite(Dialect):
             taken = self._rows(sql, params)
         # Jobs that are claimed together share most of their moments.
         read = cache(self._times.read)
-        return [_claimed(row, read) for row in taken]
-
-    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-        found = self._rows(statements.WEIGHTS, _held(worker_id, ids))
-        return {UUID(id): weight for id, weight in found}
-
-    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
-        found = self._rows(statements.LOAD, _held(worker_id, ids))
-        return {UUID(id): texts for id, *texts in found}
+        try:
+            return [_claimed(row, read) for row in taken]
+        except (TypeError, ValueError, OverflowError):  # one of them was damaged
+            return [self._salvaged(row) for row in taken]
 
     def forget_known(self, worker_id: UUID) -> None:
         self._run(FORGET_KNOWN, {"worker": worker_id.hex})
@@ -121,24 +116,27 @@ class SQLite(Dialect):
 
     def next_due(self) -> rows.NextDue:
         ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
-        age = self._age(next_at)
+        try:
+            age = self._age(next_at)
+        except (TypeError, ValueError, OverflowError):
+            self._heal()  # it would hide the others, and never be due
+            return rows.NextDue(True, 0.0)
         return rows.NextDue(bool(ready), None if age is None else -age)
 
     def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
         known = statements.KNOWN if unknown else ""
         params = {"unknown": json.dumps(unknown)}
         found = self._rows(QUEUE_HEADS.format(known=known), params)
-        read: Callable[[str], Any] = self._times.read
         return [
-            rows.QueueHead(queue, priority, read(since), UUID(id))
+            rows.QueueHead(queue, priority, *self._place(since, id))
             for queue, priority, since, id in found
-            if id is not None
+            if isinstance(queue, str) and isinstance(priority, int)
         ]
 
     def queue_counts(self, most: int) -> list[rows.QueueCount]:
         found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
         return [
-            rows.QueueCount(state, queue, jobs, self._age(since))
+            rows.QueueCount(state, str(queue), jobs, self._wait(since))
             for state, queue, jobs, since in found
         ]
 
@@ -245,16 +243,18 @@ class SQLite(Dialect):
             "due": None if due is None else self._times.write(due),
         }
 
+    def _wait(self, since: Any) -> float | None:
+        try:
+            return self._age(since)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
     def _age(self, moment: str | None) -> float | None:
         """Return the seconds since the moment; before it, below 0."""
         past = self._times.read(moment)
         return None if past is None else (timezone.now() - past).total_seconds()
 
 
-def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
-    return {"worker": worker_id.hex, "ids": json.dumps([id.hex for id in ids])}
-
-
 def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:
     id, *rest = row[:-5]
-    return ClaimedJob(*(UUID(id), *rest, *map(read, row[-5:-1]), row[-1]))
+    return ClaimedJob(*(as_id(id), *rest, *map(read, row[-5:-1]), row[-1]))

@@ -40,26 +40,25 @@ KNOWN = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
 # An idle worker looks often, and must not become the writer to find nothing.
 PEEK = f"{_READY} LIMIT 1"
 
+# A bare column of a date is converted by Python's SQLite, which raises for one damaged.
+_AS_TEXT = "coalesce({name}, NULL)"
 _IS_SHORT = f"length({{name}}) <= {columns.MOST_CLAIMED}"
 
 # No row locks are needed: the statement is a writer from its start, and there is only
 # one writer.
-TAKE = f"""
+_TAKE = f"""
 UPDATE dbqueue_job
 SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
-WHERE id IN ({_READY} LIMIT %(limit)s)
+WHERE id IN ({{ids}})
   AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
-RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
+RETURNING {claimed(_IS_SHORT, _AS_TEXT)}, {IS_KNOWN}
 """
 
-_OF_THOSE_HELD = """FROM dbqueue_job
-WHERE id IN (SELECT value FROM json_each(%(ids)s))
-  AND worker_id = %(worker)s AND state = 'RUNNING'"""
-_WEIGHT = " + ".join(f"length(CAST({name} AS BLOB))" for name in columns.LARGE)
-
-WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
-LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
+TAKE = _TAKE.format(ids=f"{_READY} LIMIT %(limit)s")
+TAKE_ONE = _TAKE.format(
+    ids="SELECT id FROM dbqueue_job WHERE id = %(id)s AND state = 'READY'"
+)
 
 _FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'RUNNING'"
 
@@ -78,12 +77,12 @@ def _whole(column: str) -> str:
     return f"CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
 
 
-_WHOLE = ", ".join(_whole(column) for column in columns.JSON)
+WHOLE = ", ".join(_whole(column) for column in columns.JSON)
 
 FINISH = f"""
 INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
                                  attempt_log, result, duration, finished_at)
-SELECT {listed(columns.CARRIED)}, {_WHOLE},
+SELECT {listed(columns.CARRIED)}, {WHOLE},
        :state, failures + :failed, {_LOG}, :result, :duration, :now
 FROM dbqueue_job WHERE {_FENCE}
 ON CONFLICT (id) DO NOTHING

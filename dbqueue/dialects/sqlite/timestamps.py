@@ -24,9 +24,21 @@ class Timestamps:
         operations: Any = connections[self._alias].ops
         return str(operations.adapt_datetimefield_value(as_kept(moment)))
 
+    def far(self) -> datetime:
+        """Return what stands for a moment that cannot be read."""
+        return self._aware(datetime.max)
+
     def read(self, value: str | datetime | None) -> datetime | None:
-        moment = parse_datetime(value) if isinstance(value, str) else value
+        """Return the moment. Raises ValueError or TypeError if it is none."""
+        if value is None:
+            return None
+        moment = value if isinstance(value, datetime) else parse_datetime(value)
+        if moment is None:
+            raise ValueError(f"{value!r} is not a moment.")
+        return self._aware(moment)
+
+    def _aware(self, moment: datetime) -> datetime:
         zone = connections[self._alias].timezone
-        if moment is None or zone is None or timezone.is_aware(moment):
+        if zone is None or timezone.is_aware(moment):
             return moment
         return timezone.make_aware(moment, zone)

@@ -11,27 +11,22 @@ from contextlib import contextmanager
 from itertools import accumulate, islice
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import Error
 
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
-from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
 from dbqueue.worker.loop.backlog import Backlog
-from dbqueue.worker.loop.prefetch import MOST_RECORDED, BatchSize
+from dbqueue.worker.loop.prefetch import MOST, MOST_RECORDED, BatchSize
+from dbqueue.worker.loop.refusals import Refusals
 from dbqueue.worker.process.pipes import WakePipe
-from dbqueue.worker.run.holder import ProgressNotes
 from dbqueue.worker.run.pool import Pool
 
 logger = logging.getLogger(__name__)
 
-# What one outcome may do to the statement of a whole batch, on its way or on arrival.
-UNSTORABLE = (DataError, IntegrityError, ArithmeticError, TypeError, ValueError)
-# Seconds between two progress notes of a job in the database.
-PROGRESS_INTERVAL = 0.5
 LARGE = 8192  # characters of a result
 
 
@@ -42,19 +37,18 @@ class Completer:
         # The pool is None for a job that was not handed on.
         self.in_flight: dict[UUID, tuple[ClaimedJob, Pool | None]] = {}
         self.finished = 0
-        self.notes_at = 0.0  # monotonic: when progress is stored next
         self.batch = BatchSize()
         self._dialect = dialect
         self._worker_id = worker_id
         self._pipe = pipe
         self.arguments = 0  # bytes of the large ones of jobs in flight
         self._backlog = Backlog()
-        self._asleep = False
+        self._refusals = Refusals(dialect, worker_id, self._job, self._confirm)
+        self._asleep = self._fell = False
         # Threads only append, the loop only pops: a deque does both atomically.
         # Swapping a list under a concurrent append is how an outcome gets lost.
         self._reports: deque[tuple[ClaimedJob, Outcome | None]] = deque()
         self._outcomes: dict[UUID, Outcome] = {}
-        self._notes: dict[UUID, tuple[int, str]] = {}
 
     def done(self, job: ClaimedJob, outcome: Outcome | None) -> None:
         """Report the end of a job; from any thread, which may have to wait then."""
@@ -68,11 +62,6 @@ class Completer:
         if size > LARGE:
             self._backlog.wait()
 
-    def note_progress(self, worker_id: UUID, notes: ProgressNotes) -> None:
-        """Report progress, as a Dialect would store it; from any thread."""
-        for id, attempt, text in notes:
-            self._notes[id] = (attempt, text)
-
     def fall_asleep(self) -> bool:
         """Ask to be woken; return whether something is to be done already."""
         self._asleep = True
@@ -80,9 +69,6 @@ class Completer:
 
     def wake_up(self) -> None:
         self._asleep = False
-
-    def has_notes(self) -> bool:
-        return bool(self._notes)
 
     def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
         """Note a claimed job and the pool that will run it; None = not yet, or none."""
@@ -145,10 +131,13 @@ class Completer:
                 recorded, claimed = self._dialect.finish_and_claim(
                     self._worker_id, batch, scan, limit
                 )
-        except UNSTORABLE as error:
+        except Exception as error:
+            if not self._dialect.refuses(error):
+                raise
+            scan.more = True
             if not batch:
-                logger.error("Jobs cannot be claimed: %s", error)
-            self._record_one_by_one(batch)
+                return self._claim_less(scan, limit, error)
+            self._refusals.record(batch)  # alone: it may have been the claim
             return []
         self._confirm(batch, recorded)
         return claimed
@@ -159,26 +148,23 @@ class Completer:
             try:
                 with self._sized(len(batch)):
                     recorded = self._dialect.record(self._worker_id, batch)
+            except Exception as error:
+                if not self._dialect.refuses(error):
+                    raise
+                self._refusals.record(batch)
+            else:
                 self._confirm(batch, recorded)
-            except UNSTORABLE:
-                self._record_one_by_one(batch)
 
-    def flush_notes_if_due(self) -> None:
-        """Store the progress of jobs if they end now, or after PROGRESS_INTERVAL."""
-        if self._notes and (self._outcomes or time.monotonic() >= self.notes_at):
-            self.flush_notes()
-            self.notes_at = time.monotonic() + PROGRESS_INTERVAL
-
-    def flush_notes(self) -> None:
-        """Store the latest progress of each job."""
-        rows = []
-        while self._notes:  # threads go on adding to it
-            id, note = self._notes.popitem()
-            rows.append((id, *note))
-        try:
-            self._dialect.note_progress(self._worker_id, rows)
-        except UNSTORABLE as error:
-            logger.warning("Progress was dropped: %s", error)
+    def _claim_less(self, scan: Scan, limit: int, error: Exception) -> list[ClaimedJob]:
+        """Come to terms with a claim that the database refuses: it may be one row."""
+        self.reconcile()  # what was committed, and could not be read
+        if limit > 1:
+            self.batch.shrink(limit, time.monotonic())
+            return []
+        heads = scan.heads(self._dialect.queue_heads)
+        claimed = self._refusals.claim(heads, error)
+        self.batch.size = MOST
+        return claimed
 
     def reconcile(self) -> None:
         """Release jobs that a lost answer has hidden: claimed, but never received.
@@ -206,10 +192,16 @@ class Completer:
     def _sized(self, jobs: int) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            if self._dialect.is_cancelled(error):
+        except Error as error:
+            # A server may fall over a statement, or end its session: once is no sign.
+            fell, self._fell = self._fell, self._dialect.may_fall_over(error)
+            if (fell and self._fell) or self._dialect.is_cancelled(error):
                 self.batch.shrink(jobs, time.monotonic())
+            if self.batch.size == 1 and self._outcomes:
+                last = next(iter(self._outcomes))  # others go first the next time
+                self._outcomes[last] = self._outcomes.pop(last)
             raise
+        self._fell = False
         self.batch.recover(time.monotonic())
 
     def _confirm(self, batch: list[Outcome], recorded: set[UUID]) -> None:
@@ -239,20 +231,5 @@ class Completer:
         if outcome is not None and outcome.result and len(outcome.result) > LARGE:
             self._backlog.remove(len(outcome.result))
 
-    def _record_one_by_one(self, batch: list[Outcome]) -> None:
-        """Find the outcome that the database refuses, and record the others."""
-        for outcome in batch:
-            try:
-                recorded = self._dialect.record(self._worker_id, [outcome])
-            except UNSTORABLE as error:
-                plain = self._refused(outcome, error)
-                recorded = self._dialect.record(self._worker_id, [plain])
-            self._confirm([outcome], recorded)
-
-    def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
-        job, _ = self.in_flight[outcome.id]
-        reason = InvalidPayload(f"The database refused the outcome: {error}")
-        refused = outcomes.refused(job, self._worker_id, reason)
-        before = outcome.state
-        events.refused(job, self._worker_id, refused, reason, announced=before)
-        return refused
+    def _job(self, id: UUID) -> ClaimedJob:
+        return self.in_flight[id][0]

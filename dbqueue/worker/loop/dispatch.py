@@ -10,7 +10,7 @@ from dbqueue import backoff, status
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.unknown import UnknownTasks
-from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.exceptions import InvalidPayload, TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import losses, outcomes
 from dbqueue.maintenance import leases
 from dbqueue.tasks import defaults, registry
@@ -114,6 +114,8 @@ class Dispatch:
         self._hand_on(job, self.ways.get(job.task) or self._find(job))
 
     def _find(self, job: ClaimedJob) -> Found:
+        if not isinstance(job.task, str):  # SQLite keeps what it is given
+            return TaskNotAllowed(f"{job.task!r} is not the path of a task.")
         self.deadlines.note_task()
         try:
             if registry.is_resolved(job.task):
@@ -136,6 +138,11 @@ class Dispatch:
         return self.placed[key]
 
     def _hand_on(self, job: ClaimedJob, found: Found) -> None:
+        if job.damage:
+            self.completer.accept(job, None)
+            outcome = self.holder.refuse(job, InvalidPayload(job.damage))
+            self.completer.done(job, outcome)
+            return
         if isinstance(found, Way):
             if self.by_place:
                 found = self._in_place(job, found)

@@ -1,13 +1,19 @@
 """When a child looks for work, and how long it waits when the database fails."""
 
+import logging
 import random
 import time
 from collections.abc import Callable
 
+from django.db import Error
+
 from dbqueue import conf
 from dbqueue.dialects import Dialect
 from dbqueue.jobs import wakeup
+from dbqueue.worker.process.connections import drop
 from dbqueue.worker.shared import ChildState
+
+logger = logging.getLogger(__name__)
 
 # How often the keeper, while it receives notifications, looks for all children between
 # a child's looks.
@@ -67,6 +73,17 @@ class Polling:
             now = time.monotonic()
             pause = max(RECONCILE_INTERVAL, (now - began) / RECONCILE_SHARE)
             self._reconcile_at = now + pause * random.uniform(0.8, 1.2)
+
+    def endure(self, error: Error, size: int) -> None:
+        """Come to terms with an error; a cancelled batch has shrunk to `size` jobs."""
+        what = str(error).strip()
+        if self._dialect.is_cancelled(error) and size > 1:
+            message = "A statement took too long; the limit of a batch is now %d: %s"
+            logger.warning(message, size, what)
+            return
+        pause = self.back_off()
+        logger.warning("Database trouble, trying again in %.1f s: %s", pause, what)
+        drop(self._dialect.alias)
 
     def back_off(self) -> float:
         """Leave the database alone, longer each time; return the seconds."""

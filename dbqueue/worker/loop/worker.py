@@ -15,10 +15,11 @@ from dbqueue.maintenance.promote import promote
 from dbqueue.worker.loop import leaving
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.dispatch import Dispatch
+from dbqueue.worker.loop.notes import Notes
 from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.loop.prefetch import Prefetch
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.process.connections import IDLING, drop, prepare_sessions
+from dbqueue.worker.process.connections import IDLING, prepare_sessions
 from dbqueue.worker.process.pipes import Inbox, WakePipe
 from dbqueue.worker.process.watchdog import Watchdog
 from dbqueue.worker.run.deadlines import Deadlines
@@ -64,6 +65,7 @@ class Worker:
         self._pipe = WakePipe()
         self._inbox = Inbox(self._pipe, notices, parent_pipe)
         self._completer = Completer(self._dialect, self._id, self._pipe)
+        self._notes = Notes(self._dialect, self._id)
         self._set_up_running()
         self._stopping = self._stop_announced = False
         self._stop_at, self._waiting_since = float("inf"), 0.0
@@ -76,7 +78,7 @@ class Worker:
             database=self._dialect.alias,
             sender=options.sender,
             record_now=self._record_now,
-            note=completer.note_progress,
+            note=self._notes.add,
         )
         sizes = options.threads, options.async_concurrency
         deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
@@ -140,12 +142,12 @@ class Worker:
         try:
             with self._watchdog.during():
                 # Before the finish, or the last would be lost.
-                self._completer.flush_notes_if_due()
+                self._notes.flush_if_due(ending=self._completer.has_outcomes())
                 jobs = self._finish_and_claim(limit)
             if limit:
                 self._take(jobs, began)
         except Error as error:
-            self._back_off(error)
+            self._polling.endure(error, self._completer.batch.size)
         else:
             self._polling.recovered()
 
@@ -191,16 +193,6 @@ class Worker:
         else:
             self._drained = True
 
-    def _back_off(self, error: Error) -> None:
-        size, what = self._completer.batch.size, str(error).strip()
-        if self._dialect.is_cancelled(error) and size > 1:
-            message = "A statement took too long; the limit of a batch is now %d: %s"
-            logger.warning(message, size, what)
-            return
-        pause = self._polling.back_off()
-        logger.warning("Database trouble, trying again in %.1f s: %s", pause, what)
-        drop(self._dialect.alias)
-
     def _take_care_of_running(self) -> None:
         if self._dispatch.in_trouble() and leaving.gives_up(self._id, self._dispatch):
             self._recycling = self._at_once = True
@@ -217,8 +209,8 @@ class Worker:
         else:
             if self._room():
                 moments.append(self._polling.look_at)
-            if self._completer.has_notes():
-                moments.append(self._completer.notes_at)
+            if self._notes:
+                moments.append(self._notes.due_at)
         if self._dispatch.has_waiting():
             moments.append(max(self._waiting_since + HOLD, now + HOLD / 5))
         moments.append(self._deadlines.next_limit() or now + _MAX_SLEEP)

@@ -212,12 +212,14 @@ class Keeper:
         try:
             with self._watchdog.during():
                 seconds = work() or 0.0
-        except Error as error:
+        except Exception as error:  # whatever it is: heartbeats go on
             beat, again = self._heartbeats.every, self._pause > 0.0
             self._pause = min(_MAX_PAUSE, beat, self._pause * 2 or 0.1)
             busy = isinstance(error, DatabaseError) and self._dialect.is_busy(error)
             level = logging.DEBUG if busy and again else logging.WARNING
-            logger.log(level, "Database trouble: %s", str(error).strip())
+            unexpected = not isinstance(error, Error)
+            what = str(error).strip()
+            logger.log(level, "Database trouble: %s", what, exc_info=unexpected)
             self._patience = self._some_beats()
             if busy:
                 # While one writer keeps all others out, no lease can be taken away. It

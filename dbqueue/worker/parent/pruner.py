@@ -1,12 +1,15 @@
 """The keeper's share in pruning: short deletes, and long pauses between them."""
 
+import logging
 import random
 import time
 from collections.abc import Collection
 
-from dbqueue import conf
+from dbqueue import conf, dialects
 from dbqueue.maintenance.prune import BATCH, prune
 from dbqueue.models import JobState
+
+logger = logging.getLogger(__name__)
 
 INTERVAL = 60.0  # seconds between two looks while nothing is old enough
 # The share of the keeper's time that goes into pruning while there is more to prune.
@@ -40,6 +43,11 @@ class Pruner:
         limit, began = self._batch, time.monotonic()
         try:
             deleted = prune(alias, states=states, older_than=older_than, limit=limit)
+        except Exception as error:
+            if not dialects.of(alias).refuses(error):
+                raise
+            logger.error("Finished jobs cannot be deleted: %s", error)
+            return False
         finally:  # also when it was cancelled because it took too long
             self._batch = next_batch(limit, time.monotonic() - began)
         return deleted >= limit

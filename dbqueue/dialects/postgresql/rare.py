@@ -1,0 +1,104 @@
+"""The rare moves of PostgreSQL, and their statements."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import Error
+
+from dbqueue.dialects import columns
+from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.columns import ClaimedJob, listed
+from dbqueue.dialects.postgresql import moments, params, statements
+
+_OF_THOSE_HELD = """FROM dbqueue_job
+WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
+_WEIGHT = " + ".join(f"octet_length({name}::text)" for name in columns.LARGE)
+
+WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
+
+_UNTOUCHED = tuple(name for name in columns.CARRIED if name not in columns.MOMENTS)
+_MOMENTS = ", ".join(
+    f"CASE WHEN {name} IS NULL OR {name} BETWEEN '0001-01-02' AND '9999-12-30'"
+    f" THEN {name} ELSE statement_timestamp() END"
+    for name in columns.MOMENTS
+)
+
+SET_ASIDE = f"""
+WITH gone AS (
+    DELETE FROM dbqueue_job WHERE id = (
+        SELECT id FROM dbqueue_job
+        WHERE id = %(id)s AND (state <> 'RUNNING' OR worker_id = %(worker)s)
+        FOR UPDATE SKIP LOCKED)
+    RETURNING *
+)
+INSERT INTO dbqueue_finishedjob ({listed(_UNTOUCHED)}, {listed(columns.MOMENTS)},
+    {listed(columns.JSON)}, state, failures, attempt_log, finished_at)
+SELECT {listed(_UNTOUCHED)}, {_MOMENTS}, {listed(columns.JSON)}, 'FAILED', failures,
+    jsonb_build_array(%(record)s::jsonb), statement_timestamp()
+FROM gone
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+"""
+
+# What no due time promotes. The second is what Python cannot hold.
+_LAME = """state = 'SCHEDULED' AND (run_after IS NULL
+    OR run_after > '9999-12-31 23:59:59.999999+00' OR run_after = '-infinity')"""
+_HELD_BY_NOBODY = "state = 'RUNNING' AND worker_id IS NULL"
+IS_LAME = f"""
+SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
+               AND run_after IS NULL)
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
+               AND run_after > '9999-12-31 23:59:59.999999+00')
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
+               AND run_after = '-infinity')
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY})
+"""
+HEAL = (
+    f"UPDATE dbqueue_job SET state = 'READY' WHERE {_LAME}",
+    # A worker that there is not: it is rescued as after any other.
+    f"UPDATE dbqueue_job SET worker_id = %(nobody)s WHERE {_HELD_BY_NOBODY}",
+)
+
+# Data, integrity, external routines, a view's check, limits of the program, PL/pgSQL,
+# and damaged pages: the values are to blame, and not the server or the schema.
+REFUSALS = ("22", "23", "38", "39", "44", "54", "P0")
+FALLS = ("XX000", "53200")  # an internal error, out of memory
+DAMAGED_PAGES = ("XX001", "XX002")
+
+
+class PostgreSQLRareMoves(Dialect):
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        return dict(self._rows(WEIGHTS, params.held(worker_id, ids)))
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        found = self._rows(LOAD, params.held(worker_id, ids))
+        return {id: texts for id, *texts in found}
+
+    def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
+        values = {"id": id, "worker": worker_id, "limit": 1}
+        found = self._rows(statements.TAKE_ONE, values)
+        return moments.examined([ClaimedJob(*row) for row in found])
+
+    def set_aside(self, id: UUID, worker_id: UUID, record: dict[str, Any]) -> bool:
+        values = {"id": id, "worker": worker_id, "record": json.dumps(record)}
+        return bool(self._rows(SET_ASIDE, values))
+
+    def heal(self) -> None:
+        ((is_lame,),) = self._rows(IS_LAME, {})
+        if is_lame:
+            for statement in HEAL:
+                self._run(statement, {"nobody": UUID(int=0)})
+
+    def may_fall_over(self, error: Error) -> bool:
+        state, raw = params.sqlstate(error), self.connection.connection
+        # Without a state, it is the connection that was lost: there was one.
+        return state in FALLS or (state is None and raw is not None)
+
+    def refuses(self, error: Exception) -> bool:
+        state = params.sqlstate(error)
+        if state is None:
+            return super().refuses(error)
+        return state[:2] in REFUSALS or state in DAMAGED_PAGES

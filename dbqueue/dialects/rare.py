@@ -1,0 +1,51 @@
+"""The moves that few jobs need: of large ones, and of what the database refuses."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import Error, InterfaceError, OperationalError, ProgrammingError
+
+from dbqueue.dialects.columns import ClaimedJob
+
+
+class RareMoves:
+    """See Dialect, of which it is a part."""
+
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Return the bytes of the LARGE columns of jobs that the worker holds."""
+        raise NotImplementedError
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        """Return the LARGE columns of jobs that the worker holds."""
+        raise NotImplementedError
+
+    def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
+        """Claim this job, if it is ready and not locked."""
+        raise NotImplementedError
+
+    def set_aside(self, id: UUID, worker_id: UUID, record: dict[str, Any]) -> bool:
+        """Move a job to the history as FAILED, whatever is in its row.
+
+        It must not be held by another worker. Return whether it was moved.
+        """
+        raise NotImplementedError
+
+    def heal(self) -> None:
+        """Let workers meet jobs that are damaged so that no move would reach them.
+
+        What is wrong with one is seen, and said, when it is claimed.
+        """
+        raise NotImplementedError
+
+    def may_fall_over(self, error: Error) -> bool:
+        """Tell whether the server may have ended the session for this statement."""
+        return False
+
+    def refuses(self, error: Exception) -> bool:
+        """Tell whether the database refuses these values, and would do so again.
+
+        Whatever is not of the database is about the values, too.
+        """
+        of_the_database = OperationalError, InterfaceError, ProgrammingError
+        return not isinstance(error, of_the_database)

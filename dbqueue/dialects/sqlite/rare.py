@@ -1,0 +1,158 @@
+"""The rare moves of SQLite, and their statements.
+
+SQLite keeps values of any type in any column, and text that is not what it should be.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dbqueue.dialects import columns
+from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.columns import ClaimedJob, listed
+from dbqueue.dialects.sqlite import statements
+from dbqueue.dialects.sqlite.timestamps import Timestamps
+from dbqueue.ids import uuid7
+
+_OF_THOSE_HELD = """FROM dbqueue_job
+WHERE id IN (SELECT value FROM json_each(%(ids)s))
+  AND worker_id = %(worker)s AND state = 'RUNNING'"""
+_WEIGHT = " + ".join(f"length(CAST({name} AS BLOB))" for name in columns.LARGE)
+
+WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
+
+
+def _sound(name: str) -> str:
+    """Return the column, or what may stand in its place in the history, as SQL."""
+    if name in columns.MOMENTS:
+        is_sound = f"datetime({name}, '+0 days') IS substr({name}, 1, 19)"
+        return f"CASE WHEN {is_sound} THEN {name} ELSE %(now)s END"
+    if name in ("priority", "max_attempts", "attempt", "failures"):
+        is_sound = f"typeof({name}) = 'integer' AND abs({name}) < 32768"
+        return f"CASE WHEN {is_sound} THEN {name} ELSE 0 END"
+    if name in ("id", "worker_id"):
+        return name
+    return f"CAST({name} AS TEXT)"
+
+
+_CARRIED = (*columns.CARRIED, "failures")
+_NOT_OF_OTHERS = """FROM dbqueue_job WHERE id = %(id)s
+    AND (state <> 'RUNNING' OR worker_id = %(worker)s)"""
+SET_ASIDE = f"""
+INSERT INTO dbqueue_finishedjob ({listed(_CARRIED)}, {listed(columns.JSON)},
+    state, attempt_log, finished_at)
+SELECT {", ".join(map(_sound, _CARRIED))}, {statements.WHOLE},
+    'FAILED', json_array(json(%(record)s)), %(now)s
+{_NOT_OF_OTHERS}
+ON CONFLICT (id) DO NOTHING
+"""
+REMOVE = f"DELETE {_NOT_OF_OTHERS}"
+
+# Not as we write it; every fence compares text.
+_IS_NO_ID = "(length({name}) <> 32 OR {name} GLOB '*[^0-9a-f]*')"
+_LAME = """state = 'SCHEDULED' AND (run_after IS NULL
+    OR datetime(run_after, '+0 days') IS NULL
+    OR datetime(run_after, '+0 days') <> substr(run_after, 1, 19))"""
+_HELD_BY_NOBODY = (
+    f"state = 'RUNNING' AND (worker_id IS NULL OR {_IS_NO_ID.format(name='worker_id')})"
+)
+_LOST = f"state = 'RUNNING' AND {_IS_NO_ID.format(name='id')}"
+IS_LAME = f"""
+SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
+               AND run_after IS NULL)
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
+               AND run_after > '9999-12-31 23:59:59.999999')
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY})
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_LOST})
+"""
+HEAL = (
+    f"UPDATE dbqueue_job SET state = 'READY' WHERE {_LAME}",
+    # A worker that there is not: it is rescued as after any other.
+    f"UPDATE dbqueue_job SET worker_id = %(nobody)s WHERE {_HELD_BY_NOBODY}",
+    f"UPDATE dbqueue_job SET id = lower(hex(randomblob(16))) WHERE {_LOST}",
+)
+RENAME = "UPDATE dbqueue_job SET id = %(new)s WHERE id = %(old)s"
+
+REFUSALS = ("malformed JSON", "integer overflow", "too big")
+
+
+class SQLiteRareMoves(Dialect):
+    _times: Timestamps
+
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+        found = self._rows(WEIGHTS, _held(worker_id, ids))
+        return {UUID(id): weight for id, weight in found}
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+        found = self._rows(LOAD, _held(worker_id, ids))
+        return {UUID(id): texts for id, *texts in found}
+
+    def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
+        values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}
+        with self.one_commit():
+            return [
+                self._salvaged(row) for row in self._rows(statements.TAKE_ONE, values)
+            ]
+
+    def set_aside(self, id: UUID, worker_id: UUID, record: dict[str, Any]) -> bool:
+        values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}
+        with self.one_commit():
+            moved = self._run(SET_ASIDE, values | {"record": json.dumps(record)})
+            self._run(REMOVE, values)
+        return bool(moved)
+
+    def heal(self) -> None:
+        ((is_lame,),) = self._rows(IS_LAME, {})
+        if is_lame:
+            self._heal()
+
+    def _heal(self) -> None:
+        with self.one_commit():
+            for statement in HEAL:
+                self._run(statement, {"nobody": UUID(int=0).hex})
+
+    def refuses(self, error: Exception) -> bool:
+        text = str(error)
+        return super().refuses(error) or any(words in text for words in REFUSALS)
+
+    def _place(self, since: Any, id: Any) -> tuple[datetime, UUID]:
+        """Return what decides between heads of a priority; of a damaged row, any."""
+        try:
+            return self._times.read(since) or self._times.far(), as_id(id)
+        except (TypeError, ValueError, OverflowError):
+            return self._times.far(), UUID(int=0)
+
+    def _salvaged(self, row: tuple[Any, ...]) -> ClaimedJob:
+        """Return a claimed job, and what is wrong with its row."""
+        id, *rest = row[:-5]
+        moments, damage = [], []
+        for name, value in zip(columns.MOMENTS, row[-5:-1], strict=True):
+            try:
+                moments.append(self._times.read(value))
+            except (TypeError, ValueError, OverflowError):
+                moments.append(self._times.far())
+                damage.append(f"column {name!r} is {value!r}, which is not a date")
+        try:
+            known = as_id(id)
+        except (TypeError, ValueError):
+            known = uuid7()
+            self._run(RENAME, {"new": known.hex, "old": id})
+            damage.append(f"its id was {id!r}, which is not one")
+        job = ClaimedJob(*(known, *rest, *moments, row[-1]))
+        if damage:
+            job.damage = f"The row was damaged: {'; '.join(damage)}."
+        return job
+
+
+def as_id(text: str) -> UUID:
+    """Return an id as dbqueue writes it. Raises ValueError for another."""
+    if len(text) != 32 or text != text.lower():
+        raise ValueError(f"{text!r} is not an id.")
+    return UUID(text)
+
+
+def _held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
+    return {"worker": worker_id.hex, "ids": json.dumps([id.hex for id in ids])}
