@@ -136,8 +136,8 @@ class Family:
     def children(self) -> list[Place]:
         return [place for place in self.places if place.pid]
 
-    def has(self, pid: int) -> bool:
-        return any(place.pid == pid for place in (self.keeper, *self.places))
+    def pids(self) -> set[int]:
+        return {place.pid for place in (self.keeper, *self.places)}
 
     def has_drained(self, *, reaped: bool) -> bool:
         """Tell whether all is done; after a crash, have a child look again.

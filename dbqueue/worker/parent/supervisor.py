@@ -73,7 +73,7 @@ class Supervisor:
         close_all()
         prepare_connections()
         self._terminal = terminal.foreground()
-        self._orphans = programs.Orphans(self._family.has)
+        self._orphans = programs.Orphans(self._family.pids)
         programs.adopt()
         self._handle_signals()
         while not self._is_over():

@@ -163,20 +163,18 @@ class Adopted:
 class Orphans:
     """What children leave behind when they end: adopted by the supervisor, and killed.
 
-    `known` tells which of this process's children are no orphans.
+    `known` returns which of this process's children are no orphans.
     """
 
-    def __init__(self, known: Callable[[int], bool]) -> None:
+    def __init__(self, known: Callable[[], set[int]]) -> None:
         self._known = known
         self._theirs = {p.pid for p in started()}  # those of whoever called
 
     def end(self) -> None:
         """Kill those that are here by now, and let go of those that ended."""
-        orphans = [
-            p
-            for p in started_by_thread(os.getpid())
-            if p.pid not in self._theirs and not self._known(p.pid)
-        ]
+        main = os.getpid()
+        pids = set(_pids(main, main)) - self._theirs
+        orphans = [program for pid in pids - self._known() if (program := look(pid))]
         end(orphans, signal.SIGKILL)
         for program in orphans:
             with suppress(ChildProcessError):
@@ -201,11 +199,15 @@ def _children_of(pid: int) -> Iterator[Program]:
 
 
 def _children(pid: int, thread: int) -> Iterator[Program]:
-    try:
-        pids = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-    except OSError:  # ended, or a kernel without them
-        return
-    for child in map(int, pids):
+    for child in _pids(pid, thread):
         program = look(child)
         if program is not None:
             yield program
+
+
+def _pids(pid: int, thread: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+    except OSError:  # ended, or a kernel without them
+        return []
+    return [int(child) for child in text.split()]
