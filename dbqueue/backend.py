@@ -1,6 +1,6 @@
 """The django.tasks backend: checks tasks, writes jobs, reads their results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from dbqueue.jobs.transactions import (
     warn_of_deferral,
 )
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState
-from dbqueue.tasks import options, payload
+from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
 from dbqueue.tasks.framework import (
     BaseTaskBackend,
@@ -52,6 +52,7 @@ class DatabaseBackend(BaseTaskBackend):
 
     OPTIONS: `database`, an alias in DATABASES; default where the router writes Job.
     `defaults`, options of tasks that name none; see dbqueue.tasks.defaults.
+    `codec`, of tasks that name none: "json", the default, or "typed".
     """
 
     task_class = Task
@@ -63,10 +64,11 @@ class DatabaseBackend(BaseTaskBackend):
     # Whether jobs wait in the database, where a worker finds them.
     stores_jobs = True
 
-    OPTIONS = frozenset({"database", "defaults"})
+    OPTIONS = frozenset({"database", "codec", "defaults"})
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
+        self._codec = self.options.get("codec")
         # By id(): a Task need not be hashable, and this holds on to it.
         self._checked: dict[int, Task[..., Any]] = {}
         given = self.options.get("defaults")
@@ -103,7 +105,7 @@ class DatabaseBackend(BaseTaskBackend):
         With a `job_id` that exists already, return that job's result.
         """
         task, database = self._usable(task), self.database
-        call = payload.call(args, kwargs)
+        call = self.encoder(task)(task, args, kwargs)
         job = self._new_job(task, call)
         other = open_elsewhere(database)
         if other:
@@ -124,8 +126,8 @@ class DatabaseBackend(BaseTaskBackend):
         if task.job_id:
             raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
         task, database = self._usable(task), self.database
-        job = self._new_job(task, payload.call((), {}))
-        checked = as_calls(calls)
+        job = self._new_job(task, payload.EMPTY)
+        checked = as_calls(partial(self.encoder(task), task), calls)
         other = open_elsewhere(database)
         if other:
             return self._defer(task, job, checked, other)
@@ -151,6 +153,10 @@ class DatabaseBackend(BaseTaskBackend):
         if row is not None:
             return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def encoder(self, task: Task[..., Any]) -> Callable[..., payload.Call]:
+        """Return what makes a stored call of (task, args, kwargs)."""
+        return typed.call if (task.codec or self._codec) == typed.NAME else payload.call
 
     def _new_job(self, task: Task[..., Any], call: payload.Call) -> NewJob:
         job = new_job(self.alias, task, call)
@@ -182,6 +188,7 @@ class DatabaseBackend(BaseTaskBackend):
     def _check_usable(self, task: Task[..., Any]) -> None:
         for words in (*unknown_options(self), *wrong_defaults(self)):
             raise ImproperlyConfigured(words)
+        options.check_codec(self._codec)
         self.validate_task(task)
         if task.func.__module__ == "__main__":
             raise InvalidTask(

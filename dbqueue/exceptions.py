@@ -26,6 +26,14 @@ class PayloadTooLarge(InvalidPayload):
     """An argument list, a result or a context is over `MAX_PAYLOAD` bytes."""
 
 
+class WrongArguments(DbqueueError, TypeError):
+    """The function of a task cannot be called with the arguments that were given."""
+
+
+class InstanceGone(DbqueueError):
+    """A model instance that a job was enqueued with is no longer in its database."""
+
+
 class JobIdTaken(DbqueueError):
     """A client-chosen job id already belongs to another task."""
 

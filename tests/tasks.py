@@ -357,3 +357,28 @@ def repeat_hourly(context):
 def enqueue_three():
     for number in range(3):
         add.enqueue(number, 1)
+
+
+@task(codec="typed")
+def send_typed(value, named=None):
+    return [value, named]
+
+
+@task(codec="json")
+def echo_json(value):
+    return value
+
+
+@task(codec="typed")
+def tell_group(group):
+    return group.name
+
+
+@task(codec="typed")
+async def atell_group(group):
+    return [group, group.name]
+
+
+@task(codec="typed", takes_context=True)
+def tell_own_arguments(context, value):
+    return context.task_result.args

@@ -1,6 +1,6 @@
 """From a call of a task to its row, in the caller's transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -16,6 +16,8 @@ from dbqueue.ids import hex7s, uuid7
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import Task
+
+Encode = Callable[[Any, Mapping[str, Any]], payload.Call]
 
 # Jobs in one INSERT of enqueue_many, and characters of their JSON: a longer list takes
 # several, in one transaction.
@@ -41,24 +43,27 @@ def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
     )
 
 
-def as_call(item: Any, position: int) -> payload.Call:
+def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
     """Return an item of enqueue_many() as a call. Raises InvalidTask."""
     if isinstance(item, list | tuple):
-        return payload.call(item, {})
+        return encode(item, {})
     if isinstance(item, Mapping):
-        return payload.call((), item)
+        return encode((), item)
     raise InvalidTask(
         f"Call {position} is {item!r}; it must be a tuple of positional arguments or a "
         "dict of keyword arguments."
     )
 
 
-def as_calls(items: Iterable[Any]) -> Calls:
-    """Return the calls as they are written, under new ids. Raises InvalidPayload."""
+def as_calls(encode: Encode, items: Iterable[Any]) -> Calls:
+    """Return the calls as they are written, under new ids.
+
+    `encode` makes a Call of (args, kwargs). Raises InvalidTask, and what it raises.
+    """
     args: list[str] = []
     kwargs: list[str] = []
     for position, item in enumerate(items, 1):
-        call = as_call(item, position)
+        call = as_call(encode, item, position)
         args.append(call.args_text)
         kwargs.append(call.kwargs_text)
     return Calls(hex7s(len(args)), args, kwargs)

@@ -15,6 +15,7 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import (
     Cancel,
     DbqueueError,
+    InstanceGone,
     InvalidPayload,
     Retry,
     TaskTimeout,
@@ -193,8 +194,10 @@ def _delay(
 ) -> float | None:
     """Return the seconds until the next attempt, or None if this was the last."""
     failures = job.failures + 1
-    # What cannot be written or read as JSON will be no better next time.
-    final = isinstance(error, InvalidPayload) or not task.may_retry(error)
+    # What cannot be written or read will be no better next time.
+    final = isinstance(error, InvalidPayload | InstanceGone) or not task.may_retry(
+        error
+    )
     if final or failures >= job.max_attempts:
         return None
     try:

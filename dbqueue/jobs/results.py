@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from dbqueue.dialects.columns import ClaimedJob, NewJob
+from dbqueue.dialects.columns import ClaimedJob, JobColumns, NewJob
 from dbqueue.dialects.rows import Calls, Outcome, Written
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs.insert import starts
 from dbqueue.models import FinishedJob, JobRecord, JobState, entries
-from dbqueue.tasks import payload
+from dbqueue.tasks import payload, typed
 from dbqueue.tasks.framework import TaskError
 from dbqueue.tasks.payload import Call
 from dbqueue.tasks.registry import in_name, resolve
@@ -147,19 +147,30 @@ def finished_result(alias: str, id: UUID) -> JobResult:
 
 def stored_result(row: JobRecord, task: Task[..., Any] | None = None) -> JobResult:
     """Return the result of a job in a table. Raises TaskNotFound for its task."""
+    args, kwargs, value = row.args, row.kwargs, getattr(row, "result", None)
+    if typed.is_typed(args):
+        args, kwargs, value = typed.read(args, kwargs, value)
     return job_result(
         task or resolve(row.task),
         row,
         state=row.state,
-        args=row.args,
-        kwargs=row.kwargs,
+        args=args,
+        kwargs=kwargs,
         run_after=row.run_after,
         attempt_log=entries(row.attempt_log),
         worker_ids=row.worker_ids,
         progress=progress_of(row.progress),
         finished_at=getattr(row, "finished_at", None),
-        return_value=getattr(row, "result", None),
+        return_value=value,
     )
+
+
+def returned(job: JobColumns, text: str) -> Any:
+    """Return what a job returned from the JSON of it."""
+    value = json.loads(text)
+    if job.args.startswith(typed.BEGINNING):
+        return typed.read(typed.NOTHING, {}, value)[2]
+    return value
 
 
 class NewResults(Sequence[JobResult]):
@@ -206,12 +217,15 @@ class NewResults(Sequence[JobResult]):
     def _at(self, place: int) -> JobResult:
         if place not in self._made:
             chunk = bisect_right(self._starts, place) - 1
-            ids, args, kwargs = self._calls
+            ids, *texts = self._calls
+            args, kwargs = (json.loads(column[place]) for column in texts)
+            if typed.is_typed(args):
+                args, kwargs, _ = typed.read(args, kwargs)
             self._made[place] = job_result(
                 self._tasks[chunk],
                 replace(self._job, id=UUID(ids[place])),
-                args=json.loads(args[place]),
-                kwargs=json.loads(kwargs[place]),
+                args=args,
+                kwargs=kwargs,
                 **self._written[chunk]._asdict(),
             )
         return self._made[place]

@@ -54,6 +54,7 @@ class _Options(TypedDict, total=False):
     give_up_on: options.ExceptionClasses
     timeout: float | None
     atomic: bool
+    codec: Literal["json", "typed"] | None
 
 
 @overload
@@ -93,6 +94,8 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     give_up_on: exception classes that fail the job at once; default none.
     timeout: seconds it may run, math.inf for no limit; default DBQUEUE["TIMEOUT"].
     atomic: run inside a transaction that the finish is part of; default False.
+    codec: "json", or "typed" for arguments and results that may also be dates, times,
+        decimals, UUIDs and model instances; default OPTIONS["codec"] of the backend.
 
     Raises InvalidTask, and TypeError for an unknown option.
     """

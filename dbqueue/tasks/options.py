@@ -12,6 +12,7 @@ from dbqueue.tasks.framework import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, Invali
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
+CODECS = ("json", "typed")
 MAX_ATTEMPTS_LIMIT = 32_767  # what the smallint column holds
 
 
@@ -35,6 +36,7 @@ def exception_classes(
 def check(task: Any) -> None:
     _check_function(task.func)
     check_limits(task.max_attempts, task.timeout, task.backoff)
+    check_codec(task.codec)
     if not isinstance(task.atomic, bool):
         raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
     if task.atomic and inspect.iscoroutinefunction(task.func):
@@ -62,6 +64,11 @@ def check_limits(attempts: Any, timeout: Any, backoff: Any) -> None:
             f"backoff={backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
             "sequence of them, or a function of (exception, task_result)."
         )
+
+
+def check_codec(name: Any) -> None:
+    if name is not None and name not in CODECS:
+        raise InvalidTask(f"codec={name!r} must be one of {', '.join(CODECS)}.")
 
 
 def check_queue_name(name: Any) -> None:

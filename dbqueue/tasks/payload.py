@@ -18,6 +18,7 @@ from django.utils.functional import Promise
 from dbqueue import conf
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
+from dbqueue.tasks import signatures
 
 Json = Any  # None, bool, int, float, str, and lists and string-keyed dicts of these
 
@@ -74,8 +75,19 @@ class Call(NamedTuple):
     kwargs_text: str
 
 
-def call(args: Any, kwargs: Mapping[str, Any]) -> Call:
-    """Return the call as it is stored. Raises InvalidPayload and PayloadTooLarge."""
+# The call without arguments, before those of each job of enqueue_many() are known.
+EMPTY = Call([], {}, "[]", "{}")
+
+
+def call(task: Any, args: Any, kwargs: Mapping[str, Any]) -> Call:
+    """Return the call as it is stored.
+
+    Raises WrongArguments, InvalidPayload and PayloadTooLarge.
+    """
+    # The context is one more; whether they fit depends on nothing else.
+    shape = (task.func, len(args) + task.takes_context, *kwargs)
+    if shape not in signatures.accepted:
+        signatures.check(task, args, kwargs)
     checked_args, checked_kwargs = arguments(args, kwargs)
     return Call(
         checked_args,

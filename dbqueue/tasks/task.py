@@ -40,6 +40,8 @@ class Task(GenericTask[P, R], Generic[P, R]):
     timeout: float | None = None
     # Run inside a transaction whose last statement is the fenced finish.
     atomic: bool = False
+    # "json" or "typed"; None = as OPTIONS of the backend say.
+    codec: str | None = None
     # Chosen by the caller, it makes a repeated enqueue idempotent.
     job_id: UUID | None = None
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
 from dbqueue.jobs import events
 from dbqueue.jobs.insert import as_call
-from dbqueue.jobs.results import job_result, new_result
+from dbqueue.jobs.results import job_result, new_result, returned
 from dbqueue.models import JobState
 from dbqueue.tasks import defaults, payload
 from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
@@ -42,11 +43,12 @@ class RecordingBackend(DatabaseBackend):
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         task = as_task(task)
         self.validate_task(task)
-        return self._take(task, payload.call(args, kwargs))
+        return self._take(task, self.encoder(task)(task, args, kwargs))
 
     def enqueue_many(self, task: Task[..., Any], calls: Any) -> list[JobResult]:
         self.validate_task(task)
-        checked = [as_call(item, i) for i, item in enumerate(calls, 1)]
+        encode = partial(self.encoder(task), task)
+        checked = [as_call(encode, item, i) for i, item in enumerate(calls, 1)]
         return [self._take(task, call) for call in checked]
 
     def get_result(self, result_id: str) -> JobResult:
@@ -162,5 +164,5 @@ class _Row:
             worker_ids=[str(worker_id)] * self._job.attempt,
             progress=progress_of(json.loads(self._progress)),
             finished_at=timezone.now(),
-            return_value=json.loads(self._returned),
+            return_value=returned(self._job, self._returned),
         )

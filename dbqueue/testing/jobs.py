@@ -17,7 +17,7 @@ from dbqueue.jobs import moves
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job, JobState
-from dbqueue.tasks import defaults, payload, registry
+from dbqueue.tasks import defaults, payload, registry, typed
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.results import JobResult
 from dbqueue.testing.backends import RecordingBackend
@@ -106,7 +106,10 @@ def assert_enqueued(
     one. Raises AssertionError with those that are pending.
     """
     found = enqueued(task, backend=backend)
-    wanted_args, wanted_kwargs = payload.arguments(args or (), kwargs or {})
+    known = registry.as_task(task)
+    is_typed = backend_of(backend).encoder(known) is typed.call
+    normalize = typed.normalize if is_typed else payload.arguments
+    wanted_args, wanted_kwargs = normalize(args or (), kwargs or {})
     matching = [
         result
         for result in found

@@ -20,15 +20,17 @@ from dbqueue.exceptions import ClaimLost, TaskTimeout
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import running_result, task_error, unrun_result
 from dbqueue.models import JobState
-from dbqueue.tasks import context, payload
+from dbqueue.tasks import context, payload, typed
 from dbqueue.tasks.framework import task_finished, task_started
 from dbqueue.tasks.results import STATUS, JobContext, JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.worker.run.holder import Holder
+from dbqueue.worker.run.typed import TypedRow
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Limit = AbstractContextManager[Any] | None
 
 
 class Attempt:
@@ -42,11 +44,14 @@ class Attempt:
         self._began = time.monotonic()
         self._is_readable = False
         self._result: JobResult | None = None
+        is_typed = str(job.args).startswith(typed.BEGINNING)
+        self._typed = TypedRow(job) if is_typed else None
+        self._dump = self._typed.dump if self._typed else payload.result
         # The result, as JSON, of a job whose end is written, and then committed.
         self._written: str | None = None
         self._committed: str | None = None
 
-    def run(self, limit: AbstractContextManager[Any] | None = None) -> Outcome | None:
+    def run(self, limit: Limit = None) -> Outcome | None:
         """Run a sync job in this thread and this context, and return its outcome.
 
         `limit` surrounds the call alone and may interrupt it. None means that nothing
@@ -64,21 +69,20 @@ class Attempt:
             return self._failed(error)
         return self._succeeded(result)
 
-    def run_to_end(
-        self, limit: AbstractContextManager[Any] | None = None
-    ) -> Outcome | None:
+    def run_to_end(self, limit: Limit = None) -> Outcome | None:
         """Run a job of either kind in this thread, in a context of its own."""
         if self._task.is_async:
-            self._function = self._waited_for
+            wait = partial(async_to_sync(_within), self._task.seconds_allowed)
+            self._function = lambda *a, **kw: wait(partial(self._task.func, *a, **kw))
         return contextvars.Context().run(self.run, limit)
 
     async def arun(self) -> Outcome | None:
         """Run an async job on this event loop; its own context is the caller's task."""
         try:
-            args, kwargs = await _announcing(self._begin)
+            args, kwargs = await _announcing(self._begin, queries=bool(self._typed))
             work = partial(self._task.func, *args, **kwargs)
             value = await _within(self._task.seconds_allowed, work)
-            result = payload.result(value)
+            result = self._dump(value)
         except BaseException as error:  # as in run()
             return await _announcing(self._failed, error)
         return await _announcing(self._succeeded, result)
@@ -95,6 +99,9 @@ class Attempt:
         if bound:
             context.restore(bound)
         self._is_readable = True
+        if self._typed:
+            self._typed.fetch()
+            args, kwargs = self._typed.arguments()
         if events.has_receivers(task_started, logging.INFO):
             result = self._current_result()
             events.deliver(task_started, self._holder.sender, task_result=result)
@@ -110,9 +117,10 @@ class Attempt:
         return args, kwargs
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        return payload.read(self._job, "args", list), payload.read(
-            self._job, "kwargs", dict
-        )
+        if self._typed:
+            return self._typed.arguments()
+        args = payload.read(self._job, "args", list)
+        return args, payload.read(self._job, "kwargs", dict)
 
     def _current_result(self) -> JobResult:
         """Return what receivers get of the job. Built lazily: most jobs have none.
@@ -132,15 +140,10 @@ class Attempt:
             )
         return self._result
 
-    def _waited_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the async function on an event loop of its own."""
-        work = partial(self._task.func, *args, **kwargs)
-        return async_to_sync(_within)(self._task.seconds_allowed, work)
-
     def _make(self, call: Callable[[], Any]) -> str:
         """Make the call; return the result of the job as JSON."""
         value = call()
-        return payload.result(value) if self._committed is None else self._committed
+        return self._dump(value) if self._committed is None else self._committed
 
     def _atomically(self, call: Callable[[], Any]) -> str:
         """As _make(), in a transaction whose last statement ends the job."""
@@ -170,7 +173,7 @@ class Attempt:
         self._committed = self._written
 
     def _write_success(self, value: Any) -> str:
-        result = payload.result(value)
+        result = self._dump(value)
         outcome = outcomes.succeeded(self._job, result, self._seconds())
         if self._committed is not None or not self._holder.record(outcome):
             raise ClaimLost(f"Job {self._job.id} was taken over; rolled back.")
@@ -181,7 +184,8 @@ class Attempt:
         """Announce the success; return its outcome, if that is not committed."""
         outcome = outcomes.succeeded(self._job, result, self._seconds())
         if events.has_receivers(task_finished):
-            self._send_finished(outcome, _return_value=json.loads(result))
+            load = self._typed.load if self._typed else json.loads
+            self._send_finished(outcome, _return_value=load(result))
         events.ended(self._job, self._holder.worker_id, outcome)
         return outcome if self._committed is None else None
 
@@ -230,9 +234,9 @@ class Attempt:
         return time.monotonic() - self._began
 
 
-async def _announcing(step: Callable[..., T], *args: Any) -> T:
-    """Take a step that sends signals off the event loop: receivers may use the ORM."""
-    if events.are_only_logged():
+async def _announcing(step: Callable[..., T], *args: Any, queries: bool = False) -> T:
+    """Take a step off the event loop: receivers of its signals may use the ORM."""
+    if not queries and events.are_only_logged():
         return step(*args)
     # What is being handled here is so there, too: receivers ask sys.exc_info().
     return await sync_to_async(step)(*args)
