@@ -64,6 +64,10 @@ def plain(a, b):
     return a + b
 
 
+def bare():
+    """Have neither a decorator nor arguments."""
+
+
 CONSTANT = timedelta(1)
 
 

@@ -39,7 +39,7 @@ def given(settings):
         (fail_here.using(queue_name="mail"), 7),
         (tasks.noop.using(queue_name="mail"), 7),
         (tasks.fail.using(queue_name="mail"), 2),  # it says so itself
-        (tasks.plain, 9),
+        (tasks.bare, 9),
     ],
 )
 def test_attempts_come_from_the_task_its_queue_its_app_and_dbqueue(
