@@ -11,10 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 
 from dbqueue import conf, dialects
-from dbqueue.checks import check_backend, unknown_options, wrong_defaults
+from dbqueue.checks import check_backend, wrong_defaults, wrong_names
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
-from dbqueue.exceptions import AtomicUnavailable, JobIdTaken
+from dbqueue.exceptions import JobIdTaken
 from dbqueue.jobs import events, wakeup
 from dbqueue.jobs.insert import (
     as_calls,
@@ -25,7 +25,7 @@ from dbqueue.jobs.insert import (
 )
 from dbqueue.jobs.results import NewResults, new_result, stored_result
 from dbqueue.jobs.transactions import (
-    model_databases,
+    check_atomic,
     open_elsewhere,
     warn_of_deferral,
 )
@@ -182,28 +182,19 @@ class DatabaseBackend(BaseTaskBackend):
             if self._remembered:
                 self._checked[id(known)] = known
         if known.atomic:
-            self._check_atomic(known)
+            check_atomic(known.module_path, database=self.database)
         return known
 
     def _check_usable(self, task: Task[..., Any]) -> None:
-        for words in (*unknown_options(self), *wrong_defaults(self)):
+        for words in (*wrong_names(self), *wrong_defaults(self)):
             raise ImproperlyConfigured(words)
+        options.check_path(task.module_path)
         options.check_codec(self._codec)
         self.validate_task(task)
         if task.func.__module__ == "__main__":
             raise InvalidTask(
                 f"{task.name!r} is in a script, where no worker would find it. Move it "
                 "to a module of the project."
-            )
-
-    def _check_atomic(self, task: Task[..., Any]) -> None:
-        elsewhere = model_databases()
-        if elsewhere and self.database not in elsewhere:
-            raise AtomicUnavailable(
-                f"{task.module_path!r} is atomic, but its jobs are in database "
-                f"{self.database!r} and the models in "
-                f"{', '.join(sorted(elsewhere))}: one transaction cannot hold "
-                "both. Drop atomic=True, or move the queue beside the models."
             )
 
     def _check_queue(self, name: Any) -> None:

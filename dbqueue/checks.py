@@ -52,6 +52,8 @@ def demand_backends() -> None:
                 f"{error}. Did you mean {(near or BACKENDS)[0]!r}?"
             ) from error
 
+ALIAS_LENGTH = 100  # what the column of a job's backend holds
+
 
 @checks.register("dbqueue")
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -127,9 +129,16 @@ def _databases_of_jobs() -> set[str]:
     return {b.database for b in backends if getattr(b, "stores_jobs", False)}
 
 
-def unknown_options(backend: Any) -> list[str]:
-    """Return what is wrong with the names in OPTIONS of an entry of TASKS."""
-    return [
+def wrong_names(backend: Any) -> list[str]:
+    """Return what is wrong with the alias of an entry of TASKS, and in its OPTIONS."""
+    alias = backend.alias
+    found = []
+    if len(alias) > ALIAS_LENGTH or not alias.isprintable():
+        found.append(
+            f"TASKS has the alias {alias!r:.200}; it must be printable, and have at "
+            f"most {ALIAS_LENGTH} characters."
+        )
+    return found + [
         f"TASKS[{backend.alias!r}]['OPTIONS'] has no {name!r}."
         f"{conf.nearest(name, backend.OPTIONS)}"
         for name in sorted(backend.options.keys() - backend.OPTIONS)
@@ -147,7 +156,7 @@ def check_backend(backend: Any) -> list[checks.CheckMessage]:
     """E002-E004, E006, W002-W005 and W011, for one entry of TASKS."""
     where = f"TASKS[{backend.alias!r}]['OPTIONS']"
     found: list[checks.CheckMessage] = [
-        checks.Error(words, id="dbqueue.E002") for words in unknown_options(backend)
+        checks.Error(words, id="dbqueue.E002") for words in wrong_names(backend)
     ]
     found += [
         checks.Error(words, id="dbqueue.E006") for words in wrong_defaults(backend)

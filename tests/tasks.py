@@ -386,3 +386,34 @@ async def atell_group(group):
 @task(codec="typed", takes_context=True)
 def tell_own_arguments(context, value):
     return context.task_result.args
+
+
+def _strange(hexadecimal):
+    return bytes.fromhex(hexadecimal).decode("utf-8", "surrogatepass")
+
+
+@task(max_attempts=1)
+def fail_strangely(hexadecimal):
+    text = _strange(hexadecimal)
+    kind = type("Strange", (Exception,), {})
+    kind.__qualname__ = f"Strange{text}".replace("\0", "\x01")
+    kind.__module__ = text
+    raise kind(text)
+
+
+@task
+def return_strangely(hexadecimal):
+    return _strange(hexadecimal)
+
+
+@task(takes_context=True)
+def progress_strangely(context, hexadecimal):
+    context.set_progress(1, 2, _strange(hexadecimal))
+
+
+PROGRESS = {}
+
+
+@task(takes_context=True, max_attempts=1)
+def make_any_progress(context):
+    context.set_progress(PROGRESS["value"])

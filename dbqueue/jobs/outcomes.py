@@ -250,9 +250,9 @@ def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str
 
 
 def _told(error: BaseException) -> dict[str, str]:
-    kind = type(error)
+    path = f"{type(error).__module__}.{type(error).__qualname__}"
     return {
-        "exception": f"{kind.__module__}.{kind.__qualname__}",
+        "exception": payload.printable(path)[:MESSAGE_LENGTH],
         "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
     }
 

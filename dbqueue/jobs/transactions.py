@@ -7,6 +7,7 @@ from pathlib import Path
 from django.apps import apps
 from django.db import connections, router
 
+from dbqueue.exceptions import AtomicUnavailable
 from dbqueue.tasks.framework import AnyTask
 
 # Whose lines a warning does not name: they stand between us and who called.
@@ -39,6 +40,17 @@ def warn_of_deferral(path: str, *, other: str, database: str) -> None:
         RuntimeWarning,
         stacklevel=level,
     )
+
+
+def check_atomic(path: str, *, database: str) -> None:
+    """Raise AtomicUnavailable if no model of the project is where the jobs are."""
+    elsewhere = model_databases()
+    if elsewhere and database not in elsewhere:
+        raise AtomicUnavailable(
+            f"{path!r} is atomic, but its jobs are in database {database!r} and the "
+            f"models in {', '.join(sorted(elsewhere))}: one transaction cannot hold "
+            "both. Drop atomic=True, or move the queue beside the models."
+        )
 
 
 def model_databases() -> set[str]:

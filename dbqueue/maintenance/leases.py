@@ -7,6 +7,7 @@ from uuid import UUID
 from dbqueue import dialects
 from dbqueue.jobs import events
 from dbqueue.models import Worker
+from dbqueue.tasks import payload
 
 
 def register(
@@ -21,10 +22,11 @@ def register(
     now = dialects.of(alias).clock()
     Worker.objects.using(alias).create(
         id=id,
-        name=name,
-        host=host,
+        # Both may be what the host calls itself, in bytes that are no text.
+        name=payload.printable(name)[:255],
+        host=payload.printable(host)[:255],
         pid=pid,
-        queues=queues[:1000],
+        queues=payload.printable(queues)[:1000],
         started_at=now,
         last_seen=now,
         expires_at=now + timedelta(seconds=lease),

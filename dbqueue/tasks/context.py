@@ -29,7 +29,9 @@ def bind_context(**values: Any) -> Iterator[None]:
     Raises InvalidPayload for a value that is not JSON.
     """
     checked = {
-        key: payload.normalize(value, f"Context value {key!r}")
+        payload.check_key(key, "The context"): payload.normalize(
+            value, f"Context value {key!r}"
+        )
         for key, value in values.items()
     }
     token = bound.set({**bound.get({}), **checked})

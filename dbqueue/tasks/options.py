@@ -12,6 +12,7 @@ from dbqueue.tasks.framework import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, Invali
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
+PATH_LENGTH = 255  # what the column of a task's path holds
 CODECS = ("json", "typed")
 MAX_ATTEMPTS_LIMIT = 32_767  # what the smallint column holds
 
@@ -35,6 +36,7 @@ def exception_classes(
 
 def check(task: Any) -> None:
     _check_function(task.func)
+    check_path(task.module_path)
     check_limits(task.max_attempts, task.timeout, task.backoff)
     check_codec(task.codec)
     if not isinstance(task.atomic, bool):
@@ -63,6 +65,15 @@ def check_limits(attempts: Any, timeout: Any, backoff: Any) -> None:
         raise InvalidTask(
             f"backoff={backoff!r} must be seconds from 0 to {LONGEST:.0f}, a "
             "sequence of them, or a function of (exception, task_result)."
+        )
+
+
+def check_path(path: str) -> None:
+    if len(path) > PATH_LENGTH or not path.isprintable():
+        raise InvalidTask(
+            f"The path of the task is {path!r:.300}; it must be printable, and have at "
+            f"most {PATH_LENGTH} characters, as its column has. Rename the function or "
+            "its module."
         )
 
 
@@ -95,7 +106,8 @@ def _check_function(function: Any) -> None:
 
 
 def check_priority(priority: Any) -> None:
-    if isinstance(priority, bool) or not isinstance(priority, int | float):
+    is_number = _is_number(priority, int | float) and math.isfinite(priority)
+    if not is_number or priority != int(priority):
         raise InvalidTask(
             f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
             f"{TASK_MAX_PRIORITY}, not {priority!r}."

@@ -60,7 +60,7 @@ def arguments(
     return (
         [normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
         {
-            key: normalize(item, f"Argument {_key(key, 'The call')!r}")
+            key: normalize(item, f"Argument {check_key(key, 'The call')!r}")
             for key, item in kwargs.items()
         },
     )
@@ -160,7 +160,7 @@ def _normal(value: Any, where: str) -> Json:
         return [_normal(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, Mapping):
         return {
-            _key(key, where): _normal(item, f"{where}[{key!r}]")
+            check_key(key, where): _normal(item, f"{where}[{key!r}]")
             for key, item in value.items()
         }
     advice = (words for kinds, words in _ADVICE if isinstance(value, kinds))
@@ -177,7 +177,8 @@ def _number(value: float, where: str) -> float | int:
     return int(value) if abs(value) >= 1e16 else value + 0.0
 
 
-def _key(key: Any, where: str) -> str:
+def check_key(key: Any, where: str) -> str:
+    """Return the key of a dict, `where`, as it is kept. Raises InvalidPayload."""
     if not isinstance(key, str):
         raise InvalidPayload(
             f"{where} has the key {key!r}; JSON keeps string keys only. Pass str(key)."

@@ -1,13 +1,13 @@
 """The types that speak of a job: its result, and the context of one that runs."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from dbqueue.dialects.columns import LOG_LENGTH
+from dbqueue.exceptions import InvalidPayload
 from dbqueue.tasks import payload
 from dbqueue.tasks.context import current_context
 from dbqueue.tasks.framework import (
@@ -107,11 +107,11 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         InvalidPayload for what is not a JSON number.
         """
         progress = {
-            "value": payload.normalize(value, "The progress"),
-            "total": payload.normalize(total, "The total"),
+            "value": _number(value, "The progress"),
+            "total": None if total is None else _number(total, "The total"),
             "message": payload.printable(str(message))[:500],
         }
-        self._note(json.dumps(progress))
+        self._note(payload.dump(progress, "The progress"))
 
     def finishing(self, result: Any = None) -> AbstractContextManager[None]:
         """Return a transaction on the queue's database that ends with the job's end.
@@ -122,6 +122,12 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         the job was taken over; InvalidPayload for a result that is not JSON.
         """
         return self._finishing(result)
+
+
+def _number(value: Any, where: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidPayload(f"{where} is {value!r:.200}; it must be a number.")
+    return payload.normalize(value, where)
 
 
 def progress_of(stored: Any) -> Progress | None:

@@ -171,6 +171,9 @@ class Command(BaseCommand):
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     if given["exit_at_max"] and not (given["max_jobs"] or given["max_rss"]):
         raise CommandError("--exit-at-max needs --max-jobs or --max-rss.")
+    for name in (*(given["queues"] or ()), *given["exclude"]):
+        if not name.isprintable():
+            raise CommandError(f"A queue is called {name!r}, which is not printable.")
     known = known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
     for name in (*(wanted or ()), *given["exclude"]):
