@@ -52,6 +52,7 @@ def demand_backends() -> None:
                 f"{error}. Did you mean {(near or BACKENDS)[0]!r}?"
             ) from error
 
+
 ALIAS_LENGTH = 100  # what the column of a job's backend holds
 
 

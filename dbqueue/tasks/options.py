@@ -36,7 +36,8 @@ def exception_classes(
 
 def check(task: Any) -> None:
     _check_function(task.func)
-    check_path(task.module_path)
+    if inspect.isfunction(task.func):  # Django refuses the rest
+        check_path(task.module_path)
     check_limits(task.max_attempts, task.timeout, task.backoff)
     check_codec(task.codec)
     if not isinstance(task.atomic, bool):
@@ -106,8 +107,11 @@ def _check_function(function: Any) -> None:
 
 
 def check_priority(priority: Any) -> None:
-    is_number = _is_number(priority, int | float) and math.isfinite(priority)
-    if not is_number or priority != int(priority):
+    if not (
+        _is_number(priority, int | float)
+        and TASK_MIN_PRIORITY <= priority <= TASK_MAX_PRIORITY
+        and priority == int(priority)
+    ):
         raise InvalidTask(
             f"priority must be a whole number between {TASK_MIN_PRIORITY} and "
             f"{TASK_MAX_PRIORITY}, not {priority!r}."

@@ -20,7 +20,10 @@ from dbqueue.tasks.framework import InvalidTask
 from dbqueue.testing import run_jobs
 from tests import tasks
 
-pytestmark = pytest.mark.django_db(databases="__all__")
+pytestmark = [
+    pytest.mark.django_db(databases="__all__"),
+    pytest.mark.usefixtures("quiet"),
+]
 
 STRANGE = ["\0", "a\0b", "\ud800", "a\udcffb", "\x1b[31m", "a\nb", "x" * 300]
 ids = [ascii(text)[:20] for text in STRANGE]
