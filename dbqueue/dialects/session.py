@@ -1,5 +1,6 @@
 """Whether a session keeps something that was done in it; noted at the driver."""
 
+import os
 from typing import Any
 
 # What these do is over with the transaction, or is there for all sessions.
@@ -47,8 +48,8 @@ class Session:
         self._watch(connection)
 
     @staticmethod
-    def file(connection: Any) -> Any:
-        """Return what identifies the file at the database's path; None if none is."""
+    def path(connection: Any) -> str | None:
+        """Return the path of the database's file, if it is one."""
         return None
 
     def is_altered(self) -> bool:
@@ -64,6 +65,15 @@ class Session:
         if not words or words[0].lower() not in PLAIN_VERBS:
             self.altered = True
         return execute(sql, *more)
+
+
+def file_at(path: str | None) -> tuple[int, int] | None:
+    """Return what identifies the file that is at the path now, if there is one."""
+    try:
+        found = None if path is None else os.stat(path)
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def attributes(thing: Any, passing: dict[str, None]) -> dict[str, Any]:

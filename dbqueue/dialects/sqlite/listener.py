@@ -11,6 +11,7 @@ from typing import Any
 from django.db import Error, connections
 
 from dbqueue.dialects.listener import ANYTHING, FIRST_RETRY, NullListener
+from dbqueue.dialects.session import file_at
 from dbqueue.dialects.sqlite.session import SQLiteSession
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class SQLiteListener(NullListener):
     def _watch(self) -> None:
         wrapper: Any = connections[self._alias]
         while not self._closed.is_set():
-            self._file = SQLiteSession.file(wrapper)
+            self._file = file_at(SQLiteSession.path(wrapper))
             if self._file is None:  # whoever connects would make one
                 self.is_listening = False
                 self._closed.wait(_FILE_INTERVAL)
@@ -81,7 +82,7 @@ class SQLiteListener(NullListener):
         seen, quiet, check_at = None, 0, 0.0
         while not self._closed.is_set():
             if (now := time.monotonic()) > check_at:
-                if SQLiteSession.file(wrapper) != self._file:
+                if file_at(SQLiteSession.path(wrapper)) != self._file:
                     return
                 check_at = now + _FILE_INTERVAL
             # time.sleep() costs less CPU than Event.wait().

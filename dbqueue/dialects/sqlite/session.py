@@ -5,7 +5,6 @@ is heard whoever sends it, and costs a statement that sqlite3 keeps nothing. Wha
 through the driver itself is noted by a subclass of its connection.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable
 from functools import cache, wraps
@@ -60,20 +59,20 @@ _ASKING = frozenset(
 
 class SQLiteSession(Session):
     @staticmethod
-    def file(connection: Any) -> tuple[int, int] | None:
+    def path(connection: Any) -> str | None:
         name = str(connection.settings_dict["NAME"])
         if connection.creation.is_in_memory_db(name):
             return None
-        try:
-            found = os.stat(_path(name))
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+        return unquote(urlsplit(name).path) if name.startswith("file:") else name
 
     def is_altered(self) -> bool:
         return self.altered or self._settings() != self._were
 
     def _watch(self, connection: Any) -> None:
+        if not isinstance(self.raw, sqlite3.Connection):  # of another driver
+            super()._watch(connection)
+            self._were = self._settings()
+            return
         if isinstance(self.raw, _Watched):
             self.raw.session = None  # not for what comes next
         self.raw.set_authorizer(self._authorize)
@@ -97,11 +96,6 @@ class SQLiteSession(Session):
         return sqlite3.SQLITE_OK
 
 
-def _path(name: str) -> str:
-    """Return the path that is meant by an entry of DATABASES, which may be a URI."""
-    return unquote(urlsplit(name).path) if name.startswith("file:") else name
-
-
 class _Watched:
     """A connection of the driver's that tells its session what is set on it."""
 
@@ -111,7 +105,8 @@ class _Watched:
 def watch_driver(connection: BaseDatabaseWrapper) -> None:
     """Have connections that are made from now on note what is set on them."""
     options = connection.settings_dict["OPTIONS"]
-    options["factory"] = watched(options.get("factory", sqlite3.Connection))
+    if getattr(connection, "Database", None) is sqlite3.dbapi2:
+        options["factory"] = watched(options.get("factory", sqlite3.Connection))
 
 
 @cache

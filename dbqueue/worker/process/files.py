@@ -6,9 +6,10 @@ SQLite goes on with the old one for as long as it is open, whoever else has the 
 import logging
 from typing import Any
 
-from django.db import OperationalError, connections
+from django.db import OperationalError
 
 from dbqueue import dialects
+from dbqueue.dialects.session import file_at
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +21,13 @@ class Files:
 
     def __init__(self) -> None:
         self.generation = 0  # counts how often one was replaced
-        self._known: dict[str, Any] = {}  # by alias; None is no file
+        self._known: dict[str, tuple[str, Any]] = {}  # by alias: its path and file
 
     def note(self, connection: Any) -> None:
         """Note which file was there when this process first opened it."""
-        self._known.setdefault(connection.alias, file_of(connection))
+        path = dialects.kind_of(connection).session.path(connection)
+        if path is not None:
+            self._known.setdefault(connection.alias, (path, file_at(path)))
 
     def forget(self) -> None:
         """Know nothing: the connections of this process are closed."""
@@ -36,9 +39,9 @@ class Files:
         Raises OperationalError while there is none, as whoever connects would make one.
         """
         was = self.generation
-        for name, known in list(self._known.items()):
-            present = None if known is None else file_of(connections[name])
-            if present is None and known is not None and name == alias:
+        for name, (path, known) in list(self._known.items()):
+            present = file_at(path)
+            if present is None and name == alias:
                 raise OperationalError(
                     f"The file of database {alias!r} is gone. Put one in its place."
                 )
@@ -47,7 +50,7 @@ class Files:
                     "The file of database %r was replaced; going on with the new one",
                     name,
                 )
-                self._known[name] = present
+                self._known[name] = (path, present)
                 self.generation += 1
         return self.generation != was
 
@@ -57,4 +60,4 @@ files = Files()
 
 def file_of(connection: Any) -> Any:
     """Return what identifies the file that is at the database's path now, if any."""
-    return dialects.kind_of(connection).session.file(connection)
+    return file_at(dialects.kind_of(connection).session.path(connection))
