@@ -16,7 +16,6 @@ from django.db.models.functions import Now
 
 from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
-from dbqueue.dialects.known import without_known
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.rare import RareMoves
 from dbqueue.dialects.scan import Scan
@@ -193,7 +192,7 @@ class Dialect(RareMoves):
             targets = scan.fresh(self.queue_heads)
             if targets:
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
-        whole = loading.loaded(self, worker_id, without_known(self, worker_id, jobs))
+        whole = loading.loaded(self, worker_id, jobs)
         scan.took(whole, exhausted=len(jobs) < limit)
         return whole
 

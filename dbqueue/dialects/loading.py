@@ -1,27 +1,40 @@
-"""Jobs with large columns: a claim leaves these out, and loads what fits afterwards.
+"""What follows a claim: known jobs are removed, and large columns loaded, what fits.
 
 A claim is for so many jobs, whatever they weigh. All at once, the arguments of a
 thousand may be more than the process, or one answer of the database, can hold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 from uuid import UUID
 
 from dbqueue.dialects.columns import LARGE, ClaimedJob
-from dbqueue.dialects.rows import Outcome
-
-if TYPE_CHECKING:
-    from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.rows import Outcome, tell_of_known
 
 BYTES = 8 * 1024 * 1024  # of large columns that one claim may bring, if not of one job
 PORTION = BYTES // 4  # of them that one answer brings, likewise
 
 
+class Loader(Protocol):
+    """What is needed of a Dialect; the columns are LARGE."""
+
+    def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]: ...
+
+    def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]: ...
+
+    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]: ...
+
+    def forget_known(self, worker_id: UUID) -> None: ...
+
+
 def loaded(
-    dialect: "Dialect", worker_id: UUID, jobs: list[ClaimedJob]
+    dialect: Loader, worker_id: UUID, claimed: list[ClaimedJob]
 ) -> list[ClaimedJob]:
-    """Return the claimed jobs with all their columns; those beyond BYTES go back."""
+    """Return the claimed jobs with all their columns; those beyond BYTES go back.
+
+    Those whose chosen id the history has are removed: they must not run again.
+    """
+    jobs = _without_known(dialect, worker_id, claimed)
     partial = [
         job
         for job in jobs
@@ -48,6 +61,18 @@ def loaded(
         dialect.release(worker_id, back)
     # One that could not be loaded was taken away from us meanwhile.
     return [job for job in kept if job.args is not None]
+
+
+def _without_known(
+    dialect: Loader, worker_id: UUID, jobs: list[ClaimedJob]
+) -> list[ClaimedJob]:
+    known = [job.id for job in jobs if job.is_known]
+    if not known:
+        return jobs
+    dialect.forget_known(worker_id)
+    for id in known:
+        tell_of_known(id)
+    return [job for job in jobs if not job.is_known]
 
 
 def _within_bytes(

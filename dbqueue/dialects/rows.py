@@ -1,5 +1,6 @@
 """What passes between the queue and the database, free of models and of SQL."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from dbqueue.dialects.columns import NewJob
+
+logger = logging.getLogger(__name__)
 
 
 class Calls(NamedTuple):
@@ -99,6 +102,16 @@ class Target(NamedTuple):
     since: datetime | None = None
     after: UUID | None = None
     unknown: Sequence[str] = ()  # tasks whose jobs are left
+
+
+def tell_of_known(id: UUID) -> None:
+    """Log that a job was removed: one with its chosen id has ended before."""
+    logger.info("Job id=%s has ended before and is not run again", id)
+
+
+def warn_of_drop(id: UUID) -> None:
+    """Log that an outcome was dropped: the history had one of this id before."""
+    logger.warning("Job id=%s had ended before: its second outcome was dropped", id)
 
 
 class QueueCount(NamedTuple):

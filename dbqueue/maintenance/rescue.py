@@ -14,8 +14,7 @@ from django.db.models.functions import Cast
 from dbqueue import dialects
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import HeldJob
-from dbqueue.dialects.known import tell_of_known
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, tell_of_known
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result

@@ -11,7 +11,6 @@ from django.db import DatabaseError, Error, connections, transaction
 from dbqueue import conf
 from dbqueue.dialects import rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob
-from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
@@ -97,7 +96,7 @@ class PostgreSQL(PostgreSQLRareMoves):
         values = params.fenced(worker_id, outcomes)
         dropped = dict(self._rows(statements.FINISH, values))
         for id in filter(dropped.get, dropped):
-            warn_of_drop(id)
+            rows.warn_of_drop(id)
         return set(dropped)
 
     def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:

@@ -16,7 +16,6 @@ from django.utils import timezone
 from dbqueue import conf
 from dbqueue.dialects import rows
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
-from dbqueue.dialects.known import warn_of_drop
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
@@ -204,7 +203,7 @@ class SQLite(SQLiteRareMoves):
                 if kept or any(gone):
                     recorded.add(outcome.id)
                 if not kept and any(gone):
-                    warn_of_drop(outcome.id)
+                    rows.warn_of_drop(outcome.id)
         return recorded
 
     @contextmanager

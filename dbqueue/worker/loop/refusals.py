@@ -11,7 +11,6 @@ from django.db import DatabaseError
 
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.dialects.known import without_known
 from dbqueue.dialects.loading import loaded
 from dbqueue.dialects.rows import Outcome, QueueHead
 from dbqueue.exceptions import InvalidPayload
@@ -67,8 +66,7 @@ class Refusals:
                     raise
                 failed |= self._set_aside(head.id, refusal)
             else:
-                new = without_known(self._dialect, self._worker_id, taken)
-                jobs += loaded(self._dialect, self._worker_id, new)
+                jobs += loaded(self._dialect, self._worker_id, taken)
         if not (jobs or failed):
             raise DatabaseError(f"Jobs cannot be claimed: {error}") from error
         return jobs
