@@ -152,6 +152,8 @@ def _is_a(value: Any, kind: str) -> bool:
         return "None" in kind
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
+    if isinstance(value, str):
+        return "str" in kind
     return isinstance(value, int) or (isinstance(value, float) and "float" in kind)
 
 

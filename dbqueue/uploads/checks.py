@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.db import connections, models
 from django.urls import get_resolver
 
@@ -141,6 +141,8 @@ def _check_storages() -> Iterator[checks.CheckMessage]:
 def _problem_of(field: models.FileField) -> str:
     try:
         storage: Any = field.storage
+        if isinstance(storage, InMemoryStorage):
+            return "they would be in the memory of the worker that saves them."
         if not isinstance(storage, FileSystemStorage):
             return ""
         place, given = Path(storage.location), storage.base_location

@@ -111,9 +111,9 @@ def _piece(upload: Upload, position: int) -> bytes:
     return b"" if data is None else bytes(data)
 
 
-def too_large(limit: int) -> UploadTooLarge:
+def too_large(limit: int, what: str = "The file is") -> UploadTooLarge:
     return UploadTooLarge(
-        f"The file is larger than {limit / 1e6:g} MB, the most that is accepted here."
+        f"{what} larger than {limit / 1e6:g} MB, the most that is accepted here."
     )
 
 

@@ -13,7 +13,7 @@ from dbqueue.uploads import conf, signals
 from dbqueue.uploads.models import Upload, UploadArtifact, UploadChunk, UploadState
 
 # Until the sweep deletes bytes that were received and never saved.
-KEEP_RECEIVED = timedelta(days=1)
+KEEP_RECEIVED = timedelta(hours=1)
 
 _SIGNALS = {
     UploadState.STORED: signals.upload_stored,

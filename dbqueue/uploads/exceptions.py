@@ -16,6 +16,10 @@ class UploadFieldUnknown(UploadError):
     """The upload fits no field of the model, or more than one."""
 
 
+class UploadFieldUnsupported(UploadError):
+    """The field does work of its own when it is saved, or has no room for a name."""
+
+
 class InstanceNotSaved(UploadError):
     """The upload is for a row that is not, or no longer, in the database."""
 
@@ -49,6 +53,10 @@ class ContentRejected(imaging.ContentRejected, UploadError):
 
 class UploadDamaged(DbqueueError):
     """The bytes in the database are not those that were stored."""
+
+
+class UploadNotStorable(DbqueueError):
+    """The storage refused the file for a reason that no retry removes."""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """BlobUploadHandler: files of a request's body go straight into the database."""
 
 import logging
+import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -12,7 +13,13 @@ from django.http.multipartparser import MultiPartParser
 from dbqueue import dialects
 from dbqueue.conf import MB
 from dbqueue.uploads import conf, endings, work
-from dbqueue.uploads.chunks import CHUNK_SIZE, COLUMNS, ChunkWriter, copy_columns
+from dbqueue.uploads.chunks import (
+    CHUNK_SIZE,
+    COLUMNS,
+    ChunkWriter,
+    copy_columns,
+    too_large,
+)
 from dbqueue.uploads.exceptions import UploadQuotaExceeded, UploadTooLarge
 from dbqueue.uploads.intake import quotas
 from dbqueue.uploads.intake.filenames import clean, clean_type
@@ -21,11 +28,12 @@ from dbqueue.uploads.models import Upload, UploadState
 
 logger = logging.getLogger(__name__)
 
+RENEWAL = endings.KEEP_RECEIVED.total_seconds() / 6
 LONGEST_REST = 100 * MB  # bytes of a refused body that are still read
 
 
 class BodyTooLarge(UploadTooLarge, RequestDataTooBig):
-    """A file in the body of a request is over `MAX_SIZE` in `UPLOADS`."""
+    """A request is over `MAX_REQUEST_SIZE` in `UPLOADS`, or a file over `MAX_SIZE`."""
 
     status_code = 413
 
@@ -49,8 +57,10 @@ class BlobUploadHandler(FileUploadHandler):
         super().__init__(request)
         self._parsing = False
         self._body_left = 0
+        self._received = 0  # bytes of all files
         self._upload: Upload | None = None
         self._writer: ChunkWriter | None = None
+        self._renew_at = 0.0
 
     def handle_raw_input(
         self,
@@ -89,13 +99,18 @@ class BlobUploadHandler(FileUploadHandler):
             self._refuse(BodyRefused(*error.args))
         self._upload = self._begin(database, size)
         self._writer = ChunkWriter(database, self._upload.pk, limit)
+        self._renew_at = time.monotonic() + RENEWAL
         raise StopFutureHandlers
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         assert self._writer
         self._body_left -= len(raw_data)
+        self._received += len(raw_data)
         try:
+            if self._received > (limit := conf.current().max_request_size):
+                raise too_large(limit, "All files together are")
             self._writer.write(raw_data)
+            self._keep_alive()
         except UploadTooLarge as error:
             self._refuse(BodyTooLarge(*error.args))
 
@@ -129,6 +144,14 @@ class BlobUploadHandler(FileUploadHandler):
             expires_at=clock + endings.KEEP_RECEIVED,
         )
 
+    def _keep_alive(self) -> None:
+        """Keep the sweep from an upload that arrives slowly."""
+        if self._upload and time.monotonic() >= self._renew_at:
+            clock = dialects.of(self._upload.held_in).clock()
+            expires_at = clock + endings.KEEP_RECEIVED
+            self._upload.rows().update(expires_at=expires_at)
+            self._renew_at = time.monotonic() + RENEWAL
+
     def _refuse(self, error: BodyTooLarge | BodyRefused) -> None:
         self.request.upload_refusal = error  # type: ignore[union-attr]  # for the middleware
         raise error from None
@@ -160,5 +183,5 @@ def discard(upload: Upload) -> None:
     try:
         upload.rows().filter(state=UploadState.RECEIVING).delete()
     except DatabaseError as error:
-        text = "Could not delete upload id=%s; the sweep will, in a day: %s"
+        text = "Could not delete upload id=%s; the sweep will, in an hour: %s"
         logger.warning(text, upload.pk, error)

@@ -8,6 +8,7 @@ from django.db import models
 
 from dbqueue.imaging.policy import FilePolicy, ImagePolicy, Variant
 from dbqueue.uploads import work
+from dbqueue.uploads.conf import REPLACED
 from dbqueue.uploads.exceptions import UploadError
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.intake.submission import Submission
@@ -28,6 +29,7 @@ def save_image(
     save_mode: str = "update",
     queue_name: str = work.QUEUE,
     priority: int = 0,
+    replaced: str | None = None,
     using: str | None = None,
 ) -> UploadHandle:
     """Keep an uploaded image in the database until a worker has saved it to the model.
@@ -44,6 +46,8 @@ def save_image(
     save_mode: "update" writes the column alone; "save" calls the model's save() with
         update_fields, and so its signals.
     queue_name, priority: of the job; default "uploads" and 0.
+    replaced: "keep" or "delete" the file that the field held before, unless a field
+        still names it; default DBQUEUE["UPLOADS"]["REPLACED"].
     using: the alias of the instance's database; default where its save() would write.
 
     Raises UploadError, a ValueError, in one of its kinds; ContentRejected for what is
@@ -52,7 +56,7 @@ def save_image(
     policy = _policy(ImagePolicy, policy)
     what = (uploaded_file, instance, field_name, policy, owner, on_conflict, using)
     pictures = _described(variants or {})
-    options = _options(save_mode, queue_name, priority)
+    options = _options(save_mode, queue_name, priority, replaced)
     return Submission(*what, variants=pictures, options=options).place()
 
 
@@ -67,6 +71,7 @@ def save_file(
     save_mode: str = "update",
     queue_name: str = work.QUEUE,
     priority: int = 0,
+    replaced: str | None = None,
     using: str | None = None,
 ) -> UploadHandle:
     """Keep an uploaded file in the database until a worker has saved it to the model.
@@ -76,7 +81,7 @@ def save_file(
     """
     policy = _policy(FilePolicy, policy)
     what = (uploaded_file, instance, field_name, policy, owner, on_conflict, using)
-    options = _options(save_mode, queue_name, priority)
+    options = _options(save_mode, queue_name, priority, replaced)
     return Submission(*what, options=options).place()
 
 
@@ -110,7 +115,12 @@ def _described(variants: Any) -> dict[str, Any]:
     return {name: variant.as_json() for name, variant in variants.items()}
 
 
-def _options(save_mode: str, queue_name: str, priority: int) -> dict[str, Any]:
+def _options(
+    save_mode: str, queue_name: str, priority: int, replaced: str | None
+) -> dict[str, Any]:
     if save_mode not in SAVE_MODES:
         raise UploadError(f"save_mode={save_mode!r} must be one of {SAVE_MODES}.")
-    return {"save_mode": save_mode, "queue_name": queue_name, "priority": priority}
+    if replaced not in (None, *REPLACED):
+        raise UploadError(f"replaced={replaced!r} must be one of {REPLACED}.")
+    options = {"save_mode": save_mode, "queue_name": queue_name, "priority": priority}
+    return options if replaced is None else {**options, "replaced": replaced}

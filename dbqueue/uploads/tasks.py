@@ -7,8 +7,12 @@ from uuid import UUID
 
 from dbqueue.tasks.decorator import task
 from dbqueue.tasks.results import JobContext
-from dbqueue.uploads import endings, work
-from dbqueue.uploads.exceptions import ContentRejected, UploadDamaged
+from dbqueue.uploads import conf, endings, work
+from dbqueue.uploads.exceptions import (
+    ContentRejected,
+    UploadDamaged,
+    UploadNotStorable,
+)
 from dbqueue.uploads.models import Upload, UploadState
 from dbqueue.uploads.processing.outputs import outputs_of
 from dbqueue.uploads.processing.promotion import promote
@@ -18,6 +22,7 @@ from dbqueue.uploads.targets import target_of_upload
 
 # Seconds after each failure: a storage may be unreachable for a day.
 PATIENCE = (15.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
+GIVE_UP_ON = (UploadDamaged, UploadNotStorable)
 FAILED = "The file could not be saved. It is kept; we will look into it."
 
 
@@ -26,7 +31,8 @@ FAILED = "The file could not be saved. It is kept; we will look into it."
     takes_context=True,
     max_attempts=len(PATIENCE) + 1,
     backoff=PATIENCE,
-    give_up_on=UploadDamaged,
+    timeout=conf.current().timeout,
+    give_up_on=GIVE_UP_ON,
 )
 def process(context: JobContext, upload_id: str) -> dict[str, str]:
     """Bring an upload into its field; the job's result tells its state."""
@@ -43,7 +49,7 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
         with context.finishing({"state": state, "code": error.code}):
             endings.end(upload, state, code=error.code, message=error.message)
     except Exception as error:
-        if context.is_last_attempt or isinstance(error, UploadDamaged):
+        if context.is_last_attempt or isinstance(error, GIVE_UP_ON):
             endings.end(upload, UploadState.FAILED, code="failed", message=FAILED)
         raise
     return {"state": state}

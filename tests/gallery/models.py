@@ -27,6 +27,16 @@ class Profile(models.Model):
         return self.name
 
 
+class PastProfile(models.Model):
+    """What packages keep of each change to a model: text where it has a file."""
+
+    photo = models.TextField(blank=True)
+    letter = models.CharField(max_length=100, blank=True)
+
+    def __str__(self):
+        return self.letter
+
+
 class Artist(Profile):
     """Its table has no file: the columns are the parent's."""
 

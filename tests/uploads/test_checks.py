@@ -106,6 +106,16 @@ def test_w007_tells_that_there_is_no_media_root(settings):
     assert "MEDIA_ROOT is not set" in message.msg
 
 
+def test_w007_tells_that_files_are_in_the_memory_of_a_worker(settings):
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    }
+
+    (said,) = check_uploads()
+    assert said.id == "dbqueue.W007"
+    assert "in the memory of the worker" in said.msg
+
+
 def test_w007_tells_that_a_folder_cannot_be_written(settings, tmp_path):
     (tmp_path / "file").touch()
     settings.MEDIA_ROOT = str(tmp_path / "file" / "media")

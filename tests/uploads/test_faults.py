@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
@@ -14,7 +15,8 @@ from dbqueue.models import FinishedJob, Upload, UploadArtifact, UploadChunk
 from dbqueue.uploads import save_file, save_image
 from dbqueue.uploads.sweep.cleanup import Sweep
 from tests.gallery.models import Profile
-from tests.support.processes import scaled, session, wait_until, wait_until_empty
+from tests.imaging.test_sandbox import children
+from tests.support.processes import scaled, wait_until, wait_until_empty
 from tests.support.workers import together
 from tests.uploads.test_images import an_image, picture
 from tests.uploads.test_uploads import a_file, stored_files
@@ -95,7 +97,7 @@ def test_a_picture_is_saved_though_its_worker_dies_while_it_is_decoded(
     profile.refresh_from_db()
     assert (handle.state, profile.photo_width) == ("DONE", 6000)
     assert FinishedJob.objects.get().attempt == 2
-    wait_until(lambda: decoder not in worker.family(), "the decoder is gone")
+    wait_until(lambda: not Path(f"/proc/{decoder}").exists(), "the decoder is gone")
     worker.stop()
     worker.wait_until_gone()
     sweep_when_all_delays_are_over()
@@ -104,11 +106,10 @@ def test_a_picture_is_saved_though_its_worker_dies_while_it_is_decoded(
 
 def decoding(worker):
     """Return the pids of a worker's child and of what decodes a picture for it."""
-    parents = {entry.pid: entry.parent for entry in session(worker.pid)}
-    for pid, parent in parents.items():
-        child = parents.get(parent)
-        if child in worker.children():
-            return child, pid
+    for child in worker.children():
+        for zygote in children(child):
+            for decoder in children(zygote):
+                return child, decoder
     return None
 
 

@@ -337,6 +337,21 @@ class TestAFileThatIsTooLarge:
 
         assert answer.status_code == 413
 
+    def test_files_that_are_too_large_together_are_answered_with_413(
+        self, client, settings
+    ):
+        settings.DBQUEUE = {"UPLOADS": {"MAX_REQUEST_SIZE": 3 * CHUNK_SIZE}}
+
+        def post(*sizes):
+            return client.post("/look", {"letter": [a_file(size) for size in sizes]})
+
+        assert post(CHUNK_SIZE, CHUNK_SIZE).status_code == 200
+        answer = post(CHUNK_SIZE, CHUNK_SIZE, 2 * CHUNK_SIZE)
+
+        assert answer.status_code == 413
+        assert "All files together are larger than 0.786432 MB" in answer.text
+        assert nothing_left()
+
     def test_a_file_that_is_too_large_takes_the_files_before_it_along(self, client):
         files = [a_file(), a_file(3 * CHUNK_SIZE)]
 

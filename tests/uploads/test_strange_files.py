@@ -67,7 +67,7 @@ def test_a_size_that_is_not_a_number_is_not_trusted(profile):
     [
         (lambda: io.StringIO("Dear all"), "binary mode"),
         (lambda: ContentFile("Dear all", "a.txt"), "binary mode"),
-        (closed, "cannot be read"),
+        (closed, "could not be read"),
         (lambda: Profile().letter, "is not a file"),
         (lambda: Profile(letter="gone.txt").letter, "is not a file"),
         (lambda: iter([b"Dear all"]), "is not a file"),

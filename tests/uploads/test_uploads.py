@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import F
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from dbqueue.exceptions import (
@@ -19,6 +20,7 @@ from dbqueue.exceptions import (
     UploadEmpty,
     UploadError,
     UploadFieldUnknown,
+    UploadFieldUnsupported,
     UploadIncomplete,
     UploadPending,
     UploadQuotaExceeded,
@@ -35,6 +37,7 @@ from dbqueue.models import (
 )
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_file, save_image
+from dbqueue.uploads.intake.fields import check_field
 from dbqueue.uploads.intake.received import ReceivedFile
 from dbqueue.uploads.signals import (
     upload_promoted,
@@ -42,7 +45,7 @@ from dbqueue.uploads.signals import (
     upload_superseded,
 )
 from dbqueue.uploads.sweep.cleanup import Sweep
-from tests.gallery.models import Artist, Fan, Paper, Profile, saved
+from tests.gallery.models import Artist, Fan, Paper, PastProfile, Profile, saved
 from tests.imaging.pictures import data, quarters
 
 pytestmark = pytest.mark.django_db
@@ -290,7 +293,7 @@ class TestARefusedFile:
         ):
             save_file(file, profile)
         file.close()
-        with pytest.raises(UploadIncomplete, match="closed"):
+        with pytest.raises(UploadIncomplete, match="could not be read"):
             save_file(file, profile)
         assert not UploadChunk.objects.exists()
 
@@ -339,6 +342,7 @@ class TestARefusedFile:
         [
             {"save_mode": "saev"},
             {"on_conflict": "never"},
+            {"replaced": "burn"},
             {"on_conflict": "keep_first"},
         ],
     )
@@ -442,6 +446,99 @@ class TestWithAReplica:
         assert save_file(a_file(), profile).cancel()
 
 
+class Denied(Exception):
+    response = {"Error": {"Code": "AccessDenied"}}
+
+
+class TestAStorageThatRefuses:
+    @pytest.fixture
+    def refuse(self, monkeypatch):
+        def refuse(how):
+            def save(self, name, content, max_length=None):
+                if how is None:
+                    return None
+                raise how
+
+            monkeypatch.setattr(FileSystemStorage, "save", save)
+
+        return refuse
+
+    @pytest.mark.parametrize(
+        "how", [PermissionError(13, "No"), TypeError("max_length"), Denied("403"), None]
+    )
+    def test_a_storage_that_refuses_for_good_ends_the_upload_at_once(
+        self, profile, refuse, how
+    ):
+        handle = save_file(a_file(), profile)
+        refuse(how)
+
+        run_jobs(scheduled=True)
+
+        handle.refresh()
+        job = FinishedJob.objects.get()
+        assert (handle.state, job.state, job.failures) == ("FAILED", "FAILED", 1)
+        assert UploadChunk.objects.exists()
+
+    def test_a_storage_that_is_down_is_tried_again_for_a_day(self, profile, refuse):
+        handle = save_file(a_file(), profile)
+        refuse(ConnectionError("down"))
+
+        run_jobs(scheduled=True)
+
+        handle.refresh()
+        assert (handle.state, FinishedJob.objects.get().failures) == ("FAILED", 8)
+        assert UploadChunk.objects.exists()
+
+
+class TestAFieldThatNoUploadCanBeSavedTo:
+    @pytest.fixture
+    def field(self):
+        return Profile._meta.get_field("letter")
+
+    def test_a_field_whose_files_save_themselves_is_refused(
+        self, profile, field, monkeypatch
+    ):
+        class Resizing(FieldFile):
+            def save(self, name, content, save=True):
+                return super().save(name, content, save)
+
+        monkeypatch.setattr(field, "attr_class", Resizing)
+
+        with pytest.raises(UploadFieldUnsupported, match="variants=…"):
+            save_file(a_file(), profile, save_mode="save")
+        assert not Upload.objects.exists()
+
+    def test_a_field_that_prepares_itself_is_saved_by_the_models_save_alone(self):
+        class Preparing(models.FileField):
+            def pre_save(self, instance, add):
+                return super().pre_save(instance, add)
+
+        field = Preparing()
+
+        with pytest.raises(UploadFieldUnsupported, match='Pass save_mode="save"'):
+            check_field(field, Profile(), (), "update")
+        check_field(field, Profile(), (), "save")
+
+    def test_a_field_too_short_for_any_name_is_refused(
+        self, profile, field, monkeypatch
+    ):
+        monkeypatch.setattr(field, "max_length", 20)
+
+        with pytest.raises(UploadFieldUnsupported, match="Raise max_length"):
+            save_file(a_file(), profile)
+
+    def test_a_field_just_long_enough_for_a_name_gets_one(
+        self, profile, field, monkeypatch
+    ):
+        monkeypatch.setattr(field, "max_length", len("letters/u-0123456789ab-99.webp"))
+
+        handle = save_file(a_file(), profile)
+        run_jobs()
+
+        handle.refresh()
+        assert handle.state == "DONE"
+
+
 class TestTheHandle:
     def test_the_handle_of_an_upload_cancels_what_waits(self, profile):
         handle = save_file(a_file(), profile)
@@ -467,7 +564,6 @@ class TestTheHandle:
         handle.refresh()
         assert (handle.state, handle.error.code) == ("FAILED", "failed")
         assert UploadChunk.objects.exists()
-        assert FinishedJob.objects.get().failures == 8
 
         settings.MEDIA_ROOT = str(tmp_path)
         assert handle.retry()
@@ -515,13 +611,65 @@ class TestTheSweep:
         )
         Paper.objects.create(document="papers/shared.txt")
         for paper in (first, second):
-            save_file(a_file(), paper, "document")
+            save_file(a_file(), paper, "document", replaced="delete")
         run_jobs()
 
         sweep_all()
 
         assert {"papers/none.txt", "papers/shared.txt"} <= stored_files(storage)
         assert not UploadArtifact.objects.filter(state="PURGE").exists()
+
+    def test_the_sweep_keeps_what_the_history_of_a_model_names(self, profile, storage):
+        for content in (b"first", b"second", b"third"):
+            save_file(a_file(content), profile)
+            run_jobs()
+            profile.refresh_from_db()
+            if content != b"second":
+                PastProfile.objects.create(letter=profile.letter.name)
+
+        sweep_all()
+
+        named = set(PastProfile.objects.values_list("letter", flat=True))
+        assert stored_files(storage) == named
+
+    @pytest.mark.parametrize(
+        ("setting", "argument", "is_kept"),
+        [
+            (None, None, True),
+            ("keep", None, True),
+            ("delete", None, False),
+            (None, "delete", False),
+            ("delete", "keep", True),
+        ],
+    )
+    def test_what_no_upload_had_stored_is_deleted_only_if_that_is_asked_for(
+        self, profile, storage, settings, setting, argument, is_kept
+    ):
+        settings.DBQUEUE = {"UPLOADS": {"REPLACED": setting}}
+        theirs = storage.save("letters/theirs.txt", ContentFile(b"by hand"))
+        Profile.objects.update(letter=theirs)
+
+        save_file(a_file(), profile, replaced=argument)
+        run_jobs()
+        sweep_all()
+
+        assert storage.exists(theirs) == is_kept
+
+    def test_what_an_upload_had_stored_is_kept_for_good_if_that_is_asked_for(
+        self, profile, storage
+    ):
+        for replaced in (None, "keep", None):
+            save_file(a_file(), profile, replaced=replaced)
+            run_jobs()
+            profile.refresh_from_db()
+            last = profile.letter.name
+        sweep_all()
+        age()
+        Sweep("default").run()
+
+        # The second replaced the first and kept it; the third deleted the second.
+        assert len(stored_files(storage)) == 2
+        assert last in stored_files(storage)
 
     def test_the_sweep_deletes_what_failed_attempts_left(
         self, profile, storage, settings
@@ -554,7 +702,8 @@ class TestTheSweep:
     def test_the_sweep_fails_an_upload_whose_job_was_lost_for_good(self, profile):
         handle = save_file(a_file(), profile)
         job = Job.objects.get()
-        columns = {f.attname: getattr(job, f.attname) for f in Job._meta.fields}
+        names = {f.attname for f in Job._meta.fields} - {"once"}
+        columns = {name: getattr(job, name) for name in names}
         FinishedJob.objects.create(
             **columns | {"state": "FAILED", "finished_at": job.enqueued_at}
         )

@@ -20,6 +20,7 @@ from dbqueue.uploads.exceptions import (
 )
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.intake import quotas
+from dbqueue.uploads.intake.fields import check_field
 from dbqueue.uploads.intake.filenames import clean, clean_type
 from dbqueue.uploads.intake.received import ReceivedFile
 from dbqueue.uploads.models import Upload, UploadState
@@ -60,6 +61,8 @@ class Submission:
         form_name = getattr(file, "field_name", None)
         field = find_field(instance, field_name, kind, form_name)
         self._target = target_of(instance, field, using)
+        variants, options = columns.get("variants", {}), columns.get("options", {})
+        check_field(field, instance, variants, options.get("save_mode", "update"))
         self._upload = Upload(
             **self._target.key(),
             **columns,
@@ -130,10 +133,12 @@ class Submission:
         try:
             yield
         except (OSError, ValueError) as error:  # ValueError: a closed file
-            raise UploadIncomplete(
-                f"{self._upload.filename!r} cannot be read: {error}. Pass the file "
-                "unchanged, as it came with the request."
-            ) from error
+            # For the form of the one who uploads it; the rest is for its developer.
+            unread = UploadIncomplete(
+                f"{self._upload.filename!r} could not be read. Choose the file again."
+            )
+            unread.add_note("Pass the file unchanged, as it came with the request.")
+            raise unread from error
 
     def _take_over(self) -> bool:
         """Use the bytes that the handler has written; return False if they are used."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from dbqueue.uploads import endings
+from dbqueue.uploads import conf, endings
 from dbqueue.uploads.models import ArtifactState, Upload, UploadArtifact, UploadState
 from dbqueue.uploads.processing.storing import Stored
 from dbqueue.uploads.targets import Target
@@ -76,14 +76,18 @@ def _complete(upload: Upload, target: Target, stored: Stored, run: str) -> None:
 
 
 def _retire_predecessors(upload: Upload, target: Target) -> None:
-    """Have what the field held before deleted, with its variants."""
+    """Have what the field held before deleted, with its variants, if that is wished."""
+    replaced = upload.options.get("replaced") or conf.current().replaced
     artifacts = UploadArtifact.objects.using(upload.held_in)
     before = Upload.objects.using(upload.held_in).filter(**target.key())
     others = before.exclude(pk=upload.pk)
     live = artifacts.filter(upload__in=others, state=ArtifactState.LIVE)
     known = set(live.values_list("name", flat=True))
+    if replaced == "keep":
+        live.filter(variant="").delete()  # it is the project's from now on
+        return
     live.condemn()
-    if upload.expected_name and upload.expected_name not in known:
-        name = upload.expected_name
+    name = upload.expected_name
+    if replaced == "delete" and name and name not in known:
         old = artifacts.create(upload_id=upload.pk, name=name, state=ArtifactState.LIVE)
         artifacts.filter(pk=old.pk).condemn()

@@ -1,15 +1,38 @@
 """Objects in the field's storage: named, put on record, created."""
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from django.core.exceptions import SuspiciousFileOperation
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.files import File
 from django.db import models
 
+from dbqueue.uploads.exceptions import UploadNotStorable
 from dbqueue.uploads.models import ArtifactState, Upload, UploadArtifact
 from dbqueue.uploads.targets import Target
+
+# What only somebody who changes the code, the settings or the rights can remove.
+_FOR_GOOD = (
+    SuspiciousOperation,
+    ImproperlyConfigured,
+    PermissionError,
+    NotADirectoryError,
+    IsADirectoryError,
+    ImportError,
+    NotImplementedError,
+    AttributeError,
+    TypeError,
+)
+_CODES_FOR_GOOD = (
+    "NoSuchBucket",
+    "InvalidBucketName",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +115,7 @@ class Storing:
             file = File(content, name=name)
             file.content_type = output.content_type  # type: ignore[attr-defined]  # storages read it
             storage, longest = self.field.storage, self.field.max_length
-            saved = storage.save(name, file, max_length=longest)
+            saved = _save(storage, name, file, longest)
         if saved != name:  # the storage has chosen another
             artifact.name = saved
             artifact.save(using=self.upload.held_in, update_fields=["name"])
@@ -107,25 +130,52 @@ class Storing:
         """
         tail = "-".join(filter(None, (self.run, output.variant))) + output.extension
         stem, _ = os.path.splitext(self.upload.filename)
-        name = self._named(stem, tail)
+        name = named(self.field, self.instance, stem, tail)
         limit = self.field.max_length or len(name)
         if len(name) > limit:
-            keep = len(stem) - (len(name) - limit)
-            if keep > 0:
-                name = self._named(stem[:keep], tail)
+            keep = max(1, len(stem) - (len(name) - limit))
+            name = named(self.field, self.instance, stem[:keep], tail)
         if len(name) > limit:
-            raise SuspiciousFileOperation(
-                f"No name for {self.upload.filename!r} fits into the {limit} "
-                f"characters of {self.field}: {name!r}. Raise max_length, or shorten "
-                "upload_to."
-            )
+            raise UploadNotStorable(no_room(self.field, name))
         return name
 
-    def _named(self, stem: str, tail: str) -> str:
-        name: str = self.field.generate_filename(self.instance, f"{stem}-{tail}")
-        folder, base = os.path.split(name)
-        if not base.endswith(tail):
-            # upload_to made a name of its own, which need not be new, nor tell the
-            # format.
-            base = f"{os.path.splitext(base)[0]}-{tail}"
-        return f"{folder}/{base}" if folder else base
+
+def named(field: models.FileField, instance: models.Model, stem: str, tail: str) -> str:
+    """Return the name under which upload_to wants `stem`, made new by `tail`."""
+    name: str = field.generate_filename(instance, f"{stem}-{tail}")
+    folder, base = os.path.split(name)
+    if not base.endswith(tail):
+        # upload_to made a name of its own, which need not be new, nor tell the format.
+        base = f"{os.path.splitext(base)[0]}-{tail}"
+    return f"{folder}/{base}" if folder else base
+
+
+def no_room(field: models.FileField, name: str) -> str:
+    return (
+        f"No name fits into the {field.max_length} characters of {field}, such as "
+        f"{name!r}. Raise max_length, or shorten upload_to."
+    )
+
+
+def _save(storage: Any, name: str, file: "File[bytes]", longest: int | None) -> str:
+    try:
+        saved = storage.save(name, file, max_length=longest)
+    except Exception as error:  # any storage class
+        if _is_for_good(error):
+            raise UploadNotStorable(
+                f"{storage} cannot save {name!r}: {type(error).__name__}: {error}"
+            ) from error
+        raise
+    if not isinstance(saved, str):
+        raise UploadNotStorable(
+            f"{storage}.save() returned {saved!r} for {name!r}, and not a name."
+        )
+    return saved
+
+
+def _is_for_good(error: Exception) -> bool:
+    # As of boto3's ClientError, which is not known here.
+    answer = getattr(error, "response", None)
+    code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+    too_long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    return isinstance(error, _FOR_GOOD) or too_long or code in _CODES_FOR_GOOD

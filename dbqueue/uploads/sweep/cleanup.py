@@ -174,10 +174,8 @@ class Sweep:
 
     def _purge_together(self, artifacts: list[UploadArtifact]) -> None:
         """Delete objects of one field's storage."""
-        try:
-            target = target_of_upload(artifacts[0].upload)
-        except UploadFieldUnknown as error:
-            logger.warning("Objects remain in their storage: %s", error)
+        target = _known_target(artifacts)
+        if target is None:
             self._forget(artifacts)
             return
         shown = shown_again(artifacts)
@@ -220,6 +218,17 @@ class Sweep:
 def _fail(upload: Upload, reason: str) -> None:
     message = f"The file could not be saved: {reason}."
     endings.end(upload, UploadState.FAILED, code="failed", message=message)
+
+
+def _known_target(artifacts: Iterable[UploadArtifact]) -> Target | None:
+    """Return the target of one of the artifacts, whose field is that of all."""
+    for artifact in artifacts:
+        try:
+            return target_of_upload(artifact.upload)
+        except UploadFieldUnknown as error:  # or its key does not fit the model
+            unknown = error
+    logger.warning("Objects remain in their storage: %s", unknown)
+    return None
 
 
 def _by_field(artifacts: Iterable[UploadArtifact]) -> list[list[UploadArtifact]]:

@@ -1,0 +1,48 @@
+"""Fields that no upload can be saved to, found when one is handed over."""
+
+from collections.abc import Collection
+
+from django.db import models
+from django.db.models.fields.files import FieldFile
+
+from dbqueue.uploads.exceptions import UploadFieldUnsupported
+from dbqueue.uploads.processing.storing import named, no_room
+
+_RUN = "0123456789ab-99"  # as long as what makes a name new
+_ENDING = ".webp"  # the longest of a picture
+
+
+def check_field(
+    field: models.FileField,
+    instance: models.Model,
+    variants: Collection[str],
+    save_mode: str,
+) -> None:
+    """Raise UploadFieldUnsupported if the field cannot be written from outside.
+
+    That is, past a save() or a pre_save() of its own that does more than Django's, or
+    under a name that fits into its column.
+    """
+    _check_saving(field, save_mode)
+    if field.max_length is None:
+        return
+    longest = max(variants, key=len, default="")
+    tail = "-".join(filter(None, (_RUN, longest)))
+    name = named(field, instance, "u", tail + _ENDING)
+    if len(name) > field.max_length:
+        raise UploadFieldUnsupported(no_room(field, name))
+
+
+def _check_saving(field: models.FileField, save_mode: str) -> None:
+    kind = type(field).__name__
+    if field.attr_class.save is not FieldFile.save:
+        raise UploadFieldUnsupported(
+            f"{field} is a {kind}, which does work of its own when its file is saved; "
+            "an upload would pass it over. Use a field of Django's, with variants=…, "
+            "or save the file yourself in a task."
+        )
+    if type(field).pre_save is not models.FileField.pre_save and save_mode != "save":
+        raise UploadFieldUnsupported(
+            f"{field} is a {kind}, which does work of its own when the model is saved; "
+            'an upload would pass it over. Pass save_mode="save".'
+        )
