@@ -31,7 +31,7 @@ class Unreadable(Exception):
     """Raised inside the sandbox when Pillow cannot read the picture."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(repr(error))
+        super().__init__(error)
         self.error = error
 
 
