@@ -59,16 +59,8 @@ class Dialect(RareMoves):
         """Claim up to `limit` ready jobs from the targets, for a worker with a row."""
         raise NotImplementedError
 
-    def forget_known(self, worker_id: UUID) -> None:
-        """Remove what the worker holds under a chosen id that the history has."""
-        raise NotImplementedError
-
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Move jobs that ended to the history; return the ids still held."""
-        raise NotImplementedError
-
-    def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        """Return jobs to the queue; return the ids still held."""
         raise NotImplementedError
 
     def note_progress(

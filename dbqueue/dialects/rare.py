@@ -7,10 +7,19 @@ from uuid import UUID
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
 from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.rows import Outcome
 
 
 class RareMoves:
     """See Dialect, of which it is a part."""
+
+    def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
+        """Return jobs to the queue; return the ids still held."""
+        raise NotImplementedError
+
+    def forget_known(self, worker_id: UUID) -> None:
+        """Remove what the worker holds under a chosen id that the history has."""
+        raise NotImplementedError
 
     def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the bytes of the LARGE columns of jobs that the worker holds."""

@@ -78,7 +78,7 @@ def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
 
 
 def broken(error: BaseException) -> dict[str, Any]:
-    """Return the record of a job whose row cannot be read, so that nothing is known."""
+    """Return the record of a job whose row cannot be read."""
     now = timezone.now().isoformat()
     return {
         "attempt": 0,
@@ -88,7 +88,6 @@ def broken(error: BaseException) -> dict[str, Any]:
         "reason": "failed",
         "exception": f"{type(error).__module__}.{type(error).__qualname__}",
         "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
-        "traceback": "",
     }
 
 

@@ -1,5 +1,6 @@
 """The moves of a job on PostgreSQL."""
 
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,7 +11,7 @@ from django.db import DatabaseError, Error, connections, transaction
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.columns import ClaimedJob, NewJob
+from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
@@ -54,17 +55,15 @@ class PostgreSQL(PostgreSQLRareMoves):
 
     def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         if job.run_after is None and job.delay is None and not once:
-            (enqueued_at,) = (
-                self._row(statements.INSERT_READY, params.of_job(job)) or ()
-            )
+            (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
             return rows.Written("READY", enqueued_at, None)
         sql = statements.INSERT_ONCE if once else statements.INSERT_ONE
-        row = self._row(sql, params.of_job(job))
+        row = self._row(sql, _params(job))
         return rows.Written(*row) if row else None
 
     def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
-        values = params.of_job(job) | {
-            "ids": params.array(calls.ids),
+        values = _params(job) | {
+            "ids": _array(calls.ids),
             "args": f"[{','.join(calls.args)}]",
             "kwargs": f"[{','.join(calls.kwargs)}]",
         }
@@ -87,20 +86,21 @@ class PostgreSQL(PostgreSQLRareMoves):
         for n, target in enumerate(targets):
             values |= {f"{name}{n}": value for name, value in target._asdict().items()}
         sql = statements.take_from(tuple(_beyond(target) for target in targets))
-        return moments.examined([ClaimedJob(*row) for row in self._rows(sql, values)])
+        jobs = [ClaimedJob(*row) for row in self._rows(sql, values)]
+        return moments.examined(jobs) if moments.met else jobs
 
     def forget_known(self, worker_id: UUID) -> None:
         self._run(FORGET_KNOWN, {"worker": worker_id})
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        values = params.fenced(worker_id, outcomes)
+        values = _fenced(worker_id, outcomes)
         dropped = dict(self._rows(statements.FINISH, values))
         for id in filter(dropped.get, dropped):
             rows.warn_of_drop(id)
         return set(dropped)
 
     def release(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        released = self._rows(statements.RELEASE, params.fenced(worker_id, outcomes))
+        released = self._rows(statements.RELEASE, _fenced(worker_id, outcomes))
         return {id for (id,) in released}
 
     def note_progress(
@@ -108,8 +108,8 @@ class PostgreSQL(PostgreSQLRareMoves):
     ) -> None:
         values = {
             "worker": worker_id,
-            "ids": params.array(id.hex for id, _, _ in notes),
-            "attempts": params.array(attempt for _, attempt, _ in notes),
+            "ids": _array(id.hex for id, _, _ in notes),
+            "attempts": _array(attempt for _, attempt, _ in notes),
             "notes": f"[{','.join(text for _, _, text in notes)}]",
         }
         self._run(statements.NOTE_PROGRESS, values)
@@ -223,3 +223,27 @@ def _beyond(target: rows.Target) -> str:
         return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
     return known if is_whole else statements.LEVELS + known
+
+
+def _params(job: NewJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
+
+
+def _array(items: Iterable[object]) -> str:
+    return f"{{{','.join(map(str, items))}}}"
+
+
+def _fenced(worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> dict[str, Any]:
+    return {
+        "worker": worker_id,
+        "ids": _array(o.id.hex for o in outcomes),
+        "attempts": _array(o.attempt for o in outcomes),
+        "states": _array(o.state for o in outcomes),
+        "results": f"[{','.join(o.result or 'null' for o in outcomes)}]",
+        "records": json.dumps([o.record for o in outcomes]),
+        "failed": _array(o.failed for o in outcomes),
+        "delays": _array(o.delay for o in outcomes),
+        "durations": _array(
+            "NULL" if o.duration is None else o.duration for o in outcomes
+        ),
+    }

@@ -13,7 +13,7 @@ from dbqueue.dialects.columns import MOMENTS, ClaimedJob
 
 FAR = datetime.max.replace(tzinfo=UTC)
 FAR_NAIVE = datetime.max  # where USE_TZ is False
-_met: list[bytes] = []  # what was read as FAR since it was last asked for
+met: list[bytes] = []  # what was read as FAR since it was last asked for
 
 
 def tolerate(connection: BaseDatabaseWrapper) -> None:
@@ -29,7 +29,7 @@ def tolerate(connection: BaseDatabaseWrapper) -> None:
             try:
                 moment: datetime = super().load(data)
             except (psycopg.DataError, OverflowError):
-                _met.append(bytes(data))
+                met.append(bytes(data))
                 return FAR_NAIVE if self.timezone is None else FAR
             return moment.replace(tzinfo=self.timezone)
 
@@ -38,8 +38,8 @@ def tolerate(connection: BaseDatabaseWrapper) -> None:
 
 def examined(jobs: list[ClaimedJob]) -> list[ClaimedJob]:
     """Return the jobs, with the damage to their moments."""
-    if _met:
-        _met.clear()
+    if met:
+        met.clear()
         for job in jobs:
             for name in MOMENTS:
                 if getattr(job, name) in (FAR, FAR_NAIVE):

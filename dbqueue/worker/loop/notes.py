@@ -21,28 +21,25 @@ class Notes:
         self.due_at = 0.0  # monotonic: when it is stored next
         self._dialect = dialect
         self._worker_id = worker_id
-        self._notes: dict[UUID, tuple[int, str]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._notes)
+        self.latest: dict[UUID, tuple[int, str]] = {}
 
     def add(self, worker_id: UUID, notes: ProgressNotes) -> None:
         """Report progress, as a Dialect would store it; from any thread."""
         for id, attempt, text in notes:
-            self._notes[id] = (attempt, text)
+            self.latest[id] = (attempt, text)
 
     def flush_if_due(self, *, ending: bool) -> None:
         """Store the progress if jobs end now, or after PROGRESS_INTERVAL."""
-        if self._notes and (ending or time.monotonic() >= self.due_at):
+        if self.latest and (ending or time.monotonic() >= self.due_at):
             self.flush()
             self.due_at = time.monotonic() + PROGRESS_INTERVAL
 
     def flush(self) -> None:
         """Store the latest progress of each job."""
-        while self._notes:  # threads go on adding to it
+        while self.latest:  # threads go on adding to it
             rows, size = [], 0
-            while self._notes and size <= MOST_RECORDED:
-                id, (attempt, text) = self._notes.popitem()
+            while self.latest and size <= MOST_RECORDED:
+                id, (attempt, text) = self.latest.popitem()
                 rows.append((id, attempt, text))
                 size += len(text)
             self._store(rows)
@@ -53,7 +50,7 @@ class Notes:
         except Exception as error:
             if not self._dialect.refuses(error):
                 for id, attempt, text in rows:  # unless there is a later one
-                    self._notes.setdefault(id, (attempt, text))
+                    self.latest.setdefault(id, (attempt, text))
                 raise
             if len(rows) == 1:
                 logger.warning("Progress was dropped id=%s: %s", rows[0][0], error)

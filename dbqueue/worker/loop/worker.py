@@ -142,7 +142,8 @@ class Worker:
         try:
             with self._watchdog.during():
                 # Before the finish, or the last would be lost.
-                self._notes.flush_if_due(ending=self._completer.has_outcomes())
+                if self._notes.latest:
+                    self._notes.flush_if_due(ending=self._completer.has_outcomes())
                 jobs = self._finish_and_claim(limit)
             if limit:
                 self._take(jobs, began)
@@ -209,7 +210,7 @@ class Worker:
         else:
             if self._room():
                 moments.append(self._polling.look_at)
-            if self._notes:
+            if self._notes.latest:
                 moments.append(self._notes.due_at)
         if self._dispatch.has_waiting():
             moments.append(max(self._waiting_since + HOLD, now + HOLD / 5))
