@@ -20,7 +20,7 @@ AS 'BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END';
 CREATE TRIGGER dawdle BEFORE UPDATE ON dbqueue_job
 FOR EACH STATEMENT EXECUTE FUNCTION dawdle()
 """
-UNDAWDLE = "DROP FUNCTION dawdle CASCADE"
+UNDAWDLE = "DROP FUNCTION IF EXISTS dawdle CASCADE"
 
 
 class Mayhem:
@@ -146,11 +146,11 @@ class Mayhem:
         except psycopg.Error:  # it waited, or another has done the same
             raw.close()
             return
-        raw.execute("SET lock_timeout = 0")
+        raw.close()
 
-        def undo():
-            raw.execute(UNDAWDLE)
-            raw.close()
+        def undo():  # perhaps twice; and `terminate` may have met any session
+            with psycopg.connect(url(connection.settings_dict)) as another:
+                another.execute(UNDAWDLE)
 
         self._later(12.0, undo)
 
