@@ -9,7 +9,6 @@ from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob, in_order
 from dbqueue.dialects.rows import QueueHead, Target
-from dbqueue.dialects.unknown import UnknownTasks
 
 WILDCARD = "*"
 # Seconds between two looks from the start of the index: the longest that late commits,
@@ -17,6 +16,43 @@ WILDCARD = "*"
 # where such looks cost more than others, as where vacuum may not remove dead rows.
 RESCAN, LONGEST_RESCAN = 0.25, 2.0
 RESCAN_SHARE = 0.03  # of a child's time that they may cost it
+MOST_UNKNOWN = 100  # paths of tasks, as each claim names them all
+# Seconds until such a task is looked for again: its module may have been installed, or
+# what kept it from being imported may be over.
+RETRY_UNKNOWN = 60.0
+
+
+class UnknownTasks:
+    """The dotted paths of tasks that were not found here, with a job's queue."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, str] = {}
+        self._until: dict[str, float] = {}  # monotonic
+        # What others have to be told of: whatever became unknown, or known again.
+        self.changed: set[str] = set()
+
+    def add(self, path: str, queue: str) -> bool:
+        """Note a task that was not found; return False if there is no room for it."""
+        if path not in self.queues:
+            if len(self.queues) >= MOST_UNKNOWN:
+                return False
+            self.queues[path] = queue
+            self.changed.add(path)
+        self._until[path] = time.monotonic() + RETRY_UNKNOWN
+        return True
+
+    def discard(self, path: str) -> None:
+        """Note a task that was found."""
+        if self.queues and self.queues.pop(path, None) is not None:
+            del self._until[path]
+            self.changed.add(path)
+
+    def left_out(self) -> list[str]:
+        """Return what claims leave out for now."""
+        if not self._until:
+            return []
+        now = time.monotonic()
+        return [path for path, until in self._until.items() if until > now]
 
 
 class Scan:

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection, transaction
 
 from dbqueue import dialects, enqueue_many
-from dbqueue.dialects import unknown as unknown_tasks
+from dbqueue.dialects import scan as scanning
 from dbqueue.dialects.rows import Outcome
-from dbqueue.dialects.scan import RESCAN, RESCAN_SHARE, Scan
+from dbqueue.dialects.scan import MOST_UNKNOWN, RESCAN, RESCAN_SHARE, Scan
 from dbqueue.exceptions import TaskNotFound
 from dbqueue.maintenance.rescue import held_by, rescue
 from dbqueue.models import FinishedJob, Job, JobState, Worker
@@ -587,7 +587,7 @@ class TestUnknownTasks:
         self, unknown, monkeypatch
     ):
         worker = HandWorker()
-        monkeypatch.setattr(unknown_tasks, "RETRY_AFTER", 0.0)
+        monkeypatch.setattr(scanning, "RETRY_UNKNOWN", 0.0)
 
         worker.scan.unknown.add(unknown, "a")
 
@@ -600,7 +600,7 @@ class TestUnknownTasks:
         put("a")
         (job,) = worker.claim()
         unknown = worker.scan.unknown
-        for i in range(unknown_tasks.MOST):
+        for i in range(MOST_UNKNOWN):
             assert unknown.add(f"task{i}", "a")
 
         outcome = not_run(job, TaskNotFound("?"), worker.holder(), unknown)
@@ -611,7 +611,7 @@ class TestUnknownTasks:
         assert outcome.delay == 0
         assert (outcome.state, outcome.failed, outcome.record) == ("READY", 0, None)
         assert unknown.changed == {"task0", job.task} | {
-            f"task{i}" for i in range(1, unknown_tasks.MOST)
+            f"task{i}" for i in range(1, MOST_UNKNOWN)
         }
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from dbqueue import backoff, status
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
-from dbqueue.dialects.unknown import UnknownTasks
+from dbqueue.dialects.scan import UnknownTasks
 from dbqueue.exceptions import InvalidPayload, TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import losses, outcomes
 from dbqueue.maintenance import leases
