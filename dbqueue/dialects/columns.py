@@ -71,6 +71,7 @@ class ClaimedJob(JobColumns):
             self.task,
             self.last_attempted_at,
             self.queue_name,
+            self.context,
             self.attempt_log,
         )
 
@@ -86,7 +87,9 @@ class HeldJob(NamedTuple):
     task: str
     last_attempted_at: datetime
     queue_name: str
-    attempt_log: str  # JSON text, not yet trusted
+    # JSON text, not yet trusted.
+    context: str
+    attempt_log: str
 
 
 def _names(kind: type[JobColumns]) -> tuple[str, ...]:

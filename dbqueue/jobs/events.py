@@ -161,7 +161,9 @@ def rescued(
 
     `result` makes what receivers get of a job that has FAILED by that.
     """
-    _log_end(job, outcome, error)
+    # Lost beside others: no failure of its own yet, though it may be to blame.
+    lost = "beside" in (outcome.record or {})
+    _log_end(job, outcome, error, logging.WARNING if lost else logging.INFO)
     _send(signals.job_rescued, job, job.worker_id, outcome, error)
     if outcome.state == JobState.FAILED:
         finished(result)

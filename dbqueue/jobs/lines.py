@@ -36,7 +36,7 @@ def end(job: ClaimedJob | HeldJob, outcome: Outcome) -> Line:
     if again:
         words, extra["delay"] = f"{words}, again %s", outcome.delay
         values.append(_when(outcome.delay))
-    if isinstance(job, ClaimedJob) and job.context != "{}":
+    if job.context != "{}":
         extra["context"] = readable(job, "context", dict)
     return words, values, extra
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from dbqueue.dialects.columns import ClaimedJob, JobColumns, NewJob
+from dbqueue.dialects.columns import ClaimedJob, HeldJob, JobColumns, NewJob
 from dbqueue.dialects.rows import Calls, Outcome, Written
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs.insert import starts
@@ -130,7 +130,7 @@ def unrun_result(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> JobResul
     )
 
 
-def readable(job: ClaimedJob, column: str, kind: type[T]) -> T:
+def readable(job: ClaimedJob | HeldJob, column: str, kind: type[T]) -> T:
     """Return the value of a JSON column, an empty one if it was damaged."""
     try:
         value: T = payload.read(job, column, kind)

@@ -161,7 +161,8 @@ def _forget_known(alias: str, ids: Collection[UUID]) -> set[UUID]:
 
 
 def _first(running: JobQuerySet) -> list[HeldJob]:
-    *names, _ = HeldJob._fields
+    *names, context, log = HeldJob._fields
     # As text: what was damaged by hand cannot be read as JSON.
-    rows = running.values_list(*names, Cast("attempt_log", TextField()))
+    texts = (Cast(name, TextField()) for name in (context, log))
+    rows = running.values_list(*names, *texts)
     return [HeldJob(*row) for row in rows[:BATCH]]

@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 
 from dbqueue import conf
-from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.columns import ClaimedJob, HeldJob
 from dbqueue.exceptions import InvalidPayload, PayloadTooLarge
 from dbqueue.tasks import signatures
 
@@ -122,7 +122,7 @@ def result(value: Any) -> str:
     return dump(normalize(value, "The result"), "The result")
 
 
-def read(job: ClaimedJob, column: str, kind: type) -> Any:
+def read(job: ClaimedJob | HeldJob, column: str, kind: type) -> Any:
     """Return the value of a JSON column. Raises InvalidPayload if it was damaged."""
     text = getattr(job, column)
     if text == _EMPTY[kind]:

@@ -221,13 +221,15 @@ def test_a_cancel_is_no_error(log):
 
 
 def test_a_loss_that_is_not_the_last_is_a_warning(worker, log):
-    enqueue(tasks.noop)
+    with bind_context(request="r1"):
+        enqueue(tasks.noop)
 
     with heard(task_finished) as ends:
         lose(worker)
 
     (record,) = log("WARNING", "ERROR")
     assert (record.levelname, record.reason) == ("WARNING", "lost")
+    assert record.context == {"request": "r1"}
     assert ends == []
 
 
@@ -355,3 +357,13 @@ def test_a_mistake_of_ours_keeps_its_frames(worker):
         whole = traceback.format_exception(error)
 
     assert len(whole) > 2
+
+
+def test_a_loss_beside_others_is_a_warning_too(worker, log):
+    enqueue(tasks.noop)
+    (job,) = worker.claim()
+
+    rescue("default", held_by("default", worker.id), beside={job.id: 3})
+
+    (record,) = log("WARNING", "ERROR")
+    assert (record.levelname, record.state) == ("WARNING", "RETRY")
