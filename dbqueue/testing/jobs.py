@@ -38,14 +38,13 @@ def run_jobs(
 ) -> list[JobResult]:
     """Run all jobs that are ready, and those they enqueue, here and now.
 
-    No threads, no sleeping, on the connection of the test. With `scheduled`, jobs that
-    are not due yet (retries, too) are taken as due. `until`, a moment or a timedelta
-    from now, goes forward in time instead: jobs run that are due by then, one after the
-    other; default timezone.now(). With `on_commit`, what transaction.on_commit() keeps
-    for the end of the test's transaction is called first, and after each job.
+    No threads, no sleeping, on the test's connection. With `scheduled`, jobs that are
+    not due yet are taken as due. `until`, a moment or a timedelta from now, goes on in
+    time instead; default timezone.now(). With `on_commit`, hooks that wait for the
+    test's commit are called first, and after each job.
 
-    Returns the result of each job that ran, in the order in which they ended. Raises
-    DbqueueError after `limit` attempts: a job that retries itself would never end.
+    Returns the results of what ran, in the order of their ends. Raises DbqueueError
+    after `limit` attempts: a job that retries itself would never end.
     """
     runner = _InlineWorker(backend_of(backend), queues)
     clock = Clock(runner.alias, until)
@@ -58,13 +57,12 @@ def run_jobs(
             if scheduled:
                 moves.make_due(runner.alias, excluding=runner.not_run)
             promote(runner.alias)
-            job = runner.run_next()
-            if job is not None:
+            if job := runner.run_next():
                 ran.pop(job.id, None)
                 ran[job.id] = None
             elif not clock.advance(excluding=runner.not_run):
-                ids = [str(id) for id in ran if id not in runner.not_run]
-                return [runner.backend.get_result(id) for id in ids]
+                ended = (str(id) for id in ran if id not in runner.not_run)
+                return list(map(runner.backend.get_result, ended))
     finally:
         clock.put_back()
         leases.retire(runner.alias, runner.id)
