@@ -336,7 +336,7 @@ def test_links_from_the_readme_lead_somewhere():
 
 @pytest.mark.skipif(
     not all(find_spec(name) for name in ("sphinx", "myst_parser", "furo")),
-    reason="Sphinx, MyST and furo are not installed: pip install --group docs",
+    reason="Not all is installed: pip install furo myst-parser sphinx",
 )
 def test_the_pages_build_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-b", "html"]
