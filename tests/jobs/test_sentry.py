@@ -68,7 +68,7 @@ def test_a_failure_is_one_event_that_begins_with_its_task(events, fail):
 
 
 def test_a_lost_job_is_one_event_that_names_its_task_and_nothing_else(events, worker):
-    for task in (tasks.noop, tasks.noop, tasks.echo):
+    for task in (tasks.noop, tasks.noop, tasks.speak):
         enqueue(task)
         worker.claim()
         rescue("default", held_by("default", worker.id))
@@ -76,4 +76,4 @@ def test_a_lost_job_is_one_event_that_names_its_task_and_nothing_else(events, wo
     first, second, other = map(culprit, events)
     assert first == second
     assert first[0] == "WorkerLost"
-    assert other[1] == first[1].replace("tests.tasks.noop", "tests.tasks.echo")
+    assert other[1] == first[1].replace("tests.tasks.noop", "tests.tasks.speak")
