@@ -5,6 +5,7 @@ It knows no database and no dbqueue. Time is in hours and stands still between s
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import count
 from uuid import UUID
 
 HOUR = 1.0
@@ -19,6 +20,7 @@ class ModelJob:
     max_attempts: int
     state: str
     due: float
+    place: int  # in the order in which the database took the jobs
     attempt: int = 0
     failures: int = 0
     reasons: list = field(default_factory=list)
@@ -31,6 +33,7 @@ class Reference:
     def __init__(self):
         self.now = 0.0
         self.jobs, self.history = {}, {}  # by id
+        self.places = count()
         self.leases = {}  # when each worker's ends, by id
         self.effects = []  # ids of the jobs whose effect was committed with their end
 
@@ -42,7 +45,8 @@ class Reference:
             return False
         state = "SCHEDULED" if delay else "READY"
         due = self.now + delay
-        self.jobs[id] = ModelJob(queue, priority, max_attempts, state, due)
+        place = next(self.places)
+        self.jobs[id] = ModelJob(queue, priority, max_attempts, state, due, place)
         return True
 
     def claim(self, worker, limit, search):
@@ -152,8 +156,8 @@ class Search:
     """The order in which one worker takes jobs, and how far it has come.
 
     `groups` are lists of patterns. An earlier group is emptied first; within a group
-    the highest priority goes first, then the lowest id. With `marks`, a claim goes on
-    where the last one ended, for as long as that finds enough.
+    the highest priority goes first, then what was enqueued first. With `marks`, a claim
+    goes on where the last one ended, for as long as that finds enough.
     """
 
     def __init__(self, groups, excluded, *, marks):
@@ -172,25 +176,25 @@ class Search:
             self._marks = {}
         elif self._keeps_marks:
             for id in found:
-                self._marks[ready[id].queue] = (ready[id].priority, id)
+                self._marks[ready[id].queue] = (ready[id].priority, ready[id].place)
         return found
 
     def _beyond_the_marks(self, jobs):
         return [
             id
             for queue, (priority, last) in self._marks.items()
-            for id in sorted(jobs)
-            if (jobs[id].queue, jobs[id].priority) == (queue, priority) and id > last
+            for id, job in sorted(jobs.items(), key=lambda item: item[1].place)
+            if (job.queue, job.priority) == (queue, priority) and job.place > last
         ]
 
     def _from_the_start(self, jobs):
         heads = {}  # the place of each queue: that of its first job
-        for id, job in jobs.items():
-            place = (self._rank(job), -job.priority, id)
+        for job in jobs.values():
+            place = (self._rank(job), -job.priority, job.place)
             heads[job.queue] = min(heads.get(job.queue, place), place)
         ranks = [head[0] for head in heads.values()]
         found = [
-            (heads[job.queue], -job.priority, id)
+            (heads[job.queue], -job.priority, job.place, id)
             for id, job in jobs.items()
             # Beside others of its group, a queue gives its best priority alone.
             if ranks.count(self._rank(job)) == 1 or -job.priority == heads[job.queue][1]
