@@ -580,7 +580,7 @@ async def arun_program_in_thread(key, kind, path):
 def start_program(key, path, leave, how):
     """Start a program and run on until the test lets go."""
     effect("began", key, alive=alive(path))
-    subprocess.Popen(_command("a program", path), **how)
+    subprocess.Popen(**{"args": _command("a program", path)} | how)
     while not os.path.exists(leave):
         time.sleep(0.01)
     effect("ended", key)
@@ -603,7 +603,8 @@ def alive(path):
 
 def _state(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return stat.rpartition(b")")[2].decode().split()[0]
     except OSError:
         return "X"
 

@@ -1,6 +1,7 @@
 """Programs that jobs start: they end with their job or their child, and no other."""
 
 import os
+import shutil
 import signal
 import sys
 
@@ -124,6 +125,26 @@ def test_a_dead_childs_programs_are_gone_before_its_job_runs_again(
     leave.touch()
     assert again["alive"] == []
     assert wait_until_finished(job).attempt == 2
+
+
+def test_a_program_may_have_a_name_that_is_cut_within_a_character(
+    run_worker, effects, pids, leave, tmp_path
+):
+    named = tmp_path / ("é" * 10)  # the kernel keeps fifteen bytes
+    named.symlink_to(shutil.which("sleep"))
+    command = ["sh", "-c", 'echo $$ >> "$0"; exec "$1" 3600', pids, str(named)]
+    job = enqueue(tasks.start_program, "job", pids, str(leave), {"args": command})
+    worker = run_worker("--threads", 1)
+    (line,) = effects.wait_for("began")
+    wait_until(lambda: alive(pids), "it runs")
+
+    os.kill(line["pid"], signal.SIGKILL)
+
+    _, again = effects.wait_for("began", times=2)
+    leave.touch()
+    assert again["alive"] == []
+    assert wait_until_finished(job).attempt == 2
+    assert worker.stop() == 0
 
 
 def test_a_session_of_its_own_lets_a_program_live_on(run_worker, effects, pids, leave):

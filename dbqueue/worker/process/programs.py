@@ -184,10 +184,11 @@ class Orphans:
 def look(pid: int) -> Program | None:
     """Return the process as it is now, or None if there is none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()
+    # The name before it is cut to fifteen bytes, be it in the middle of a character.
+    fields = stat.rpartition(b")")[2].decode().split()
     started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return Program(pid, fields[0], int(fields[3]), started)
 
