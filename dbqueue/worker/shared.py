@@ -42,7 +42,7 @@ class ExitReason(IntEnum):
 # Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
 # Behind the fields of one word; ids take two, and the running jobs come last.
-_WORKER, _CULPRIT, _RUNNING = 7, 9, 11
+_WORKER, _CULPRIT, _RUNNING = 8, 10, 12
 _NOTHING = bytes(16)
 T = TypeVar("T", bound=float)
 
@@ -90,6 +90,9 @@ class ChildState:
     exit_reason = _Word(5, ExitReason)
     # Whether it came so far as to run a job: its end may be the job's fault.
     has_begun = _Word(6, bool)
+    # Whether the job behind `kill_at` was asked to stop. If nobody could, another job
+    # may keep it from running, as one that holds the GIL.
+    was_asked = _Word(7, bool)
 
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory
@@ -103,7 +106,7 @@ class ChildState:
         self.beat = 0.0
         self.exit_reason = ExitReason.NONE
         self.has_begun = False
-        self.set_kill_at(0.0, None)
+        self.set_kill_at(0.0, None, asked=False)
         self.vacate_all()
         self._put_id(_WORKER, worker_id.bytes)
 
@@ -121,8 +124,9 @@ class ChildState:
         """The job that is behind `kill_at`."""
         return self._id_at(_CULPRIT)
 
-    def set_kill_at(self, moment: float, culprit: UUID | None) -> None:
-        self.kill_at = 0.0  # while the id, of two words, changes
+    def set_kill_at(self, moment: float, culprit: UUID | None, *, asked: bool) -> None:
+        self.kill_at = 0.0  # while the others, of three words, change
+        self.was_asked = asked
         self._put_id(_CULPRIT, culprit.bytes if culprit else _NOTHING)
         self.kill_at = moment
 

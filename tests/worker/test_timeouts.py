@@ -33,7 +33,6 @@ LATE = timedelta(seconds=15)  # of a job that would run for an hour, on a busy m
 POLITE = [tasks.spin, tasks.wait_for_ever]
 STUBBORN = [
     tasks.block,
-    tasks.hold_the_gil,
     tasks.swallow,
     tasks.ignore_cancellation,
     pytest.param(tasks.block_the_loop, marks=thorough),
@@ -100,6 +99,40 @@ def test_the_job_that_blocks_the_event_loop_is_blamed_for_it(
     for other in others:
         record = wait_until_finished(other)
         assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+
+
+def test_nobody_is_blamed_for_a_neighbour_that_holds_the_gil(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    others = [enqueue(tasks.ain_time, i, str(leave)) for i in range(2)]
+    enqueue(tasks.hold_the_gil_unlimited.using(priority=-1), "holding")
+    run_worker()
+    effects.wait_for("began", "holding")
+    leave.touch()
+
+    records = [wait_until_finished(other) for other in others]
+
+    for record in records:
+        assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+        assert reasons(record) == ["released"]
+
+
+def test_a_job_that_holds_the_gil_past_its_timeout_ends(run_worker, effects, tmp_path):
+    leave = tmp_path / "leave"
+    long = enqueue(tasks.work_until, "long", str(leave))
+    worker = run_worker("--threads", 2)
+    effects.wait_for("began", "long")
+    overdue = enqueue(tasks.hold_the_gil, "overdue")
+    effects.wait_for("began", "overdue")
+    leave.touch()
+
+    record = wait_until_finished(overdue)
+
+    # Nobody knows which of the two it is until they have run alone.
+    assert (record.state, reasons(record)) == ("FAILED", ["released", "timeout"])
+    assert wait_until_finished(long).failures == 0
+    assert worker.process.poll() is None
 
 
 def test_jobs_that_a_blocked_event_loop_cannot_begin_run_elsewhere(run_worker, effects):

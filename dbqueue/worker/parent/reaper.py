@@ -44,8 +44,8 @@ def _rescue(alias: str, child: ChildState, begun: set[UUID]) -> bool:
 
 def _reason(child: ChildState, job_id: UUID, begun: set[UUID]) -> str:
     """Return why the job did not end; only what the child had begun is at risk."""
-    if child.phase is Phase.OVERDUE and job_id == child.culprit:
-        return "timeout"
-    if child.phase is Phase.DEAD and job_id in begun:
+    if child.phase is Phase.OVERDUE and (child.was_asked or len(begun) == 1):
+        return "timeout" if job_id == child.culprit else "released"
+    if child.phase in (Phase.DEAD, Phase.OVERDUE) and job_id in begun:
         return "lost"
     return "released"

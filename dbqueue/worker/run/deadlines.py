@@ -160,13 +160,14 @@ class Deadlines:
 
     def _publish_limit(self) -> None:
         limits = [
-            (entry.hard_limit + UNRESPONSIVE, id)
+            (entry.hard_limit + UNRESPONSIVE, id, entry.asked_at is not None)
             for id, entry in self.running.items()
             if entry.hard_limit is not None
         ]
         if self._import:
-            limits.append(self._import)
-        self._child.set_kill_at(*min(limits, default=(0.0, None)))
+            limits.append((*self._import, True))
+        moment, culprit, asked = min(limits, default=(0.0, None, False))
+        self._child.set_kill_at(moment, culprit, asked=asked)
 
 
 class ThreadLimit:
