@@ -13,6 +13,11 @@ from django.db import transaction
 from dbqueue import enqueue, enqueue_many
 from dbqueue.ids import uuid7
 from dbqueue.models import Job, Worker
+from dbqueue.worker.loop import alone
+from dbqueue.worker.loop.alone import Alone
+from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.run.pool import Pool
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
@@ -29,6 +34,7 @@ from tests.support.processes import (
     wait_until_empty,
     wait_until_finished,
 )
+from tests.support.workers import HandWorker
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -206,6 +212,47 @@ def test_a_job_that_cannot_be_alone_runs_in_the_end_and_holds_nobody_up(
     assert wait_until_finished(lost).state == "SUCCESSFUL"
     leave.touch()
     assert wait_until_finished(long).attempt == 1
+
+
+@pytest.fixture
+def hold_one_job():
+    """Return a worker that runs one job, and what keeps jobs of it apart."""
+    worker, begun = HandWorker(), []
+    completer = Completer(worker.dialect, worker.id, WakePipe())
+    enqueue(tasks.note, "running")
+    (running,) = worker.claim()
+    completer.accept(running, Pool(1, worker.holder(), None, completer.done))
+    return worker, begun, Alone(completer, begun.append, drain=False)
+
+
+def test_a_child_that_waited_in_vain_for_one_job_does_not_wait_for_the_next(
+    hold_one_job, monkeypatch
+):
+    worker, begun, apart = hold_one_job
+    monkeypatch.setattr(alone, "PATIENCE", 0.0)
+    for i in range(2):
+        enqueue_suspect(tasks.note, i)
+    first, second = worker.claim(2)
+    apart.accept(first)
+    apart.step(leaving=False)
+
+    apart.accept(second)
+
+    assert not apart.is_exclusive()
+    assert begun == []
+
+
+def test_a_job_that_could_not_be_alone_lets_others_begin_beside_it(hold_one_job):
+    worker, begun, apart = hold_one_job
+    lost = enqueue_suspect(tasks.note, "lost")
+    Job.objects.filter(pk=lost.id).update(attempt=10)
+    (job,) = worker.claim()
+
+    apart.accept(job)
+    apart.step(leaving=False)
+
+    assert begun == [job]
+    assert not apart.is_exclusive()
 
 
 def test_a_job_that_must_run_alone_is_given_back_by_a_worker_that_stops(

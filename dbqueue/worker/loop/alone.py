@@ -34,6 +34,7 @@ class Alone:
         self.busy = False  # whether there is one, which waits or runs
         self._waiting: deque[ClaimedJob] = deque()
         self._running: UUID | None = None
+        self._began_alone = False  # the running one; or else it was tried enough
         self._since = 0.0  # monotonic: when it began, or the first began to wait
         self._next_at = 0.0  # monotonic: until when it is the others' turn
 
@@ -45,14 +46,15 @@ class Alone:
         if not self._waiting and self._running is None:
             self._since = now
         self._waiting.append(job)
-        if now < self._next_at and not self._drain:
+        patient = not (self._drain or self._was_tried_enough())
+        if patient and now < self._next_at:
             self._put_off(self._next_at - now)
 
     def is_exclusive(self) -> bool:
         """Tell whether the child is to claim nothing."""
         if self._waiting:
             return True
-        return self._running is not None and time.monotonic() < self._since + ALONE
+        return self._began_alone and time.monotonic() < self._since + ALONE
 
     def take_back(self) -> list[ClaimedJob]:
         """Return the jobs that have not begun; none of them will."""
@@ -77,13 +79,16 @@ class Alone:
         elif not running or self._was_tried_enough():
             job = self._waiting.popleft()
             self._running, self._since = job.id, now
+            self._began_alone = not running
             self._begin(job)
         elif waited > PATIENCE and not self._drain:
+            self._next_at = now + PUT_OFF
             self._put_off(PUT_OFF)
 
     def _note_end(self, now: float) -> None:
         took, self._running, self._since = now - self._since, None, now
-        if took > LONG:
+        alone, self._began_alone = self._began_alone, False
+        if alone and took > LONG:
             self._next_at = now + min(took, ALONE)
 
     def _was_tried_enough(self) -> bool:
