@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.core.exceptions import ValidationError
 from django.db import router
 from django.db.models import Model
 
@@ -62,11 +63,35 @@ def _reference(instance: Any, where: str, seen: Instances) -> list[Any]:
     meta, state = instance._meta, instance._state
     if instance.pk is None or state.adding:
         raise InvalidPayload(
-            f"{where} is a {meta.label} that is not in the database. Save it first."
+            f"{where} is an instance of {meta.label} that is not in the database. Save "
+            "it first."
         )
     database = router.db_for_write(meta.model, instance=instance)
-    seen[ModelReference(meta.label, instance.pk, database)] = instance
-    return [meta.label, pack(instance.pk, f"{where}.pk", seen), database]
+    key = _key(instance, where)
+    seen[ModelReference(meta.label, key, database)] = instance
+    return [meta.label, pack(key, f"{where}.pk", seen), database]
+
+
+def _key(instance: Any, where: str) -> Any:
+    """Return the primary key as the database gives it, where a form gave text for it.
+
+    Raises InvalidPayload.
+    """
+    meta, given = instance._meta, instance.pk
+    several = len(meta.pk_fields) > 1
+    try:
+        key = tuple(
+            field.to_python(value)
+            for field, value in zip(
+                meta.pk_fields, given if several else [given], strict=True
+            )
+        )
+    except ValidationError as error:
+        raise InvalidPayload(
+            f"{where} is an instance of {meta.label} whose primary key is {given!r}: "
+            f"{' '.join(error.messages)}"
+        ) from error
+    return key if several else key[0]
 
 
 def _demand_equal(

@@ -24,6 +24,7 @@ from dbqueue.tasks.framework import InvalidTask, task_backends, task_finished
 from dbqueue.tasks.tags import ModelReference
 from dbqueue.testing import assert_enqueued, run_jobs
 from tests import tasks
+from tests.gallery.models import Paper
 from tests.support.workers import drain, heard
 
 pytestmark = pytest.mark.django_db
@@ -156,7 +157,7 @@ class Later(datetime):
         (Later(2026, 1, 5), "no standard type can hold"),
         (
             User(username="new"),
-            r"Argument 1 is a auth.User that is not in the database",
+            r"Argument 1 is an instance of auth.User that is not in the database",
         ),
         (User(pk=5), "not in the database"),
         (AnonymousUser(), "AnonymousUser"),
@@ -270,6 +271,23 @@ class TestModelInstances:
 
         result.refresh()
         assert result.errors[0].exception_class_path.endswith("InstanceGone")
+
+    def test_a_key_that_was_given_as_text_finds_its_instance(self):
+        paper = Paper(id="01234567-89ab-cdef-0123-456789abcdef")
+        paper.save()
+
+        tasks.send_typed.enqueue(paper)
+
+        (ended,) = run_jobs()
+
+        assert ended.return_value == [Paper.objects.get(), None]
+
+    def test_a_key_that_its_field_cannot_have_is_refused(self):
+        paper = Paper.objects.create()
+        paper.pk = "one"
+
+        with pytest.raises(InvalidPayload, match=r"gallery.Paper .* is 'one': .*UUID"):
+            tasks.send_typed.enqueue(paper)
 
     def test_keys_of_any_type_of_the_codec_are_kept(self):
         class Keyed(models.Model):
