@@ -7,6 +7,9 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils import timezone
 
 from dbqueue.backend import DatabaseBackend
@@ -18,7 +21,7 @@ from dbqueue.jobs.insert import as_call
 from dbqueue.jobs.results import job_result, new_result, returned
 from dbqueue.models import JobState
 from dbqueue.tasks import defaults, payload
-from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
+from dbqueue.tasks.framework import TaskResultDoesNotExist
 from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
@@ -101,10 +104,16 @@ def _results_of(params: dict[str, Any]) -> list[JobResult]:
 
     Django makes a backend of it in each thread, and in each job.
     """
-    in_force = {id(entry) for entry in task_backends.settings.values()}
-    for gone in _kept.keys() - in_force:
-        del _kept[gone]
     return _kept.setdefault(id(params), (params, []))[1]
+
+
+@receiver(setting_changed)
+def _forget(setting: str, enter: bool, **kwargs: Any) -> None:
+    # The next test may name the same entry again.
+    if setting == "TASKS" and not enter:
+        in_force = {id(entry) for entry in getattr(settings, "TASKS", {}).values()}
+        for gone in _kept.keys() - in_force:
+            del _kept[gone]
 
 
 # By the id of an entry, which is held so that no other gets the same.

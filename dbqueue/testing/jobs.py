@@ -44,8 +44,11 @@ def run_jobs(
     test's commit are called first, and after each job.
 
     Returns the results of what ran, in the order of their ends. Raises DbqueueError
-    after `limit` attempts: a job that retries itself would never end.
+    after `limit` attempts: a job that retries itself would never end. Raises TypeError
+    for `queues` that are one text, and for another `until`.
     """
+    if isinstance(queues, str):
+        raise TypeError(f"queues={queues!r} must be a list, such as [{queues!r}].")
     runner = _InlineWorker(backend_of(backend), queues)
     clock = Clock(runner.alias, until)
     ran: dict[UUID, None] = {}  # an ordered set

@@ -110,8 +110,10 @@ def _released(connection: BaseDatabaseWrapper, savepoint: Any) -> bool:
 
 
 def _moment(until: datetime | timedelta | None) -> datetime:
-    if not isinstance(until, datetime):
+    if until is None or isinstance(until, timedelta):
         return timezone.now() + (until or timedelta(0))
+    if not isinstance(until, datetime):
+        raise TypeError(f"until={until!r} must be a datetime or a timedelta.")
     if timezone.is_naive(until) == settings.USE_TZ:
         kind = "naive" if settings.USE_TZ else "aware"
         raise ValueError(

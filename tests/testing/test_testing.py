@@ -12,7 +12,7 @@ import time_machine
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from dbqueue import bind_context, enqueue, enqueue_many
@@ -70,6 +70,10 @@ class TestRunJobs(TestCase):
         tasks.echo.using(queue_name="b").enqueue("b")
 
         assert [result.return_value for result in run_jobs(queues=["b"])] == ["b"]
+
+    def test_run_jobs_refuses_a_text_for_a_list_of_queues(self):
+        with pytest.raises(TypeError, match=r"such as \['mail'\]"):
+            run_jobs(queues="mail")
 
     def test_run_jobs_stops_at_its_limit(self):
         tasks.snooze_until.enqueue(1_000)
@@ -218,6 +222,10 @@ class TestTime(TestCase):
     def test_until_must_be_aware_as_other_moments_are(self):
         with pytest.raises(ValueError, match="is naive"):
             run_jobs(until=datetime(2030, 1, 1))
+
+    def test_until_must_be_a_moment_or_a_time_from_now(self):
+        with pytest.raises(TypeError, match="until=60 must be a datetime or a timedel"):
+            run_jobs(until=60)
 
     def test_time_travel_makes_jobs_due(self):
         for name, travel in TRAVELS.items():
@@ -533,6 +541,20 @@ class TestTheRecordingBackend:
         assert_enqueued(tasks.add, args=[1, 2], count=1)
         recording.clear()
         assert enqueued() == []
+
+    def test_the_recording_backend_begins_anew_with_each_override(self):
+        entry = {"BACKEND": "dbqueue.testing.RecordingBackend", "QUEUES": []}
+        other = {"BACKEND": "dbqueue.testing.ImmediateBackend", "QUEUES": []}
+        override = partial(override_settings, TASKS={"default": entry})
+        with override():
+            tasks.noop.enqueue()
+
+        with override():
+            tasks.echo.enqueue(1)
+            with override_settings(TASKS={"default": other}):
+                tasks.echo.enqueue(2)
+
+            assert [result.args for result in enqueued()] == [[1]]
 
     def test_the_recording_backend_knows_no_other_ids(self, recording):
         with pytest.raises(TaskResultDoesNotExist):
