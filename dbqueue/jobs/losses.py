@@ -5,6 +5,7 @@ from typing import Any
 
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
 from dbqueue.models import entries
+from dbqueue.tasks.payload import UNREADABLE
 
 # Times that a job may be lost together with others without a failure. Beside others it
 # runs again only where none of its hosts has had a process for it alone.
@@ -42,5 +43,5 @@ def read(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:
     """Return the entries of the job's attempt log."""
     try:
         return entries(json.loads(job.attempt_log))
-    except ValueError:  # damaged by hand
+    except UNREADABLE:  # damaged by hand
         return []

@@ -18,6 +18,7 @@ from dbqueue.dialects.rows import Outcome, tell_of_known
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result
+from dbqueue.maintenance.promote import NOBODY
 from dbqueue.models import FinishedJob, Job
 from dbqueue.models.job import JobQuerySet
 
@@ -100,7 +101,7 @@ def rescue(
         if not (is_refused or (too_slow and len(jobs) > 1)):
             raise
         if len(jobs) == 1:
-            return _set_aside(dialect, jobs[0], error)
+            return _set_aside(dialect, jobs[0].id, jobs[0].worker_id, error)
         half = len(jobs) // 2
         first = rescue(alias, jobs[:half], reason=reason, beside=beside)
         return first + rescue(alias, jobs[half:], reason=reason, beside=beside)
@@ -132,11 +133,11 @@ def _rescue(
     return len(taken) + len(known)
 
 
-def _set_aside(dialect: Dialect, job: HeldJob, error: Exception) -> int:
+def _set_aside(dialect: Dialect, id: UUID, worker_id: UUID, error: Exception) -> int:
     reason = InvalidPayload(f"The database refused this row: {error}")
-    moved = dialect.set_aside(job.id, job.worker_id, outcomes.broken(reason))
+    moved = dialect.set_aside(id, worker_id, outcomes.broken(reason))
     if moved:
-        logger.error("Job id=%s state=FAILED: %s", job.id, reason)
+        logger.error("Job id=%s state=FAILED: %s", id, reason)
     return int(moved)
 
 
@@ -161,6 +162,24 @@ def _forget_known(alias: str, ids: Collection[UUID]) -> set[UUID]:
 
 
 def _first(running: JobQuerySet) -> list[HeldJob]:
+    dialect = dialects.of(running.db)
+    try:
+        return _read(running)
+    except Exception as error:
+        if not dialect.refuses(error):
+            raise
+    jobs = []
+    for id, worker_id in list(running.values_list("pk", "worker_id")[:BATCH]):
+        try:
+            jobs += _read(running.filter(pk=id))
+        except Exception as error:
+            if not dialect.refuses(error):
+                raise
+            _set_aside(dialect, id, worker_id or NOBODY, error)
+    return jobs
+
+
+def _read(running: JobQuerySet) -> list[HeldJob]:
     *names, context, log = HeldJob._fields
     # As text: what was damaged by hand cannot be read as JSON.
     texts = (Cast(name, TextField()) for name in (context, log))

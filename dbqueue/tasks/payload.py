@@ -33,6 +33,8 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
+# What json.loads() raises: for what is no text, is no JSON, or is nested too deeply.
+UNREADABLE = (TypeError, ValueError, RecursionError)
 _EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
 # A normalized value does not contain itself.
 _encode = json.JSONEncoder(
@@ -129,7 +131,7 @@ def read(job: ClaimedJob | HeldJob, column: str, kind: type) -> Any:
         return kind()
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise InvalidPayload(
             f"Column {column!r} of job {job.id} is not valid JSON: {error}"
         ) from error

@@ -6,6 +6,7 @@ from django.db import connection
 from django.urls import reverse
 
 from dbqueue import dialects, enqueue, enqueue_many, status
+from dbqueue.ids import uuid7
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import rescue_orphans
@@ -32,6 +33,10 @@ NUMBERS = (
     ]
 )
 STRANGE = [] if IS_POSTGRES else [("task", b"\xff"), ("backend", b"\xff")]
+# In a column of JSON: nested more deeply than Python reads, and what only SQLite keeps.
+DEPTH = 3000 if IS_POSTGRES else 995
+JSONS = ["[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH + "1" + "}" * DEPTH, "5", '"s"']
+JSONS += [] if IS_POSTGRES else ["{", b"\xff\xfe", "[" + "9" * 5000 + "]", "no UTF-8"]
 IDS = [] if IS_POSTGRES else ["malformed", "x" * 32, "A" * 32, "", b"\x00"]
 
 
@@ -42,8 +47,12 @@ def damage(id, column, value):
             sql = f"UPDATE dbqueue_job SET {column} = %s WHERE id = %s"
             cursor.execute(sql, [value, id])
         else:
-            sql = f"UPDATE dbqueue_job SET {column} = %s WHERE id = %s"
-            cursor.execute(sql, [value, id.replace("-", "")])
+            cursor.execute("PRAGMA ignore_check_constraints = ON")
+            new = "CAST(x'22ff22' AS TEXT)" if value == "no UTF-8" else "%s"
+            sql = f"UPDATE dbqueue_job SET {column} = {new} WHERE id = %s"
+            values = [] if value == "no UTF-8" else [value]
+            cursor.execute(sql, [*values, id.replace("-", "")])
+            cursor.execute("PRAGMA ignore_check_constraints = OFF")
 
 
 def surround():
@@ -87,6 +96,28 @@ def test_a_job_with_absurd_values_ends_and_lets_the_others_run(column, value):
 
     assert_the_others_ran(others)
     assert FinishedJob.objects.count() == len(others) + 1
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_jobs_with_json_that_cannot_be_read_end_and_let_the_others_run(is_running):
+    _, others = surround()
+    columns = ["args", "kwargs", "context", "attempt_log", "progress"]
+    values = [(column, value) for column in columns for value in JSONS]
+    jobs = enqueue_many(tasks.fail_hopelessly, [("x",)] * len(values))
+    if is_running:
+        HandWorker().claim(100)
+    for job, (column, value) in zip(jobs, values, strict=True):
+        damage(job.id, column, value)
+    Job.objects.exclude(worker_id=None).update(worker_id=uuid7())
+
+    while rescue_orphans("default"):
+        pass
+    Job.objects.update(state="READY")
+    drain(threads=2)
+
+    assert_the_others_ran(others)
+    assert FinishedJob.objects.filter(state="FAILED").count() == len(jobs)
     assert not Job.objects.exists()
 
 

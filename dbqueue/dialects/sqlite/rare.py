@@ -25,6 +25,14 @@ WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
 LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
 
+# As it is: bytes that are no text would hide all that is read with them.
+_AS_TEXT = "dbqueue_text(CAST({} AS BLOB))"
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
+
+
 def _sound(name: str) -> str:
     """Return the column, or what may stand in its place in the history, as SQL."""
     if name in columns.MOMENTS:
@@ -35,7 +43,10 @@ def _sound(name: str) -> str:
         return f"CASE WHEN {is_sound} THEN {name} ELSE 0 END"
     if name in ("id", "worker_id"):
         return name
-    return f"CAST({name} AS TEXT)"
+    text = _AS_TEXT.format(name)
+    return (
+        f"CASE WHEN json_valid({text}) THEN {text} END" if name == "progress" else text
+    )
 
 
 _CARRIED = (*columns.CARRIED, "failures")
@@ -44,7 +55,8 @@ _NOT_OF_OTHERS = """FROM dbqueue_job WHERE id = %(id)s
 SET_ASIDE = f"""
 INSERT INTO dbqueue_finishedjob ({listed(_CARRIED)}, {listed(columns.JSON)},
     state, attempt_log, finished_at)
-SELECT {", ".join(map(_sound, _CARRIED))}, {statements.WHOLE},
+SELECT {", ".join(map(_sound, _CARRIED))},
+    {", ".join(statements.whole(_AS_TEXT.format(name)) for name in columns.JSON)},
     'FAILED', json_array(json(%(record)s)), %(now)s
 {_NOT_OF_OTHERS}
 ON CONFLICT (id) DO NOTHING
@@ -76,7 +88,7 @@ HEAL = (
 )
 RENAME = "UPDATE dbqueue_job SET id = %(new)s WHERE id = %(old)s"
 
-REFUSALS = ("malformed JSON", "integer overflow", "too big")
+REFUSALS = ("malformed JSON", "integer overflow", "too big", "Could not decode")
 
 
 class SQLiteRareMoves(Dialect):
@@ -100,6 +112,8 @@ class SQLiteRareMoves(Dialect):
     def set_aside(self, id: UUID, worker_id: UUID, record: dict[str, Any]) -> bool:
         values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}
         with self.one_commit():
+            raw: Any = self.connection.connection
+            raw.create_function("dbqueue_text", 1, _text)
             moved = self._run(SET_ASIDE, values | {"record": json.dumps(record)})
             self._run(REMOVE, values)
         return bool(moved)

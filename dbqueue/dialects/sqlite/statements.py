@@ -73,11 +73,13 @@ _LOG = f"""CASE
 )
 
 
-def _whole(column: str) -> str:
-    return f"CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END"
+def whole(value: str) -> str:
+    """Return what the history takes for JSON: the value, or else a string of it."""
+    text = f"json_quote(CAST({value} AS TEXT))"
+    return f"CASE WHEN json_valid({value}) THEN {value} ELSE {text} END"
 
 
-WHOLE = ", ".join(_whole(column) for column in columns.JSON)
+WHOLE = ", ".join(map(whole, columns.JSON))
 
 FINISH = f"""
 INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
