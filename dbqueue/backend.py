@@ -244,6 +244,7 @@ class DatabaseBackend(BaseTaskBackend):
 
 def backend_of(alias: str) -> DatabaseBackend:
     """Return the dbqueue entry of TASKS. Raises InvalidTaskBackend if it is another."""
+    options.check_backend(alias)
     backend = task_backends[alias]
     if not isinstance(backend, DatabaseBackend):
         raise InvalidTaskBackend(f"TASKS[{alias!r}] is not a dbqueue backend.")

@@ -1,6 +1,6 @@
 """System checks: settings that are wrong, and settings that will hurt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -31,12 +31,21 @@ FORGOTTEN = 60.0
 
 
 def demand_backends() -> None:
-    """Raise ImproperlyConfigured for a BACKEND that is meant to be one of ours.
+    """Raise ImproperlyConfigured for an entry of TASKS that is meant to be one of ours.
 
-    Django's own check raises, too, and keeps ours from saying which name is near.
+    The tasks are declared, and Django's own check is made, before ours could tell.
     """
-    for alias, entry in (getattr(settings, "TASKS", None) or {}).items():
+    given = getattr(settings, "TASKS", None) or {}
+    _demand_kind("TASKS", given, Mapping, "a dict of aliases and entries")
+    for alias, entry in given.items():
+        place = f"TASKS[{alias!r}]"
+        _demand_kind(place, entry, Mapping, f"a dict, {{'BACKEND': {BACKENDS[0]!r}}}")
         path = str(entry.get("BACKEND", ""))
+        if path in BACKENDS:
+            queues, others = entry.get("QUEUES", []), entry.get("OPTIONS", {})
+            names = (list, tuple, set, frozenset)
+            _demand_kind(f"{place}['QUEUES']", queues, names, "a list of names")
+            _demand_kind(f"{place}['OPTIONS']", others, Mapping, "a dict")
         near = get_close_matches(path, BACKENDS, n=1)
         ours = path.partition(".")[0] == "dbqueue"
         if path in BACKENDS or not (ours or near):
@@ -51,6 +60,11 @@ def demand_backends() -> None:
                 f"TASKS[{alias!r}]['BACKEND'] is {path!r}, which cannot be imported: "
                 f"{error}. Did you mean {(near or BACKENDS)[0]!r}?"
             ) from error
+
+
+def _demand_kind(place: str, value: Any, kind: Any, words: str) -> None:
+    if not isinstance(value, kind):
+        raise ImproperlyConfigured(f"{place} is {value!r}; it must be {words}.")
 
 
 ALIAS_LENGTH = 100  # what the column of a job's backend holds

@@ -97,7 +97,8 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     codec: "json", or "typed" for arguments and results that may also be dates, times,
         decimals, UUIDs and model instances; default OPTIONS["codec"] of the backend.
 
-    Raises InvalidTask, and TypeError for an unknown option.
+    Raises InvalidTask, InvalidTaskBackend for an unknown `backend`, and TypeError for
+    an unknown option.
     """
     unknown = given.keys() - _OPTIONS
     extra = _options_of_wings(unknown) if unknown else {}

@@ -8,7 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from dbqueue.backoff import LONGEST
-from dbqueue.tasks.framework import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, InvalidTask
+from dbqueue.conf import nearest
+from dbqueue.tasks.framework import (
+    TASK_MAX_PRIORITY,
+    TASK_MIN_PRIORITY,
+    InvalidTask,
+    InvalidTaskBackend,
+    task_backends,
+)
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
@@ -78,6 +85,15 @@ def check_path(path: str) -> None:
         )
 
 
+def check_backend(alias: Any) -> None:
+    if not isinstance(alias, str) or alias not in task_backends.settings:
+        known = task_backends.settings
+        raise InvalidTaskBackend(
+            f"Backend {alias!r} doesn't exist: no entry of TASKS has this alias."
+            f"{nearest(str(alias), known)} TASKS has: {', '.join(known) or 'nothing'}."
+        )
+
+
 def check_codec(name: Any) -> None:
     if name is not None and name not in CODECS:
         raise InvalidTask(f"codec={name!r} must be one of {', '.join(CODECS)}.")
@@ -94,6 +110,11 @@ def check_queue_name(name: Any) -> None:
 
 
 def _check_function(function: Any) -> None:
+    if not callable(function) or isinstance(function, type):
+        raise InvalidTask(
+            f"{function!r} is not a function; a task must be one that is defined at a "
+            "module level. Options need their names, as in @task(queue_name='mail')."
+        )
     name = getattr(function, "__qualname__", "")
     if "." in name and "<locals>" not in name:
         raise InvalidTask(

@@ -49,6 +49,7 @@ class Task(GenericTask[P, R], Generic[P, R]):
         for name in ("retry_on", "give_up_on"):
             classes = options.exception_classes(name, getattr(self, name))
             object.__setattr__(self, name, classes)
+        options.check_backend(self.backend)
         options.check(self)
         if isinstance(self.backoff, list):  # a Task is hashable, a list is not
             object.__setattr__(self, "backoff", tuple(self.backoff))

@@ -13,16 +13,19 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from dbqueue import enqueue
+from dbqueue import enqueue, task
 from dbqueue.apps import DbqueueConfig, _demand_driver
 from dbqueue.checks import BACKENDS, check_pool, check_settings, demand_backends
 from dbqueue.models import Job, Worker
+from dbqueue.tasks.framework import InvalidTaskBackend
+from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.settings import BASE
 from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
+OURS = {"BACKEND": BACKENDS[0]}
 WITHOUT_THE_APP = """
 import django
 from django.conf import settings
@@ -99,6 +102,36 @@ def test_other_backends_are_no_business_of_ours(settings, path):
     settings.TASKS = {"default": {"BACKEND": path}}
 
     demand_backends()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([BACKENDS[0]], r"TASKS is \['dbqueue.*a dict of aliases"),
+        ({"default": BACKENDS[0]}, r"\['default'\] is 'dbqueue.*a dict, {'BACKEND'"),
+        ({"default": OURS | {"QUEUES": "mail"}}, "'QUEUES'] is 'mail'; .* list of nam"),
+        ({"default": OURS | {"QUEUES": None}}, "'QUEUES'] is None; .* a list of names"),
+        (
+            {"default": OURS | {"OPTIONS": ["codec"]}},
+            r"'OPTIONS'] is \['codec'\]; .*dict",
+        ),
+    ],
+)
+def test_an_entry_of_another_shape_is_shown_as_it_must_be(settings, given, words):
+    settings.TASKS = given
+
+    with pytest.raises(ImproperlyConfigured, match=words):
+        demand_backends()
+
+
+@pytest.mark.parametrize("alias", ["dflt", "", 5, None, []])
+def test_a_task_of_a_backend_that_is_in_no_entry_says_which_there_are(settings, alias):
+    settings.TASKS = {"default": OURS, "other": OURS}
+
+    with pytest.raises(InvalidTaskBackend, match="TASKS has: default, other"):
+        task(backend=alias)(tasks.noop.func)
+    with pytest.raises(InvalidTaskBackend, match="TASKS has: default, other"):
+        run_jobs(backend=alias)
 
 
 def test_a_missing_driver_is_named_with_the_extra_that_has_it(settings, monkeypatch):

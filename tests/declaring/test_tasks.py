@@ -207,6 +207,13 @@ class TestTheDecorator:
             with pytest.raises(InvalidTask, match="module level"):
                 task()(wrong)
 
+    def test_the_decorator_tells_what_is_not_a_function_and_names_options(self):
+        for wrong in ("mail", 3, tasks.noop, Methods):
+            with pytest.raises(
+                InvalidTask, match=r"is not a function; .*queue_name='ma"
+            ):
+                task(wrong)
+
     def test_the_decorator_refuses_a_queue_that_the_backend_does_not_have(
         self, settings
     ):
