@@ -156,6 +156,11 @@ POSTGRESQL = {
             "DECLARE messy CURSOR WITH HOLD FOR SELECT 1",
             "SELECT leave_a_mess()",
             "SELECT hide_a_mess()",
+            "SELECT leave_a_stable_mess()",
+            "SELECT leave_a_mess_in_sql()",
+            "SELECT sum_a_mess(1)",
+            "INSERT INTO stable_table DEFAULT VALUES",
+            "INSERT INTO checked_table VALUES (1)",
             "CALL make_a_mess()",
             "INSERT INTO messy_table VALUES (1)",
             "SELECT * FROM messy_view",
@@ -250,6 +255,7 @@ PLAIN_POSTGRESQL = {
     sql: execute(sql)
     for sql in (
         "SELECT do_no_harm()",
+        "SELECT do_no_harm_in_sql()",
         "SELECT * FROM messy_table",
         "SET LOCAL search_path TO tenant",
         "SELECT set_config('dbqueue.mess', 'x', true), 1",
@@ -271,6 +277,7 @@ def plain():
 FUNCTIONS = """
 CREATE FUNCTION do_no_harm() RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN RETURN count(*) FROM auth_group; END $$;
+CREATE FUNCTION do_no_harm_in_sql() RETURNS int LANGUAGE sql IMMUTABLE RETURN 1 + 1;
 CREATE FUNCTION leave_a_mess() RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN PERFORM set_config('dbqueue.mess', 'x', false); RETURN 1; END $$;
 CREATE FUNCTION hide_a_mess() RETURNS int LANGUAGE sql AS 'SELECT leave_a_mess()';
@@ -281,12 +288,39 @@ CREATE TABLE messy_table (id int);
 CREATE TRIGGER messy BEFORE INSERT ON messy_table
     FOR EACH ROW EXECUTE FUNCTION on_insert();
 CREATE VIEW messy_view AS SELECT hide_a_mess();
+CREATE FUNCTION leave_a_stable_mess() RETURNS int STABLE LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM set_config('dbqueue.mess', 'x', false); RETURN 1; END $$;
+CREATE FUNCTION leave_a_mess_in_sql() RETURNS int LANGUAGE sql
+    RETURN length(set_config('dbqueue.mess', 'x', false));
+CREATE FUNCTION add_a_mess(int, int) RETURNS int LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM set_config('dbqueue.mess', 'x', false); RETURN 1; END $$;
+CREATE AGGREGATE sum_a_mess(int) (SFUNC = add_a_mess, STYPE = int, INITCOND = '0');
+CREATE TABLE stable_table (id int DEFAULT leave_a_stable_mess());
+CREATE TABLE checked_table (id int CHECK (add_a_mess(id, 1) = 1));
 """
 WITHOUT_FUNCTIONS = """
+DROP TABLE checked_table, stable_table; DROP AGGREGATE sum_a_mess(int);
+DROP FUNCTION add_a_mess; DROP FUNCTION leave_a_mess_in_sql;
+DROP FUNCTION leave_a_stable_mess; DROP FUNCTION do_no_harm_in_sql;
 DROP VIEW messy_view; DROP TABLE messy_table; DROP FUNCTION on_insert;
 DROP PROCEDURE make_a_mess; DROP FUNCTION hide_a_mess; DROP FUNCTION leave_a_mess;
 DROP FUNCTION do_no_harm;
 """
+
+# What calls a function without naming it: a statement that does, how to make it, and
+# how to be rid of it.
+NAMELESS = {
+    "operator": (
+        "SELECT 1 @@@ 2 AS compared",  # a new word: the catalogue is read again
+        "CREATE OPERATOR @@@ (LEFTARG = int, RIGHTARG = int, FUNCTION = add_a_mess)",
+        "DROP OPERATOR @@@ (int, int)",
+    ),
+    "domain": (
+        "SELECT 1::messy_domain",
+        "CREATE DOMAIN messy_domain AS int CHECK (add_a_mess(value, 1) = 1)",
+        "DROP DOMAIN messy_domain",
+    ),
+}
 
 _SESSION = """
 SELECT current_setting('search_path'), current_user, current_setting('TimeZone'),

@@ -57,6 +57,19 @@ def test_a_session_ends_with_the_job_that_altered_it():
     assert connections["default"].settings_dict["CONN_MAX_AGE"] != 7
 
 
+@pytest.mark.parametrize("kind", messes.NAMELESS)
+def test_what_calls_a_function_without_naming_it_may_be_in_any_statement(
+    kind, only_postgres
+):
+    statement, make, be_rid = messes.NAMELESS[kind]
+    messes.execute(make)()
+
+    kept = kept_after(messes.execute(statement))
+
+    messes.execute(be_rid)()
+    assert kept is False
+
+
 @pytest.mark.parametrize("pooled", [False, True], ids=["", "pool"])
 def test_the_next_job_sees_nothing_of_what_a_job_left(pooled, run_worker):
     settings = {}

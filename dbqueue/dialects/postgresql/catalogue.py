@@ -5,12 +5,43 @@ from functools import cache
 from typing import Any
 
 from dbqueue.dialects.postgresql import plain
-from dbqueue.dialects.postgresql.statements import OWN_FUNCTIONS, USES_OF_FUNCTIONS
 
 # Seconds after which the catalogue is read again: functions are replaced, and triggers
 # added. It takes milliseconds.
 _MAX_AGE = 10.0
 _MOST_TEXTS, _MOST_WORDS, _LONG = 1_000, 20_000, 20_000
+
+# The project's own functions that may have effects, in lower case, with their source
+# where its language is read. One that is said to be stable may set something all the
+# same.
+_IS_READ = """p.prolang IN (
+    SELECT oid FROM pg_language WHERE lanname IN ('sql', 'plpgsql'))"""
+_OWN = f"""(p.provolatile = 'v' OR {_IS_READ}) AND p.oid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass
+    AND e.objid = p.oid AND e.deptype = 'e')"""
+_OWN_FUNCTIONS = f"""
+SELECT lower(p.proname), CASE WHEN {_IS_READ}
+    THEN coalesce(nullif(p.prosrc, ''), pg_get_function_sqlbody(p.oid)) END
+FROM pg_proc p WHERE {_OWN}
+"""
+
+# Tables, views and aggregates that call one, in lower case, and whether reading them
+# does. What calls it without being named has no name here: operators, casts, domains.
+_USES_OF_FUNCTIONS = f"""
+SELECT DISTINCT coalesce(lower(c.relname), lower(f.proname), ''), lower(p.proname),
+    r.oid IS NOT NULL OR c.oid IS NULL
+FROM pg_depend d
+JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
+LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
+LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND d.objid = y.oid
+LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid
+LEFT JOIN pg_class c
+    ON c.oid = coalesce(t.tgrelid, a.adrelid, k.conrelid, r.ev_class, y.polrelid)
+WHERE {_OWN}
+"""
 
 
 class Catalogue:
@@ -40,7 +71,7 @@ class Catalogue:
                 self._words = set()
             self._words |= words
         suspects = self._suspects_of_writes if plain.writes(words) else self._suspects
-        if words & suspects:
+        if words & suspects or "" in suspects:  # what has no name may be in any
             return False
         if len(sql) < _LONG:
             if len(self.plain) > _MOST_TEXTS:
@@ -50,8 +81,8 @@ class Catalogue:
 
     def _read(self, raw: Any) -> None:
         began = time.monotonic()
-        functions = raw.execute(OWN_FUNCTIONS).fetchall()
-        uses = raw.execute(USES_OF_FUNCTIONS).fetchall() if functions else []
+        functions = raw.execute(_OWN_FUNCTIONS).fetchall()
+        uses = raw.execute(_USES_OF_FUNCTIONS).fetchall() if functions else []
         lasting = {name for name, source in functions if plain.source_lasts(source)}
         mentions = [
             (name, plain.words_of(source.lower()))

@@ -223,32 +223,6 @@ SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', que
 FROM unnest(%s::text[]) AS q(queue)
 """
 
-# The project's own functions that may have effects, in lower case, with their source
-# where its language is read.
-_OWN = """p.provolatile = 'v' AND p.oid >= 16384 AND NOT EXISTS (
-    SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass
-    AND e.objid = p.oid AND e.deptype = 'e')"""
-OWN_FUNCTIONS = f"""
-SELECT lower(p.proname), CASE WHEN p.prosrc <> '' AND l.lanname IN ('sql', 'plpgsql')
-    THEN p.prosrc END
-FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE {_OWN}
-"""
-
-# Tables and views that call one, in lower case, and whether reading them does.
-USES_OF_FUNCTIONS = f"""
-SELECT DISTINCT lower(c.relname), lower(p.proname), r.oid IS NOT NULL
-FROM pg_depend d
-JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid
-LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
-LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND d.objid = y.oid
-JOIN pg_class c
-    ON c.oid = coalesce(t.tgrelid, a.adrelid, k.conrelid, r.ev_class, y.polrelid)
-WHERE {_OWN}
-"""
-
 
 @lru_cache
 def take_from(beyonds: tuple[str, ...]) -> str:
