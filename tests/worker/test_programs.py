@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from dbqueue import enqueue
+from dbqueue.worker.process import programs
 from tests.settings import DATABASES
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
@@ -204,6 +205,19 @@ def test_no_program_is_left_when_the_supervisor_is_killed(
     worker.wait_until_gone()
     assert alive(pids) == []
     assert finished(state="SUCCESSFUL").exists()
+
+
+def test_a_child_is_not_slowed_down_by_programs_that_have_ended(monkeypatch):
+    monkeypatch.setattr(programs, "_PATIENCE", 0.0)
+    monkeypatch.setattr(programs, "_LOOK", NEVER)
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    adopted = programs.Adopted()
+    adopted.reap()
+
+    adopted.reap()
+
+    assert os.waitpid(pid, 0) == (pid, 0)  # it was not looked at again
 
 
 # On the server

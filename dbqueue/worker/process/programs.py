@@ -21,6 +21,8 @@ _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _SHARED = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
 # Seconds that an ended program waits for the job that may ask for its exit code.
 _PATIENCE = 60.0
+# Seconds between two looks for those. Each reads all of them, and any may be the sign.
+_LOOK = 1.0
 # Seconds to wait for what was killed.
 _END = 1.0
 
@@ -145,6 +147,7 @@ class Adopted:
 
     def __init__(self) -> None:
         self._ended: dict[int, float] = {}  # since when, monotonic
+        self._look_at = 0.0
 
     def reap(self) -> None:
         """Let go of those that ended, unless a job may still ask for the exit code.
@@ -152,6 +155,9 @@ class Adopted:
         One whose thread has ended is among them, and looks the same.
         """
         now, main = time.monotonic(), os.getpid()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK
         ended = {p.pid for p in started_by_thread(main) if p.state == "Z"}
         self._ended = {pid: self._ended.get(pid, now) for pid in ended}
         for pid, since in self._ended.items():
