@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 
 from dbqueue import Cancel, Retry, bind_context, task
 from dbqueue.ids import uuid7
-from dbqueue.models import Job
+from dbqueue.models import FinishedJob, Job
 
 
 @task
@@ -121,6 +121,16 @@ def patience(exception, result):
 @task(backoff=patience)
 def fail_with(message):
     raise ValueError(message)
+
+
+@task(max_attempts=1)
+def wait_for_noops(text, number):
+    """Run until so many of noop() have ended, for 30 seconds at most."""
+    deadline = time.monotonic() + 30
+    ended = FinishedJob.objects.filter(task=noop.module_path)
+    while ended.count() < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @task(max_attempts=1)

@@ -102,6 +102,7 @@ class Target(NamedTuple):
     since: datetime | None = None
     after: UUID | None = None
     unknown: Sequence[str] = ()  # tasks whose jobs are left
+    light: bool = False  # whether jobs with large columns are left
 
 
 def tell_of_known(id: UUID) -> None:

@@ -75,6 +75,8 @@ class Scan:
         self._usual = self._extra = 0.0  # seconds
         self.unknown = UnknownTasks()
         self._left_out: list[str] = []
+        # Whether jobs with large columns are left: there is no room for them now.
+        self.light = False
         self._exhausted = False
         # Whether the last claim may have left ready jobs.
         self.more = False
@@ -195,8 +197,9 @@ class Scan:
             self._marks[queue] = Target(queue, *level, job.enqueued_at, job.id)
 
     def _known(self, targets: Iterable[Target]) -> list[Target]:
-        if self._left_out:
-            return [target._replace(unknown=self._left_out) for target in targets]
+        if self._left_out or self.light:
+            names, light = self._left_out, self.light
+            return [target._replace(unknown=names, light=light) for target in targets]
         return list(targets)
 
     def _is_of_all(self) -> bool:

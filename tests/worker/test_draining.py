@@ -4,6 +4,7 @@ import pytest
 from django.test import override_settings
 
 from dbqueue import enqueue, enqueue_many
+from dbqueue.dialects import loading
 from dbqueue.models import FinishedJob
 from dbqueue.worker.loop import prefetch, worker
 from dbqueue.worker.shared import ExitReason
@@ -45,3 +46,16 @@ def test_a_drain_is_over_when_its_last_job_is(task, args):
 
     assert reason is ExitReason.DRAINED
     assert FinishedJob.objects.filter(state="SUCCESSFUL").count() == 1
+
+
+def test_small_jobs_do_not_wait_for_the_end_of_large_ones(monkeypatch):
+    for module in (prefetch, loading):
+        monkeypatch.setattr(module, "BYTES", 100_000)
+    large = [("x" * 60_000, 20)] * 3
+    enqueue_many(tasks.wait_for_noops, large)
+    enqueue_many(tasks.noop, [()] * 20)
+
+    reason = drain(threads=4)
+
+    assert reason is ExitReason.DRAINED
+    assert FinishedJob.objects.filter(state="SUCCESSFUL").count() == 23

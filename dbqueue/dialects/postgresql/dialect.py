@@ -15,7 +15,7 @@ from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.postgresql.rare import PostgreSQLRareMoves
+from dbqueue.dialects.postgresql.rare import LIGHT, PostgreSQLRareMoves
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
@@ -219,6 +219,8 @@ class PostgreSQL(PostgreSQLRareMoves):
 
 def _beyond(target: rows.Target) -> str:
     known = statements.KNOWN_THERE if target.unknown else ""
+    if target.light:
+        known += LIGHT
     if target.after is not None:
         return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST

@@ -19,6 +19,14 @@ _WEIGHT = " + ".join(f"octet_length({name}::text)" for name in columns.LARGE)
 WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
 LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
+# Of a claim with no room for large columns. What is stored in more bytes is not read.
+LIGHT = "".join(
+    f""" AND (pg_column_size({name}) < 256
+        OR pg_column_size({name}) <= {columns.MOST_CLAIMED}
+        AND octet_length({name}::text) <= {columns.MOST_CLAIMED})"""
+    for name in columns.LARGE
+)
+
 _UNTOUCHED = tuple(name for name in columns.CARRIED if name not in columns.MOMENTS)
 _MOMENTS = ", ".join(
     f"CASE WHEN {name} IS NULL OR {name} BETWEEN '0001-01-02' AND '9999-12-30'"

@@ -67,9 +67,9 @@ class SQLite(SQLiteRareMoves):
                 "highest": target.highest,
                 "worker": worker_id.hex,
             }
-            known = ""
+            known = statements.LIGHT if target.light else ""
             if target.unknown:
-                known = statements.KNOWN
+                known += statements.KNOWN
                 params["unknown"] = json.dumps(target.unknown)
             if len(jobs) < limit and self._rows(
                 statements.PEEK.format(known=known), params

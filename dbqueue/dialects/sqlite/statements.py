@@ -44,6 +44,8 @@ PEEK = f"{_READY} LIMIT 1"
 _AS_TEXT = "coalesce({name}, NULL)"
 _IS_SHORT = f"length({{name}}) <= {columns.MOST_CLAIMED}"
 
+LIGHT = "".join(f"AND {_IS_SHORT.format(name=name)} " for name in columns.LARGE)
+
 # No row locks are needed: the statement is a writer from its start, and there is only
 # one writer.
 _TAKE = f"""

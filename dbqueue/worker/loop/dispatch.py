@@ -96,6 +96,11 @@ class Dispatch:
         if self.alone.busy:
             self.alone.step(leaving=leaving)
 
+    def is_laden(self) -> bool:
+        """Tell whether large arguments leave room for nothing but light jobs."""
+        held = self.completer
+        return not self.prefetch.fits(held.weight) and 2 * held.arguments > held.weight
+
     def has_waiting(self) -> bool:
         """Tell whether jobs wait for a place."""
         return self.alone.busy or self.pools.has_waiting()

@@ -162,7 +162,8 @@ class Worker:
     def _take(self, jobs: list[ClaimedJob], began: float) -> None:
         before = self._completer.arguments
         self._dispatch.dispatch(jobs)
-        self._prefetch.weigh(len(jobs), self._completer.arguments - before)
+        if not self._scan.light:
+            self._prefetch.weigh(len(jobs), self._completer.arguments - before)
         if self._polling.looked(began, more=self._scan.more):
             self._finish_draining(jobs)
         if jobs:
@@ -180,14 +181,20 @@ class Worker:
         if self._stopping or self._recycling or self._dispatch.is_exclusive():
             return 0
         room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
-        room = min(room, self._prefetch.fits(self._completer.weight))
+        light = self._dispatch.is_laden()
+        if self._scan.light and not light:
+            self._polling.look_at = 0.0  # for what it had to leave
+        self._scan.light = light
+        if not light:
+            room = min(room, self._prefetch.fits(self._completer.weight))
         if self._options.max_jobs is not None:
             taken = self._completer.finished + len(self._completer.in_flight)
             room = min(room, self._options.max_jobs - taken)
         return max(0, room)
 
     def _finish_draining(self, jobs: list[ClaimedJob]) -> None:
-        if not self._options.drain or jobs or self._completer.in_flight:
+        busy = jobs or self._completer.in_flight or self._scan.light
+        if not self._options.drain or busy:
             return
         if promote(self._dialect.alias):
             self._polling.look_at = 0.0
