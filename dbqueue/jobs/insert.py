@@ -11,7 +11,7 @@ from django.db import DatabaseError, transaction
 from dbqueue import dialects
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
-from dbqueue.exceptions import MigrationsNotApplied
+from dbqueue.exceptions import InvalidPayload, MigrationsNotApplied, WrongArguments
 from dbqueue.ids import hex7s, uuid7
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
@@ -44,11 +44,17 @@ def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
 
 
 def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
-    """Return an item of enqueue_many() as a call. Raises InvalidTask."""
-    if isinstance(item, list | tuple):
-        return encode(item, {})
-    if isinstance(item, Mapping):
-        return encode((), item)
+    """Return an item of enqueue_many() as a call.
+
+    Raises InvalidTask, and what `encode` raises, with the position in its message.
+    """
+    try:
+        if isinstance(item, list | tuple):
+            return encode(item, {})
+        if isinstance(item, Mapping):
+            return encode((), item)
+    except (InvalidPayload, WrongArguments) as error:
+        raise type(error)(f"Call {position}: {error}") from error
     raise InvalidTask(
         f"Call {position} is {item!r}; it must be a tuple of positional arguments or a "
         "dict of keyword arguments."

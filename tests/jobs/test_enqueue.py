@@ -391,6 +391,11 @@ class TestManyJobs:
 
         assert not Job.objects.exists()
 
+    @pytest.mark.parametrize("wrong", [(object(),), (1, 2), ("x" * 2_000_000,)])
+    def test_enqueue_many_names_the_call_that_is_wrong(self, wrong):
+        with pytest.raises(TypeError, match=r"^Call 3: .*\w"):
+            enqueue_many(tasks.echo, [(1,), (2,), wrong, (object(),)])
+
     @pytest.mark.parametrize("call", ["ab", 1, None, {1, 2}])
     def test_many_jobs_must_be_tuples_or_dicts(self, call):
         with pytest.raises(InvalidTask, match=r"Call 2 is .* must be a tuple"):
