@@ -107,14 +107,21 @@ def add_pruning_options(
         choices=[state.lower() for state in states],
         help="only this state; may be given several times; default: all",
     )
-    help = f"{rows}; default %(default)s"
-    parser.add_argument("--batch", type=int, default=batch, help=help)
+    help = f"{rows}; default: %(default)s"
+    parser.add_argument("--batch", type=positive, metavar="N", default=batch, help=help)
     parser.add_argument("--dry-run", action="store_true", help="only count them")
 
 
 def counted(number: int, noun: str, *, plural: str = "") -> str:
     """Return the number with its noun, as in "1 file" and "2 files"."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def positive(text: str) -> int:
+    """Return the number that an option was given. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def non_negative(text: str, kind: str) -> float:

@@ -7,6 +7,7 @@ nothing wrong: whoever reads these lines sees it.
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from django.db import Error, connections
 
@@ -41,11 +42,14 @@ def lines(options: WorkerOptions, *, reload: bool, ask: bool) -> str:
 
 
 def _address(alias: str) -> str:
-    connection = connections[alias]
+    connection: Any = connections[alias]
     given = connection.settings_dict
     place, host, port = str(given["NAME"]), given.get("HOST"), given.get("PORT")
     if connection.vendor == "sqlite":
-        place = str(Path(place).absolute())
+        if connection.is_in_memory_db():
+            place = "in memory"
+        elif not place.startswith("file:"):
+            place = str(Path(place).absolute())
     elif host:
         place += f" on {host}" + (f":{port}" if port else "")
     return f"{connection.display_name}, {place}"

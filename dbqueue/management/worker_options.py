@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 
 from django.core.management.base import CommandParser
 
-from dbqueue.management.backends import add_examples, default, non_negative
+from dbqueue.management.backends import add_examples, default, non_negative, positive
 from dbqueue.worker.parent.failures import FAILED_JOBS
 
 
@@ -52,15 +52,15 @@ def _add_choices(parser: CommandParser) -> None:
         ("--async-concurrency", "async jobs at once in each", "ASYNC_CONCURRENCY"),
     ):
         text = f"{what}; {default(key)}"
-        add(option, type=_number, metavar="N", help=text)
+        add(option, type=positive, metavar="N", help=text)
 
 
 def _add_limits(parser: CommandParser) -> None:
     add = parser.add_argument
     jobs = "replace a process after N jobs; default: never"
-    add("--max-jobs", type=_number, metavar="N", help=jobs)
+    add("--max-jobs", type=positive, metavar="N", help=jobs)
     rss = "replace a process above N MiB; default: never"
-    add("--max-rss", type=_number, metavar="N", help=rss)
+    add("--max-rss", type=positive, metavar="N", help=rss)
     at_max = "stop and exit with 0, in place of replacing a process"
     add("--exit-at-max", action="store_true", help=at_max)
     drain = "stop when the queues are empty, exit with 0"
@@ -80,9 +80,3 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _seconds(text: str) -> float:
     return non_negative(text, "seconds, 0 or more")
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

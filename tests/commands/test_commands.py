@@ -258,6 +258,12 @@ class TestPruneJobs:
         ):
             run("prunejobs", "--older-than", age)
 
+    @pytest.mark.parametrize("command", ["prunejobs", "uploads_cleanup"])
+    @pytest.mark.parametrize("batch", ["0", "-5", "many"])
+    def test_prunejobs_refuses_a_batch_of_no_rows(self, command, batch):
+        with pytest.raises(CommandError, match="is not a whole number from 1"):
+            run(command, f"--batch={batch}")
+
     def test_prunejobs_is_quiet_when_told(self):
         assert run("prunejobs", "--verbosity", "0") == ""
 
@@ -293,13 +299,13 @@ DEFAULTS = {
     "prunejobs": [
         "default: 7d, from DBQUEUE['KEEP_SUCCESSFUL']",
         "default: for ever, from DBQUEUE['KEEP_FAILED']",
-        "default 1000",
+        "default: 1000",
     ],
-    "queuestatus": ["default 2.0"],
+    "queuestatus": ["default: 2.0"],
     "uploads_cleanup": [
         "default: 48, from DBQUEUE['UPLOADS']['KEEP']",
         "default: 720, from DBQUEUE['UPLOADS']['KEEP_FAILED']",
-        "default 200",
+        "default: 200",
     ],
 }
 

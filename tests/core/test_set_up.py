@@ -15,10 +15,13 @@ from django.utils import timezone
 
 from dbqueue import enqueue, task
 from dbqueue.apps import DbqueueConfig, _demand_driver
+from dbqueue.backend import DatabaseBackend
 from dbqueue.checks import BACKENDS, check_pool, check_settings, demand_backends
+from dbqueue.management import banner
 from dbqueue.models import Job, Worker
 from dbqueue.tasks.framework import InvalidTaskBackend
 from dbqueue.testing import run_jobs
+from dbqueue.worker.options import WorkerOptions
 from tests import tasks
 from tests.settings import BASE
 from tests.support.workers import HandWorker
@@ -212,3 +215,22 @@ def test_a_queue_that_all_tenants_share_passes(settings):
     assert check_settings() == []
     assert DbqueueConfig.name == "dbqueue"
     call_command("check")
+
+
+@pytest.mark.usefixtures("only_sqlite")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (":memory:", "(SQLite, in memory)"),
+        ("file:memorydb_default?mode=memory&cache=shared", "(SQLite, in memory)"),
+        ("file:/srv/db.sqlite3?mode=rw", "(SQLite, file:/srv/db.sqlite3?mode=rw)"),
+        ("db.sqlite3", f"(SQLite, {os.getcwd()}/db.sqlite3)"),
+    ],
+)
+def test_the_first_lines_tell_where_an_sqlite_database_is(monkeypatch, name, words):
+    monkeypatch.setitem(connection.settings_dict, "NAME", name)
+    options = WorkerOptions(
+        database="default", sender=DatabaseBackend, queues=(("*",),)
+    )
+
+    assert words in banner.lines(options, reload=False, ask=False)

@@ -248,6 +248,13 @@ def test_a_queue_that_does_not_exist_is_refused(run_worker):
     assert_refused(worker, "No queue is called 'mial'. Did you mean 'mail'?")
 
 
+@pytest.mark.parametrize("more", [(), ("--queues", "mail")])
+def test_a_worker_that_would_serve_no_queue_is_refused(run_worker, more):
+    worker = run_worker("--exclude", "*", *more)
+
+    assert_refused(worker, "--exclude '*' leaves no queue to serve.")
+
+
 WRONG_SETTINGS = {
     "Did you mean 'LEASE'?": {"DBQUEUE": {"LEESE": 1}},
     "'LEASE'] is '1'": {"DBQUEUE": {"LEASE": "1"}},

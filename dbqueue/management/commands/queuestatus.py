@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one line of JSON")
         watch = "refresh it until Ctrl-C; default: show it once"
         parser.add_argument("--watch", action="store_true", help=watch)
-        interval = "seconds between refreshes; default %(default)s"
+        interval = "seconds between refreshes; default: %(default)s"
         parser.add_argument("--interval", type=float, default=2.0, help=interval)
         add_examples(
             parser,

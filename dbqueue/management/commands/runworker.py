@@ -188,7 +188,12 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     names = {field.name for field in fields(WorkerOptions)} - {"queues"}
     chosen = {name: given[name] for name in names if given.get(name) not in (None, "")}
     database, sender = backend.database, type(backend)
-    return WorkerOptions(database=database, sender=sender, queues=queues, **chosen)
+    options = WorkerOptions(database=database, sender=sender, queues=queues, **chosen)
+    scan = options.scan()
+    if all(scan.rank(name) is None for name in (known or wanted or ("*",))):
+        left_out = ",".join(given["exclude"])
+        raise CommandError(f"--exclude {left_out!r} leaves no queue to serve.")
+    return options
 
 
 def _check_health_file(name: str | None) -> None:
