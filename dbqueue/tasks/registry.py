@@ -58,6 +58,7 @@ def in_name(path: str) -> Task[..., Any]:
     It imports nothing, and so is for those who speak of jobs that others run: an import
     may be what ended the job's worker.
     """
+    path = str(path)  # of a damaged row, anything
     if path.rpartition(".")[0] in sys.modules:
         with suppress(TaskNotAllowed, TaskNotFound):
             return resolve(path)

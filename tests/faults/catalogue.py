@@ -26,8 +26,18 @@ POOLER, MEMORY = "faults/test_pooler.py::", "faults/test_memory.py::"
 
 FAULTS = [
     Fault(
+        "The database is restored from a backup, or its SQLite file is replaced",
+        "Workers go on with what is there. What was running in the backup runs again.",
+        "a copy of the file, a dump, `mv` under a worker",
+        (
+            "faults/test_restore.py::test_a_restored_backup_runs_what_it_has",
+            "worker/test_files.py::test_",
+        ),
+    ),
+    Fault(
         "A child is killed",
-        "The supervisor sees it at once. What ran is run again and counts a failure.",
+        "The supervisor sees it at once. What ran is run again, and counts a failure "
+        "if it ran alone.",
         "`kill -9` in the middle of a job, and amid hundreds",
         (
             f"{DEATH}test_a_dead_childs_job_runs_again_at_once",
