@@ -45,10 +45,12 @@ def loaded(
     ]
     if not partial:
         return jobs
+    missing = {job.id for job in partial}
     weights = dialect.weights(worker_id, [job.id for job in partial])
     kept = _within_bytes(jobs, weights)
     for portion in _portions([job for job in kept if job.id in weights], weights):
         texts = dialect.load(worker_id, [job.id for job in portion])
+        missing -= texts.keys()
         for job in portion:
             job.weight = weights[job.id]
             for name, text in zip(LARGE, texts.get(job.id, ()), strict=False):
@@ -60,7 +62,7 @@ def loaded(
     if back:
         dialect.release(worker_id, back)
     # One that could not be loaded was taken away from us meanwhile.
-    return [job for job in kept if job.args is not None]
+    return [job for job in kept if job.id not in missing]
 
 
 def _without_known(

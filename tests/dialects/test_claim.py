@@ -1,3 +1,4 @@
+import json
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from django.db import connection, transaction
 
 from dbqueue import dialects, enqueue_many
 from dbqueue.dialects import scan as scanning
+from dbqueue.dialects.loading import loaded
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import MOST_UNKNOWN, RESCAN, RESCAN_SHARE, Scan
 from dbqueue.exceptions import TaskNotFound
@@ -457,6 +459,27 @@ class TestAFinish:
 
         assert settled == {a.id}
         assert names([b]) == ["b"]
+
+
+class TestLargeColumns:
+    @pytest.mark.parametrize("column", ["args", "attempt_log"])
+    def test_large_columns_come_with_the_claim(self, worker, column):
+        put("a")
+        Job.objects.update(**{column: ["x" * 20_000]})
+
+        (job,) = worker.claim()
+
+        assert getattr(job, column) == json.dumps(["x" * 20_000])
+
+    @pytest.mark.parametrize("column", ["args", "attempt_log"])
+    def test_large_columns_of_a_job_that_others_have_taken_meanwhile_do_not_come(
+        self, worker, column
+    ):
+        put("a")
+        (job,) = worker.claim()
+        setattr(job, column, None)  # as it is until it is loaded
+
+        assert loaded(worker.dialect, HandWorker().id, [job]) == []
 
 
 class TestGivingBack:
