@@ -4,13 +4,15 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue.admin.base import RecordAdmin
 from dbqueue.dialects.columns import ORDER
 from dbqueue.models import FinishedJob, Job, JobRecord, JobState
+from dbqueue.models.job import entries
 
-_ENDED = ("finished_at", "duration")
+_ENDED = ("finished_at", "took")
 _SHOWN = ("task", "state", "queue_name")
 
 
@@ -23,15 +25,31 @@ class JobRecordAdmin(RecordAdmin):
         ("attempt", "failures", "max_attempts"),
         ("args", "kwargs"),
         ("context", "progress"),
-        "attempt_log",
+        "attempts",
         ("enqueued_at", "run_after"),
         ("started_at", "last_attempted_at"),
         "worker_id",
     )
 
+    readonly_fields: ClassVar[Any] = ("attempts",)
+
+    @admin.display(description=_("attempts"))
+    def attempts(self, job: JobRecord) -> str:
+        log = job.attempt_log
+        if not isinstance(log, list) or len(entries(log)) < len(log):
+            return str(log)  # damaged by hand
+        return format_html_join("", "<pre>{}</pre>", ((_as_text(e),) for e in log))
+
     @admin.display(description=_("failures"))
     def failed(self, job: JobRecord) -> str:
         return f"{job.failures} of {job.max_attempts}" if job.failures else ""
+
+
+def _as_text(entry: dict[str, Any]) -> str:
+    """Return an entry of an attempt log as lines, its traceback last."""
+    traceback = entry.get("traceback") or ""
+    rest = [f"{key}: {entry[key]}" for key in entry if key != "traceback"]
+    return "\n".join([*rest, "", str(traceback)] if traceback else rest)
 
 
 @admin.register(Job)
@@ -53,6 +71,7 @@ class FinishedJobAdmin(JobRecordAdmin):
     deferred = (*JobRecordAdmin.deferred, "result")
     states = (JobState.SUCCESSFUL, JobState.FAILED, JobState.CANCELLED)
     list_display = (*_SHOWN, "failed", "enqueued_at", "finished_at", "took")
+    readonly_fields: ClassVar[Any] = (*JobRecordAdmin.readonly_fields, "took")
     fields: ClassVar[Any] = (*JobRecordAdmin.fields, _ENDED, "result")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ import re
 import pytest
 from django.contrib import admin
 from django.db import connection
+from django.db.models import JSONField, Value
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -149,6 +150,27 @@ class TestTheList:
         response = admin_client.get(page(FinishedJob, "changelist"), {"q": text})
 
         assert list(response.context["cl"].result_list) == []
+
+
+def test_the_page_of_a_job_shows_its_tracebacks_line_by_line(admin_client):
+    tasks.fail_and_wait.enqueue("<b>fails</b>")
+    run_jobs()
+
+    response = admin_client.get(page(Job, "change", Job.objects.get().pk))
+
+    assert re.search(r"<pre>attempt: 1\nworker: \S+\n", response.text)
+    assert re.search(r"\n\nTraceback \(most .*:\n  File &quot;.*\n    ", response.text)
+
+
+@pytest.mark.parametrize("log", [{"a": "<b>"}, ["<b>"], "<b>", None, [{}], 3])
+def test_the_page_of_a_job_shows_attempts_that_were_damaged(admin_client, log):
+    (job,) = finished("FAILED")
+    FinishedJob.objects.update(attempt_log=Value(log, JSONField()))
+
+    response = admin_client.get(page(FinishedJob, "change", job.pk))
+
+    assert response.status_code == 200
+    assert "<b>" not in response.text
 
 
 def test_all_tables_are_registered():
