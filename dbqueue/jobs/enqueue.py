@@ -47,7 +47,9 @@ def enqueue(
     """Write a job for the task, in the caller's transaction, and return its result.
 
     `task` is a task, the dotted path of one, or a module-level function of an installed
-    app. Raises TaskNotFound, TaskNotAllowed, InvalidTask and InvalidPayload.
+    app; the other arguments are JSON, or what its codec takes. Raises TaskNotFound,
+    TaskNotAllowed, InvalidTask, WrongArguments, InvalidPayload, PayloadTooLarge,
+    JobIdTaken, AtomicUnavailable and MigrationsNotApplied.
     """
     known = task if isinstance(task, Task) else as_task(task)
     # Not by way of the task's own method: a keyword argument may be called `self`.

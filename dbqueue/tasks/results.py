@@ -95,7 +95,7 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether the job is FAILED if this attempt fails."""
+        """Tell whether the job is FAILED if this attempt fails."""
         return self._attempts_left <= 1
 
     def set_progress(

@@ -84,7 +84,7 @@ class Task(GenericTask[P, R], Generic[P, R]):
         `priority` is a whole number from -100 to 100, higher first. `run_after` is an
         aware datetime, or a timedelta counted from the enqueue. `job_id` is a UUID of
         the caller's choice: enqueueing it again returns the job that has it.
-        Raises InvalidTask.
+        Raises InvalidTask and InvalidTaskBackend.
         """
         changes: dict[str, Any] = {
             "priority": priority,

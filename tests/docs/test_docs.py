@@ -37,7 +37,7 @@ from dbqueue.models import (
     Worker,
 )
 from dbqueue.tasks import decorator
-from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.results import JobContext, JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import exceptions as upload_exceptions
@@ -271,6 +271,13 @@ def test_every_field_of_a_result_is_documented():
     documented = _cells(read("results.md"))
 
     assert {f.name for f in fields(JobResult) if f.init} <= documented
+
+
+def test_every_attribute_of_a_context_is_documented():
+    reference = (REFERENCE / "api.md").read_text()
+    own = {name for name in dir(JobContext) if not name.startswith("_")}
+
+    assert not {name for name in own if f"`{name}" not in reference}
 
 
 def test_every_field_and_reason_of_an_attempt_is_documented():

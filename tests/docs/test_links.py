@@ -48,3 +48,8 @@ def test_the_links_of_a_page_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_has_no_roles_which_a_code_host_would_show_raw(page):
     assert re.findall(r"\{[a-z:]+\}`[^`]*`", prose(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_no_links_that_only_sphinx_gives_a_text(page):
+    assert "[](" not in prose(page)
