@@ -255,6 +255,13 @@ def test_a_worker_that_would_serve_no_queue_is_refused(run_worker, more):
     assert_refused(worker, "--exclude '*' leaves no queue to serve.")
 
 
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\tb", "x" * 256])
+def test_a_name_that_no_list_can_show_is_refused(run_worker, name):
+    worker = run_worker("--worker-name", name)
+
+    assert_refused(worker, "--worker-name '", "must be printable, and have at most 255")
+
+
 WRONG_SETTINGS = {
     "Did you mean 'LEASE'?": {"DBQUEUE": {"LEESE": 1}},
     "'LEASE'] is '1'": {"DBQUEUE": {"LEASE": "1"}},

@@ -43,6 +43,7 @@ from dbqueue.worker.process import streams
 
 logger = logging.getLogger("dbqueue")
 
+NAME_LENGTH = 255  # what the column of a worker's name holds
 _LEVELS = {0: logging.ERROR, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 
 
@@ -171,6 +172,12 @@ class Command(BaseCommand):
 def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     if given["exit_at_max"] and not (given["max_jobs"] or given["max_rss"]):
         raise CommandError("--exit-at-max needs --max-jobs or --max-rss.")
+    own = given["name"] or ""
+    if len(own) > NAME_LENGTH or not own.isprintable():
+        raise CommandError(
+            f"--worker-name {own!r:.300} must be printable, and have at most "
+            f"{NAME_LENGTH} characters."
+        )
     for name in (*(given["queues"] or ()), *given["exclude"]):
         if not name.isprintable():
             raise CommandError(f"A queue is called {name!r}, which is not printable.")
