@@ -8,9 +8,11 @@ from typing import Any
 
 from django.db import models
 
+from dbqueue.dialects.sqlite.timestamps import IS_MOMENT
+
 _READABLE = {
     "postgresql": "{0} BETWEEN '0001-01-02' AND '9999-12-30'",
-    "sqlite": "typeof({0}) = 'text' AND datetime({0}, '+0 days') = substr({0}, 1, 19)",
+    "sqlite": IS_MOMENT,
 }
 FAR = "9999-12-31 00:00:00"  # what stands for a moment that cannot be read
 

@@ -1,9 +1,12 @@
 """Rows that were damaged by hand: each ends, or is set aside, and no other waits."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from dbqueue import dialects, enqueue, enqueue_many, status
 from dbqueue.ids import uuid7
@@ -119,6 +122,20 @@ def test_jobs_with_json_that_cannot_be_read_end_and_let_the_others_run(is_runnin
     assert_the_others_ran(others)
     assert FinishedJob.objects.filter(state="FAILED").count() == len(jobs)
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("microsecond", [0, 999_499, 999_500, 999_999])
+def test_each_moment_of_a_second_is_sound(microsecond):
+    moment = timezone.now().replace(microsecond=microsecond) + timedelta(days=1)
+    job = enqueue(tasks.noop.using(run_after=moment))
+    lame = enqueue(tasks.noop.using(run_after=moment))
+    damage(lame.id, "run_after", None)
+
+    rescue_orphans("default")
+
+    kept = Job.objects.get(pk=job.id)
+    assert (kept.state, kept.run_after) == ("SCHEDULED", moment)
+    assert Job.objects.get(pk=lame.id).state == "READY"
 
 
 @pytest.mark.parametrize("value", IDS)

@@ -13,7 +13,7 @@ from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import ClaimedJob, listed
 from dbqueue.dialects.sqlite import statements
-from dbqueue.dialects.sqlite.timestamps import Timestamps
+from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
 from dbqueue.ids import uuid7
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -36,7 +36,7 @@ def _text(value: bytes | None) -> str | None:
 def _sound(name: str) -> str:
     """Return the column, or what may stand in its place in the history, as SQL."""
     if name in columns.MOMENTS:
-        is_sound = f"datetime({name}, '+0 days') IS substr({name}, 1, 19)"
+        is_sound = f"{name} IS NULL OR {IS_MOMENT.format(name)}"
         return f"CASE WHEN {is_sound} THEN {name} ELSE %(now)s END"
     if name in ("priority", "max_attempts", "attempt", "failures"):
         is_sound = f"typeof({name}) = 'integer' AND abs({name}) < 32768"
@@ -65,9 +65,8 @@ REMOVE = f"DELETE {_NOT_OF_OTHERS}"
 
 # Not as we write it; every fence compares text.
 _IS_NO_ID = "(length({name}) <> 32 OR {name} GLOB '*[^0-9a-f]*')"
-_LAME = """state = 'SCHEDULED' AND (run_after IS NULL
-    OR datetime(run_after, '+0 days') IS NULL
-    OR datetime(run_after, '+0 days') <> substr(run_after, 1, 19))"""
+_IS_DUE_SOME_DAY = IS_MOMENT.format("run_after")
+_LAME = f"state = 'SCHEDULED' AND ({_IS_DUE_SOME_DAY}) IS NOT TRUE"
 _HELD_BY_NOBODY = (
     f"state = 'RUNNING' AND (worker_id IS NULL OR {_IS_NO_ID.format(name='worker_id')})"
 )

@@ -9,6 +9,11 @@ from django.utils.dateparse import parse_datetime
 
 from dbqueue.dialects.rows import as_kept
 
+# A calculation finds a day that there is not. It rounds to milliseconds: fractions of the
+# second stay out of it.
+IS_MOMENT = """typeof({0}) = 'text' AND datetime({0}) IS NOT NULL
+    AND datetime(substr({0}, 1, 19), '+0 days') = substr({0}, 1, 19)"""
+
 
 class Timestamps:
     """Writes and reads moments as Django does on the connection of the alias."""
