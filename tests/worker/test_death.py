@@ -16,8 +16,10 @@ from dbqueue.models import Job, Worker
 from dbqueue.worker.loop import alone
 from dbqueue.worker.loop.alone import Alone
 from dbqueue.worker.loop.completer import Completer
+from dbqueue.worker.parent.processes import Place
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.pool import Pool
+from dbqueue.worker.shared import ExitReason
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
@@ -212,6 +214,16 @@ def test_a_job_that_cannot_be_alone_runs_in_the_end_and_holds_nobody_up(
     assert wait_until_finished(lost).state == "SUCCESSFUL"
     leave.touch()
     assert wait_until_finished(long).attempt == 1
+
+
+def test_a_child_that_died_at_work_is_replaced_at_once_however_often():
+    busy, idle = Place(), Place()
+
+    for second in range(3):
+        busy.clear(ExitReason.NONE, second, at_work=True)
+        idle.clear(ExitReason.NONE, second)
+
+    assert busy.start_at <= second < idle.start_at
 
 
 @pytest.fixture

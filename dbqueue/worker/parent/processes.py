@@ -43,10 +43,18 @@ class Place:
     start_at: float = 0.0  # monotonic
     finished: bool = False  # drained
 
-    def clear(self, reason: ExitReason, now: float, *, worked: bool = True) -> bool:
+    def clear(
+        self,
+        reason: ExitReason,
+        now: float,
+        *,
+        worked: bool = True,
+        at_work: bool = False,
+    ) -> bool:
         """Note that the process has exited; return whether it crashed.
 
-        `worked` is whether it had come to what it is there for.
+        `worked` is whether it had come to what it is there for, `at_work` whether jobs
+        were running in it.
         """
         self.pid = 0
         self.finished = reason is ExitReason.DRAINED
@@ -54,7 +62,9 @@ class Place:
             self.crashes = self.stillborn = 0
             return False
         was_stable = now - self.started_at > STABLE
-        self.crashes = 1 if was_stable else self.crashes + 1
+        # A job that ends its process can do so a few times only, and has pauses of its
+        # own: the others are not to wait for it.
+        self.crashes = 1 if was_stable or at_work else self.crashes + 1
         self.stillborn = 0 if was_stable or worked else self.stillborn + 1
         # At once after the first, which may be an accident; then longer each time.
         self.start_at = now + min(5.0, 0.1 * 2 ** min(self.crashes - 1, 10) - 0.1)

@@ -201,11 +201,12 @@ class Supervisor:
             terminal.give_back(place.pid, self._terminal)
             child.phase = place.verdict
             self._links.orders.wake()
-            why = reason(status, self._links.said())
-            self._ended(place, child.exit_reason, why, worked=child.has_begun)
+            why, busy = reason(status, self._links.said()), bool(child.running())
+            how = {"worked": child.has_begun, "at_work": busy}
+            self._ended(place, child.exit_reason, why, **how)
 
-    def _ended(self, place: Place, exit: ExitReason, why: str, *, worked: bool) -> None:
-        crashed = place.clear(exit, time.monotonic(), worked=worked)
+    def _ended(self, place: Place, exit: ExitReason, why: str, **how: bool) -> None:
+        crashed = place.clear(exit, time.monotonic(), **how)
         self._family.crashed |= crashed and place.child is not None
         if crashed and not self._stopping.requests:
             place.log_crash(why)
