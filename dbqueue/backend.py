@@ -189,7 +189,6 @@ class DatabaseBackend(BaseTaskBackend):
         for words in (*wrong_names(self), *wrong_defaults(self)):
             raise ImproperlyConfigured(words)
         options.check_path(task.module_path)
-        options.check_codec(self._codec)
         self.validate_task(task)
         if task.func.__module__ == "__main__":
             raise InvalidTask(

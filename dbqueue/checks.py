@@ -20,6 +20,7 @@ from dbqueue.models import Job
 # Its import registers the framework's check, which calls ours.
 from dbqueue.tasks import defaults
 from dbqueue.tasks.framework import task_backends
+from dbqueue.tasks.options import CODECS
 
 BACKENDS = (
     "dbqueue.backend.DatabaseBackend",
@@ -152,6 +153,12 @@ def wrong_names(backend: Any) -> list[str]:
         found.append(
             f"TASKS has the alias {alias!r:.200}; it must be printable, and have at "
             f"most {ALIAS_LENGTH} characters."
+        )
+    codec = backend.options.get("codec")
+    if codec is not None and codec not in CODECS:
+        found.append(
+            f"TASKS[{alias!r}]['OPTIONS']['codec'] is {codec!r}; it must be one of "
+            f"{', '.join(CODECS)}."
         )
     return found + [
         f"TASKS[{backend.alias!r}]['OPTIONS'] has no {name!r}."

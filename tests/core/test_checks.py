@@ -53,6 +53,13 @@ def test_e002_tells_of_an_unknown_option(found):
     assert "Did you mean 'database'?" in message.msg
 
 
+@pytest.mark.parametrize("codec", ["pickle", ["typed"], 1, ""])
+def test_e002_tells_of_an_unknown_codec(found, codec):
+    message = found(codec=codec)["dbqueue.E002"]
+
+    assert f"['codec'] is {codec!r}; it must be one of json, typed" in message.msg
+
+
 def test_e003_tells_of_a_database_that_is_not_there(found):
     message = found(database="defualt")["dbqueue.E003"]
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import freezegun
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.utils import timezone as django_timezone
 from django.utils.functional import SimpleLazyObject
@@ -395,7 +396,7 @@ class TestOptIn:
             task(codec=codec)(tasks.add.func)
         entry = {"BACKEND": "dbqueue.backend.DatabaseBackend", "QUEUES": []}
         settings.TASKS = {"default": {**entry, "OPTIONS": {"codec": codec}}}
-        with pytest.raises(InvalidTask, match="must be one of json, typed"):
+        with pytest.raises(ImproperlyConfigured, match="must be one of json, typed"):
             tasks.add.enqueue(1, 2)
 
 
