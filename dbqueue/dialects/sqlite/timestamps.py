@@ -9,8 +9,8 @@ from django.utils.dateparse import parse_datetime
 
 from dbqueue.dialects.rows import as_kept
 
-# A calculation finds a day that there is not. It rounds to milliseconds: fractions of the
-# second stay out of it.
+# A calculation finds a day that there is not. It rounds to milliseconds, and so what is
+# less than a second stays out of it.
 IS_MOMENT = """typeof({0}) = 'text' AND datetime({0}) IS NOT NULL
     AND datetime(substr({0}, 1, 19), '+0 days') = substr({0}, 1, 19)"""
 
