@@ -26,6 +26,8 @@ from dbqueue.worker.run.pools import Pools
 
 logger = logging.getLogger(__name__)
 
+PASSING = 0.001  # seconds that a job takes which is put into the schedule unrun
+
 
 class Way(NamedTuple):
     """How jobs of a task run here."""
@@ -155,7 +157,10 @@ class Dispatch:
             found.pool.submit((job, found.task, found.seconds))
             return
         self.completer.accept(job, None)
-        self.completer.done(job, not_run(job, found, self.holder, self.unknown))
+        outcome = not_run(job, found, self.holder, self.unknown)
+        if outcome.delay:  # there may be many, and others behind them
+            self.prefetch.learn([PASSING])
+        self.completer.done(job, outcome)
 
     def _tell_unknown(self) -> None:
         """Let the row of this worker say what it leaves to others, or to nobody."""
