@@ -13,6 +13,10 @@ from dbqueue.models import FinishedJob, Job, JobRecord, JobState
 from dbqueue.models.job import entries
 
 _ENDED = ("finished_at", "took")
+_ENTRY = (
+    *("attempt", "worker", "started_at", "ended_at"),
+    *("reason", "exception", "message"),
+)
 _SHOWN = ("task", "state", "queue_name")
 
 
@@ -47,9 +51,11 @@ class JobRecordAdmin(RecordAdmin):
 
 def _as_text(entry: dict[str, Any]) -> str:
     """Return an entry of an attempt log as lines, its traceback last."""
-    traceback = entry.get("traceback") or ""
-    rest = [f"{key}: {entry[key]}" for key in entry if key != "traceback"]
-    return "\n".join([*rest, "", str(traceback)] if traceback else rest)
+    # PostgreSQL keeps the keys in an order of its own.
+    others = sorted(entry.keys() - {*_ENTRY, "traceback"})
+    lines = [f"{key}: {entry[key]}" for key in (*_ENTRY, *others) if key in entry]
+    traceback = entry.get("traceback")
+    return "\n".join([*lines, "", str(traceback)] if traceback else lines)
 
 
 @admin.register(Job)
