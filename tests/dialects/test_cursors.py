@@ -64,7 +64,8 @@ def test_a_test_that_forbids_queries_forbids_them_here_too(monkeypatch):
     def forbidden():
         raise AssertionError("Database queries are not allowed")
 
-    monkeypatch.setattr(connection, "cursor", forbidden)
+    # As an item, which goes again: setattr() would leave the method on the instance.
+    monkeypatch.setitem(vars(connections["default"]), "cursor", forbidden)
 
     with pytest.raises(AssertionError, match="not allowed"):
         enqueue(tasks.noop)
