@@ -64,7 +64,9 @@ def makes_plain_cursors(connection: BaseDatabaseWrapper) -> bool:
     """
     from django.db.backends.postgresql.base import DatabaseWrapper  # needs psycopg
 
-    return "cursor" not in vars(connection) and all(
-        getattr(type(connection), name) is getattr(DatabaseWrapper, name)
+    # Of the instance: Django's TestCase puts its methods back there.
+    return all(
+        getattr(getattr(connection, name), "__func__", None)
+        is getattr(DatabaseWrapper, name)
         for name in ("cursor", "_cursor", "create_cursor")
     )
