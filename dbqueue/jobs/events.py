@@ -145,6 +145,12 @@ def refused(
     finished(partial(unrun_result, job, worker_id, outcome))
 
 
+def set_aside(id: UUID, error: Exception, result: Callable[[], JobResult]) -> None:
+    """Announce that a job has FAILED whose row cannot be worked with."""
+    logger.error("Job id=%s state=FAILED reason=broken", id, exc_info=error)
+    finished(result)
+
+
 def released(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> None:
     """Announce that a job which had begun was given back."""
     _log_end(job, outcome, level=logging.WARNING)

@@ -1,16 +1,12 @@
 """Scheduled jobs made ready when they are due."""
 
-import logging
 from uuid import UUID
 
 from django.db import Error
 
 from dbqueue import dialects
-from dbqueue.exceptions import InvalidPayload
-from dbqueue.jobs import outcomes
+from dbqueue.jobs.refusals import set_aside
 from dbqueue.models import Job
-
-logger = logging.getLogger(__name__)
 
 BATCH = 1000
 NOBODY = UUID(int=0)  # a worker that there is not
@@ -37,8 +33,4 @@ def _set_aside_first(alias: str, error: Exception) -> bool:
     dialect = dialects.of(alias)
     due = Job.objects.using(alias).scheduled().filter(run_after__lte=dialect.clock())
     first = due.order_by("run_after").values_list("pk", flat=True).first()
-    reason = InvalidPayload(f"The database refused this row: {error}")
-    if first is None or not dialect.set_aside(first, NOBODY, outcomes.broken(reason)):
-        return False
-    logger.error("Job id=%s state=FAILED: %s", first, reason)
-    return True
+    return first is not None and set_aside(dialect, first, NOBODY, error)

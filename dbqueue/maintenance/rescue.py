@@ -12,11 +12,10 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from dbqueue import dialects
-from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import Outcome, tell_of_known
-from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
+from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.maintenance.promote import NOBODY
 from dbqueue.models import FinishedJob, Job
@@ -101,7 +100,7 @@ def rescue(
         if not (is_refused or (too_slow and len(jobs) > 1)):
             raise
         if len(jobs) == 1:
-            return _set_aside(dialect, jobs[0].id, jobs[0].worker_id, error)
+            return int(set_aside(dialect, jobs[0].id, jobs[0].worker_id, error))
         half = len(jobs) // 2
         first = rescue(alias, jobs[:half], reason=reason, beside=beside)
         return first + rescue(alias, jobs[half:], reason=reason, beside=beside)
@@ -131,14 +130,6 @@ def _rescue(
             error = outcomes.cause(job, reason) if outcome.failed else None
             events.rescued(job, outcome, error, result)
     return len(taken) + len(known)
-
-
-def _set_aside(dialect: Dialect, id: UUID, worker_id: UUID, error: Exception) -> int:
-    reason = InvalidPayload(f"The database refused this row: {error}")
-    moved = dialect.set_aside(id, worker_id, outcomes.broken(reason))
-    if moved:
-        logger.error("Job id=%s state=FAILED: %s", id, reason)
-    return int(moved)
 
 
 def _unlocked(alias: str, jobs: Collection[HeldJob]) -> dict[UUID, bool | None]:
@@ -175,7 +166,7 @@ def _first(running: JobQuerySet) -> list[HeldJob]:
         except Exception as error:
             if not dialect.refuses(error):
                 raise
-            _set_aside(dialect, id, worker_id or NOBODY, error)
+            set_aside(dialect, id, worker_id or NOBODY, error)
     return jobs
 
 

@@ -1,19 +1,22 @@
 """Rows that were damaged by hand: each ends, or is set aside, and no other waits."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.urls import reverse
 from django.utils import timezone
 
 from dbqueue import dialects, enqueue, enqueue_many, status
 from dbqueue.ids import uuid7
-from dbqueue.maintenance.promote import promote
+from dbqueue.jobs.refusals import set_aside
+from dbqueue.maintenance.promote import NOBODY, promote
 from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks.framework import task_finished
 from tests import tasks
 from tests.support.workers import HandWorker, drain
 
@@ -217,6 +220,26 @@ def test_a_damaged_row_hides_no_other_from_an_operator(column, value, client):
     assert page.status_code == 200
     for other in others:
         assert other in page.content.decode()
+
+
+def test_a_row_that_is_set_aside_is_announced_as_any_other_failure(caplog):
+    job, error = enqueue(tasks.noop), DatabaseError("out of range")
+    ended = []
+
+    def note(task_result, **kwargs):
+        ended.append((task_result.id, task_result.status))
+
+    task_finished.connect(note)
+    try:
+        moved = set_aside(dialects.of("default"), UUID(job.id), NOBODY, error)
+    finally:
+        task_finished.disconnect(note)
+
+    assert moved
+    assert ended == [(job.id, "FAILED")]
+    (record,) = (r for r in caplog.records if r.levelname == "ERROR")
+    assert "out of range" in str(record.exc_info[1])
+    assert not set_aside(dialects.of("default"), UUID(job.id), NOBODY, error)
 
 
 def test_the_reason_of_a_job_in_a_state_that_there_is_not_is_told():

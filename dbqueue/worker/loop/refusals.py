@@ -15,6 +15,7 @@ from dbqueue.dialects.loading import loaded
 from dbqueue.dialects.rows import Outcome, QueueHead
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
+from dbqueue.jobs.refusals import set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -88,16 +89,10 @@ class Refusals:
 
     def _set_aside(self, id: UUID, error: Exception) -> bool:
         """Move the row to the history as FAILED; return whether that was possible."""
-        reason = InvalidPayload(f"The database refused this row: {error}")
         try:
-            moved = self._dialect.set_aside(
-                id, self._worker_id, outcomes.broken(reason)
-            )
+            return set_aside(self._dialect, id, self._worker_id, error)
         except Exception as again:
             if not self._dialect.refuses(again):
                 raise
             logger.error("Job id=%s can be neither run nor ended: %s", id, again)
             return False
-        if moved:
-            logger.error("Job id=%s state=FAILED: %s", id, reason)
-        return moved
