@@ -345,7 +345,7 @@ def test_links_from_the_readme_lead_somewhere():
     not all(find_spec(name) for name in ("sphinx", "myst_parser", "furo")),
     reason="Not all is installed: pip install furo myst-parser sphinx",
 )
-def test_the_pages_build_without_a_warning(tmp_path):
+def test_the_pages_build_without_a_warning(tmp_path, only_sqlite):
     command = [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-b", "html"]
 
     built = subprocess.run(
