@@ -77,20 +77,6 @@ def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
     return _ended(job, worker_id, "FAILED", "failed", error, failed=1)
 
 
-def broken(error: BaseException) -> dict[str, Any]:
-    """Return the record of a job whose row cannot be read."""
-    now = timezone.now().isoformat()
-    return {
-        "attempt": 0,
-        "worker": "",
-        "started_at": now,
-        "ended_at": now,
-        "reason": "failed",
-        "exception": f"{type(error).__module__}.{type(error).__qualname__}",
-        "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
-    }
-
-
 def untouched(job: ClaimedJob, *, delay: float = 0.0) -> Outcome:
     """Return the outcome of a job that goes back as it came, `delay` in seconds."""
     state = JobState.READY
