@@ -277,7 +277,12 @@ def end_its_thread(key):
     effect("began", key)
     raising = ctypes.pythonapi.PyThreadState_SetAsyncExc
     thread = ctypes.c_ulong(get_ident())
-    threading.Timer(0.3, raising, [thread, ctypes.py_object(SystemExit)]).start()
+
+    def end():
+        raising(thread, ctypes.py_object(SystemExit))
+        effect("raised", key)
+
+    threading.Timer(0.3, end).start()
     effect("ended", key)
 
 
