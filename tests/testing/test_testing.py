@@ -296,10 +296,8 @@ class TestTheTaskOfAResult:
     def test_the_task_of_a_result_equals_one_that_was_declared_for_another_backend(
         self, settings, name
     ):
-        declared = DjangoTask(
-            func=tasks.add.func,
-            **{f.name: getattr(tasks.add, f.name) for f in fields(DjangoTask)[1:]},
-        )
+        names = [field.name for field in fields(DjangoTask)]
+        declared = DjangoTask(**{name: getattr(tasks.add, name) for name in names})
         with_backend(settings, name)
 
         result = enqueue(declared, 1, 2)
