@@ -109,7 +109,7 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
         record["beside"] = beside
     error = cause(job, why if failed else reason)
     if error is not None:
-        record |= _told(error) | {"traceback": ""}
+        record |= told(error) | {"traceback": ""}
     return Outcome(
         id=job.id,
         attempt=job.attempt,
@@ -205,12 +205,12 @@ def _ended(
     delay: float = 0.0,
 ) -> Outcome:
     tracebacks.fold(error)
-    record, told = _record(job, worker_id, reason), _told(error)
+    record, said = _record(job, worker_id, reason), told(error)
     if reason in ("snoozed", "released"):
-        record["message"] = told["message"]
+        record["message"] = said["message"]
     else:
         trace = payload.printable("".join(format_exception(error)))
-        record |= told | {"traceback": trace[-TRACEBACK_LENGTH:]}
+        record |= said | {"traceback": trace[-TRACEBACK_LENGTH:]}
     return Outcome(
         id=job.id,
         attempt=job.attempt,
@@ -234,7 +234,8 @@ def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str
     }
 
 
-def _told(error: BaseException) -> dict[str, str]:
+def told(error: BaseException) -> dict[str, str]:
+    """Return what the record of an attempt says of an exception."""
     path = f"{type(error).__module__}.{type(error).__qualname__}"
     return {
         "exception": payload.printable(path)[:MESSAGE_LENGTH],

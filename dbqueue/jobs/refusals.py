@@ -9,9 +9,8 @@ from django.utils import timezone
 from dbqueue.dialects import Dialect
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events
-from dbqueue.jobs.outcomes import MESSAGE_LENGTH
+from dbqueue.jobs.outcomes import told
 from dbqueue.jobs.results import finished_result
-from dbqueue.tasks import payload
 
 
 def set_aside(dialect: Dialect, id: UUID, worker_id: UUID, error: Exception) -> bool:
@@ -34,6 +33,5 @@ def _record(error: Exception) -> dict[str, Any]:
         "started_at": now,
         "ended_at": now,
         "reason": "failed",
-        "exception": f"{type(error).__module__}.{type(error).__qualname__}",
-        "message": payload.printable(str(error))[:MESSAGE_LENGTH],
+        **told(error),
     }
