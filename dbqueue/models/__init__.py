@@ -18,11 +18,22 @@ from dbqueue.models.job import (
     Job,
     JobRecord,
     JobState,
+    UniqueUntil,
     entries,
 )
+from dbqueue.models.pause import Pause
 from dbqueue.models.worker import Worker
 
-__all__ = ["FinishedJob", "Job", "JobRecord", "JobState", "Worker", "entries"]
+__all__ = [
+    "FinishedJob",
+    "Job",
+    "JobRecord",
+    "JobState",
+    "Pause",
+    "UniqueUntil",
+    "Worker",
+    "entries",
+]
 
 
 # A wing's tables are the app's, too, and were always found here.

@@ -16,11 +16,17 @@ from dbqueue.models.worker import Worker
 
 class JobState(models.TextChoices):
     SCHEDULED = "SCHEDULED", _("Scheduled")  # not due yet
+    BLOCKED = "BLOCKED", _("Blocked")  # due, and its lane is full
     READY = "READY", _("Ready")
     RUNNING = "RUNNING", _("Running")
     SUCCESSFUL = "SUCCESSFUL", _("Successful")
     FAILED = "FAILED", _("Failed")
     CANCELLED = "CANCELLED", _("Cancelled")
+
+
+class UniqueUntil(models.TextChoices):
+    FINISHED = "F", _("Finished")
+    STARTED = "S", _("Started")
 
 
 class JobRecord(models.Model):
@@ -48,6 +54,11 @@ class JobRecord(models.Model):
     run_after = Moment(_("run after"), null=True)
     started_at = Moment(_("first started at"), null=True)
     last_attempted_at = Moment(_("last started at"), null=True)
+    # The key of the limit under which it runs, and the group that shares fairly.
+    lane = models.CharField(_("lane"), max_length=200, null=True)
+    fair_group = models.CharField(_("fair group"), max_length=200, null=True)
+    # The job of which this one is a repetition with other arguments.
+    retry_of = Key(_("retry of"), null=True)
 
     class Meta:
         abstract = True
@@ -101,6 +112,15 @@ class Job(JobRecord):
     # True under an id that the caller chose: its claim asks the history. Else null,
     # which takes no room on the page.
     once = models.BooleanField(_("once"), null=True)
+    # No two unfinished jobs have the key: until the end, or until the first start.
+    unique_key = models.CharField(_("unique key"), max_length=200, null=True)
+    unique_until = models.CharField(
+        _("unique until"), max_length=1, choices=UniqueUntil, null=True
+    )
+    # Past it, it is not started any more.
+    expires_at = Moment(_("expires at"), null=True)
+    # When it was asked to stop while it ran.
+    cancelled_at = Moment(_("asked to stop at"), null=True)
 
     objects = JobQuerySet.as_manager()
 
@@ -128,6 +148,10 @@ class FinishedJob(JobRecord):
     finished_at = Moment(_("finished at"))
     # Seconds the last attempt ran, by the worker's monotonic clock.
     duration = models.FloatField(_("duration"), null=True)
+    # The dotted path of the class that the last failed attempt raised.
+    exception = models.CharField(_("exception"), max_length=255, null=True)
+    # When the record may go, if its task or queue says so.
+    keep_until = Moment(_("keep until"), null=True)
 
     objects = FinishedJobQuerySet.as_manager()
 
