@@ -34,6 +34,21 @@ class InstanceGone(DbqueueError):
     """A model instance that a job was enqueued with is no longer in its database."""
 
 
+class InvalidKey(DbqueueError, ValueError):
+    """The key of a limit or of a unique job cannot be made of a job's arguments."""
+
+
+class AlreadyEnqueued(DbqueueError):
+    """A unique job was enqueued with `on_conflict="raise"` while another stands.
+
+    `result` is that of the job that stands.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class JobIdTaken(DbqueueError):
     """A client-chosen job id already belongs to another task."""
 
@@ -44,6 +59,10 @@ class MigrationsNotApplied(DbqueueError):
 
 class AtomicUnavailable(DbqueueError):
     """`atomic=True` cannot hold: the job's models live in another database."""
+
+
+class Expired(DbqueueError):
+    """The job was not started before its deadline."""
 
 
 class ClaimLost(DbqueueError):

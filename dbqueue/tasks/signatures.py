@@ -20,7 +20,7 @@ def check(task: Any, args: Collection[Any], kwargs: Mapping[str, Any]) -> None:
         return
     if not all(isinstance(name, str) for name in kwargs) or not isfunction(function):
         return  # the first is told by the payload in better words
-    own = _own_signature(function)
+    own = own_signature(function)
     given = [None, *args] if task.takes_context else args
     try:
         own.bind(*given, **kwargs)
@@ -34,7 +34,8 @@ def check(task: Any, args: Collection[Any], kwargs: Mapping[str, Any]) -> None:
     accepted.add(shape)
 
 
-def _own_signature(function: FunctionType) -> Signature:
+def own_signature(function: FunctionType) -> Signature:
+    """Return the function's signature, with no annotations."""
     # Without annotations, which may name what only type checkers import, and not what
     # functools.wraps() tells: a wrapper may add or take away arguments.
     bare = FunctionType(
