@@ -23,13 +23,14 @@ from dbqueue.jobs.insert import (
     migrated,
     new_job,
 )
-from dbqueue.jobs.results import NewResults, new_result, stored_result
+from dbqueue.jobs.moves.selection import Selection
+from dbqueue.jobs.results import NewResults, find_row, new_result, stored_result
 from dbqueue.jobs.transactions import (
     check_atomic,
     open_elsewhere,
     warn_of_deferral,
 )
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState
+from dbqueue.models import Job, JobState
 from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
 from dbqueue.tasks.framework import (
@@ -93,7 +94,7 @@ class DatabaseBackend(BaseTaskBackend):
     def validate_task(self, task: Any) -> None:
         """Raise InvalidTask, saying why, for a task that cannot be enqueued here."""
         options.check_priority(task.priority)
-        self._check_queue(task.queue_name)
+        self.check_queue(task.queue_name)
         options.check_run_after(task.run_after)
         if isinstance(task.run_after, timedelta):
             task = stored(task, run_after=None)  # Django's own check knows no timedelta
@@ -149,10 +150,14 @@ class DatabaseBackend(BaseTaskBackend):
         except ValueError:
             raise TaskResultDoesNotExist(f"{result_id!r} is not a job id.") from None
         with migrated(self.database):
-            row = self._row(id)
+            row = find_row(self.database, id)
         if row is not None:
             return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def choose(self, id: str) -> Selection:
+        """Return the job as what may be moved."""
+        return Selection(self, self.database, ids=[UUID(id)])
 
     def encoder(self, task: Task[..., Any]) -> Callable[..., payload.Call]:
         """Return what makes a stored call of (task, args, kwargs)."""
@@ -163,14 +168,6 @@ class DatabaseBackend(BaseTaskBackend):
         if self.defaults is not None:
             job.max_attempts = self.defaults.attempts(task)
         return job
-
-    def _row(self, id: UUID) -> JobRecord | None:
-        # In this order: a job that finishes in between is found in the history.
-        job = Job.objects.using(self.database).filter(pk=id).first()
-        if job is not None and not job.once:
-            return job
-        # Under a chosen id, a second one may wait until its claim removes it.
-        return FinishedJob.objects.using(self.database).filter(pk=id).first() or job
 
     def _usable(self, task: Any) -> Task[..., Any]:
         """Return the Task; its options are checked when it first comes here."""
@@ -196,7 +193,8 @@ class DatabaseBackend(BaseTaskBackend):
                 "to a module of the project."
             )
 
-    def _check_queue(self, name: Any) -> None:
+    def check_queue(self, name: Any) -> None:
+        """Raise InvalidTask, saying why, for a queue that this entry has not."""
         options.check_queue_name(name)
         if self.queues and name not in self.queues:
             near = conf.nearest(name, self.queues)

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
 from dbqueue.dialects.listener import NullListener
+from dbqueue.dialects.moves import OutsideMoves
 from dbqueue.dialects.rare import RareMoves
 from dbqueue.dialects.scan import Scan
 from dbqueue.dialects.session import Session
@@ -24,7 +25,7 @@ from dbqueue.dialects.session import Session
 _Ends = Sequence[rows.Outcome]
 
 
-class Dialect(RareMoves):
+class Dialect(RareMoves, OutsideMoves):
     """The moves of a job on one database alias. Each is one guarded statement."""
 
     # What Django calls the database; a wing's own statements stand under this name.

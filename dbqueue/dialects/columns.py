@@ -113,6 +113,7 @@ MOMENTS = ("enqueued_at", "run_after", "started_at", "last_attempted_at")
 CARRIED = (
     *(name for name in WRITTEN if name not in JSON),
     *("attempt", "worker_id", "progress", *MOMENTS),
+    *("lane", "fair_group", "retry_of"),
 )
 
 

@@ -124,6 +124,17 @@ class QueueCount(NamedTuple):
     wait: float | None  # seconds that one of them is READY by now, the longest
 
 
+class MovedJob(NamedTuple):
+    """A job as a move from outside has left it."""
+
+    id: UUID
+    task: str
+    queue_name: str
+    attempt: int
+    state: str
+    lane: str | None
+
+
 class NextDue(NamedTuple):
     """What an idle worker has to know of the queue."""
 

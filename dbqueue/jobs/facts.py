@@ -16,7 +16,8 @@ class JobEvent:
     queue_name: str
     attempt: int  # how often the job was claimed
     state: str  # the JobState that it is in now
-    reason: str = ""  # failed, timeout, lost, released, snoozed, cancelled
+    # failed, timeout, lost, released, snoozed, cancelled; of job_moved, the move
+    reason: str = ""
     worker_id: UUID | None = None
     duration: float | None = None  # seconds that the attempt ran
     delay: float = 0.0  # seconds until the next attempt

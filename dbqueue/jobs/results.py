@@ -14,7 +14,7 @@ from dbqueue.dialects.columns import ClaimedJob, HeldJob, JobColumns, NewJob
 from dbqueue.dialects.rows import Calls, Outcome, Written
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs.insert import starts
-from dbqueue.models import FinishedJob, JobRecord, JobState, entries
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState, entries
 from dbqueue.tasks import payload, typed
 from dbqueue.tasks.framework import TaskError
 from dbqueue.tasks.payload import Call
@@ -143,6 +143,16 @@ def finished_result(alias: str, id: UUID) -> JobResult:
     """Return the result of a job that ended elsewhere; its task is not imported."""
     row = FinishedJob.objects.using(alias).get(pk=id)
     return stored_result(row, in_name(row.task))
+
+
+def find_row(alias: str, id: UUID) -> JobRecord | None:
+    """Return the row of a job, unfinished or finished."""
+    # In this order: a job that finishes in between is found in the history.
+    job = Job.objects.using(alias).filter(pk=id).first()
+    if job is not None and not job.once:
+        return job
+    # Under a chosen id, a second one may wait until its claim removes it.
+    return FinishedJob.objects.using(alias).filter(pk=id).first() or job
 
 
 def stored_result(row: JobRecord, task: Task[..., Any] | None = None) -> JobResult:

@@ -140,8 +140,11 @@ def check_priority(priority: Any) -> None:
 
 
 def check_run_after(moment: Any) -> None:
-    if moment is None:
-        return
+    if moment is not None:
+        check_moment(moment)
+
+
+def check_moment(moment: Any) -> None:
     if not isinstance(moment, datetime | timedelta):
         raise InvalidTask(f"run_after={moment!r} must be a datetime or a timedelta.")
     if isinstance(moment, timedelta):

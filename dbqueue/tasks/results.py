@@ -17,6 +17,7 @@ from dbqueue.tasks.framework import (
     TaskError,
     TaskResultStatus,
 )
+from dbqueue.tasks.moves import Movable
 
 if TYPE_CHECKING:  # the default, for a plain `JobResult`, is new in Python 3.13
     from typing_extensions import TypeVar
@@ -47,7 +48,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # frozen, but not in the stubs
+class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # frozen, but not in the stubs
     """A TaskResult that also knows the job's own state and its progress."""
 
     state: str  # a JobState; `status` has only the four of django.tasks
@@ -70,6 +71,9 @@ class JobResult(GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # fro
     async def arefresh(self) -> None:
         """See refresh()."""
         self.update_from(await self.task.get_backend().aget_result(self.id))
+
+    def _chosen(self) -> Any:
+        return self.task.get_backend().choose(self.id)
 
     def update_from(self, fresh: AnyResult) -> None:
         """Take over all that may have changed since the job was enqueued."""

@@ -15,7 +15,8 @@ from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.postgresql.rare import LIGHT, PostgreSQLRareMoves
+from dbqueue.dialects.postgresql.moves import PostgreSQLMoves
+from dbqueue.dialects.postgresql.rare import LIGHT
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
@@ -29,7 +30,7 @@ MISSING_TABLE, CANCELLED = "42P01", "57014"
 SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
 
 
-class PostgreSQL(PostgreSQLRareMoves):
+class PostgreSQL(PostgreSQLMoves):
     name = "postgresql"
     is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long

@@ -5,9 +5,14 @@ from typing import Any
 from uuid import UUID
 
 
-def held(worker_id: UUID, ids: Sequence[UUID]) -> dict[str, Any]:
+def ids(ids: Sequence[UUID]) -> str:
+    """Return ids as the text of an array."""
+    return "{" + ",".join(id.hex for id in ids) + "}"
+
+
+def held(worker_id: UUID, held: Sequence[UUID]) -> dict[str, Any]:
     """Return the parameters for jobs that the worker holds."""
-    return {"worker": worker_id, "ids": "{" + ",".join(id.hex for id in ids) + "}"}
+    return {"worker": worker_id, "ids": ids(held)}
 
 
 def sqlstate(error: Exception) -> str | None:

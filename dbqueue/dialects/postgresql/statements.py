@@ -95,13 +95,20 @@ TAKE_ONE = _TAKE.format(
     WHERE state = 'READY' AND id = %(id)s FOR UPDATE SKIP LOCKED"""
 )
 
-# The log may have been damaged by hand; that must not keep a job from ending.
-_LOG = f"""CASE
-    WHEN json_typeof(o.record) = 'null' THEN j.attempt_log
-    WHEN jsonb_typeof(j.attempt_log) <> 'array' THEN jsonb_build_array(o.record)
-    WHEN jsonb_array_length(j.attempt_log) < {columns.LOG_LENGTH}
-        THEN j.attempt_log || o.record::jsonb
-    ELSE (j.attempt_log - 1) || o.record::jsonb END"""
+
+def logged(log: str, entry: str) -> str:
+    """Return the attempt log with one more entry, both jsonb.
+
+    It may have been damaged by hand; that must not keep a job from ending.
+    """
+    return f"""CASE
+    WHEN jsonb_typeof({log}) <> 'array' THEN jsonb_build_array({entry})
+    WHEN jsonb_array_length({log}) < {columns.LOG_LENGTH} THEN {log} || ({entry})
+    ELSE ({log} - 1) || ({entry}) END"""
+
+
+_LOG = f"""CASE WHEN json_typeof(o.record) = 'null' THEN j.attempt_log
+    ELSE {logged("j.attempt_log", "o.record::jsonb")} END"""
 
 # CASE hides the condition from the planner, which would read the index of running jobs:
 # all that this worker has run since vacuum are still in it. The inner SELECT hides how

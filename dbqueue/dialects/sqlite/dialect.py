@@ -19,7 +19,8 @@ from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.listener import SQLiteListener
-from dbqueue.dialects.sqlite.rare import SQLiteRareMoves, as_id
+from dbqueue.dialects.sqlite.moves import SQLiteMoves
+from dbqueue.dialects.sqlite.rare import as_id
 from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
 from dbqueue.dialects.sqlite.timestamps import Timestamps
@@ -27,7 +28,7 @@ from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 
-class SQLite(SQLiteRareMoves):
+class SQLite(SQLiteMoves):
     name = "sqlite"
 
     session = SQLiteSession

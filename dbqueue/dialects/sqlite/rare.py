@@ -41,7 +41,7 @@ def _sound(name: str) -> str:
     if name in ("priority", "max_attempts", "attempt", "failures"):
         is_sound = f"typeof({name}) = 'integer' AND abs({name}) < 32768"
         return f"CASE WHEN {is_sound} THEN {name} ELSE 0 END"
-    if name in ("id", "worker_id"):
+    if name in ("id", "worker_id", "retry_of"):
         return name
     text = _AS_TEXT.format(name)
     return (

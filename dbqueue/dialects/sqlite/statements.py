@@ -65,14 +65,19 @@ TAKE_ONE = _TAKE.format(
 _FENCE = "id = :id AND attempt = :attempt AND worker_id = :worker AND state = 'RUNNING'"
 
 # What was damaged by hand must not keep a job from ending: it is kept as a string.
-_LOG = f"""CASE
-    WHEN :record IS NULL THEN {{log}}
-    ELSE json_insert(CASE WHEN json_array_length({{log}}) < {columns.LOG_LENGTH}
-        THEN {{log}} ELSE json_remove({{log}}, '$[1]') END,
-        '$[#]', json(:record)) END""".format(
-    log="""CASE WHEN json_valid(attempt_log) AND json_type(attempt_log) = 'array'
-        THEN attempt_log ELSE '[]' END"""
-)
+WHOLE_LOG = """CASE WHEN json_valid(attempt_log) AND json_type(attempt_log) = 'array'
+    THEN attempt_log ELSE '[]' END"""
+
+
+def logged(log: str, entry: str) -> str:
+    """Return the attempt log with one more entry, both JSON."""
+    return f"""json_insert(CASE WHEN json_array_length({log}) < {columns.LOG_LENGTH}
+        THEN {log} ELSE json_remove({log}, '$[1]') END,
+        '$[#]', json({entry}))"""
+
+
+_LOG = f"""CASE WHEN :record IS NULL THEN {WHOLE_LOG}
+    ELSE {logged(WHOLE_LOG, ":record")} END"""
 
 
 def whole(value: str) -> str:

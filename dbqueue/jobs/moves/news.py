@@ -1,0 +1,71 @@
+"""What is told of moves: a log line and a signal for each job, and hints to workers."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import connections
+
+from dbqueue import signals
+from dbqueue.dialects.rows import MovedJob
+from dbqueue.jobs import events, wakeup
+from dbqueue.jobs.facts import JobEvent
+from dbqueue.jobs.results import finished_result
+from dbqueue.models import Job, JobState
+
+logger = logging.getLogger(__name__)
+
+
+def tell(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
+    """Announce the move of each job when it is committed."""
+    if not jobs:
+        return
+    connection, announce = connections[alias], partial(_announce, alias, move, jobs)
+    if connection.in_atomic_block or connection.get_autocommit():
+        # Not transaction.on_commit(), which tests replace by something of theirs.
+        connection.on_commit(announce)
+    else:  # in a transaction by hand nothing tells of the commit
+        announce()
+
+
+def _announce(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
+    for job in jobs:
+        _log(move, job)
+        _send(move, job)
+        if job.state == JobState.CANCELLED and move == "cancel":
+            events.finished(partial(finished_result, alias, job.id))
+    for queue in {_hint(job) for job in jobs} - {None}:
+        wakeup.announce(alias, str(queue))
+
+
+def _hint(job: MovedJob) -> str | None:
+    if job.state == JobState.READY:
+        return job.queue_name
+    return wakeup.SCHEDULE if job.state == JobState.SCHEDULED else None
+
+
+def _log(move: str, job: MovedJob) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        facts = job._asdict()
+        names = {"job_id": str(job.id), "task": job.task, "queue": job.queue_name}
+        logger.info(
+            "Job id=%s task=%s queue=%s attempt=%s state=%s move=%s",
+            *(facts[name] for name in MovedJob._fields[:5]),
+            move,
+            extra=names | {"attempt": job.attempt, "state": job.state, "move": move},
+        )
+
+
+def _send(move: str, job: MovedJob) -> None:
+    is_cancel = move == "cancel"
+    signal = signals.job_cancelled if is_cancel else signals.job_moved
+    if signal.receivers:
+        event = JobEvent(
+            id=job.id,
+            task=job.task,
+            queue_name=job.queue_name,
+            attempt=job.attempt,
+            state=job.state,
+            reason="cancelled" if is_cancel else move,
+        )
+        events.deliver(signal, Job, event=event)
