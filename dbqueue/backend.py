@@ -115,7 +115,7 @@ class DatabaseBackend(BaseTaskBackend):
         written = insert(database, job, once=task.job_id is not None)
         if written is None:
             return self._existing(task, job)
-        self._wake(job, written)
+        self._wake(database, job, written)
         result = new_result(task, job, written, call)
         events.enqueued(type(self), [result])
         return result
@@ -134,7 +134,7 @@ class DatabaseBackend(BaseTaskBackend):
             return self._defer(task, job, checked, other)
         written = insert_many(database, job, checked)
         if written:
-            self._wake(job, written[0])
+            self._wake(database, job, written[0])
         results = NewResults(task, job, checked, written)
         events.enqueued(type(self), results)
         return results
@@ -228,15 +228,15 @@ class DatabaseBackend(BaseTaskBackend):
             written = insert_many(self.database, job, calls)
         if written:
             events.enqueued(type(self), NewResults(task, job, calls, written))
-            self._wake(job, written[0])
+            self._wake(self.database, job, written[0])
 
-    def _wake(self, job: NewJob, written: Written) -> None:
+    def _wake(self, database: str, job: NewJob, written: Written) -> None:
         queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
-        connection = connections[self.database]
+        connection = connections[database]
         # In a transaction by hand nothing tells of the commit: looking finds the job.
-        if connection.in_atomic_block or connection.get_autocommit():
+        if connection.in_atomic_block or connection.autocommit:
             # Not transaction.on_commit(), which tests replace by something of theirs.
-            connection.on_commit(partial(wakeup.announce, self.database, queue))
+            connection.on_commit(partial(wakeup.announce, database, queue))
 
 
 def backend_of(alias: str) -> DatabaseBackend:

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
 from dbqueue.dialects import hooks, loading, rows
-from dbqueue.dialects.columns import ClaimedJob, NewJob, in_order
+from dbqueue.dialects.columns import BY_AGE, BY_PRIORITY, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.moves import OutsideMoves
 from dbqueue.dialects.rare import RareMoves
@@ -222,8 +222,12 @@ class Dialect(RareMoves, OutsideMoves):
             targets = gate(self.alias, targets)
         jobs = self.take(targets, worker_id, limit)
         # UPDATE … RETURNING gives rows back in any order.
-        place = {target.queue: i for i, target in enumerate(targets)}
-        jobs.sort(key=lambda job: (place[job.queue_name], *in_order(job)))
+        jobs.sort(key=BY_AGE)
+        if len({job.priority for job in jobs}) > 1:
+            jobs.sort(key=BY_PRIORITY, reverse=True)
+        if len(targets) > 1:
+            place = {target.queue: i for i, target in enumerate(targets)}
+            jobs.sort(key=lambda job: place[job.queue_name])
         return jobs
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:

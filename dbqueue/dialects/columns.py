@@ -6,6 +6,7 @@ JobColumns, besides the model and a migration.
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from uuid import UUID
 # only decide between jobs of one statement.
 ORDER = ("-priority", "enqueued_at", "id")
 ORDER_BY = "priority DESC, enqueued_at, id"
+# The same for rows, by two sorts: the first within a priority, and then of priorities.
+BY_AGE = attrgetter("enqueued_at", "id.int")
+BY_PRIORITY = attrgetter("priority")
 
 # Attempt records that a job keeps: the first and the latest.
 LOG_LENGTH = 50

@@ -59,7 +59,10 @@ def has_receivers(signal: Signal, level: int = logging.NOTSET) -> bool:
     """
     if level and _django_logger.isEnabledFor(level):
         return True
-    return any(key[0] not in _LOGGERS for key, *_ in signal.receivers)
+    for key, *_ in signal.receivers:  # noqa: SIM110  any() takes as long as all the rest
+        if key[0] not in _LOGGERS:
+            return True
+    return False
 
 
 def are_only_logged() -> bool:
@@ -121,7 +124,8 @@ def ended(
     else:
         signal = signals.job_finished
     _log_end(job, outcome, error)
-    _send(signal, job, worker_id, outcome, error)
+    if signal.receivers:
+        _send(signal, job, worker_id, outcome, error)
 
 
 def refused(

@@ -72,7 +72,7 @@ class Completer:
 
     def accept(self, job: ClaimedJob, pool: Pool | None) -> None:
         """Note a claimed job and the pool that will run it; None = not yet, or none."""
-        if job.id not in self.in_flight:
+        if job.weight and job.id not in self.in_flight:
             self.arguments += job.weight
         self.in_flight[job.id] = job, pool
         if pool is not None:
@@ -88,11 +88,11 @@ class Completer:
         durations = []
         while self._reports:
             job, outcome = self._reports.popleft()
-            if job.id not in self.in_flight or job.id in self._outcomes:
+            held = self.in_flight.get(job.id)
+            if held is None or job.id in self._outcomes:
                 self._lighten(outcome)
                 continue  # it was given up as stubborn before
-            _, pool = self.in_flight[job.id]
-            if pool is not None:
+            if (pool := held[1]) is not None:
                 pool.load -= 1
             if outcome is None:
                 self._forget(job.id)
@@ -223,7 +223,9 @@ class Completer:
             wakeup.announce(self._dialect.alias, queue)
 
     def _forget(self, id: UUID) -> None:
-        self._lighten(self._outcomes.pop(id, None))
+        outcome = self._outcomes.pop(id, None)
+        if self._backlog.bytes:
+            self._lighten(outcome)
         if (held := self.in_flight.pop(id, None)) is not None:
             self.arguments -= held[0].weight
 

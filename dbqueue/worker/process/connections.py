@@ -133,11 +133,10 @@ def _mine() -> list[tuple[str, Any]]:
 
     connections.all() takes longer than a short job, and leaves out what a job added.
     """
-    local: Any = getattr(connections, "_connections")  # noqa: B009  not in the stubs
-    storage = vars(local._storage)
+    local: Any = connections._connections  # type: ignore[attr-defined]  # of the stubs
     return [
         (alias, connection)
-        for alias, connection in storage.items()
+        for alias, connection in local._storage.__dict__.items()
         if isinstance(connection, BaseDatabaseWrapper)
     ]
 
