@@ -30,7 +30,7 @@ from dbqueue.jobs.transactions import (
     open_elsewhere,
     warn_of_deferral,
 )
-from dbqueue.models import Job, JobState
+from dbqueue.models import Job
 from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
 from dbqueue.tasks.framework import (
@@ -128,13 +128,13 @@ class DatabaseBackend(BaseTaskBackend):
             raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
         task, database = self._usable(task), self.database
         job = self._new_job(task, payload.EMPTY)
-        checked = as_calls(partial(self.encoder(task), task), calls)
+        checked = as_calls(task, partial(self.encoder(task), task), calls)
         other = open_elsewhere(database)
         if other:
             return self._defer(task, job, checked, other)
         written = insert_many(database, job, checked)
         if written:
-            self._wake(database, job, written[0])
+            self._wake(database, job, written[0], checked)
         results = NewResults(task, job, checked, written)
         events.enqueued(type(self), results)
         return results
@@ -228,15 +228,17 @@ class DatabaseBackend(BaseTaskBackend):
             written = insert_many(self.database, job, calls)
         if written:
             events.enqueued(type(self), NewResults(task, job, calls, written))
-            self._wake(self.database, job, written[0])
+            self._wake(self.database, job, written[0], calls)
 
-    def _wake(self, database: str, job: NewJob, written: Written) -> None:
-        queue = job.queue_name if written.state == JobState.READY else wakeup.SCHEDULE
+    def _wake(
+        self, database: str, job: NewJob, written: Written, calls: Calls | None = None
+    ) -> None:
         connection = connections[database]
         # In a transaction by hand nothing tells of the commit: looking finds the job.
         if connection.in_atomic_block or connection.autocommit:
-            # Not transaction.on_commit(), which tests replace by something of theirs.
-            connection.on_commit(partial(wakeup.announce, database, queue))
+            for name in wakeup.news(job, written, calls):
+                # Not transaction.on_commit(), which tests replace by one of theirs.
+                connection.on_commit(partial(wakeup.announce, database, name))
 
 
 def backend_of(alias: str) -> DatabaseBackend:

@@ -14,6 +14,13 @@ from dbqueue.models import Job, JobState, Worker
 # Jobs that are counted; beyond, a count says only that there are more.
 CAP = 10_000
 
+UNFINISHED = (
+    JobState.SCHEDULED,
+    JobState.BLOCKED,
+    JobState.READY,
+    JobState.RUNNING,
+)
+
 # A wing adds why a job is not running: a sentence, or None if it cannot say.
 reasons: list[Callable[[Job], str | None]] = []
 
@@ -31,6 +38,7 @@ class QueueStatus:
 
     queue: str
     ready: int = 0
+    blocked: int = 0
     scheduled: int = 0
     running: int = 0
     oldest_wait: float | None = None
@@ -101,7 +109,7 @@ def reason(job: Job) -> str:
     for ask in reasons:
         if (answer := ask(job)) is not None:
             return answer
-    if job.state not in (JobState.SCHEDULED, JobState.READY, JobState.RUNNING):
+    if job.state not in UNFINISHED:
         return (
             f"Its state is {job.state!r}, which no unfinished job has: the row was "
             "changed by hand. Set its column 'state' to READY, or delete it."
@@ -110,6 +118,8 @@ def reason(job: Job) -> str:
         return f"It is not due before {job.run_after}."
     if job.state == JobState.RUNNING:
         return ""
+    if job.state == JobState.BLOCKED:
+        return f"It waits in the lane {job.lane!r}."
     if not is_served(str(job._state.db), job.queue_name):
         missing = f"No live worker takes the queue {job.queue_name!r}."
         return f"{missing} Start: manage.py runworker"
@@ -147,9 +157,12 @@ def _unknown_to_each(alias: str, queue: str) -> list[list[str]]:
 
 def _mark_cut_counts(queues: Collection[QueueStatus], cap: int) -> None:
     cut = sum(queue.scheduled for queue in queues) >= cap
+    cut_blocked = sum(queue.blocked for queue in queues) >= cap
     for queue in queues:
         if queue.ready >= cap:
             queue.ready = AtLeast(cap)
+        if cut_blocked:
+            queue.blocked = AtLeast(queue.blocked)
         if cut:
             queue.scheduled = AtLeast(queue.scheduled)
 

@@ -4,18 +4,19 @@ A dialect speaks raw SQL through Django's connection and knows no model. The ORM
 say SKIP LOCKED inside an UPDATE … RETURNING, nor move rows between two tables.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.core import checks
 from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
 from dbqueue.dialects import hooks, loading, rows
 from dbqueue.dialects.columns import BY_AGE, BY_PRIORITY, ClaimedJob, NewJob
+from dbqueue.dialects.driver import Driver
+from dbqueue.dialects.gates import Gates
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.moves import OutsideMoves
 from dbqueue.dialects.rare import RareMoves
@@ -25,7 +26,7 @@ from dbqueue.dialects.session import Session
 _Ends = Sequence[rows.Outcome]
 
 
-class Dialect(RareMoves, OutsideMoves):
+class Dialect(RareMoves, OutsideMoves, Gates, Driver):
     """The moves of a job on one database alias. Each is one guarded statement."""
 
     # What Django calls the database; a wing's own statements stand under this name.
@@ -40,6 +41,7 @@ class Dialect(RareMoves, OutsideMoves):
     max_values: ClassVar[int] = 10_000
 
     def __init__(self, alias: str) -> None:
+        super().__init__()
         self.alias = alias
 
     @property
@@ -71,7 +73,10 @@ class Dialect(RareMoves, OutsideMoves):
         raise NotImplementedError
 
     def promote(self, limit: int) -> set[str]:
-        """Make up to `limit` due jobs ready; return their queues."""
+        """Make up to `limit` due jobs ready; return their queues.
+
+        Those with a lane are for its gate, which is owed then.
+        """
         raise NotImplementedError
 
     def next_due(self) -> rows.NextDue:
@@ -146,32 +151,6 @@ class Dialect(RareMoves, OutsideMoves):
         """Tell whether the server asks for the same transaction once more."""
         return False
 
-    @staticmethod
-    def check(connection: BaseDatabaseWrapper) -> Iterator[checks.CheckMessage]:
-        """Yield what is wrong with the entry of DATABASES."""
-        yield from ()
-
-    @staticmethod
-    def prepare(connection: BaseDatabaseWrapper) -> None:
-        """Let connections made from now on notice a lost network, and what jobs set."""
-
-    @staticmethod
-    def cancel(raw: Any, seconds: float) -> None:
-        """Ask the server, `seconds` at most, to end what the connection waits for."""
-
-    @staticmethod
-    def abort(raw: Any) -> None:
-        """End the driver's connection under whatever waits for its answer."""
-
-    @staticmethod
-    def watch_client(raw: Any, seconds: float) -> None:
-        """Have the server look that often for its client, and cancel for one gone."""
-
-    @staticmethod
-    def driver_is_idle(raw: Any) -> bool:
-        """Tell whether the driver's connection is open and in no transaction."""
-        return True
-
     def claim(self, scan: Scan, worker_id: UUID, limit: int) -> list[ClaimedJob]:
         """Claim up to `limit` jobs, returned in the order of the scan."""
         jobs: list[ClaimedJob] = []
@@ -191,29 +170,42 @@ class Dialect(RareMoves, OutsideMoves):
 
     def record(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
         """Record how attempts ended; return the ids whose fence still held."""
-        back = [outcome for outcome in outcomes if outcome.state == "READY"]
-        ended = [outcome for outcome in outcomes if outcome.state != "READY"]
-        if not (back and ended) and not hooks.after_record:
-            return self._record(worker_id, ended, back)
+        kinds = {(outcome.state == "READY", outcome.gate) for outcome in outcomes}
+        if len(kinds) == 1 and (*kinds,)[0][1] is None and not hooks.after_record:
+            return self._record(worker_id, outcomes)
         with self.one_commit():
-            held = self._record(worker_id, ended, back)
-            for hook in hooks.after_record:
-                hook(self.alias, [o for o in outcomes if o.id in held])
-            return held
+            return self._record(worker_id, outcomes)
 
     def finish_and_claim(
         self, worker_id: UUID, outcomes: Sequence[rows.Outcome], scan: Scan, limit: int
     ) -> tuple[set[UUID], list[ClaimedJob]]:
         """Record the last batch and claim the next in one commit."""
-        if not outcomes:
+        if self.gates_alone:
+            recorded = self.record(worker_id, outcomes) if outcomes else set()
+            scan.admit(self.open_due())
+            return recorded, self.claim(scan, worker_id, limit)
+        due = self.due_gates() if self.owed else []
+        if not (outcomes or due):
             return set(), self.claim(scan, worker_id, limit)
         with self.one_commit():
-            recorded = self.record(worker_id, outcomes)
+            recorded = self._record(worker_id, outcomes) if outcomes else set()
+            if due:
+                self.open_gates(due)
+            if self.admitted:
+                scan.admit(self.admitted)
             return recorded, self.claim(scan, worker_id, limit)
 
-    def _record(self, worker_id: UUID, ended: _Ends, back: _Ends) -> set[UUID]:
+    def _record(self, worker_id: UUID, outcomes: _Ends) -> set[UUID]:
+        back = [outcome for outcome in outcomes if outcome.state == "READY"]
+        ended = [outcome for outcome in outcomes if outcome.state != "READY"]
         held = self.finish(worker_id, ended) if ended else set()
-        return held | self.release(worker_id, back) if back else held
+        if back:
+            held |= self.release(worker_id, back)
+        for hook in hooks.after_record:
+            hook(self.alias, [o for o in outcomes if o.id in held])
+        if gates := {o.gate for o in outcomes if o.gate is not None and o.id in held}:
+            self.open_gates(gates)
+        return held
 
     def _take_in_order(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int

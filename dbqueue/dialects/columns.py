@@ -4,6 +4,7 @@ A new column that enqueue() writes, a worker gets and the history keeps is one l
 JobColumns, besides the model and a migration.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
@@ -44,6 +45,8 @@ class NewJob(JobColumns):
 
     run_after: datetime | None = None
     delay: float | None = None  # seconds from now, by the database's clock
+    # Columns that few jobs have, as wings give them; see jobs.insert.shapes.
+    more: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class ClaimedJob(JobColumns):
     failures: int
     progress: str | None
     attempt_log: str
+    lane: str | None
+    fair_group: str | None
     enqueued_at: datetime
     run_after: datetime | None
     started_at: datetime
@@ -63,6 +68,11 @@ class ClaimedJob(JobColumns):
     # No columns: the bytes of what was loaded after the claim, and what is wrong.
     weight: int = 0
     damage: str = ""
+
+    @property
+    def gate(self) -> str | None:
+        """What others of its lane wait for; None if it has no lane."""
+        return self.fair_group or self.lane
 
     def held_by(self, worker_id: UUID) -> "HeldJob":
         """Return the job as a rescuer of this worker would see it."""
@@ -75,6 +85,8 @@ class ClaimedJob(JobColumns):
             self.task,
             self.last_attempted_at,
             self.queue_name,
+            self.lane,
+            self.fair_group,
             self.context,
             self.attempt_log,
         )
@@ -91,9 +103,15 @@ class HeldJob(NamedTuple):
     task: str
     last_attempted_at: datetime
     queue_name: str
+    lane: str | None
+    fair_group: str | None
     # JSON text, not yet trusted.
     context: str
     attempt_log: str
+
+    @property
+    def gate(self) -> str | None:
+        return self.fair_group or self.lane
 
 
 def _names(kind: type[JobColumns]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What wings add to the moves of a job; an empty list costs one look."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from dbqueue.dialects.rows import Outcome, Target
+from dbqueue.dialects.rows import Opened, Outcome, Target
 
 # Called before each claim with the database's alias and what would be claimed from;
 # returns what may be.
@@ -10,3 +10,12 @@ before_claim: list[Callable[[str, Sequence[Target]], Sequence[Target]]] = []
 # Called inside the commit that records the ends of attempts, with the database's alias
 # and the outcomes whose claim still held.
 after_record: list[Callable[[str, Sequence[Outcome]], None]] = []
+# Called inside a commit with the database's alias and keys of gates, which are lanes or
+# fair groups: there was an end, or something new, and room may be for what is BLOCKED.
+open_gates: list[Callable[[str, Collection[str]], Opened]] = []
+# Called now and then, in no transaction, with the database's alias: finds the gates
+# that have room and BLOCKED jobs, whatever news was lost, and opens them.
+sweep_gates: list[Callable[[str], Opened]] = []
+# Called inside the commit that pauses or resumes, with the database's alias and the key
+# of the Pause, before anybody else sees it.
+after_pause: list[Callable[[str, str], None]] = []

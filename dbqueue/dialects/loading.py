@@ -4,7 +4,7 @@ A claim is for so many jobs, whatever they weigh. All at once, the arguments of 
 thousand may be more than the process, or one answer of the database, can hold.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -25,6 +25,8 @@ class Loader(Protocol):
     def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]: ...
 
     def forget_known(self, worker_id: UUID) -> None: ...
+
+    def owe(self, keys: Iterable[str]) -> None: ...
 
 
 def loaded(
@@ -56,11 +58,12 @@ def loaded(
             for name, text in zip(LARGE, texts.get(job.id, ()), strict=False):
                 setattr(job, name, text)
     back = [
-        Outcome(id=job.id, attempt=job.attempt, state="READY")
+        Outcome(id=job.id, attempt=job.attempt, state="READY", gate=job.gate)
         for job in jobs[len(kept) :]
     ]
     if back:
         dialect.release(worker_id, back)
+        dialect.owe(outcome.gate for outcome in back if outcome.gate is not None)
     # One that could not be loaded was taken away from us meanwhile.
     return [job for job in kept if job.id not in missing]
 

@@ -7,10 +7,10 @@ from uuid import UUID
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import listed
 from dbqueue.dialects.rows import MovedJob
+from dbqueue.dialects.statements import ENTRY
 
 WAITING = ("SCHEDULED", "BLOCKED", "READY")
-# In a lane, only its gate makes a job ready.
-DUE_STATE = "CASE WHEN lane IS NULL THEN 'READY' ELSE 'BLOCKED' END"
+DUE_STATE = ENTRY.format("")
 TOLD = listed(MovedJob._fields)
 
 # What each move changes, and in which states; {now} and {due} are the database's.

@@ -1,9 +1,10 @@
 """What passes between the queue and the database, free of models and of SQL."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,6 +22,8 @@ class Calls(NamedTuple):
     ids: list[str]  # 32 hexadecimal digits
     args: list[str]  # JSON text, as in NewJob
     kwargs: list[str]
+    # Columns that few jobs have, by their names: text or None for each call.
+    more: Mapping[str, list[str | None]] = MappingProxyType({})
 
     def chunks(self, most: int, bytes: int) -> list[int]:
         """Return where chunks of at most `most` calls begin.
@@ -40,8 +43,9 @@ class Calls(NamedTuple):
 
     def part(self, first: int, end: int | None) -> "Calls":
         """Return the calls from `first` to before `end`."""
-        ids, args, kwargs = self
-        return Calls(ids[first:end], args[first:end], kwargs[first:end])
+        ids, args, kwargs, more = self
+        some = {name: values[first:end] for name, values in more.items()}
+        return Calls(ids[first:end], args[first:end], kwargs[first:end], some)
 
 
 class Written(NamedTuple):
@@ -51,6 +55,12 @@ class Written(NamedTuple):
     enqueued_at: datetime
     run_after: datetime | None
 
+    def of_call(self, more: Mapping[str, list[Any]], place: int) -> "Written":
+        """Return what holds for one call of many, of which some may have a lane."""
+        if self.state != "READY" or "lane" not in more:
+            return self
+        return self._replace(state=entry({"lane": more["lane"][place]}))
+
     @classmethod
     def now(cls, job: NewJob) -> "Written":
         """Return what holds for a job that is written now, by this host's clock."""
@@ -58,8 +68,18 @@ class Written(NamedTuple):
         if job.delay is not None:
             due = now + timedelta(seconds=job.delay)
         now, due = as_kept(now), None if due is None else as_kept(due)
-        state = "SCHEDULED" if due is not None and due > now else "READY"
+        state = "SCHEDULED" if due is not None and due > now else entry(job.more)
         return cls(state, now, due)
+
+
+def gate_of(more: Mapping[str, Any]) -> str | None:
+    """Return the gate of a job with these columns; None if it has no lane."""
+    return more.get("fair_group") or more.get("lane")
+
+
+def entry(more: Mapping[str, Any] | None) -> str:
+    """Return the state of a job that is due: with a lane, the gate lets it in."""
+    return "READY" if not more or more.get("lane") is None else "BLOCKED"
 
 
 def as_kept(moment: datetime) -> datetime:
@@ -75,13 +95,15 @@ class Outcome:
 
     id: UUID
     attempt: int
-    # SUCCESSFUL, FAILED or CANCELLED ends the job; READY gives it back to the queue.
+    # SUCCESSFUL, FAILED or CANCELLED ends the job; READY gives it back to the queue, or
+    # to its gate.
     state: str
     result: str | None = None  # JSON text
     record: dict[str, Any] | None = None  # for the attempt log
     failed: int = 0  # failures to add
     delay: float = 0.0  # seconds until a job given back is due
     duration: float | None = None  # seconds the attempt ran
+    gate: str | None = None  # that of the job
 
     @property
     def reason(self) -> str:
@@ -103,6 +125,13 @@ class Target(NamedTuple):
     after: UUID | None = None
     unknown: Sequence[str] = ()  # tasks whose jobs are left
     light: bool = False  # whether jobs with large columns are left
+
+
+class Opened(NamedTuple):
+    """What came of an attempt to open gates."""
+
+    queues: set[str]  # in which jobs became READY
+    again: dict[str, float]  # seconds until a gate is to be tried again
 
 
 def tell_of_known(id: UUID) -> None:
@@ -133,6 +162,12 @@ class MovedJob(NamedTuple):
     attempt: int
     state: str
     lane: str | None
+    fair_group: str | None
+
+    @property
+    def gate(self) -> str | None:
+        """What others of its lane wait for; None if it has no lane."""
+        return self.fair_group or self.lane
 
 
 class NextDue(NamedTuple):

@@ -16,6 +16,8 @@ WILDCARD = "*"
 # where such looks cost more than others, as where vacuum may not remove dead rows.
 RESCAN, LONGEST_RESCAN = 0.25, 2.0
 RESCAN_SHARE = 0.03  # of a child's time that they may cost it
+# The same where gates let jobs in: these have waited, and are behind the mark.
+ADMITTED_RESCAN = 0.02
 MOST_UNKNOWN = 100  # paths of tasks, as each claim names them all
 # Seconds until such a task is looked for again: its module may have been installed, or
 # what kept it from being imported may be over.
@@ -69,7 +71,7 @@ class Scan:
         self.groups = groups
         self.excluded = excluded
         self._marks: dict[str, Target] = {}
-        self._rescan_at = 0.0
+        self._rescan_at = self._hurried_at = 0.0
         self._since = 0.0
         self._is_fresh = False
         self._usual = self._extra = 0.0  # seconds
@@ -122,6 +124,11 @@ class Scan:
     def expect(self, news: set[str]) -> None:
         """Note in which queues jobs became ready since the last look; "" is any."""
         self._news |= news
+
+    def admit(self, queues: set[str]) -> None:
+        """Note in which queues gates have let jobs in."""
+        self._news |= queues
+        self._rescan_at = min(self._rescan_at, self._hurried_at)
 
     def expected(self) -> list[Target]:
         """Return the only queue with news, if nothing else can come before it.
@@ -187,6 +194,7 @@ class Scan:
             before, self._extra = self._extra, max(0.0, took - self._usual)
             pause = min(LONGEST_RESCAN, min(before, self._extra) / RESCAN_SHARE)
             self._rescan_at = now + max(RESCAN, pause)
+            self._hurried_at = now + max(ADMITTED_RESCAN, pause)
         else:
             self._usual = took
         if exhausted:

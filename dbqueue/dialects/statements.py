@@ -2,6 +2,9 @@
 
 from dbqueue.dialects.columns import INSERTED, ORDER_BY, listed
 
+# What a job is once it is due: in a lane, only its gate makes it ready.
+ENTRY = "CASE WHEN {0}lane IS NULL THEN 'READY' ELSE 'BLOCKED' END"
+
 # A loose index scan: one probe a queue, however many rows each of them holds.
 _NAMES = """names(name) AS (
     SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY'
@@ -58,6 +61,11 @@ GROUP BY queue_name
 UNION ALL
 SELECT 'RUNNING', queue_name, count(*), NULL
 FROM dbqueue_job WHERE state = 'RUNNING' GROUP BY queue_name
+UNION ALL
+SELECT 'BLOCKED', queue_name, count(*), NULL
+FROM (SELECT queue_name FROM dbqueue_job WHERE state = 'BLOCKED' LIMIT %(most)s)
+    AS blocked
+GROUP BY queue_name
 """
 
 
@@ -76,11 +84,19 @@ WHERE state = 'RUNNING' AND worker_id = %(worker)s AND once
 """
 
 
-def insert_once(values: str) -> str:
-    """Return the INSERT of a job whose id may be taken, by a finished one, too."""
+def insert_once(values: str, more: tuple[str, ...] = ()) -> str:
+    """Return the INSERT of a job whose id may be taken, by a finished one, too.
+
+    `more` are names of columns that few jobs have; they are parameters, too.
+    """
     return f"""
-INSERT INTO dbqueue_job ({listed(INSERTED)}, once)
-SELECT {values}, true
+INSERT INTO dbqueue_job ({listed((*INSERTED, *more))}, once)
+SELECT {with_more(values, more)}, true
 WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob WHERE id = %(id)s)
 ON CONFLICT (id) DO NOTHING
 """
+
+
+def with_more(values: str, more: tuple[str, ...]) -> str:
+    """Return the values of an INSERT with the parameters of more columns."""
+    return ", ".join((values, *(f"%({name})s" for name in more)))

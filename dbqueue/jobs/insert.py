@@ -11,7 +11,12 @@ from django.db import DatabaseError, transaction
 from dbqueue import dialects
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
-from dbqueue.exceptions import InvalidPayload, MigrationsNotApplied, WrongArguments
+from dbqueue.exceptions import (
+    InvalidKey,
+    InvalidPayload,
+    MigrationsNotApplied,
+    WrongArguments,
+)
 from dbqueue.ids import hex7s, uuid7
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
@@ -24,13 +29,18 @@ Encode = Callable[[Any, Mapping[str, Any]], payload.Call]
 CHUNK = 10_000
 CHUNK_SIZE = 16 * 1024 * 1024
 
+# What wings give of columns that few jobs have, by the task's path: its lane, or a key
+# that no two jobs have. Called with the task and the call, before anything is written.
+Shape = Callable[[Task[..., Any], payload.Call], Mapping[str, Any]]
+shapes: dict[str, list[Shape]] = {}
+
 
 def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
     """Return the job of a call; `alias` is the backend's in TASKS."""
-    after = task.run_after
+    after, path = task.run_after, task.module_path
     return NewJob(
         id=task.job_id or uuid7(),
-        task=task.module_path,
+        task=path,
         queue_name=task.queue_name,
         priority=int(task.priority),
         backend=alias,
@@ -40,7 +50,18 @@ def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
         context=context.dumped() if context.bound.get(None) else "{}",
         run_after=after if isinstance(after, datetime) else None,
         delay=after.total_seconds() if isinstance(after, timedelta) else None,
+        more=shaped(task, call) if path in shapes else None,
     )
+
+
+def shaped(task: Task[..., Any], call: payload.Call) -> dict[str, Any] | None:
+    """Return the columns that wings give to a job; None if it is as any other."""
+    columns: dict[str, Any] = {}
+    if call is payload.EMPTY:  # of many, whose columns are those of each call
+        return None
+    for shape in shapes.get(task.module_path, ()):
+        columns |= shape(task, call)
+    return columns or None
 
 
 def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
@@ -53,7 +74,7 @@ def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
             return encode(item, {})
         if isinstance(item, Mapping):
             return encode((), item)
-    except (InvalidPayload, WrongArguments) as error:
+    except (InvalidKey, InvalidPayload, WrongArguments) as error:
         raise type(error)(f"Call {position}: {error}") from error
     raise InvalidTask(
         f"Call {position} is {item!r}; it must be a tuple of positional arguments or a "
@@ -61,18 +82,28 @@ def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
     )
 
 
-def as_calls(encode: Encode, items: Iterable[Any]) -> Calls:
-    """Return the calls as they are written, under new ids.
+def as_calls(task: Task[..., Any], encode: Encode, items: Iterable[Any]) -> Calls:
+    """Return the calls of a task as they are written, under new ids.
 
     `encode` makes a Call of (args, kwargs). Raises InvalidTask, and what it raises.
     """
     args: list[str] = []
     kwargs: list[str] = []
+    more: list[Mapping[str, Any]] = []
+
+    def encode_shaped(given: Any, named: Mapping[str, Any]) -> payload.Call:
+        call = encode(given, named)
+        more.append(shaped(task, call) or {})
+        return call
+
+    made = encode_shaped if task.module_path in shapes else encode
     for position, item in enumerate(items, 1):
-        call = as_call(encode, item, position)
+        call = as_call(made, item, position)
         args.append(call.args_text)
         kwargs.append(call.kwargs_text)
-    return Calls(hex7s(len(args)), args, kwargs)
+    names = {name: None for columns in more for name in columns}
+    columns = {name: [of_one.get(name) for of_one in more] for name in names}
+    return Calls(hex7s(len(args)), args, kwargs, columns)
 
 
 def insert(database: str, job: NewJob, *, once: bool = False) -> Written | None:

@@ -43,6 +43,7 @@ def succeeded(job: ClaimedJob, result: str, duration: float) -> Outcome:
         state=JobState.SUCCESSFUL,
         result=result,
         duration=duration,
+        gate=job.fair_group or job.lane,
     )
 
 
@@ -80,7 +81,9 @@ def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
 def untouched(job: ClaimedJob, *, delay: float = 0.0) -> Outcome:
     """Return the outcome of a job that goes back as it came, `delay` in seconds."""
     state = JobState.READY
-    return Outcome(id=job.id, attempt=job.attempt, state=state, delay=delay)
+    return Outcome(
+        id=job.id, attempt=job.attempt, state=state, delay=delay, gate=job.gate
+    )
 
 
 def released(job: ClaimedJob, worker_id: UUID) -> Outcome:
@@ -117,6 +120,7 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
         record=record,
         failed=failed,
         delay=delay,
+        gate=job.gate,
     )
 
 
@@ -218,6 +222,7 @@ def _ended(
         record=record,
         failed=failed,
         delay=delay,
+        gate=job.gate,
     )
 
 

@@ -227,7 +227,7 @@ class NewResults(Sequence[JobResult]):
     def _at(self, place: int) -> JobResult:
         if place not in self._made:
             chunk = bisect_right(self._starts, place) - 1
-            ids, *texts = self._calls
+            ids, *texts, more = self._calls
             args, kwargs = (json.loads(column[place]) for column in texts)
             if typed.is_typed(args):
                 args, kwargs, _ = typed.read(args, kwargs)
@@ -236,6 +236,6 @@ class NewResults(Sequence[JobResult]):
                 replace(self._job, id=UUID(ids[place])),
                 args=args,
                 kwargs=kwargs,
-                **self._written[chunk]._asdict(),
+                **self._written[chunk].of_call(more, place)._asdict(),
             )
         return self._made[place]

@@ -6,6 +6,9 @@ import time
 from django.db import Error
 
 from dbqueue import dialects
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.gates import NEWS
+from dbqueue.dialects.rows import Calls, Written, gate_of
 
 logger = logging.getLogger(__name__)
 
@@ -14,11 +17,41 @@ WINDOW = 0.02
 # Instead of a queue's name: a job was scheduled, perhaps before all others.
 SCHEDULE = ""
 
+# Gates that are named one by one; of more, a sweep finds them.
+MOST_GATES = 8
+# Names that are remembered as sent: of queues there are few, of gates very many.
+_REMEMBERED = 1000
+
 _sent: dict[tuple[str, str], float] = {}
+
+
+def news(job: NewJob, written: Written, calls: Calls | None = None) -> list[str]:
+    """Return what is to be announced of a job, or of many, that were written.
+
+    A job with a lane is for whoever opens its gate.
+    """
+    if written.state == "READY" and (calls is None or not calls.more):
+        return [job.queue_name]
+    if written.state == "SCHEDULED":
+        return [SCHEDULE]
+    if calls is None or not calls.more:
+        gate = gate_of(job.more or {})
+        return [job.queue_name if gate is None else NEWS + gate]
+    names = calls.more.keys()
+    rows = (
+        dict(zip(names, row, strict=True))
+        for row in zip(*calls.more.values(), strict=True)
+    )
+    gates = {gate_of(row) for row in rows}
+    plain = [job.queue_name] if None in gates else []
+    known = [NEWS + gate for gate in gates if gate is not None]
+    return plain + (known if len(known) <= MOST_GATES else [NEWS])
 
 
 def announce(alias: str, queue: str) -> None:
     """Wake the workers of the queue, if the database can and the settings allow it.
+
+    In the place of a queue, it may be the news of a gate.
 
     To be called after the commit: NOTIFY inside the enqueuing transaction would take a
     lock that all commits of the server share. A hint that fails costs one poll
@@ -27,6 +60,8 @@ def announce(alias: str, queue: str) -> None:
     dialect, now = dialects.of(alias), time.monotonic()
     if not dialect.can_notify or now - _sent.get((alias, queue), 0.0) < WINDOW:
         return
+    if len(_sent) >= _REMEMBERED:
+        _sent.clear()
     _sent[alias, queue] = now
     try:
         dialect.notify([queue])

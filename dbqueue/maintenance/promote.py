@@ -13,11 +13,14 @@ NOBODY = UUID(int=0)  # a worker that there is not
 
 
 def promote(alias: str, *, limit: int = BATCH) -> set[str]:
-    """Make up to `limit` jobs ready that are due; return their queues."""
+    """Make up to `limit` jobs ready that are due; return their queues.
+
+    Those with a lane are let in by its gate, as far as there is room.
+    """
     dialect = dialects.of(alias)
     while True:
         try:
-            return dialect.promote(limit)
+            return dialect.promote(limit) | dialect.open_due()
         except Exception as error:
             is_refused = dialect.refuses(error)
             too_slow = isinstance(error, Error) and dialect.is_cancelled(error)

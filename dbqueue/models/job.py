@@ -87,6 +87,9 @@ class JobQuerySet(models.QuerySet["Job"]):
     def scheduled(self) -> "JobQuerySet":
         return self.filter(state=JobState.SCHEDULED)
 
+    def blocked(self) -> "JobQuerySet":
+        return self.filter(state=JobState.BLOCKED)
+
     def running(self) -> "JobQuerySet":
         return self.filter(state=JobState.RUNNING)
 
@@ -131,6 +134,7 @@ class Job(JobRecord):
             _index("dbqueue_job_order", "READY", "queue_name", *ORDER),
             _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),
             _index("dbqueue_job_running", "RUNNING", "worker_id"),
+            _index("dbqueue_job_blocked", "BLOCKED", "fair_group", "lane", *ORDER),
         ]
 
 

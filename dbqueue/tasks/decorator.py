@@ -55,6 +55,9 @@ class _Options(TypedDict, total=False):
     timeout: float | None
     atomic: bool
     codec: Literal["json", "typed"] | None
+    # Of wings, which check them.
+    limit: Any
+    fair: Any
 
 
 @overload

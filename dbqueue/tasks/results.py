@@ -30,6 +30,7 @@ else:
 
 STATUS = {
     "SCHEDULED": TaskResultStatus.READY,
+    "BLOCKED": TaskResultStatus.READY,
     "READY": TaskResultStatus.READY,
     "RUNNING": TaskResultStatus.RUNNING,
     "SUCCESSFUL": TaskResultStatus.SUCCESSFUL,

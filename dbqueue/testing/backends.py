@@ -134,6 +134,8 @@ class _Row:
             failures=0,
             progress=None,
             attempt_log="[]",
+            lane=None,
+            fair_group=None,
             enqueued_at=enqueued_at,
             run_after=job.run_after,
             started_at=now,

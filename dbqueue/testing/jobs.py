@@ -15,7 +15,7 @@ from dbqueue.exceptions import DbqueueError, TaskNotAllowed, TaskNotFound
 from dbqueue.ids import uuid7
 from dbqueue.jobs import moves
 from dbqueue.maintenance import leases
-from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.gates import make_ready
 from dbqueue.models import Job, JobState
 from dbqueue.tasks import defaults, payload, registry, typed
 from dbqueue.tasks.framework import AnyTask
@@ -59,7 +59,7 @@ def run_jobs(
                 run_hooks()
             if scheduled:
                 moves.make_due(runner.alias, excluding=runner.not_run)
-            promote(runner.alias)
+            make_ready(runner.alias)
             if job := runner.run_next():
                 ran.pop(job.id, None)
                 ran[job.id] = None

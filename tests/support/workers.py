@@ -69,7 +69,8 @@ class HandWorker:
 
     def _record(self, jobs, state, **more):
         outcomes = [
-            Outcome(id=job.id, attempt=job.attempt, state=state, **more) for job in jobs
+            Outcome(id=job.id, attempt=job.attempt, state=state, gate=job.gate, **more)
+            for job in jobs
         ]
         held = self.dialect.record(self.id, outcomes)
         return [job for job in jobs if job.id in held]

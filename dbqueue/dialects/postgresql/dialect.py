@@ -11,11 +11,11 @@ from django.db import DatabaseError, Error, connections, transaction
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.postgresql.moves import PostgreSQLMoves
+from dbqueue.dialects.postgresql.inserts import PostgreSQLInserts
 from dbqueue.dialects.postgresql.rare import LIGHT
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
@@ -30,7 +30,7 @@ MISSING_TABLE, CANCELLED = "42P01", "57014"
 SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
 
 
-class PostgreSQL(PostgreSQLMoves):
+class PostgreSQL(PostgreSQLInserts):
     name = "postgresql"
     is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long
@@ -53,22 +53,6 @@ class PostgreSQL(PostgreSQLMoves):
                 "Install it: pip install 'dbqueue-django[postgres]'."
             )
         self._own = OwnSession()
-
-    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
-        if job.run_after is None and job.delay is None and not once:
-            (enqueued_at,) = self._row(statements.INSERT_READY, _params(job)) or ()
-            return rows.Written("READY", enqueued_at, None)
-        sql = statements.INSERT_ONCE if once else statements.INSERT_ONE
-        row = self._row(sql, _params(job))
-        return rows.Written(*row) if row else None
-
-    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
-        values = _params(job) | {
-            "ids": _array(calls.ids),
-            "args": f"[{','.join(calls.args)}]",
-            "kwargs": f"[{','.join(calls.kwargs)}]",
-        }
-        return rows.Written(*self._rows(statements.INSERT_MANY, values)[0])
 
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
@@ -116,7 +100,7 @@ class PostgreSQL(PostgreSQLMoves):
         self._run(statements.NOTE_PROGRESS, values)
 
     def promote(self, limit: int) -> set[str]:
-        return {queue for (queue,) in self._rows(statements.PROMOTE, {"limit": limit})}
+        return self._promoted(self._rows(statements.PROMOTE, {"limit": limit}))
 
     def next_due(self) -> rows.NextDue:
         return rows.NextDue(*self._rows(statements.NEXT_DUE, {})[0])
@@ -172,6 +156,11 @@ class PostgreSQL(PostgreSQLMoves):
     def one_commit(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
 
+    def read_committed(self) -> None:
+        connection = self.connection
+        if self.gates_alone and not connection.savepoint_ids:
+            self._run(statements.READ_COMMITTED, {})
+
     def limit_idling(self, seconds: float, *, local: bool = False) -> None:
         scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
         sql = statements.LIMIT_IDLING
@@ -202,12 +191,6 @@ class PostgreSQL(PostgreSQLMoves):
     def is_serialization_failure(self, error: Error) -> bool:
         return params.sqlstate(error) in SERIALIZATION_FAILURES
 
-    def _row(self, sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
-        with self._cursor(params) as cursor:
-            cursor.execute(sql, params)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        return row
-
     def _cursor(self, params: dict[str, Any]) -> AbstractContextManager[Any]:
         connection = connections[self.alias]
         raw = self._own.raw
@@ -226,10 +209,6 @@ def _beyond(target: rows.Target) -> str:
         return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
     return known if is_whole else statements.LEVELS + known
-
-
-def _params(job: NewJob) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
 
 
 def _array(items: Iterable[object]) -> str:

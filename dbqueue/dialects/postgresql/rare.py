@@ -11,6 +11,7 @@ from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import ClaimedJob, listed
 from dbqueue.dialects.postgresql import moments, params, statements
+from dbqueue.dialects.statements import ENTRY
 
 _OF_THOSE_HELD = """FROM dbqueue_job
 WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
@@ -65,7 +66,7 @@ SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
     OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY})
 """
 HEAL = (
-    f"UPDATE dbqueue_job SET state = 'READY' WHERE {_LAME}",
+    f"UPDATE dbqueue_job SET state = {ENTRY.format('')} WHERE {_LAME}",
     # A worker that there is not: it is rescued as after any other.
     f"UPDATE dbqueue_job SET worker_id = %(nobody)s WHERE {_HELD_BY_NOBODY}",
 )

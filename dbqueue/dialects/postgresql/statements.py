@@ -3,52 +3,10 @@
 from functools import lru_cache
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
-from dbqueue.dialects.statements import IS_KNOWN, insert_once
+from dbqueue.dialects.columns import ORDER_BY, claimed, listed
+from dbqueue.dialects.statements import ENTRY, IS_KNOWN
 
-_DUE = """coalesce(%(run_after)s::timestamptz,
-    statement_timestamp() + %(delay)s::float8 * interval '1 second')"""
-_STATE = f"CASE WHEN {_DUE} > statement_timestamp() THEN 'SCHEDULED' ELSE 'READY' END"
 _HISTORY = listed(columns.CARRIED + columns.JSON)
-_INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
-_NEW = {
-    "attempt": "0",
-    "failures": "0",
-    "attempt_log": "'[]'",
-    "enqueued_at": "statement_timestamp()",
-}
-
-# What most jobs are: ready at once, under an id that is new.
-INSERT_READY = f"""
-{_INSERT} VALUES ({inserted(**_NEW, state="'READY'", run_after="NULL")})
-RETURNING enqueued_at
-"""
-
-_WRITTEN = "RETURNING state, enqueued_at, run_after"
-
-INSERT_ONE = f"""
-{_INSERT} VALUES ({inserted(**_NEW, state=_STATE, run_after=_DUE)})
-{_WRITTEN}
-"""
-
-INSERT_ONCE = f"""
-{insert_once(inserted(**_NEW, state=_STATE, run_after=_DUE))}
-{_WRITTEN}
-"""
-
-_OF_EACH = {"id": "n.id", "args": "n.args::jsonb", "kwargs": "n.kwargs::jsonb"}
-
-# The values come as one text for each column: psycopg takes a microsecond for each item
-# of a list.
-INSERT_MANY = f"""
-WITH written AS (
-{_INSERT}
-SELECT {inserted(**_NEW, **_OF_EACH, state=_STATE, run_after=_DUE)}
-FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
-                json_array_elements(%(kwargs)s::json)) AS n(id, args, kwargs)
-)
-SELECT {_STATE}, statement_timestamp(), {_DUE}
-"""
 
 # What is stored in so few bytes is seldom compressed, and never by much.
 _IS_SHORT = f"""pg_column_size({{name}}) < 256
@@ -146,7 +104,7 @@ UNION ALL SELECT id, true FROM gone WHERE id NOT IN (SELECT id FROM kept)
 
 RELEASE = f"""
 UPDATE dbqueue_job AS j
-SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE 'READY' END,
+SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE {ENTRY.format("j.")} END,
     run_after = CASE WHEN o.delay > 0
         THEN statement_timestamp() + o.delay * interval '1 second' ELSE j.run_after END,
     worker_id = NULL, failures = j.failures + o.failed,
@@ -163,7 +121,7 @@ FROM ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
 WHERE {_FENCE}
 """
 
-PROMOTE = """
+PROMOTE = f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM dbqueue_job
     WHERE state = 'SCHEDULED' AND run_after <= statement_timestamp()
@@ -171,9 +129,9 @@ WITH due AS MATERIALIZED (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE dbqueue_job SET state = 'READY'
+UPDATE dbqueue_job SET state = {ENTRY.format("")}
 WHERE id = ANY(ARRAY(SELECT id FROM due))
-RETURNING queue_name
+RETURNING queue_name, lane, fair_group
 """
 
 FIRST_HEAD = f"""
@@ -195,6 +153,8 @@ WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
 # No time may be infinite, and no difference of two.
 AGE = """extract(epoch FROM statement_timestamp()
     - min(since) FILTER (WHERE isfinite(since)))::float8"""
+
+READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 LIMIT_IDLING = "SET {scope} idle_in_transaction_session_timeout = {milliseconds}"
 

@@ -15,11 +15,11 @@ from django.utils import timezone
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
+from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
+from dbqueue.dialects.sqlite.inserts import SQLiteInserts
 from dbqueue.dialects.sqlite.listener import SQLiteListener
-from dbqueue.dialects.sqlite.moves import SQLiteMoves
 from dbqueue.dialects.sqlite.rare import as_id
 from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
@@ -28,7 +28,7 @@ from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 
-class SQLite(SQLiteMoves):
+class SQLite(SQLiteInserts):
     name = "sqlite"
 
     session = SQLiteSession
@@ -43,19 +43,6 @@ class SQLite(SQLiteMoves):
             raise ImproperlyConfigured(
                 f"This Python has SQLite {sqlite3.sqlite_version}; dbqueue needs 3.35."
             )
-
-    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
-        written = rows.Written.now(job)
-        params = self._params(job, written)
-        sql = statements.INSERT_ONCE if once else statements.INSERT
-        return written if self._run(sql, params) else None
-
-    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
-        written = rows.Written.now(job)
-        params = self._params(job, written)
-        params["jobs"] = json.dumps(list(zip(*calls, strict=True)))
-        self._run(statements.INSERT_MANY, params)
-        return written
 
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
@@ -112,7 +99,7 @@ class SQLite(SQLiteMoves):
 
     def promote(self, limit: int) -> set[str]:
         params = {"limit": limit, "now": self._times.now()}
-        return {queue for (queue,) in self._rows(statements.PROMOTE, params)}
+        return self._promoted(self._rows(statements.PROMOTE, params))
 
     def next_due(self) -> rows.NextDue:
         ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
@@ -232,15 +219,6 @@ class SQLite(SQLiteMoves):
             "failed": outcome.failed,
             "due": self._times.now(outcome.delay) if outcome.delay > 0 else None,
             "duration": outcome.duration,
-        }
-
-    def _params(self, job: NewJob, written: rows.Written) -> dict[str, Any]:
-        due = written.run_after
-        return {name: getattr(job, name) for name in WRITTEN} | {
-            "id": job.id.hex,
-            "state": written.state,
-            "now": self._times.write(written.enqueued_at),
-            "due": None if due is None else self._times.write(due),
         }
 
     def _wait(self, since: Any) -> float | None:

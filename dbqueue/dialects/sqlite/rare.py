@@ -14,6 +14,7 @@ from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import ClaimedJob, listed
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
+from dbqueue.dialects.statements import ENTRY
 from dbqueue.ids import uuid7
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -80,7 +81,7 @@ SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
     OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_LOST})
 """
 HEAL = (
-    f"UPDATE dbqueue_job SET state = 'READY' WHERE {_LAME}",
+    f"UPDATE dbqueue_job SET state = {ENTRY.format('')} WHERE {_LAME}",
     # A worker that there is not: it is rescued as after any other.
     f"UPDATE dbqueue_job SET worker_id = %(nobody)s WHERE {_HELD_BY_NOBODY}",
     f"UPDATE dbqueue_job SET id = lower(hex(randomblob(16))) WHERE {_LOST}",

@@ -1,35 +1,10 @@
 """The statements of SQLite; a move is one of them, or two in one commit."""
 
 from dbqueue.dialects import columns
-from dbqueue.dialects.columns import ORDER_BY, claimed, inserted, listed
-from dbqueue.dialects.statements import IS_KNOWN, insert_once
+from dbqueue.dialects.columns import ORDER_BY, claimed, listed
+from dbqueue.dialects.statements import ENTRY, IS_KNOWN
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
-_INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
-_NEW = {
-    "attempt": "0",
-    "failures": "0",
-    "attempt_log": "'[]'",
-    "enqueued_at": "%(now)s",
-    "run_after": "%(due)s",
-}
-
-INSERT = f"{_INSERT} VALUES ({inserted(**_NEW)})"
-
-INSERT_ONCE = insert_once(inserted(**_NEW))
-
-_OF_EACH = {
-    "id": "json_extract(value, '$[0]')",
-    "args": "json_extract(value, '$[1]')",
-    "kwargs": "json_extract(value, '$[2]')",
-}
-
-INSERT_MANY = f"""
-{_INSERT}
-SELECT {inserted(**_NEW, **_OF_EACH)}
-FROM json_each(%(jobs)s)
-"""
-
 _READY = f"""SELECT id FROM dbqueue_job
     WHERE state = 'READY' AND queue_name = %(queue)s
       AND priority BETWEEN %(lowest)s AND %(highest)s {{known}}
@@ -101,7 +76,7 @@ REMOVE = f"DELETE FROM dbqueue_job WHERE {_FENCE}"
 
 RELEASE = f"""
 UPDATE dbqueue_job
-SET state = iif(:due IS NULL, 'READY', 'SCHEDULED'),
+SET state = CASE WHEN :due IS NOT NULL THEN 'SCHEDULED' ELSE {ENTRY.format("")} END,
     run_after = coalesce(:due, run_after),
     worker_id = NULL, failures = failures + :failed, attempt_log = {_LOG}
 WHERE {_FENCE}
@@ -109,15 +84,15 @@ WHERE {_FENCE}
 
 NOTE_PROGRESS = f"UPDATE dbqueue_job SET progress = :result WHERE {_FENCE}"
 
-PROMOTE = """
-UPDATE dbqueue_job SET state = 'READY'
+PROMOTE = f"""
+UPDATE dbqueue_job SET state = {ENTRY.format("")}
 WHERE id IN (
     SELECT id FROM dbqueue_job
     WHERE state = 'SCHEDULED' AND run_after <= %(now)s
     ORDER BY run_after
     LIMIT %(limit)s
 )
-RETURNING queue_name
+RETURNING queue_name, lane, fair_group
 """
 
 NEXT_DUE = """

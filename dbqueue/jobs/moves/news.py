@@ -7,6 +7,7 @@ from functools import partial
 from django.db import connections
 
 from dbqueue import signals
+from dbqueue.dialects.gates import NEWS
 from dbqueue.dialects.rows import MovedJob
 from dbqueue.jobs import events, wakeup
 from dbqueue.jobs.facts import JobEvent
@@ -41,6 +42,8 @@ def _announce(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
 def _hint(job: MovedJob) -> str | None:
     if job.state == JobState.READY:
         return job.queue_name
+    if job.gate is not None:  # it waits there, or has left room
+        return NEWS + job.gate
     return wakeup.SCHEDULE if job.state == JobState.SCHEDULED else None
 
 

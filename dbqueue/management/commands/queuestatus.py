@@ -62,7 +62,7 @@ class Command(BaseCommand):
 
     def _text(self, alias: str) -> str:
         queues = [
-            (q.queue, q.ready, q.scheduled, q.running, _wait(q.oldest_wait))
+            (q.queue, q.ready, q.blocked, q.scheduled, q.running, _wait(q.oldest_wait))
             for q in status.queues(alias)
         ]
         alive = status.workers(alias)
@@ -70,7 +70,10 @@ class Command(BaseCommand):
             (w.name, w.host, w.pid, w.queues, f"{w.last_heartbeat:.0f} s ago", _runs(w))
             for w in alive
         ]
-        queue_titles = ("queue", "ready", "scheduled", "running", "oldest wait")
+        queue_titles = (
+            *("queue", "ready", "blocked", "scheduled", "running"),
+            "oldest wait",
+        )
         worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
         lines = _table(queue_titles, queues, "No unfinished jobs.")
         lines += ["", *_table(worker_titles, workers, "No worker is alive.")]

@@ -140,10 +140,12 @@ class Completer:
             self._refusals.record(batch)  # alone: it may have been the claim
             return []
         self._confirm(batch, recorded)
+        if self._dialect.admitted:
+            self._tell_admitted(None if len(claimed) >= limit else scan)
         return claimed
 
     def flush(self) -> None:
-        """Record all outcomes."""
+        """Record all outcomes, and open the gates that are due."""
         while batch := self._batch():
             try:
                 with self._sized(len(batch)):
@@ -154,6 +156,19 @@ class Completer:
                 self._refusals.record(batch)
             else:
                 self._confirm(batch, recorded)
+        self._dialect.open_due()
+        if self._dialect.admitted:
+            self._tell_admitted(None)
+
+    def _tell_admitted(self, emptied: Scan | None) -> None:
+        """Wake others for what gates have let in and this child may not have claimed.
+
+        `emptied` are the queues of which it has all.
+        """
+        queues, self._dialect.admitted = self._dialect.admitted, set()
+        for queue in queues:
+            if emptied is None or emptied.rank(queue) is None:
+                wakeup.announce(self._dialect.alias, queue)
 
     def _claim_less(self, scan: Scan, limit: int, error: Exception) -> list[ClaimedJob]:
         """Come to terms with a claim that the database refuses: it may be one row."""

@@ -67,6 +67,9 @@ class Dispatch:
                 self.alone.accept(job)
             else:
                 jobs.append(job)
+        # What others wait for goes first: it holds its lane while it waits here.
+        if any(job.lane is not None for job in jobs):
+            jobs.sort(key=lambda job: job.lane is None)
         # All imports first: one that ends the process, or hangs, then costs no job of
         # the claim a second run, as none of them has begun.
         found: dict[str, Found] = {}

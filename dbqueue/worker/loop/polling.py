@@ -9,6 +9,7 @@ from django.db import Error
 
 from dbqueue import conf
 from dbqueue.dialects import Dialect
+from dbqueue.dialects.gates import NEWS
 from dbqueue.jobs import wakeup
 from dbqueue.worker.process.connections import drop
 from dbqueue.worker.shared import ChildState
@@ -37,10 +38,22 @@ class Polling:
         self.paused_until = 0.0
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
 
-    def notified(self) -> None:
-        """Look at once, and again: a wake-up that fell into the window was not sent."""
+    def notified(self, news: set[str]) -> set[str]:
+        """Look at once, and again: a wake-up that fell into the window was not sent.
+
+        Return the queues among the news; the rest are gates, which are owed.
+        """
         self.look_at = 0.0
         self._look_again_at = time.monotonic() + wakeup.WINDOW
+        gates = {name for name in news if name.startswith(NEWS)}
+        if gates:
+            self._dialect.hear({name.removeprefix(NEWS) for name in gates})
+        return news - gates
+
+    @property
+    def next_look(self) -> float:
+        """The moment of the next look, or before it of a gate that is owed."""
+        return min(self.look_at, self._dialect.next_gate())
 
     def looked(self, began: float, *, more: bool) -> bool:
         """Choose the next look; return whether the queue seems to be empty for now.

@@ -11,7 +11,7 @@ from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events
-from dbqueue.maintenance.promote import promote
+from dbqueue.maintenance.gates import make_ready
 from dbqueue.worker.loop import leaving
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.dispatch import Dispatch
@@ -171,7 +171,7 @@ class Worker:
 
     def _limit(self) -> int:
         """Return how many jobs to claim now."""
-        due = time.monotonic() >= self._polling.look_at
+        due = time.monotonic() >= self._polling.next_look
         # What ended in a commit of its own was perhaps the last job of all.
         due |= self._options.drain and not self._completer.in_flight
         return self._room() if due or self._completer.has_outcomes() else 0
@@ -196,7 +196,7 @@ class Worker:
         busy = jobs or self._completer.in_flight or self._scan.light
         if not self._options.drain or busy:
             return
-        if promote(self._dialect.alias):
+        if make_ready(self._dialect.alias):
             self._polling.look_at = 0.0
         else:
             self._drained = True
@@ -215,8 +215,8 @@ class Worker:
         if self._polling.paused:
             moments.append(self._polling.paused_until)
         else:
-            if self._room():
-                moments.append(self._polling.look_at)
+            gate, look = self._dialect.next_gate(), self._polling.next_look
+            moments.append(look if self._room() else gate)
             if self._notes.latest:
                 moments.append(self._notes.due_at)
         if self._dispatch.has_waiting():
@@ -231,8 +231,7 @@ class Worker:
     def _wait(self, seconds: float) -> None:
         queues = self._inbox.wait(seconds)
         if queues:
-            self._polling.notified()
-            self._scan.expect(queues)
+            self._scan.expect(self._polling.notified(queues))
         if self._inbox.orphaned and not self._stopping:
             logger.error("The supervisor has exited; stopping")
             self.stop()

@@ -22,6 +22,7 @@ from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.rescue import BATCH, rescue_orphans
 from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.parent.gates import GateKeeper
 from dbqueue.worker.parent.notices import Notices
 from dbqueue.worker.parent.processes import Links, exists
 from dbqueue.worker.parent.pruner import INTERVAL, Pruner
@@ -62,7 +63,9 @@ class Keeper:
         self._heartbeats = Duty(conf.current().lease / BEATS_PER_LEASE, self._beat)
         self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote)
         pruning = Duty(INTERVAL, Pruner().prune)
-        self._duties = [self._promotion, pruning, *duties.registered()]
+        self._gates = GateKeeper(self._notices, self._listener)
+        ours = self._promotion, self._gates.duty, pruning
+        self._duties = [*ours, *duties.registered()]
         self._look_again_at = self._promoted_at = 0.0
         self._was_listening = False
         self._patience = self._some_beats()
@@ -186,7 +189,7 @@ class Keeper:
             self._quitting = QUIT in orders
 
     def _read_news(self) -> None:
-        queues = self._listener.received()
+        queues = self._gates.hear(self._listener.received())
         if ANYTHING in queues:
             self._promotion.hurry(self._promoted_at + _SCHEDULE_INTERVAL)
             self._notices.wake_all()

@@ -1,7 +1,8 @@
 """The keeper's notices to the children: where there is work."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from dbqueue.dialects.scan import Scan
 from dbqueue.worker.process.pipes import END, WakePipe
@@ -21,6 +22,15 @@ class Notices:
         served = [queue for queue in queues if self.scan.rank(queue) is not None]
         if served:
             self.wake_all(served[0] if len(served) == 1 else "")
+
+    def hand_on(self, names: Iterable[str]) -> None:
+        """Give each name to one child: to the same one, as long as it lives."""
+        pairs = zip(self.children, self.pipes, strict=True)
+        live = [pipe for child, pipe in pairs if child.phase is Phase.LIVE]
+        for name in names:
+            if live:
+                note = name.encode()
+                live[crc32(note) % len(live)].wake(note + END)
 
     def wake_all(self, queue: str = "") -> None:
         """Wake the children; the queue is the only one with news, "" is any."""

@@ -1,0 +1,107 @@
+"""Why a job with a lane is not running, and who holds the lane, in words."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from dbqueue.backend import backend_of
+from dbqueue.limits import store as stores
+from dbqueue.limits.facts import Facts
+from dbqueue.limits.registry import limit_of
+from dbqueue.models import Job, JobState, Pause
+from dbqueue.tasks import keys
+
+MOST_NAMED = 3  # holders that a sentence names
+
+
+@dataclass(slots=True)
+class LaneStatus:
+    """A lane, or a fair group, as its gate sees it now.
+
+    `held_by` are the ids of the jobs that it has let in. `most` is None without a
+    limit of concurrency, `next_token` without a rate: seconds until it lets one start.
+    """
+
+    key: str
+    most: int | None
+    held_by: list[str] = field(default_factory=list)
+    blocked: int = 0
+    next_token: float | None = None
+    is_paused: bool = False
+
+
+def status(name: str, lane: str = "", *, backend: str = "default") -> LaneStatus | None:
+    """Return what is known of a lane of a limit: `lane` is its key's value as text.
+
+    None if the database does not know the limit. Of jobs that wait it counts 10,000.
+    """
+    alias = backend_of(backend).database
+    found = stores.of(alias).facts([keys.composed(name, lane)])
+    if not found:
+        return None
+    facts = found[0]
+    waiting = Job.objects.using(alias).blocked().filter(lane=facts.key)
+    return LaneStatus(
+        key=facts.key,
+        most=facts.most,
+        held_by=[str(UUID(id)) for id in facts.held],
+        blocked=waiting[:10_000].count(),
+        next_token=_next_token(facts),
+        is_paused=facts.is_paused,
+    )
+
+
+def of_blocked(job: Job) -> str | None:
+    """Say why a job is BLOCKED; None if it is not."""
+    if job.state != JobState.BLOCKED or job.lane is None:
+        return None
+    alias, gate = str(job._state.db), job.fair_group or job.lane
+    known = {f.key: f for f in stores.of(alias).facts([job.lane, gate])}
+    if gate not in known:
+        return (
+            f"No live worker has declared the limit {limit_of(gate)!r}. Start one that "
+            "knows its task, or correct the name."
+        )
+    for facts in known.values():
+        if (why := _paused(alias, facts) or _closed(alias, facts, job)) is not None:
+            return why
+    if job.fair_group:
+        return f"It waits for its turn in the fair group {job.fair_group!r}."
+    return f"Others of the lane {job.lane!r} come before it, or it is let in next."
+
+
+def _paused(alias: str, facts: Facts) -> str | None:
+    if not facts.is_paused:
+        return None
+    names = [f"lane:{facts.key}", f"limit:{limit_of(facts.key)}"]
+    pause = Pause.objects.using(alias).filter(pk__in=names).first()
+    if pause is None:
+        return None  # it was resumed a moment ago
+    by = f" by {pause.paused_by}" if pause.paused_by else ""
+    why = f": {pause.reason}" if pause.reason else "."
+    kind, _, name = pause.key.partition(":")
+    return f"The {kind} {name!r} is paused{by}{why}"
+
+
+def _closed(alias: str, facts: Facts, job: Job) -> str | None:
+    what = f"{'Group' if facts.is_group else 'Lane'} {facts.key!r}"
+    if facts.head is not None and UUID(facts.head) != job.pk:
+        state = facts.holders[facts.head].lower()
+        return f"{what} is in order, and its head {UUID(facts.head)} is {state}."
+    if facts.most is not None and not facts.is_ordered:
+        held = facts.held
+        if len(held) >= facts.most:
+            names = ", ".join(str(UUID(id)) for id in held[:MOST_NAMED])
+            more = f" and {len(held) - MOST_NAMED} more" if held[MOST_NAMED:] else ""
+            return (
+                f"{what} is full: {len(held)} of {facts.most}, held by {names}{more}."
+            )
+    seconds = _next_token(facts)
+    if seconds:
+        return f"{what} has used up its rate; its next token is in {seconds:.1f} s."
+    return None
+
+
+def _next_token(facts: Facts) -> float | None:
+    if facts.spent is None or facts.step is None:
+        return None
+    return max(0.0, facts.spent + facts.step - facts.now)

@@ -1,0 +1,10 @@
+"""What limits add to the moves of a job: gates, and why a job does not run."""
+
+from dbqueue import status
+from dbqueue.dialects import hooks
+from dbqueue.limits import changes, gates, reasons
+
+hooks.open_gates.append(gates.open_gates)
+hooks.sweep_gates.append(gates.sweep)
+hooks.after_pause.append(changes.after_pause)
+status.reasons.append(reasons.of_blocked)

@@ -1,0 +1,94 @@
+"""The gate on SQLite, which has one writer: who counts inside a commit is alone.
+
+A statement that moves is for one lane. Ids are 32 hexadecimal digits, lists are JSON.
+"""
+
+from dbqueue.dialects.columns import ORDER_BY
+from dbqueue.limits.statements.common import (
+    BLOCKED,
+    CANDIDATES,
+    FIRST,
+    MAY_START,
+)
+from dbqueue.limits.statements.common import (
+    FACTS as _FACTS,
+)
+from dbqueue.limits.statements.common import (
+    GROUPS as GROUPS,
+)
+from dbqueue.limits.statements.common import (
+    LANES as LANES,
+)
+from dbqueue.limits.statements.common import (
+    PICK as _PICK,
+)
+
+_KEYS = """(SELECT json_extract(value, '$[0]') AS key,
+        json_extract(value, '$[1]') AS name
+    FROM json_each(%(pairs)s)) AS k"""
+FACTS = _FACTS.format(
+    now="%(now)s",
+    listed="group_concat(h.id || ':' || h.state)",
+    held="""h.id IN (SELECT value
+        FROM json_each('["' || replace(l.held, ',', '","') || '"]'))""",
+    keys=_KEYS,
+)
+
+MAKE = f"""
+INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, used_at)
+SELECT k.key, k.name, '', '', 0, %(now)s FROM {_KEYS} WHERE true ON CONFLICT DO NOTHING
+"""
+
+_MOVE = """
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id IN ({chosen})
+RETURNING id, queue_name
+"""
+MOVE = _MOVE.format(
+    chosen=f"""
+    SELECT j.id {BLOCKED.format(group="''", lane="%(key)s")}
+    ORDER BY {ORDER_BY} LIMIT %(free)s"""
+)
+MOVE_HEADS = _MOVE.format(
+    chosen=f"""
+    SELECT j.id FROM dbqueue_job AS j
+    WHERE j.state = 'BLOCKED' AND {MAY_START}
+      AND j.id = coalesce(%(head)s, ({FIRST.format(lane="%(key)s")}))"""
+)
+
+TAKE_IN = """
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND state = 'BLOCKED'
+RETURNING lane, queue_name
+"""
+NOTE = """
+INSERT INTO dbqueue_lane (key, limit_name, held, spent_until, served, turn, used_at)
+VALUES (%(key)s, %(name)s, %(held)s, %(spent)s, %(served)s, %(turn)s, %(now)s)
+ON CONFLICT (key) DO UPDATE SET held = excluded.held, served = excluded.served,
+    spent_until = excluded.spent_until, turn = excluded.turn, used_at = excluded.used_at
+"""
+
+PULL = """
+UPDATE dbqueue_job SET state = 'BLOCKED'
+WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND state = 'READY'
+RETURNING id
+"""
+SURPLUS = """
+SELECT j.id FROM dbqueue_job AS j
+WHERE j.id IN (SELECT value FROM json_each(%(ids)s)) AND j.state = 'READY'
+ORDER BY j.priority, j.enqueued_at DESC, j.id DESC LIMIT %(most)s
+"""
+
+
+def pick(lanes: int) -> str:
+    """Return the statement that picks from so many lanes of a group in turn."""
+    branches = [
+        f"SELECT {n} AS at, * FROM ({CANDIDATES.format(lane=lane, most=most)})"
+        for n in range(lanes)
+        for lane, most in [(f"%(key{n})s", f"%(most{n})s")]
+    ]
+    wanted = """SELECT key AS place, json_extract(value, '$[0]') AS key,
+        json_extract(value, '$[1]') AS weight,
+        json_extract(value, '$[2]') AS ahead FROM json_each(%(wanted)s)"""
+    chosen = f"JOIN ({' UNION ALL '.join(branches)}) AS c ON c.at = w.place"
+    return _PICK.format(wanted=wanted, chosen=chosen)

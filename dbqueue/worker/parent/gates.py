@@ -1,0 +1,46 @@
+"""The keeper's part in opening gates: it hands on the news, and sweeps."""
+
+import time
+
+from dbqueue import conf
+from dbqueue.dialects.gates import NEWS, SOON
+from dbqueue.dialects.listener import ANYTHING, NullListener
+from dbqueue.jobs import wakeup
+from dbqueue.maintenance import gates
+from dbqueue.maintenance.duties import Duty
+from dbqueue.worker.parent.notices import Notices
+
+INTERVAL = 1.0  # seconds between two sweeps where news arrive
+SHARE = 0.05  # of the keeper's time that sweeps may take which news ask for
+
+
+class GateKeeper:
+    """Sweeps each second, and sooner when something was written that may be for it."""
+
+    def __init__(self, notices: Notices, listener: NullListener) -> None:
+        self._notices = notices
+        self._listener = listener
+        self._next_at = 0.0  # monotonic: the earliest moment of the next sweep
+        self.duty = Duty(INTERVAL, self._sweep)
+
+    def hear(self, news: set[str]) -> set[str]:
+        """Hand on the news of gates, each to one child; return the rest."""
+        names = {name for name in news if name.startswith(NEWS)}
+        if names:
+            self._notices.hand_on(names - {NEWS})
+        if NEWS in names or ANYTHING in news:
+            self.duty.hurry(self._next_at)
+        return news - names
+
+    def _sweep(self, alias: str) -> float:
+        began = time.monotonic()
+        queues, again = gates.sweep(alias)
+        self._notices.wake(queues)
+        for queue in queues:
+            wakeup.announce(alias, queue)  # other hosts' workers, too
+        self._notices.hand_on(NEWS + key for key in again)
+        now = time.monotonic()
+        self._next_at = now + max(SOON, (now - began) / SHARE)
+        if self._listener.is_listening:
+            return INTERVAL
+        return min(INTERVAL, conf.current().poll_interval)
