@@ -18,20 +18,24 @@ running: ContextVar[ClaimedJob] = ContextVar("dbqueue_job")
 
 
 def current_context() -> dict[str, Any]:
-    """Return a copy of the values bound here, or brought along by the running job."""
-    return dict(bound.get({}))
+    """Return a copy of the values bound here, or brought along by the running job.
+
+    What bind_context() has a function for is not among them before it is a job's.
+    """
+    return {key: v for key, v in bound.get({}).items() if not callable(v)}
 
 
 @contextmanager
 def bind_context(**values: Any) -> Iterator[None]:
     """Add values to the context of every job enqueued inside the block.
 
+    A function is called for its value when a job is enqueued; None leaves it out.
     Raises InvalidPayload for a value that is not JSON.
     """
     checked = {
-        payload.check_key(key, "The context"): payload.normalize(
-            value, f"Context value {key!r}"
-        )
+        payload.check_key(key, "The context"): value
+        if callable(value)
+        else _normal(key, value)
         for key, value in values.items()
     }
     token = bound.set({**bound.get({}), **checked})
@@ -49,4 +53,18 @@ def restore(values: dict[str, Any]) -> None:
 def dumped() -> str:
     """Return the bound values as JSON text."""
     values = bound.get({})
+    if any(map(callable, values.values())):
+        values = dict(_called(values))
     return payload.dump(values, "The context") if values else "{}"
+
+
+def _called(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if not callable(value):
+            yield key, value
+        elif (found := value()) is not None:
+            yield key, _normal(key, found)
+
+
+def _normal(key: str, value: Any) -> payload.Json:
+    return payload.normalize(value, f"Context value {key!r}")
