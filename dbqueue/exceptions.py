@@ -93,6 +93,10 @@ class Cancel(DbqueueError):
     """Raise inside a job to end it for good, as CANCELLED."""
 
 
+class CannotWait(DbqueueError, RuntimeError):
+    """The end of a job cannot be waited for here: it would not come, or not be seen."""
+
+
 class MissingExtra(DbqueueError):
     """A package is not installed that an optional part of dbqueue needs."""
 

@@ -22,6 +22,7 @@ BY_PRIORITY = attrgetter("priority")
 
 # Attempt records that a job keeps: the first and the latest.
 LOG_LENGTH = 50
+EXCEPTION_LENGTH = 255  # characters of the path of a class, as its column holds
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import listed
+from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.rows import MovedJob
 from dbqueue.dialects.statements import ENTRY
 
@@ -89,6 +90,10 @@ class OutsideMoves:
     def erase(self, ids: Sequence[UUID]) -> list[MovedJob]:
         """Delete finished jobs."""
         raise NotImplementedError
+
+    def end_listener(self) -> NullListener:
+        """Return what hears the ids of jobs that have ended and were awaited."""
+        return NullListener()
 
     def exceptions(self) -> list[str]:
         """Return the paths of the exceptions by which finished jobs have FAILED."""

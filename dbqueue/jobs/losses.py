@@ -36,7 +36,14 @@ def claims_since(job: ClaimedJob) -> int:
 
 def together(job: HeldJob) -> int:
     """Return how often the job was lost together with others."""
-    return sum("beside" in entry for entry in read(job))
+    return sum("beside" in entry for entry in since_retry(job))
+
+
+def since_retry(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:
+    """Return the entries of the log since the job was last run again by hand."""
+    log = read(job)
+    ends = [place for place, entry in enumerate(log, 1) if "retried_at" in entry]
+    return log[ends[-1] :] if ends else log
 
 
 def read(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:

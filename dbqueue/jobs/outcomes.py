@@ -168,7 +168,7 @@ def _serialization_delay(
         return None
     before = sum(
         entry.get("reason") == "released" and "message" in entry
-        for entry in losses.read(job)
+        for entry in losses.since_retry(job)
     )
     if before >= MOST_SERIALIZATION_FAILURES:
         return None

@@ -14,7 +14,7 @@ from dbqueue.dialects.columns import ClaimedJob, HeldJob, JobColumns, NewJob
 from dbqueue.dialects.rows import Calls, Outcome, Written
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs.insert import starts
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState, entries
+from dbqueue.models import FinishedJob, Job, JobRecord, JobState, entries, workers
 from dbqueue.tasks import payload, typed
 from dbqueue.tasks.framework import TaskError
 from dbqueue.tasks.payload import Call
@@ -98,7 +98,6 @@ def running_result(
 ) -> JobResult:
     """Return the result of a job that a worker runs."""
     log = entries(attempt_log) if attempt_log else []
-    workers = [str(entry.get("worker")) for entry in log]
     return job_result(
         task,
         job,
@@ -107,7 +106,7 @@ def running_result(
         kwargs=kwargs,
         run_after=job.run_after,
         attempt_log=log,
-        worker_ids=[*workers, str(worker_id)],
+        worker_ids=[*workers(log), str(worker_id)],
     )
 
 
@@ -125,7 +124,7 @@ def unrun_result(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> JobResul
         kwargs=readable(job, "kwargs", dict),
         run_after=job.run_after,
         attempt_log=log,
-        worker_ids=[str(entry.get("worker")) for entry in log],
+        worker_ids=workers(log),
         finished_at=timezone.now(),
     )
 

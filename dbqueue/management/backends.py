@@ -37,12 +37,23 @@ def storing_backends() -> dict[str, DatabaseBackend]:
     return {a: b for a, b in our_backends().items() if b.stores_jobs}
 
 
-def choose_backend(alias: str | None) -> DatabaseBackend:
+def choose_backend(
+    alias: str | None, *, database: str | None = None
+) -> DatabaseBackend:
     """Return the dbqueue entry of TASKS with the alias; by default, the first.
 
-    Raises CommandError if there is none.
+    With `database`, the first whose jobs are there. Raises CommandError if there is
+    none.
     """
     ours = storing_backends()
+    if database is not None:
+        if alias is not None:
+            raise CommandError("Give either --backend or --database, not both.")
+        known = {backend.database: backend for backend in reversed(ours.values())}
+        if database not in known:
+            near = conf.nearest(database, known)
+            raise CommandError(f"--database {database!r} holds no jobs.{near}")
+        return known[database]
     if not ours:
         raise CommandError(
             "No entry of TASKS has the BACKEND 'dbqueue.backend.DatabaseBackend'."

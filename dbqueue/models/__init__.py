@@ -20,6 +20,7 @@ from dbqueue.models.job import (
     JobState,
     UniqueUntil,
     entries,
+    workers,
 )
 from dbqueue.models.pause import Pause
 from dbqueue.models.worker import Worker
@@ -33,6 +34,7 @@ __all__ = [
     "UniqueUntil",
     "Worker",
     "entries",
+    "workers",
 ]
 
 

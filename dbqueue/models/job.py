@@ -69,7 +69,7 @@ class JobRecord(models.Model):
     @property
     def worker_ids(self) -> list[str]:
         """The workers of all attempts on record, oldest first."""
-        ended = [str(entry.get("worker")) for entry in entries(self.attempt_log)]
+        ended = workers(entries(self.attempt_log))
         if self.state in (JobState.RUNNING, JobState.SUCCESSFUL):
             ended.append(str(self.worker_id))
         return ended
@@ -78,6 +78,11 @@ class JobRecord(models.Model):
 def entries(log: Any) -> list[dict[str, Any]]:
     """Return the entries of an attempt log, which may have been damaged by hand."""
     return [e for e in log if isinstance(e, dict)] if isinstance(log, list) else []
+
+
+def workers(log: list[dict[str, Any]]) -> list[str]:
+    """Return the worker of each attempt in the log; other entries are of none."""
+    return [str(entry["worker"]) for entry in log if "worker" in entry]
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -122,6 +127,8 @@ class Job(JobRecord):
     )
     # Past it, it is not started any more.
     expires_at = Moment(_("expires at"), null=True)
+    # True if somebody waits for its end, and wants to be told of it.
+    is_awaited = models.BooleanField(_("awaited"), null=True)
     # When it was asked to stop while it ran.
     cancelled_at = Moment(_("asked to stop at"), null=True)
 
@@ -165,5 +172,11 @@ class FinishedJob(JobRecord):
         indexes = [
             models.Index(
                 fields=["state", "finished_at"], name="dbqueue_finishedjob_state"
+            ),
+            # In the order in which many are moved; what succeeds takes no part in it.
+            models.Index(
+                fields=["exception", "id"],
+                condition=models.Q(exception__isnull=False),
+                name="dbqueue_finishedjob_exception",
             ),
         ]

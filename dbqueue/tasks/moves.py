@@ -135,6 +135,6 @@ class Movable:
     aset_priority = twin(set_priority)
     adiscard = twin(discard)
 
-    def _chosen(self) -> Any:
+    def _chosen(self) -> "Movable":
         """Return the job as a Selection, which has the same moves."""
         raise NotImplementedError

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.exceptions import InvalidPayload
@@ -73,8 +74,33 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
         """See refresh()."""
         self.update_from(await self.task.get_backend().aget_result(self.id))
 
-    def _chosen(self) -> Any:
-        return self.task.get_backend().choose(self.id)
+    def wait(
+        self, timeout: float | timedelta | None = None, *, allow_in_job: bool = False
+    ) -> Self:
+        """Wait until the job has ended, reload this result, and return it.
+
+        Raises TimeoutError if that takes longer than `timeout`, in seconds or a
+        timedelta, default no limit. Raises CannotWait inside a transaction, where the
+        job may not even begin, and inside a job without `allow_in_job`: jobs that wait
+        for jobs hold all slots, in the end. Raises TaskResultDoesNotExist if the record
+        is deleted meanwhile.
+        """
+        chosen: Any = self._chosen()
+        self.update_from(chosen.wait(timeout, allow_in_job=allow_in_job))
+        return self
+
+    async def await_result(
+        self, timeout: float | timedelta | None = None, *, allow_in_job: bool = False
+    ) -> Self:
+        """See wait()."""
+        chosen: Any = self._chosen()
+        self.update_from(await chosen.await_result(timeout, allow_in_job=allow_in_job))
+        return self
+
+    def _chosen(self) -> Movable:
+        backend: Any = self.task.get_backend()
+        chosen: Movable = backend.choose(self.id)
+        return chosen
 
     def update_from(self, fresh: AnyResult) -> None:
         """Take over all that may have changed since the job was enqueued."""

@@ -25,6 +25,7 @@ from dbqueue.tasks.framework import TaskResultDoesNotExist
 from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
+from dbqueue.testing.kept import KeptJob
 from dbqueue.testing.surroundings import contained
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.holder import Holder, ProgressNotes
@@ -59,6 +60,9 @@ class RecordingBackend(DatabaseBackend):
             if result.id == str(result_id):
                 return result
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def choose(self, id: str) -> Any:
+        return KeptJob(self, id)
 
     def check(self, **kwargs: Any) -> list[Any]:
         return []

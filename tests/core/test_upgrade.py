@@ -11,11 +11,11 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 
-from dbqueue import enqueue
+from dbqueue import enqueue, jobs
 from dbqueue.ids import uuid7
 from dbqueue.jobs.moves import make_due
 from dbqueue.migrations import _live
-from dbqueue.models import Job
+from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support.processes import ENQUEUER, ROOT, on_demand, wait_until_empty
@@ -100,6 +100,21 @@ def test_an_upgrade_is_undone_and_done_again_with_jobs_in_the_tables(transaction
     # Of a chosen id of version 7 it cannot be told.
     assert dict(Job.objects.values_list("pk", "once")) == {ids[0]: True, ids[1]: None}
     assert len(run_jobs()) == 2
+
+
+def test_jobs_that_failed_before_an_upgrade_are_found_by_their_exception(
+    transactional_db,
+):
+    failed = enqueue(tasks.fail_hopelessly, "no luck")
+    damaged = enqueue(tasks.fail_hopelessly, "no luck")
+    run_jobs()
+    FinishedJob.objects.update(exception=None)
+    FinishedJob.objects.filter(pk=damaged.id).update(attempt_log=7)
+    migrate("0006_limits")
+
+    migrate()
+
+    assert [result.id for result in jobs.filter(exception=ValueError)] == [failed.id]
 
 
 def test_an_upgrade_that_was_cut_short_is_done_again(tables_of_before):

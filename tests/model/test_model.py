@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dbqueue import enqueue_many
+from dbqueue import enqueue_many, jobs
 from dbqueue.dialects import scan
 from dbqueue.jobs.outcomes import rescued, untouched
 from dbqueue.maintenance import leases
@@ -70,6 +70,16 @@ SERVED = [
     ([["*"]], []),
     ([["*"]], ["b"]),
 ]
+# The moves from outside, and what they are given.
+MOVES = {
+    "cancel": (),
+    "retry": (),
+    "discard": (),
+    "run_now": (),
+    "reschedule": (timedelta(hours=2),),
+    "move_to": ("c",),
+    "set_priority": (5,),
+}
 COLUMNS = (
     "pk",
     "attempt_log",
@@ -268,6 +278,28 @@ class QueueMachine(RuleBasedStateMachine):
         """Reap it as a keeper does; it may go on, as a zombie."""
         self._retire(worker)
         self._rescue(held_by(ALIAS, worker.id), reason)
+
+    # Whoever acts on jobs from outside
+
+    @rule(
+        move=st.sampled_from(list(MOVES)),
+        which=st.lists(st.integers(0, 20), min_size=1, max_size=4),
+    )
+    def act_on_jobs(self, move, which):
+        """Move jobs in any state, and some that were never there."""
+        known = {**self.model.jobs, **self.model.history}
+        if move == "cancel":  # one that runs ends as its worker says
+            known = {id: job for id, job in known.items() if job.state != "RUNNING"}
+        candidates = [*known, *self.rolled_back, UUID(int=7)]
+        ids = list(dict.fromkeys(pick(number, candidates) for number in which))
+
+        moved = getattr(jobs, move)(ids, *MOVES[move])
+
+        done = getattr(self.model, move)(ids, *MOVES[move])
+        assert Counter(moved.ids) == Counter(map(str, done))
+        assert moved.done + sum(moved.skipped.values()) == len(ids)
+        unknown = len(ids) - len(known.keys() & set(ids))
+        assert moved.skipped.get("unknown", 0) == unknown
 
     # Keepers
 

@@ -13,7 +13,7 @@ from dbqueue import dialects
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.models import FinishedJob, Job, Worker
 
-UNFINISHED = ("SCHEDULED", "READY", "RUNNING")
+UNFINISHED = ("SCHEDULED", "BLOCKED", "READY", "RUNNING")
 FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
 COUNTED = ("failed", "lost", "timeout")  # reasons that are failures
 FAULTS = ("lost", "timeout", "released")  # reasons that end an attempt from outside
@@ -92,6 +92,8 @@ def unfinished_jobs_are_claimable_or_held(jobs):
             yield f"I3: job {job.pk} runs and was never claimed"
         if job.state == "SCHEDULED" and job.run_after is None:
             yield f"I1: job {job.pk} waits for no moment"
+        if job.state == "BLOCKED" and job.lane is None:
+            yield f"I1: job {job.pk} waits in no lane"
 
 
 def finished_jobs_have_ended(history):
@@ -99,7 +101,10 @@ def finished_jobs_have_ended(history):
     for job in history:
         if job.state not in FINISHED:
             yield f"I3: finished job {job.pk} is {job.state}"
-        if not job.attempt or job.worker_id is None or job.started_at is None:
+        if ended_while_it_waited(job):
+            if job.worker_id is not None:
+                yield f"I3: job {job.pk} waited with worker {job.worker_id}"
+        elif not job.attempt or job.worker_id is None or job.started_at is None:
             yield f"I3: finished job {job.pk} was never claimed"
         elif job.last_attempted_at < job.started_at:
             yield f"I3: job {job.pk} began its last attempt before its first"
@@ -107,19 +112,27 @@ def finished_jobs_have_ended(history):
             yield f"I3: job {job.pk} is {job.state} without a reason"
 
 
+def ended_while_it_waited(job):
+    """Tell whether the job was cancelled at a time when no worker had it."""
+    return job.state == "CANCELLED" and "worker" not in job.attempt_log[-1:][0]
+
+
 def attempts_add_up(job):
     """I3: attempts strictly increase, with one outcome for each."""
     log = job.attempt_log
-    numbers = [entry["attempt"] for entry in log]
+    numbers = [entry["attempt"] for entry in log if "worker" in entry]
     if any(one >= two for one, two in pairwise(numbers)):
         yield f"I3: job {job.pk} has the attempts {numbers} on record"
     if numbers and numbers[-1] > job.attempt:
         yield f"I3: job {job.pk} records attempt {numbers[-1]} of {job.attempt}"
     if job.state in ("RUNNING", "SUCCESSFUL") and job.attempt in numbers:
         yield f"I3: attempt {job.attempt} of {job.state} job {job.pk} failed already"
-    if job.state in ("FAILED", "CANCELLED") and job.attempt not in numbers:
+    if job.state in ("FAILED", "CANCELLED") and log[-1:][0]["attempt"] != job.attempt:
         yield f"I3: {job.state} job {job.pk} has no record of attempt {job.attempt}"
-    counted = sum(entry["reason"] in COUNTED for entry in log)
+    lives = [place for place, entry in enumerate(log, 1) if "retried_at" in entry]
+    counted = sum(
+        entry["reason"] in COUNTED for entry in log[lives[-1] if lives else 0 :]
+    )
     if counted != job.failures and len(log) < LOG_LENGTH:
         yield f"I3: job {job.pk} has {job.failures} failures and {counted} records"
     if job.state in UNFINISHED and job.failures >= job.max_attempts:

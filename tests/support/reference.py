@@ -104,6 +104,57 @@ class Reference:
             del self.leases[id]
         return len(expired)
 
+    # The moves that are asked for from outside; each returns the ids that it moved
+
+    def cancel(self, ids):
+        waiting = self._waiting(ids)
+        for id in waiting:
+            self.jobs[id].reasons.append("cancelled")
+            self._finish(id, "CANCELLED")
+        return waiting
+
+    def retry(self, ids):
+        finished = [id for id in ids if id in self.history]
+        for id in finished:
+            job = self.jobs[id] = self.history.pop(id)
+            if job.state == "SUCCESSFUL":
+                job.reasons.append("successful")
+            job.state, job.failures, job.finished_at = "READY", 0, None
+            job.worker = job.progress = None
+        return finished
+
+    def discard(self, ids):
+        return [id for id in ids if self.history.pop(id, None)]
+
+    def run_now(self, ids):
+        scheduled = [
+            id for id in self._waiting(ids) if self.jobs[id].state == "SCHEDULED"
+        ]
+        for id in scheduled:
+            self._release(id)
+        return scheduled
+
+    def reschedule(self, ids, delay):
+        waiting = self._waiting(ids)
+        for id in waiting:
+            self._release(id, delay.total_seconds() / 3600)
+        return waiting
+
+    def move_to(self, ids, queue):
+        waiting = self._waiting(ids)
+        for id in waiting:
+            self.jobs[id].queue = queue
+        return waiting
+
+    def set_priority(self, ids, priority):
+        waiting = self._waiting(ids)
+        for id in waiting:
+            self.jobs[id].priority = priority
+        return waiting
+
+    def _waiting(self, ids):
+        return [id for id in ids if id in self.jobs and self.jobs[id].worker is None]
+
     # The questions
 
     def holds(self, worker, id, attempt):

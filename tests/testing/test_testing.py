@@ -17,10 +17,14 @@ from django.utils import timezone
 
 from dbqueue import bind_context, enqueue, enqueue_many
 from dbqueue.backend import DatabaseBackend
-from dbqueue.exceptions import DbqueueError, InvalidPayload
+from dbqueue.exceptions import CannotWait, DbqueueError, InvalidPayload
 from dbqueue.models import FinishedJob, Job, Worker
+from dbqueue.tasks.framework import (
+    InvalidTaskBackend,
+    TaskResultDoesNotExist,
+    task_backends,
+)
 from dbqueue.tasks.framework import Task as DjangoTask
-from dbqueue.tasks.framework import TaskResultDoesNotExist, task_backends
 from dbqueue.tasks.results import Progress
 from dbqueue.testing import arun_jobs, assert_enqueued, enqueued, run_jobs
 from tests import tasks
@@ -560,3 +564,33 @@ class TestTheRecordingBackend:
 
     def test_the_recording_backend_is_a_backend_like_the_real_one(self, recording):
         assert isinstance(recording, DatabaseBackend)
+
+
+class TestMovesOfKeptJobs:
+    @pytest.fixture(params=["RecordingBackend", "ImmediateBackend"])
+    def result(self, request, settings):
+        settings.TASKS = {
+            "default": {"BACKEND": f"dbqueue.testing.{request.param}"},
+        }
+        return tasks.noop.enqueue()
+
+    def test_a_recorded_job_is_cancelled_and_discarded(self, result):
+        was_over = result.is_finished
+
+        moved = result.cancel()
+
+        assert bool(moved) != was_over
+        assert result.is_finished
+        assert result.discard().done == 1
+        assert not task_backends["default"].results
+
+    def test_what_is_over_is_waited_for_and_nothing_else(self, result):
+        if result.is_finished:
+            assert result.wait().state == "SUCCESSFUL"
+        else:
+            with pytest.raises(CannotWait, match="nothing runs what a RecordingBacke"):
+                result.wait()
+
+    def test_other_moves_are_refused_in_words(self, result):
+        with pytest.raises(InvalidTaskBackend, match=r"retry\(\) is for jobs in a dat"):
+            result.retry()

@@ -1,6 +1,7 @@
 """LISTEN on a connection of its own."""
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import Error, connections
 
 from dbqueue.dialects.listener import FIRST_RETRY, NullListener
 from dbqueue.dialects.postgresql.libpq import KEEPALIVES
-from dbqueue.dialects.postgresql.statements import CHANNEL, LISTEN, PING
+from dbqueue.dialects.postgresql.statements import CHANNEL, ENDS, PING
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ _PING = "\x01ping"  # no queue can be called so: names are printable
 
 class PostgreSQLListener(NullListener):
     """One LISTEN connection of its own, which tests itself and never raises."""
+
+    channel = CHANNEL
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -80,7 +83,7 @@ class PostgreSQLListener(NullListener):
         params |= KEEPALIVES
         params.pop("pool", None)
         self._connection = psycopg.connect(**params, autocommit=True)
-        self._connection.execute(LISTEN)
+        self._connection.execute(f"LISTEN {self.channel}")
         self._ping()
 
     def _ping(self) -> None:
@@ -105,3 +108,16 @@ class PostgreSQLListener(NullListener):
         self.close()
         self._retry_at = time.monotonic() + self._retry
         self._retry = min(LONGEST_RETRY, self._retry * 2)
+
+
+class EndListener(PostgreSQLListener):
+    """Hears which jobs have ended that somebody waits for.
+
+    It does not test itself: who waits looks at the job, too.
+    """
+
+    channel = ENDS
+
+    def _ping(self) -> None:
+        self.is_listening = True
+        self._test_at = math.inf

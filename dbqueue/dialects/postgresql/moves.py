@@ -8,10 +8,11 @@ from uuid import UUID
 
 from dbqueue.dialects import columns, moves
 from dbqueue.dialects.columns import listed
+from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.moves import CHANGES, DUE_STATE, REVIVED, TOLD, WAITING, quoted
 from dbqueue.dialects.postgresql import params
 from dbqueue.dialects.postgresql.rare import PostgreSQLRareMoves
-from dbqueue.dialects.postgresql.statements import logged
+from dbqueue.dialects.postgresql.statements import TELL_WHO_WAITS, logged
 from dbqueue.dialects.rows import MovedJob
 
 _NOW = "statement_timestamp()"
@@ -42,7 +43,9 @@ _ENTRY = "%(record)s::jsonb || jsonb_build_object('attempt', attempt)"
 
 WITHDRAW = f"""
 WITH {_WAITING.replace("{states}", quoted(WAITING))}
-, gone AS (DELETE FROM dbqueue_job WHERE {_THOSE} RETURNING *)
+, gone AS (
+    DELETE FROM dbqueue_job WHERE {_THOSE} RETURNING *, {TELL_WHO_WAITS}
+)
 , kept AS (
     INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures, attempt_log,
                                      finished_at)
@@ -113,6 +116,12 @@ class PostgreSQLMoves(PostgreSQLRareMoves):
 
     def erase(self, ids: Sequence[UUID]) -> list[MovedJob]:
         return self._moved(ERASE, {"ids": params.ids(ids)})
+
+    def end_listener(self) -> NullListener:
+        # Not at the top: it needs psycopg, which projects on SQLite do without.
+        from dbqueue.dialects.postgresql.listener import EndListener
+
+        return EndListener(self.alias)
 
     def exceptions(self) -> list[str]:
         return [path for (path,) in self._rows(moves.EXCEPTIONS, {})]

@@ -41,12 +41,13 @@ WITH gone AS (
         SELECT id FROM dbqueue_job
         WHERE id = %(id)s AND (state <> 'RUNNING' OR worker_id = %(worker)s)
         FOR UPDATE SKIP LOCKED)
-    RETURNING *
+    RETURNING *, {statements.TELL_WHO_WAITS}
 )
 INSERT INTO dbqueue_finishedjob ({listed(_UNTOUCHED)}, {listed(columns.MOMENTS)},
-    {listed(columns.JSON)}, state, failures, attempt_log, finished_at)
+    {listed(columns.JSON)}, state, failures, attempt_log, exception, finished_at)
 SELECT {listed(_UNTOUCHED)}, {_MOMENTS}, {listed(columns.JSON)}, 'FAILED', failures,
-    jsonb_build_array(%(record)s::jsonb), statement_timestamp()
+    jsonb_build_array(%(record)s::jsonb),
+    {statements.RAISED.format(record="%(record)s::jsonb")}, statement_timestamp()
 FROM gone
 ON CONFLICT (id) DO NOTHING
 RETURNING id

@@ -82,16 +82,26 @@ _OUTCOMES = """ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
         unnest(%(delays)s::float8[]), unnest(%(durations)s::float8[]))
     AS o(id, attempt, state, result, record, failed, delay, duration)"""
 
+# Whoever waits for the end of a job has said so in its row. Few do: a NOTIFY takes a
+# lock that the commits of the whole server share.
+ENDS = "dbqueue_ended"
+TELL_WHO_WAITS = f"CASE WHEN is_awaited THEN pg_notify('{ENDS}', id::text) IS NULL END"
+
+# Text of a record that may be null; the class is what a column of the history holds.
+RAISED = f"left({{record}} ->> 'exception', {columns.EXCEPTION_LENGTH})"
+
 FINISH = f"""
 WITH gone AS (
     DELETE FROM dbqueue_job AS j USING {_OUTCOMES}
     WHERE {_FENCE}
-    RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log
+    RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log,
+        CASE o.state WHEN 'FAILED' THEN {RAISED.format(record="o.record")} END
+            AS raised, {TELL_WHO_WAITS.replace("id::", "j.id::")} AS told
 )
 , kept AS (
-INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
-                                 attempt_log, result, duration, finished_at)
-SELECT {_HISTORY}, ended, failures + failed, log,
+INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures, attempt_log, exception,
+                                 result, duration, finished_at)
+SELECT {_HISTORY}, ended, failures + failed, log, raised,
        CASE ended WHEN 'SUCCESSFUL' THEN result::jsonb END, duration,
        statement_timestamp()
 FROM gone
@@ -182,7 +192,6 @@ SELECT set_config(name, 'off', false) FROM unnest(
 """
 
 CHANNEL = "dbqueue"
-LISTEN = f"LISTEN {CHANNEL}"
 PING = "SELECT pg_notify(%s, %s)"
 # A hint need not be on the disk before its commit returns: the next may be a job's.
 NOTIFY = f"""

@@ -55,10 +55,11 @@ _NOT_OF_OTHERS = """FROM dbqueue_job WHERE id = %(id)s
     AND (state <> 'RUNNING' OR worker_id = %(worker)s)"""
 SET_ASIDE = f"""
 INSERT INTO dbqueue_finishedjob ({listed(_CARRIED)}, {listed(columns.JSON)},
-    state, attempt_log, finished_at)
+    state, attempt_log, exception, finished_at)
 SELECT {", ".join(map(_sound, _CARRIED))},
     {", ".join(statements.whole(_AS_TEXT.format(name)) for name in columns.JSON)},
-    'FAILED', json_array(json(%(record)s)), %(now)s
+    'FAILED', json_array(json(%(record)s)), {statements.RAISED.format("%(record)s")},
+    %(now)s
 {_NOT_OF_OTHERS}
 ON CONFLICT (id) DO NOTHING
 """

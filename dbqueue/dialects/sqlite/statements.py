@@ -63,11 +63,15 @@ def whole(value: str) -> str:
 
 WHOLE = ", ".join(map(whole, columns.JSON))
 
+# The path of the class that a record names, as a column of the history holds it.
+RAISED = f"substr(json_extract({{}}, '$.exception'), 1, {columns.EXCEPTION_LENGTH})"
+
 FINISH = f"""
-INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures,
-                                 attempt_log, result, duration, finished_at)
-SELECT {listed(columns.CARRIED)}, {WHOLE},
-       :state, failures + :failed, {_LOG}, :result, :duration, :now
+INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures, attempt_log, exception,
+                                 result, duration, finished_at)
+SELECT {listed(columns.CARRIED)}, {WHOLE}, :state, failures + :failed, {_LOG},
+       CASE :state WHEN 'FAILED' THEN {RAISED.format(":record")} END,
+       :result, :duration, :now
 FROM dbqueue_job WHERE {_FENCE}
 ON CONFLICT (id) DO NOTHING
 """

@@ -31,7 +31,8 @@ def enqueue_again(
         (state,) = steps.states(alias, [id]).values()
         return Moved(move="retry", skipped={state.lower(): 1})
     before = stored_result(row)
-    task = stored(before.task, backend=backend.alias, run_after=None, job_id=None)
+    known: Any = before.task
+    task = stored(known, backend=backend.alias, run_after=None, job_id=None)
     bound = context.bound.set(row.context if isinstance(row.context, dict) else {})
     try:
         with transaction.atomic(using=alias):

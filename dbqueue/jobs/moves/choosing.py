@@ -122,7 +122,7 @@ def _of_rows(rows: QuerySet[Any], backend: str | None) -> Selection:
 
 def _narrowed(rows: Any, model: type[JobRecord], conditions: dict[str, Any]) -> Any:
     """Return the rows that meet the conditions; None if the table lacks a column."""
-    columns = {
+    columns: dict[type[JobRecord], set[str]] = {
         table: {"pk", *(field.name for field in table._meta.fields)}
         for table in (Job, FinishedJob)
     }

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from dbqueue.jobs.moves import steps
 from dbqueue.jobs.moves.again import enqueue_again
+from dbqueue.jobs.moves.waiting import Seconds, await_end, wait
 from dbqueue.jobs.results import stored_result
 from dbqueue.models import FinishedJob, Job, JobRecord
 from dbqueue.tasks import options
@@ -64,6 +65,12 @@ class Selection:
             for model in (Job, FinishedJob)
             if (rows := self.rows(model)) is not None
         )
+
+    def count_for(self, move: str) -> int:
+        """Return how many jobs there are that a move is for."""
+        states = steps.APPLIES[move]
+        rows = self.rows(FinishedJob if states == steps.FINISHED else Job)
+        return 0 if rows is None else rows.filter(state__in=states).count()
 
     def rows(self, model: type[JobRecord]) -> Rows | None:
         """Return those of a table; None if none of them can be there."""
@@ -159,6 +166,18 @@ class Selection:
     adiscard = twin(discard)
     acount = twin(count)
 
+    def wait(self, timeout: Seconds, *, allow_in_job: bool = False) -> JobResult:
+        """Return the result of the only job when it has ended; see JobResult.wait()."""
+        return wait(self.database, self._only(), timeout, allow_in_job=allow_in_job)
+
+    async def await_result(
+        self, timeout: Seconds, *, allow_in_job: bool = False
+    ) -> JobResult:
+        """See wait()."""
+        return await await_end(
+            self.database, self._only(), timeout, allow_in_job=allow_in_job
+        )
+
     def _each(
         self,
         move: str,
@@ -209,7 +228,6 @@ class Selection:
         """Return the id of the only job."""
         if self._ids is None or len(self._ids) != 1:
             raise ValueError(
-                "Other arguments are for one job, chosen by its id; "
-                "retry several one by one."
+                "This is for one job, chosen by its id: take several one by one."
             )
         return self._ids[0]

@@ -162,9 +162,10 @@ def _move(
         portions = [[id] for id in left] if turn else [left]
         moved = [job for some in portions for job in step(some, wait=len(some) == 1)]
         tell(alias, move, moved)
-        done = [str(job.id) for job in moved]
-        answer.add(Moved(move=move, done=len(done), ids=done))
-        here = states(alias, set(left) - {job.id for job in moved})
+        done = {job.id for job in moved}
+        ids_done = [str(id) for id in left if id in done]
+        answer.add(Moved(move=move, done=len(done), ids=ids_done))
+        here = states(alias, set(left) - done)
         left = [id for id in here if here[id] in _movable(move)]
         passed |= {id: here[id] for id in here.keys() - set(left)}
         if not left:

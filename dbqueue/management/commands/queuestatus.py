@@ -15,6 +15,7 @@ from dbqueue.management.backends import (
     choose_backend,
     database_errors_explained,
 )
+from dbqueue.management.tables import table
 
 _CLEAR = "\x1b[H\x1b[2J"  # ANSI: home, erase
 
@@ -75,23 +76,12 @@ class Command(BaseCommand):
             "oldest wait",
         )
         worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
-        lines = _table(queue_titles, queues, "No unfinished jobs.")
-        lines += ["", *_table(worker_titles, workers, "No worker is alive.")]
+        lines = table(queue_titles, queues, "No unfinished jobs.")
+        lines += ["", *table(worker_titles, workers, "No worker is alive.")]
         unknown = [(w.name, w.pid, path) for w in alive for path in w.unknown_tasks]
         if unknown:
-            lines += ["", *_table(("worker", "pid", "cannot import"), unknown, "")]
+            lines += ["", *table(("worker", "pid", "cannot import"), unknown, "")]
         return "\n".join(lines)
-
-
-def _table(titles: tuple[str, ...], rows: list[Any], empty: str) -> list[str]:
-    if not rows:
-        return [empty]
-    cells = [titles, *(tuple(str(cell) for cell in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
 
 
 def _wait(seconds: float | None) -> str:

@@ -1,0 +1,726 @@
+"""What is done to jobs from outside a worker, and what the answer says."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from threading import Event
+from uuid import UUID
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import FieldError
+from django.db import connections, transaction
+from django.utils import timezone
+
+from dbqueue import bind_context, dialects, enqueue_many, jobs, task
+from dbqueue.exceptions import CannotWait, WrongArguments
+from dbqueue.ids import uuid7
+from dbqueue.jobs import moves
+from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks.framework import (
+    InvalidTask,
+    InvalidTaskBackend,
+    TaskResultDoesNotExist,
+    task_finished,
+)
+from dbqueue.testing import run_jobs
+from tests import tasks
+from tests.jobs.test_events import received
+from tests.support import invariants
+from tests.support.workers import HandWorker, drain, heard, together
+
+pytestmark = pytest.mark.django_db
+
+WAITING = ("SCHEDULED", "BLOCKED", "READY")
+FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
+STATES = (*WAITING, "RUNNING", *FINISHED)
+# The arguments of each move, and the states of the jobs that it is for.
+MOVES = {
+    "cancel": ((), WAITING),
+    "retry": ((), FINISHED),
+    "run_now": ((), ("SCHEDULED",)),
+    "reschedule": ((timedelta(hours=2),), WAITING),
+    "move_to": (("reports",), WAITING),
+    "set_priority": ((7,), WAITING),
+    "discard": ((), FINISHED),
+}
+
+
+@task(max_attempts=1)
+def fail_once(message="no luck"):
+    raise ValueError(message)
+
+
+@task(max_attempts=3, backoff=0, takes_context=True)
+def fail_three_times(context):
+    if context.attempt <= 3:
+        raise LookupError("not yet")
+    return context.attempt
+
+
+@task(max_attempts=3, backoff=0)
+def fail_always():
+    raise LookupError("never")
+
+
+@task
+def take(name, *, number=1):
+    return [name, number]
+
+
+@task(max_attempts=1)
+def wait_for_another(allowed=False):
+    return tasks.noop.enqueue().wait(0.0, allow_in_job=allowed).state
+
+
+def a_job(state):
+    """Return the result of a job in the state."""
+    if state == "SCHEDULED":
+        return tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+    if state == "BLOCKED":
+        result = tasks.noop.enqueue()
+        Job.objects.filter(pk=result.id).update(state="BLOCKED", lane="user:7")
+        return result
+    if state == "RUNNING":
+        result = tasks.noop.using(queue_name="now").enqueue()
+        HandWorker("now").claim()
+        return result
+    if state in FINISHED:
+        work = {"FAILED": fail_once, "CANCELLED": tasks.cancel}.get(state, tasks.noop)
+        result = work.using(queue_name="now").enqueue()
+        run_jobs(queues=["now"])
+        return result
+    return tasks.noop.enqueue()
+
+
+def row(result):
+    """Return the one row of the job."""
+    (found,) = [
+        found
+        for model in (Job, FinishedJob)
+        for found in model.objects.filter(pk=result.id)
+    ]
+    return found
+
+
+class TestWhatMovesApplyTo:
+    @pytest.mark.parametrize("state", STATES)
+    @pytest.mark.parametrize("move", MOVES)
+    def test_a_move_is_made_of_jobs_in_its_states_and_skips_the_others(
+        self, move, state
+    ):
+        result = a_job(state)
+        arguments, states = MOVES[move]
+
+        moved = getattr(jobs, move)(result.id, *arguments)
+
+        expected = jobs.Moved(move=move)
+        if state in states:
+            expected.done, expected.ids = 1, [result.id]
+        elif (move, state) == ("cancel", "RUNNING"):
+            expected.asked, expected.ids = 1, [result.id]
+        else:
+            expected.skipped = {state.lower(): 1}
+        assert moved == expected
+        assert bool(moved) == bool(expected.ids)
+        if not moved:
+            assert row(result).state == state
+
+    @pytest.mark.parametrize("move", MOVES)
+    def test_an_id_that_no_job_has_is_skipped(self, move):
+        arguments, _ = MOVES[move]
+
+        moved = getattr(jobs, move)(uuid7(), *arguments)
+
+        assert (moved.done, moved.skipped) == (0, {"unknown": 1})
+
+    @pytest.mark.parametrize("move", MOVES)
+    def test_a_malformed_id_is_refused_before_anything_is_done(self, move):
+        results = [a_job("READY"), a_job("FAILED")]
+        arguments, _ = MOVES[move]
+
+        with pytest.raises(ValueError, match="'abc' is not a job id"):
+            getattr(jobs, move)([*results, "abc"], *arguments)
+
+        assert [row(result).state for result in results] == ["READY", "FAILED"]
+
+    @pytest.mark.parametrize("move", MOVES)
+    def test_results_have_the_same_moves(self, move):
+        arguments, states = MOVES[move]
+        result = a_job(states[0])
+
+        assert getattr(result, move)(*arguments).done == 1
+
+    @pytest.mark.parametrize("move", MOVES)
+    def test_each_move_has_its_async_twin(self, move):
+        arguments, states = MOVES[move]
+        first, second, third = (a_job(states[0]) for _ in range(3))
+
+        async def all_three():
+            return [
+                await getattr(jobs, f"a{move}")(first.id, *arguments),
+                await getattr(second, f"a{move}")(*arguments),
+                await getattr(jobs.choose(third), f"a{move}")(*arguments),
+            ]
+
+        assert [moved.done for moved in async_to_sync(all_three)()] == [1, 1, 1]
+
+    def test_several_jobs_are_moved_and_each_skip_is_counted_by_its_reason(self):
+        failed = [a_job("FAILED") for _ in range(3)]
+        others = [a_job("SCHEDULED"), a_job("SCHEDULED"), uuid7()]
+
+        moved = jobs.retry([*failed, *others])
+
+        assert str(moved) == "3 retried, 3 skipped (2 scheduled, 1 unknown)"
+        assert moved.ids == [result.id for result in failed]
+
+    def test_rows_and_querysets_are_taken_as_well(self):
+        failed, cancelled = a_job("FAILED"), a_job("CANCELLED")
+
+        assert jobs.retry(FinishedJob.objects.get(pk=failed.id)).done == 1
+        assert jobs.retry(FinishedJob.objects.all()).ids == [cancelled.id]
+        assert jobs.cancel(Job.objects.order_by("pk")[:1]).done == 1
+
+    def test_what_names_no_job_is_refused(self):
+        with pytest.raises(TypeError, match="7 names no job"):
+            jobs.cancel(7)
+        with pytest.raises(InvalidTaskBackend, match="'defualt' doesn't exist"):
+            jobs.cancel(uuid7(), backend="defualt")
+
+    def test_values_are_checked_before_anything_is_done(self):
+        result = a_job("READY")
+
+        for wrong in (
+            lambda: result.reschedule(5),
+            lambda: result.reschedule(None),
+            lambda: result.move_to("a,b"),
+            lambda: result.set_priority(101),
+            lambda: jobs.filter(state="READY").set_priority("high"),
+        ):
+            with pytest.raises(InvalidTask):
+                wrong()
+        with pytest.raises(ValueError, match="batch=0"):
+            jobs.cancel(result, batch=0)
+        assert row(result).state == "READY"
+
+
+class TestCancel:
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("state", WAITING)
+    def test_a_job_that_waits_is_over_at_once(self, state):
+        result = a_job(state)
+
+        result.cancel(reason="a mistake")
+
+        assert not run_jobs(scheduled=True)
+        result.refresh()
+        assert (result.state, result.status, result.attempts) == (
+            "CANCELLED",
+            "FAILED",
+            0,
+        )
+        (entry,) = row(result).attempt_log
+        assert (entry["reason"], entry["message"]) == ("cancelled", "a mistake")
+        assert not result.worker_ids
+        invariants.check(committed=[UUID(result.id)])
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_attempts_before_are_kept(self):
+        result = tasks.fail_and_wait.enqueue()
+        run_jobs()
+
+        result.cancel()
+
+        ended = row(result)
+        assert [e["reason"] for e in ended.attempt_log] == ["failed", "cancelled"]
+        assert (ended.attempt, ended.failures) == (1, 1)
+        invariants.check(committed=[ended.pk])
+
+    def test_a_second_cancel_of_a_running_job_asks_it_no_second_time(self):
+        result = a_job("RUNNING")
+        result.cancel()
+
+        moved = result.cancel()
+
+        assert (moved.done, moved.asked, moved.skipped) == (0, 0, {"stopping": 1})
+
+    def test_a_reason_that_a_column_cannot_hold_is_made_to_fit(self):
+        result = a_job("READY")
+
+        result.cancel(reason="\0" + "x" * 1000)
+
+        assert len(row(result).attempt_log[0]["message"]) == 500
+
+
+class TestRetry:
+    def test_the_job_runs_again_under_its_id_with_no_failures(self):
+        with bind_context(request="r1"):
+            result = fail_three_times.using(queue_name="mail", priority=3).enqueue()
+        run_jobs()
+        before = row(result)
+        assert (before.state, before.attempt, before.failures) == ("FAILED", 3, 3)
+
+        result.retry()
+
+        again = row(result)
+        assert (again.state, again.attempt, again.failures) == ("READY", 3, 0)
+        kept = ("queue_name", "priority", "args", "kwargs", "context", "enqueued_at")
+        for name in kept:
+            assert getattr(again, name) == getattr(before, name)
+        assert (again.worker_id, again.progress) == (None, None)
+        run_jobs()
+        result.refresh()
+        assert (result.state, result.return_value, result.attempts) == (
+            "SUCCESSFUL",
+            4,
+            4,
+        )
+        reasons = [entry["reason"] for entry in row(result).attempt_log]
+        assert reasons == ["failed"] * 3
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_job_that_succeeded_runs_again_and_its_first_run_is_on_record(self):
+        result = take.enqueue("Ada")
+        run_jobs()
+        (first,) = row(result).worker_ids
+
+        result.retry()
+        run_jobs()
+
+        ended = row(result)
+        assert (ended.state, ended.attempt) == ("SUCCESSFUL", 2)
+        assert ended.attempt_log[0]["reason"] == "successful"
+        assert ended.worker_ids[0] == first
+        invariants.check(committed=[ended.pk])
+
+    def test_a_job_that_was_cancelled_before_it_ran_runs(self):
+        result = a_job("SCHEDULED")
+        result.cancel()
+
+        result.retry()
+        run_jobs()
+
+        result.refresh()
+        assert (result.state, result.attempts) == ("SUCCESSFUL", 1)
+
+    def test_a_job_of_a_lane_waits_for_its_gate(self):
+        result = a_job("FAILED")
+        FinishedJob.objects.update(lane="user:7", fair_group="users")
+
+        result.retry()
+
+        again = row(result)
+        assert (again.state, again.lane, again.fair_group) == (
+            "BLOCKED",
+            "user:7",
+            "users",
+        )
+
+    def test_a_job_waits_since_it_was_retried(self):
+        result = a_job("FAILED")
+        FinishedJob.objects.update(enqueued_at=timezone.now() - timedelta(days=3))
+
+        result.retry()
+
+        (count,) = dialects.of("default").queue_counts(10)
+        assert count.wait < 3600
+
+    @pytest.mark.django_db(transaction=True)
+    def test_failures_before_a_retry_do_not_count_after_it(self):
+        result = fail_always.enqueue()
+        run_jobs()
+        result.retry()
+
+        run_jobs()
+
+        ended = row(result)
+        assert ended.failures == 3
+        assert len(ended.attempt_log) == 6
+        invariants.check(committed=[ended.pk])
+
+    def test_a_chosen_id_stays_taken_while_its_job_runs_again(self):
+        id = uuid7()
+        once = fail_once.using(job_id=id)
+        result = once.enqueue()
+        run_jobs()
+        result.retry()
+
+        assert once.enqueue().state == "READY"
+
+        assert Job.objects.get().pk == id
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_that_retry_the_same_jobs_at_once_run_each_once_more(self):
+        enqueue_many(tasks.noop, [()] * 300)
+        drain()
+        ids = list(FinishedJob.objects.values_list("pk", flat=True))
+
+        answers = together(
+            lambda: jobs.retry(ids, batch=50),
+            lambda: jobs.retry(list(reversed(ids)), batch=70),
+            lambda: jobs.filter(task=tasks.noop).retry(batch=90),
+        )
+
+        assert sum(moved.done for moved in answers) == 300
+        drain()
+        assert set(FinishedJob.objects.values_list("attempt", flat=True)) == {2}
+        assert FinishedJob.objects.count() == 300
+        invariants.check(committed=ids, at_rest=True)
+
+
+class TestRetryWithOtherArguments:
+    @pytest.fixture
+    def failed(self):
+        with bind_context(request="r1"):
+            result = take.using(queue_name="mail", priority=3).enqueue("Ada", number=2)
+        run_jobs()
+        return result
+
+    def test_a_new_job_says_of_which_it_is_a_retry(self, failed):
+        moved = failed.retry(args=["Grace"])
+
+        (id,) = moved.ids
+        new = Job.objects.get(pk=id)
+        assert str(new.retry_of) == failed.id != id
+        assert (new.args, new.kwargs) == (["Grace"], {"number": 2})
+        assert (new.queue_name, new.priority) == ("mail", 3)
+        assert new.context == {"request": "r1"}
+        assert row(failed).state == "SUCCESSFUL"
+        run_jobs()
+        assert str(FinishedJob.objects.get(pk=id).retry_of) == failed.id
+
+    def test_keyword_arguments_can_be_changed_alone(self, failed):
+        (id,) = failed.retry(kwargs={"number": 5}).ids
+
+        new = Job.objects.get(pk=id)
+        assert (new.args, new.kwargs) == (["Ada"], {"number": 5})
+
+    def test_arguments_that_the_task_does_not_take_are_refused(self, failed):
+        with pytest.raises(WrongArguments):
+            failed.retry(args=[1, 2, 3])
+
+        assert not Job.objects.exists()
+
+    def test_only_a_finished_job_can_be_retried_so(self):
+        result = a_job("READY")
+
+        moved = result.retry(args=["Grace"])
+
+        assert moved.skipped == {"ready": 1}
+        assert Job.objects.count() == 1
+
+    def test_several_jobs_cannot_be_given_the_same_arguments(self, failed):
+        with pytest.raises(ValueError, match="one job, chosen by its id"):
+            jobs.retry([failed.id, uuid7()], args=["Grace"])
+
+
+class TestOfWaitingJobs:
+    def test_a_scheduled_job_is_made_ready_now(self):
+        result = a_job("SCHEDULED")
+
+        result.run_now()
+
+        assert row(result).state == "READY"
+        assert run_jobs()
+
+    def test_a_scheduled_job_of_a_lane_waits_for_its_gate(self):
+        result = a_job("SCHEDULED")
+        Job.objects.update(lane="user:7")
+
+        result.run_now()
+
+        assert row(result).state == "BLOCKED"
+
+    @pytest.mark.parametrize("state", WAITING)
+    def test_a_job_is_put_off_to_a_moment(self, state):
+        result, moment = a_job(state), timezone.now() + timedelta(days=1)
+
+        result.reschedule(moment)
+
+        found = row(result)
+        assert (found.state, found.run_after) == ("SCHEDULED", moment)
+
+    def test_a_job_is_put_off_for_a_time(self):
+        result = a_job("READY")
+
+        result.reschedule(timedelta(hours=2))
+
+        left = row(result).run_after - timezone.now()
+        assert timedelta(hours=1, minutes=50) < left <= timedelta(hours=2)
+
+    @pytest.mark.parametrize("state", WAITING)
+    def test_a_moment_that_is_past_makes_a_scheduled_job_due(self, state):
+        result = a_job(state)
+
+        result.reschedule(timezone.now() - timedelta(days=1))
+
+        assert row(result).state == ("BLOCKED" if state == "BLOCKED" else "READY")
+
+    def test_a_job_is_put_into_another_queue_and_priority(self):
+        result = a_job("READY")
+
+        result.move_to("reports")
+        result.set_priority(-3)
+
+        assert (row(result).queue_name, row(result).priority) == ("reports", -3)
+
+    def test_a_queue_that_the_backend_has_not_is_refused(self, settings):
+        settings.TASKS = {
+            "default": {
+                "BACKEND": "dbqueue.backend.DatabaseBackend",
+                "QUEUES": ["default", "reports"],
+            }
+        }
+        result = a_job("READY")
+
+        with pytest.raises(InvalidTask, match="Did you mean 'reports'"):
+            result.move_to("report")
+
+        assert row(result).queue_name == "default"
+
+
+class TestFilter:
+    def test_jobs_are_found_by_their_columns_in_both_tables(self):
+        ready = tasks.noop.using(queue_name="mail").enqueue()
+        done = tasks.noop.using(queue_name="mail").enqueue()
+        worker = HandWorker("mail")
+        job, _ = worker.claim(2)
+        worker.finish(job)
+        tasks.noop.enqueue()
+
+        found = jobs.filter(queue_name="mail")
+
+        assert {result.id for result in found} == {ready.id, done.id}
+        assert found.count() == 2
+        assert jobs.filter(queue_name__in=["mail"], state="RUNNING").count() == 1
+        assert jobs.filter(task=tasks.noop, finished_at__isnull=False).count() == 1
+
+    @pytest.mark.parametrize(
+        "exception",
+        ["ValueError", "builtins.ValueError", ValueError],
+    )
+    def test_failed_jobs_are_found_by_their_exception(self, exception):
+        fail_once.enqueue()
+        fail_three_times.enqueue()
+        tasks.noop.enqueue()
+        run_jobs()
+
+        found = jobs.filter(exception=exception)
+
+        assert [result.task for result in found] == [fail_once]
+
+    def test_an_exception_that_nothing_failed_by_finds_nothing(self):
+        a_job("FAILED")
+
+        assert jobs.filter(exception="Error").count() == 0
+
+    def test_unknown_columns_states_and_lookups_are_refused(self):
+        for conditions, words in (
+            ({"queue": "mail"}, "Jobs have no column 'queue'"),
+            ({"queue_nam": "mail"}, "Did you mean 'queue_name'"),
+            ({"state": "FAILD"}, "Did you mean 'FAILED'"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                jobs.filter(**conditions)
+        with pytest.raises(FieldError):
+            jobs.filter(priority__high=1)
+        with pytest.raises(TypeError, match="exception=7"):
+            jobs.filter(exception=7)
+
+    def test_all_that_match_are_moved_in_batches_with_progress(self):
+        enqueue_many(fail_once, [()] * 5)
+        tasks.noop.enqueue()
+        run_jobs()
+        seen = []
+
+        moved = jobs.filter(exception="ValueError").retry(
+            batch=2, progress=lambda moved: seen.append(moved.done)
+        )
+
+        assert (seen, moved.done, moved.skipped) == ([2, 4, 5], 5, {})
+        assert Job.objects.count() == 5
+
+    def test_a_filter_moves_only_what_the_move_is_for(self):
+        for state in STATES:
+            a_job(state)
+
+        moved = jobs.filter().set_priority(5)
+
+        assert (moved.done, moved.skipped) == (3, {})
+
+    def test_jobs_that_were_retried_and_failed_again_meanwhile_are_not_met_again(self):
+        enqueue_many(fail_once, [()] * 4)
+        run_jobs()
+
+        moved = jobs.filter(state="FAILED").retry(
+            batch=2, progress=lambda moved: run_jobs()
+        )
+
+        assert moved.done == 4
+        assert {job.attempt for job in FinishedJob.objects.all()} == {2}
+
+
+class TestGet:
+    @pytest.mark.parametrize("state", STATES)
+    def test_a_job_is_found_in_any_state(self, state):
+        result = a_job(state)
+
+        found = jobs.get(result.id)
+
+        assert (found.id, found.state, found.task) == (result.id, state, result.task)
+        assert async_to_sync(jobs.aget)(result.id).state == state
+
+    def test_its_task_need_not_be_there_any_more(self):
+        result = a_job("READY")
+        Job.objects.update(task="gone.tasks.send")
+
+        assert jobs.get(result.id).task.module_path == "gone.tasks.send"
+
+    @pytest.mark.parametrize("id", ["abc", str(UUID(int=7))])
+    def test_an_id_that_no_job_has_is_an_error(self, id):
+        with pytest.raises(TaskResultDoesNotExist, match=id):
+            jobs.get(id)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestNews:
+    @pytest.mark.parametrize("move", MOVES)
+    def test_a_move_has_one_signal_and_one_line_of_the_log(self, move, caplog):
+        arguments, states = MOVES[move]
+        result = a_job(states[0])
+        caplog.set_level(logging.INFO, "dbqueue.jobs.moves")
+        caplog.clear()
+
+        with received() as calls:
+            getattr(result, move)(*arguments)
+
+        ((name, sender, event),) = calls
+        assert sender is Job
+        is_cancel = move == "cancel"
+        assert name == ("job_cancelled" if is_cancel else "job_moved")
+        assert event.reason == ("cancelled" if is_cancel else move)
+        assert str(event.id) == result.id
+        (record,) = [r for r in caplog.records if r.name.startswith("dbqueue")]
+        assert record.levelname == "INFO"
+        assert record.job_id == result.id
+        assert record.getMessage().endswith(f"state={event.state} move={move}")
+
+    def test_djangos_signal_tells_of_a_cancelled_job(self):
+        result = a_job("READY")
+
+        with heard(task_finished) as calls:
+            result.cancel()
+
+        ((_, told),) = calls
+        assert (told.id, told.state) == (result.id, "CANCELLED")
+
+    def test_nothing_is_told_of_a_move_that_is_rolled_back(self):
+        result = a_job("READY")
+
+        with received() as calls, transaction.atomic():
+            moved = moves.cancel("default", [UUID(result.id)])
+            transaction.set_rollback(True)
+
+        assert (moved.done, calls) == (1, [])
+        assert row(result).state == "READY"
+
+    def test_a_move_wakes_an_idle_worker(self):
+        if not dialects.of("default").can_notify:
+            pytest.skip("nothing is announced on SQLite")
+        result = a_job("FAILED")
+        listener = dialects.of("default").listener()
+        listener.open()
+        try:
+            result.retry()
+            heard = set()
+            for _ in range(100):
+                heard |= listener.received()
+                if heard:
+                    break
+                Event().wait(0.05)
+        finally:
+            listener.close()
+
+        assert heard == {"now"}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWait:
+    def test_a_job_that_has_ended_is_not_waited_for(self):
+        result = a_job("FAILED")
+
+        assert result.wait(0).state == "FAILED"
+        assert jobs.choose(result).wait(0).id == result.id
+
+    def test_a_job_that_ends_elsewhere_is_waited_for(self):
+        result = tasks.add.enqueue(1, 2)
+
+        waited, _ = together(lambda: result.wait(60), drain)
+
+        assert waited is result
+        assert (result.state, result.return_value) == ("SUCCESSFUL", 3)
+
+    def test_async_code_waits_as_well(self):
+        result = tasks.add.enqueue(1, 2)
+
+        async def wait():
+            try:
+                return await result.await_result(60)
+            finally:  # of the thread in which sync code runs
+                await sync_to_async(connections.close_all)()
+
+        waited, _ = together(lambda: asyncio.run(wait()), drain)
+
+        assert (waited.state, waited.return_value) == ("SUCCESSFUL", 3)
+
+    def test_a_retried_job_is_waited_for_again(self):
+        result = a_job("FAILED")
+        result.refresh()
+        result.retry()
+
+        with pytest.raises(TimeoutError, match=r"has not ended in 0\.01 s"):
+            result.wait(0.01)
+
+    def test_the_end_is_announced_to_who_waits_alone(self):
+        if not dialects.of("default").can_notify:
+            pytest.skip("nothing is announced on SQLite")
+        awaited, other = tasks.noop.enqueue(), tasks.noop.enqueue()
+        Job.objects.filter(pk=awaited.id).update(is_awaited=True)
+        ear = dialects.of("default").end_listener()
+        ear.open()
+        try:
+            drain()
+            heard = set()
+            for _ in range(100):
+                heard |= ear.received()
+                if heard:
+                    break
+                Event().wait(0.05)
+        finally:
+            ear.close()
+
+        assert heard == {awaited.id}
+        assert FinishedJob.objects.filter(pk=other.id).exists()
+
+    def test_waiting_in_a_transaction_is_refused(self):
+        with transaction.atomic():
+            result = tasks.noop.enqueue()
+            with pytest.raises(CannotWait, match="inside a transaction"):
+                result.wait()
+
+    def test_waiting_in_a_job_is_refused_unless_it_is_allowed(self):
+        refused = wait_for_another.using(priority=5).enqueue()
+        allowed = wait_for_another.using(priority=5).enqueue(allowed=True)
+        run_jobs(limit=50)
+        refused.refresh()
+        allowed.refresh()
+
+        assert refused.errors[0].exception_class_path.endswith(".CannotWait")
+        assert allowed.errors[0].exception_class_path.endswith("TimeoutError")
+
+    def test_a_job_that_there_is_not_is_an_error(self):
+        result = a_job("FAILED")
+        result.discard()
+
+        with pytest.raises(TaskResultDoesNotExist):
+            result.wait(1)
