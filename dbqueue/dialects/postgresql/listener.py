@@ -10,7 +10,12 @@ from django.db import Error, connections
 
 from dbqueue.dialects.listener import FIRST_RETRY, NullListener
 from dbqueue.dialects.postgresql.libpq import KEEPALIVES
-from dbqueue.dialects.postgresql.statements import CHANNEL, ENDS, PING
+from dbqueue.dialects.postgresql.statements import (
+    CHANNEL,
+    LISTEN,
+    LISTEN_FOR_ENDS,
+    PING,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +31,7 @@ _PING = "\x01ping"  # no queue can be called so: names are printable
 class PostgreSQLListener(NullListener):
     """One LISTEN connection of its own, which tests itself and never raises."""
 
-    channel = CHANNEL
+    statement = LISTEN
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -83,7 +88,7 @@ class PostgreSQLListener(NullListener):
         params |= KEEPALIVES
         params.pop("pool", None)
         self._connection = psycopg.connect(**params, autocommit=True)
-        self._connection.execute(f"LISTEN {self.channel}")
+        self._connection.execute(self.statement)
         self._ping()
 
     def _ping(self) -> None:
@@ -116,7 +121,7 @@ class EndListener(PostgreSQLListener):
     It does not test itself: who waits looks at the job, too.
     """
 
-    channel = ENDS
+    statement = LISTEN_FOR_ENDS
 
     def _ping(self) -> None:
         self.is_listening = True
