@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbqueue import wings
 
-WINGS = ("uploads", "limits", "compat")
+WINGS = ("schedules", "uploads", "limits", "compat")
 
 
 class DbqueueConfig(AppConfig):

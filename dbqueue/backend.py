@@ -163,6 +163,13 @@ class DatabaseBackend(BaseTaskBackend):
         """Return what makes a stored call of (task, args, kwargs)."""
         return typed.call if (task.codec or self._codec) == typed.NAME else payload.call
 
+    def job_of(self, task: Task[..., Any], call: payload.Call) -> NewJob:
+        """Return the job of a call as enqueue() would write it.
+
+        Raises what enqueue() raises for the task.
+        """
+        return self._new_job(self._usable(task), call)
+
     def _new_job(self, task: Task[..., Any], call: payload.Call) -> NewJob:
         job = new_job(self.alias, task, call)
         if self.defaults is not None:

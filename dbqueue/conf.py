@@ -154,6 +154,8 @@ def _is_a(value: Any, kind: str) -> bool:
         return isinstance(value, bool) and kind == "bool"
     if isinstance(value, str):
         return "str" in kind
+    if isinstance(value, Mapping):
+        return "Mapping" in kind
     return isinstance(value, int) or (isinstance(value, float) and "float" in kind)
 
 

@@ -115,6 +115,10 @@ class Dialect(RareMoves, OutsideMoves, Gates, Driver):
         """Execute a statement that writes raw bytes, without a copy of them in text."""
         raise NotImplementedError
 
+    def ask(self, sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows that a statement of a wing returns."""
+        return self._rows(sql, params)
+
     def one_commit(self) -> AbstractContextManager[Any]:
         """Return a block whose statements commit together, a writer from its start."""
         raise NotImplementedError

@@ -4,6 +4,7 @@ A new column that enqueue() writes, a worker gets and the history keeps is one l
 JobColumns, besides the model and a migration.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -151,6 +152,17 @@ def inserted(**special: str) -> str:
     What has no expression of its own is the parameter of its name.
     """
     return ", ".join(special.get(name, f"%({name})s") for name in INSERTED)
+
+
+def as_object(job: NewJob, **special: Any) -> str:
+    """Return what was written of a job as the text of an object of JSON."""
+    values = {name: getattr(job, name) for name in WRITTEN} | special
+    texts = (
+        value if name in JSON else json.dumps(value, default=str)
+        for name, value in values.items()
+    )
+    parts = (f'"{name}":{text}' for name, text in zip(values, texts, strict=True))
+    return f"{{{','.join(parts)}}}"
 
 
 def claimed(is_short: str, moment: str = "{name}") -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
-from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.rows import Outcome
 
 
@@ -15,6 +15,14 @@ class RareMoves:
 
     def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Return jobs to the queue; return the ids still held."""
+        raise NotImplementedError
+
+    def insert_each(self, jobs: Sequence[NewJob]) -> None:
+        """Insert jobs that differ in all their columns, in one statement.
+
+        They are due, and have no columns that few jobs have. What is taken of their ids
+        stays as it is.
+        """
         raise NotImplementedError
 
     def forget_known(self, worker_id: UUID) -> None:

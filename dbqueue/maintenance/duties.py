@@ -1,7 +1,9 @@
 """Duties: what every keeper repeats, each with its own interval.
 
 A wing registers its own in its module `duties`. Heartbeats wait for a duty: it looks,
-and enqueues a job for what there is to do.
+and enqueues a job for what there is to do. One that waits for a moment, as promotion
+does, is timed: it says itself when that is, and is done at once when somebody announces
+that there may be an earlier one.
 """
 
 import logging
@@ -26,13 +28,15 @@ class Duty:
 
     every: float
     work: Callable[[str], float | None]
+    is_timed: bool = False
     due_at: float = 0.0
+    began_at: float = 0.0
 
     def do(self, alias: str) -> None:
         """Do the work, and note when it is due again. Raises what the work raises."""
-        began = time.monotonic()
+        self.began_at = time.monotonic()
         seconds = self.work(alias)
-        self.due_at = began + self.every
+        self.due_at = self.began_at + self.every
         if seconds is not None:
             self.due_at = time.monotonic() + seconds
 
@@ -41,29 +45,37 @@ class Duty:
         self.due_at = min(self.due_at, moment)
 
 
-_registered: list[tuple[float, Callable[[str], object]]] = []
+_Work = Callable[[str], object]
+_registered: list[tuple[float, _Work, bool]] = []
 
 
-def register(every: float, work: Callable[[str], object]) -> None:
+def register(every: float, work: _Work, *, timed: bool = False) -> None:
     """Have each keeper call the function with the alias of its database.
 
-    `every` is in seconds, of which each keeper takes up to a fifth more or less. What
+    `every` is in seconds, of which each keeper takes up to a fifth more or less. A
+    `timed` one may return the seconds until its next time, if that comes before. What
     the function raises is logged.
     """
-    if (every, work) not in _registered:
-        _registered.append((every, work))
+    if (every, work, timed) not in _registered:
+        _registered.append((every, work, timed))
 
 
 def registered() -> list[Duty]:
     """Return the registered duties, for one keeper."""
-    return [Duty(every, partial(_guarded, every, work)) for every, work in _registered]
+    return [
+        Duty(every, partial(_guarded, every, work), is_timed=timed)
+        for every, work, timed in _registered
+    ]
 
 
-def _guarded(every: float, work: Callable[[str], object], alias: str) -> float:
+def _guarded(every: float, work: _Work, alias: str) -> float:
+    longest = every * random.uniform(0.8, 1.2)
     try:
-        work(alias)
+        seconds = work(alias)
+        if isinstance(seconds, float):
+            return min(seconds, longest)
     except (InterfaceError, OperationalError) as error:  # such as a restart
         logger.warning("A duty was cut short name=%s: %s", work.__name__, error)
     except Exception:  # whatever is wrong with it, heartbeats go on
         logger.exception("A duty failed name=%s", work.__name__)
-    return every * random.uniform(0.8, 1.2)
+    return longest

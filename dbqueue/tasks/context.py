@@ -11,6 +11,10 @@ from typing import Any
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.tasks import payload
 
+# Values under keys with this beginning are of the job alone: no other inherits them.
+OWN = "dbqueue."
+SCHEDULE = f"{OWN}schedule"
+
 # What bind_context() has bound here; unset where it has bound nothing.
 bound: ContextVar[dict[str, Any]] = ContextVar("dbqueue_context")
 # The job that runs here; unset outside of one.
@@ -47,7 +51,15 @@ def bind_context(**values: Any) -> Iterator[None]:
 
 def restore(values: dict[str, Any]) -> None:
     """Bind what a job brought along, until its own contextvars context ends."""
-    bound.set(values)
+    bound.set({key: values[key] for key in values if not key.startswith(OWN)})
+
+
+def own(key: str) -> Any:
+    """Return what the job that runs here brought for itself alone; None outside."""
+    job = running.get(None)
+    if job is None or key not in job.context:
+        return None
+    return payload.read(job, "context", dict).get(key)
 
 
 def dumped() -> str:

@@ -58,6 +58,7 @@ class _Options(TypedDict, total=False):
     # Of wings, which check them.
     limit: Any
     fair: Any
+    schedule: Any
 
 
 @overload

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.tasks import payload
-from dbqueue.tasks.context import current_context
+from dbqueue.tasks.context import SCHEDULE, current_context, own
 from dbqueue.tasks.framework import (
     AnyContext,
     AnyResult,
@@ -110,6 +110,18 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """The moment of a schedule for which a job was enqueued."""
+
+    name: str  # of the schedule
+    scheduled_for: datetime
+    # The one before for which a job was enqueued.
+    previous: datetime | None = None
+    # Whether somebody asked for it, now; then it is no tick of the schedule.
+    manual: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the stubs
     """The first argument of a task with `takes_context=True`."""
 
@@ -128,6 +140,18 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
     def is_last_attempt(self) -> bool:
         """Tell whether the job is FAILED if this attempt fails."""
         return self._attempts_left <= 1
+
+    @property
+    def schedule(self) -> Tick | None:
+        """The tick of a schedule for which the job was enqueued; None for others."""
+        kept = own(SCHEDULE)
+        if not isinstance(kept, dict):
+            return None
+        moments = {
+            name: kept.get(name) and datetime.fromisoformat(kept[name])
+            for name in ("scheduled_for", "previous")
+        }
+        return Tick(**{**kept, **moments})
 
     def set_progress(
         self, value: float, total: float | None = None, message: str = ""

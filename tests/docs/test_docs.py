@@ -35,11 +35,15 @@ from dbqueue.models import (
     Lane,
     LimitRule,
     Pause,
+    Schedule,
     Upload,
     UploadArtifact,
     UploadChunk,
     Worker,
 )
+from dbqueue.schedules import exceptions as schedule_exceptions
+from dbqueue.schedules import public
+from dbqueue.schedules.conf import ScheduleSettings
 from dbqueue.tasks import decorator
 from dbqueue.tasks.results import JobContext, JobResult
 from dbqueue.tasks.task import Task
@@ -51,7 +55,7 @@ from tests.gallery.models import Profile
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
-COMMANDS = ["runworker", "queuestatus", "prunejobs", "uploads_cleanup"]
+COMMANDS = ["runworker", "queuestatus", "prunejobs", "schedules", "uploads_cleanup"]
 WORKER = "run the jobs"  # in a comment of a page: here somebody starts a worker
 
 _BLOCK = re.compile(
@@ -198,6 +202,8 @@ def page(request, db, settings, tmp_path):
         stack.enter_context(patch.dict(sys.modules))
         stack.enter_context(patch.dict("dbqueue.tasks.registry._resolved"))
         stack.enter_context(patch.dict("dbqueue.tasks.decorator.declared_tasks"))
+        declared = "dbqueue.schedules.declared.declarations.declared"
+        stack.enter_context(patch.dict(declared))
         yield Page(request.param, request)
 
 
@@ -213,11 +219,15 @@ def test_the_examples_of_a_page_run(page):
 
 
 def test_every_setting_is_documented_with_its_default():
-    core, section = read("settings.md").split("\n### UPLOADS\n")
+    parts = re.split(r"\n### (?:SCHEDULES|UPLOADS)\n", read("settings.md"))
 
-    for text, kind in ((core, conf.Settings), (section, UploadSettings)):
+    kinds = (conf.Settings, ScheduleSettings, UploadSettings)
+    for text, kind in zip(parts, kinds, strict=True):
         documented = re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", text, re.M)
-        defaults = {f.name.upper(): repr(f.default) for f in fields(kind)}
+        default = kind()
+        defaults = {
+            f.name.upper(): repr(getattr(default, f.name)) for f in fields(kind)
+        }
         assert dict(documented) == defaults
 
 
@@ -255,7 +265,7 @@ def test_every_public_name_is_documented():
     headings = set(re.findall(r"^#+ (\w+)$", read("api.md"), re.M))
     terms = {term.strip("`").partition("(")[0] for term in _terms(read("api.md"))}
 
-    assert set(dbqueue.__all__) <= headings
+    assert {*dbqueue.__all__, *public.__all__} <= headings
     ours = {name for name in uploads.__all__ if not name.startswith("a")}
     assert ours - {"ContentRejected", "UploadError"} <= headings
     assert set(testing.__all__) <= terms
@@ -266,7 +276,11 @@ def test_every_exception_is_documented():
         name
         for name, found in getmembers(exceptions, isclass)
         if found.__module__ == exceptions.__name__
-    } | {*upload_exceptions.__all__, *limit_exceptions.__all__}
+    } | {
+        *upload_exceptions.__all__,
+        *limit_exceptions.__all__,
+        *schedule_exceptions.__all__,
+    }
 
     assert {term.strip("`") for term in _terms(read("exceptions.md"))} == ours
 
@@ -309,7 +323,7 @@ def test_every_event_and_every_field_of_one_is_documented():
 @pytest.mark.parametrize(
     "model",
     [
-        *(Job, FinishedJob, Worker, Pause, LimitRule, Lane),
+        *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule),
         *(Upload, UploadArtifact, UploadChunk),
     ],
 )

@@ -9,7 +9,7 @@ from django.db import Error
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
-from dbqueue.dialects.columns import ClaimedJob, listed
+from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
 from dbqueue.dialects.statements import ENTRY
 
@@ -53,6 +53,22 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
+_OF_EACH = dict.fromkeys(columns.INSERTED) | {
+    "state": "'READY'",
+    "attempt": "0",
+    "failures": "0",
+    "attempt_log": "'[]'",
+    "enqueued_at": "statement_timestamp()",
+}
+# The columns of the table say of what types the values are.
+INSERT_EACH = f"""
+INSERT INTO dbqueue_job ({listed(columns.INSERTED)}, once)
+SELECT {", ".join(value or name for name, value in _OF_EACH.items())}, true
+FROM jsonb_populate_recordset(NULL::dbqueue_job, %(jobs)s::jsonb) AS n
+WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = n.id)
+ON CONFLICT DO NOTHING
+"""
+
 # What no due time promotes. The second is what Python cannot hold.
 _LAME = """state = 'SCHEDULED' AND (run_after IS NULL
     OR run_after > '9999-12-31 23:59:59.999999+00' OR run_after = '-infinity')"""
@@ -86,6 +102,10 @@ class PostgreSQLRareMoves(Dialect):
     def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
         found = self._rows(LOAD, params.held(worker_id, ids))
         return {id: texts for id, *texts in found}
+
+    def insert_each(self, jobs: Sequence[NewJob]) -> None:
+        objects = (as_object(job, run_after=job.run_after) for job in jobs)
+        self._run(INSERT_EACH, {"jobs": f"[{','.join(objects)}]"})
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id, "worker": worker_id, "limit": 1}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
-from dbqueue.dialects.columns import ClaimedJob, listed
+from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
 from dbqueue.dialects.statements import ENTRY
@@ -65,6 +65,25 @@ ON CONFLICT (id) DO NOTHING
 """
 REMOVE = f"DELETE {_NOT_OF_OTHERS}"
 
+_OF_EACH = {
+    name: f"json_extract(value, '$.{name}') AS {name}"
+    for name in (*columns.WRITTEN, "run_after")
+}
+_NEW = dict.fromkeys(columns.INSERTED) | {
+    "state": "'READY'",
+    "attempt": "0",
+    "failures": "0",
+    "attempt_log": "'[]'",
+    "enqueued_at": "%(now)s",
+}
+INSERT_EACH = f"""
+INSERT INTO dbqueue_job ({listed(columns.INSERTED)}, once)
+SELECT {", ".join(value or name for name, value in _NEW.items())}, true
+FROM (SELECT {", ".join(_OF_EACH.values())} FROM json_each(%(jobs)s)) AS n
+WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = n.id)
+ON CONFLICT DO NOTHING
+"""
+
 # Not as we write it; every fence compares text.
 _IS_NO_ID = "(length({name}) <> 32 OR {name} GLOB '*[^0-9a-f]*')"
 _IS_DUE_SOME_DAY = IS_MOMENT.format("run_after")
@@ -102,6 +121,18 @@ class SQLiteRareMoves(Dialect):
     def load(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, list[str]]:
         found = self._rows(LOAD, _held(worker_id, ids))
         return {UUID(id): texts for id, *texts in found}
+
+    def insert_each(self, jobs: Sequence[NewJob]) -> None:
+        objects = (
+            as_object(
+                job,
+                id=job.id.hex,
+                run_after=job.run_after and self._times.write(job.run_after),
+            )
+            for job in jobs
+        )
+        values = {"jobs": f"[{','.join(objects)}]", "now": self._times.now()}
+        self._run(INSERT_EACH, values)
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}

@@ -10,6 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 from django.db import DatabaseError, Error
@@ -61,12 +62,11 @@ class Keeper:
         self._listener = self._dialect.listener()
         self._watchdog = Watchdog(self._alias, self._listener.raw)
         self._heartbeats = Duty(conf.current().lease / BEATS_PER_LEASE, self._beat)
-        self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote)
-        pruning = Duty(INTERVAL, Pruner().prune)
+        self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote, is_timed=True)
         self._gates = GateKeeper(self._notices, self._listener)
-        ours = self._promotion, self._gates.duty, pruning
+        ours = self._promotion, self._gates.duty, Duty(INTERVAL, Pruner().prune)
         self._duties = [*ours, *duties.registered()]
-        self._look_again_at = self._promoted_at = 0.0
+        self._look_again_at = 0.0
         self._was_listening = False
         self._patience = self._some_beats()
         self._pause = 0.0
@@ -155,7 +155,6 @@ class Keeper:
 
     def _promote(self, alias: str) -> float:
         """Promote what is due; return the seconds until the next look."""
-        self._promoted_at = time.monotonic()
         ready, due = self._dialect.next_due()
         if due is not None and due <= 0.0:
             queues = promote(alias)
@@ -167,8 +166,9 @@ class Keeper:
         if ready and listening:  # without that, the children poll
             self._notices.wake_all()
         poll = conf.current().poll_interval if listening else _SCHEDULE_INTERVAL
-        if self._promoted_at < self._look_again_at:
-            poll = self._look_again_at - self._promoted_at
+        since = self._promotion.began_at
+        if since < self._look_again_at:
+            poll = self._look_again_at - since
         return poll if due is None else max(0.0, min(due, poll))
 
     def _wait(self, seconds: float) -> None:
@@ -191,10 +191,10 @@ class Keeper:
     def _read_news(self) -> None:
         queues = self._gates.hear(self._listener.received())
         if ANYTHING in queues:
-            self._promotion.hurry(self._promoted_at + _SCHEDULE_INTERVAL)
+            self._hurry(after=_SCHEDULE_INTERVAL)
             self._notices.wake_all()
         if wakeup.SCHEDULE in queues:
-            self._promotion.hurry()
+            self._hurry()
             # As in Worker: what was coalesced into this notification comes by then.
             self._look_again_at = time.monotonic() + wakeup.WINDOW
         self._notices.wake(queues - {wakeup.SCHEDULE, ANYTHING})
@@ -207,8 +207,12 @@ class Keeper:
             # A notification may have been sent while none arrived; and the children are
             # to look as often as they now must.
             self._was_listening = listening
-            self._promotion.hurry()
+            self._hurry()
             self._notices.wake_all()
+
+    def _hurry(self, *, after: float = 0.0) -> None:
+        for duty in filter(attrgetter("is_timed"), self._duties):
+            duty.hurry(duty.began_at + after)
 
     def _pause_or(self, work: Callable[[], float | None]) -> float:
         """Do the work; if the database is down, return the seconds to wait."""

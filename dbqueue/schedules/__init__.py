@@ -1,0 +1,1 @@
+"""Schedules: jobs that recur, fired by any keeper, each tick once."""

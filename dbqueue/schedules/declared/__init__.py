@@ -1,0 +1,1 @@
+"""Schedules that code and settings declare."""

@@ -1,0 +1,13 @@
+"""The errors of schedules; they can be imported from dbqueue.exceptions, too."""
+
+from dbqueue.exceptions import DbqueueError
+
+__all__ = ["InvalidSchedule", "ScheduleNameTaken"]
+
+
+class InvalidSchedule(DbqueueError, ValueError):
+    """A schedule cannot be: its times, its task, or another of its values is wrong."""
+
+
+class ScheduleNameTaken(InvalidSchedule):
+    """Another schedule has the name."""

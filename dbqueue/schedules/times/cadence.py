@@ -1,0 +1,251 @@
+"""When the ticks of a schedule are: Cron, Every and At, and how rows keep them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from cronsim import CronSim, CronSimError
+from django.conf import settings
+
+from dbqueue.backoff import LONGEST
+from dbqueue.schedules.exceptions import InvalidSchedule
+from dbqueue.schedules.times import clocks
+
+MACROS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTH = 200  # characters of a line
+_UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60))
+
+
+@dataclass(frozen=True)
+class Cron:
+    """The times of a crontab's line, by the clock of a time zone.
+
+    Five fields, six with seconds before them, or a macro as "@daily". The zone is a
+    name as "Europe/Berlin"; by default TIME_ZONE of the settings. Raises
+    InvalidSchedule for a line that cannot be read, or that no time matches.
+    """
+
+    expression: str
+    timezone: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        zone = getattr(self.timezone, "key", self.timezone)
+        object.__setattr__(self, "timezone", zone or "")
+        if not isinstance(self.expression, str):
+            raise InvalidSchedule(f"Cron({self.expression!r}): a line is text.")
+        object.__setattr__(self, "expression", " ".join(self.expression.split()))
+        if self.timezone:
+            clocks.zone(self.timezone)
+        _check_line(self.expression, self._line)
+
+    @property
+    def _line(self) -> str:
+        return MACROS.get(self.expression.lower(), self.expression)
+
+    @property
+    def zone(self) -> tzinfo:
+        return clocks.zone(self.timezone or settings.TIME_ZONE)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it names hours and minutes, rather than every one of them."""
+        minute, hour = self._line.split()[-5:-3]
+        return not (minute.startswith("*") or hour.startswith("*"))
+
+    def after(self, moment: datetime) -> datetime | None:
+        """Return the first tick after the moment, in UTC; None if there is none."""
+        find = clocks.fixed if self.is_fixed else clocks.running
+        try:
+            return find(self._line, self.zone, moment.astimezone(UTC))
+        except OverflowError:
+            return None
+
+    def words(self) -> str:
+        """Return it in plain English, as "At 08:00 on weekdays"."""
+        said: str = CronSim(self._line, datetime(2026, 1, 1)).explain()
+        return said.replace("on Monday through Friday", "on weekdays")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a row keeps, with the time zone of here and now."""
+        zone = self.timezone or settings.TIME_ZONE
+        return {"cron": self.expression, "timezone": zone}
+
+    def __str__(self) -> str:
+        return f"{self.words()} ({self.timezone or settings.TIME_ZONE})"
+
+
+@dataclass(frozen=True)
+class Every:
+    """Ticks that are as far from each other, whatever a clock on the wall shows.
+
+    They are counted from the beginning of 1970 (UTC), so that Every(timedelta(hours=6))
+    is at 00:00, 06:00, 12:00 and 18:00 UTC; `offset` moves all of them. Both are
+    timedeltas, or seconds. Raises InvalidSchedule for less than a second.
+    """
+
+    interval: timedelta
+    offset: timedelta = field(default=timedelta(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "offset"):
+            value = _duration(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+        if self.interval < clocks.SECOND:
+            raise InvalidSchedule(
+                f"Every({self.interval!r}): an interval is a second or longer."
+            )
+        if not timedelta() <= self.offset < self.interval:
+            raise InvalidSchedule(
+                f"Every(…, offset={self.offset!r}): it is 0 or more, and less than the "
+                f"interval, {self.interval!r}."
+            )
+
+    def after(self, moment: datetime) -> datetime | None:
+        """See Cron.after()."""
+        start = EPOCH + self.offset
+        count = (moment - start) // self.interval + 1
+        try:
+            return start + count * self.interval
+        except OverflowError:
+            return None
+
+    def words(self) -> str:
+        """Return it in plain English, as "Every 6 hours"."""
+        said = _said(self.interval)
+        words = f"Every {said.removeprefix('1 ')}"
+        return f"{words}, {_said(self.offset)} later" if self.offset else words
+
+    def as_json(self) -> dict[str, Any]:
+        """See Cron.as_json()."""
+        seconds = {"every": self.interval.total_seconds()}
+        return seconds | (
+            {"offset": self.offset.total_seconds()} if self.offset else {}
+        )
+
+    def __str__(self) -> str:
+        return self.words()
+
+
+@dataclass(frozen=True, init=False)
+class At:
+    """One or more moments, each once. Raises InvalidSchedule for a naive one."""
+
+    moments: tuple[datetime, ...]
+
+    def __init__(self, *moments: datetime) -> None:
+        if not moments:
+            raise InvalidSchedule("At() needs a moment, an aware datetime.")
+        for moment in moments:
+            if not isinstance(moment, datetime) or moment.utcoffset() is None:
+                raise InvalidSchedule(
+                    f"At({moment!r}): a moment is an aware datetime, with a tzinfo."
+                )
+        ordered = sorted({moment.astimezone(UTC) for moment in moments})
+        object.__setattr__(self, "moments", tuple(ordered))
+
+    def after(self, moment: datetime) -> datetime | None:
+        """See Cron.after()."""
+        return next((item for item in self.moments if item > moment), None)
+
+    def words(self) -> str:
+        """Return it in plain English."""
+        shown = [f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in self.moments]
+        more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+        return f"Once, at {shown[0]}{more}" if not more else f"At {shown[0]}{more}"
+
+    def as_json(self) -> dict[str, Any]:
+        """See Cron.as_json()."""
+        return {"at": [moment.isoformat() for moment in self.moments]}
+
+    def __str__(self) -> str:
+        return self.words()
+
+
+Cadence = Cron | Every | At
+
+
+def read(kept: Any) -> Cadence:
+    """Return the cadence that a row, or an entry of the settings, describes.
+
+    Raises InvalidSchedule.
+    """
+    if isinstance(kept, Cadence):
+        return kept
+    if isinstance(kept, Mapping):
+        given = dict(kept)
+        match given:
+            case {"cron": line, **rest} if rest.keys() <= {"timezone"}:
+                return Cron(line, timezone=rest.get("timezone") or "")
+            case {"every": every, **rest} if rest.keys() <= {"offset"}:
+                return Every(every, offset=rest.get("offset") or timedelta())
+            case {"at": [*moments]} if len(given) == 1:
+                return At(*map(moment, moments))
+    raise InvalidSchedule(
+        f"{kept!r:.200} does not say when: it needs one of 'cron' (with 'timezone'), "
+        "'every' (with 'offset') or 'at'."
+    )
+
+
+def moment(value: Any) -> datetime:
+    """Return the moment that a text says. Raises InvalidSchedule."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InvalidSchedule(
+            f"At({value!r}): a moment is an aware datetime."
+        ) from None
+
+
+def _check_line(given: str, line: str) -> None:
+    if given.lower() == "@reboot":
+        raise InvalidSchedule(
+            "Cron('@reboot'): workers start often, and on many hosts. Connect to "
+            "dbqueue.signals.worker_ready instead."
+        )
+    try:
+        if len(line) > _LENGTH:
+            raise CronSimError(f"More than {_LENGTH} characters")
+        first = next(CronSim(line, datetime(2026, 1, 1)), None)
+    except (CronSimError, ValueError, AssertionError, ArithmeticError) as error:
+        raise InvalidSchedule(
+            f"Cron({given!r:.300}): {str(error) or 'it cannot be read'}. A line has "
+            "five fields, minute hour day month weekday, or six with seconds before "
+            f"them; or it is one of {', '.join(MACROS)}."
+        ) from None
+    if first is None:
+        raise InvalidSchedule(f"Cron({given!r}): no time matches it in 50 years.")
+
+
+def _duration(name: str, value: Any) -> timedelta:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            value = timedelta(seconds=value)
+        except (OverflowError, ValueError):  # not a number is one
+            value = repr(value)
+    if not isinstance(value, timedelta) or abs(value).total_seconds() > LONGEST:
+        raise InvalidSchedule(
+            f"Every(): {name} is {value!r}; it is a timedelta, or seconds, of ten "
+            "years at most."
+        )
+    return value
+
+
+def _said(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    for unit, size in _UNITS:
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"

@@ -1,0 +1,315 @@
+"""When Cron, Every and At are due, against a reference that knows no cronsim."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dbqueue import At, Cron, Every
+from dbqueue.exceptions import InvalidSchedule
+from dbqueue.schedules.times.plan import latest
+from tests.schedules import reference
+from tests.support.processes import SCALE
+
+BERLIN = "Europe/Berlin"
+# A day in which the clock is changed, forward and back, where it is.
+CHANGES = [
+    (BERLIN, "2026-03-29"),
+    (BERLIN, "2026-10-25"),
+    ("America/New_York", "2026-03-08"),
+    ("America/New_York", "2026-11-01"),
+    ("Australia/Lord_Howe", "2026-04-05"),  # by 30 minutes
+    ("Australia/Lord_Howe", "2026-10-04"),
+    ("Asia/Kathmandu", "1986-01-01"),  # by 15 minutes, for good
+    ("Africa/Casablanca", "2026-02-15"),  # for Ramadan
+    ("Africa/Casablanca", "2026-03-22"),
+    ("America/Santiago", "2026-04-05"),  # at midnight
+    ("America/Santiago", "2026-09-06"),
+    ("Pacific/Apia", "2011-12-30"),  # a day that there was not
+]
+LINES = [
+    *("30 2 * * *", "0 2 * * *", "45 1 * * *", "0 0 * * *", "15 1-3 * * *"),
+    *("0,20,40 0,1,2,3 * * *", "*/15 * * * *", "*/10 2 * * *", "*/20 1-3 * * *"),
+    *("0 * * * *", "50 * * * *", "0 */2 * * *", "* 2 * * *", "5 2 * * sun"),
+]
+
+
+def moment(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def after(cadence, start, end):
+    found, tick = [], cadence.after(start)
+    while tick is not None and tick <= end:
+        found.append(tick)
+        tick = cadence.after(tick)
+    return found
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_a_line_is_due_as_the_clock_on_the_wall_says_where_it_is_changed(zone, day):
+    start = moment(day) - timedelta(hours=30)
+    end = start + timedelta(hours=72)
+
+    for line in LINES:
+        found = after(Cron(line, timezone=zone), start, end)
+
+        assert found == reference.ticks(line, ZoneInfo(zone), start, end), line
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_a_line_goes_on_alike_from_wherever_it_is_asked(zone, day):
+    start = moment(day) - timedelta(hours=15)
+    for line in ("30 2 * * *", "*/20 1-3 * * *", "*/30 * * * *"):
+        cron = Cron(line, timezone=zone)
+        ticks = after(cron, start, start + timedelta(hours=60))
+
+        for minutes in range(0, 60 * 40, 10):
+            asked = start + timedelta(minutes=minutes, seconds=31, microseconds=5)
+
+            assert cron.after(asked) == next(t for t in ticks if t > asked), line
+
+
+def test_a_daily_time_is_due_once_in_each_night_of_a_change():
+    cron = Cron("30 2 * * *", timezone=BERLIN)
+
+    def nights(day):
+        return [
+            tick.astimezone(ZoneInfo(BERLIN)).isoformat()
+            for tick in after(cron, moment(day), moment(day) + timedelta(days=2))
+        ]
+
+    assert nights("2026-03-28") == [
+        "2026-03-28T02:30:00+01:00",
+        "2026-03-29T03:00:00+02:00",
+    ]
+    assert nights("2026-10-24") == [
+        "2026-10-24T02:30:00+02:00",
+        "2026-10-25T02:30:00+02:00",
+    ]
+
+
+def test_six_fields_are_no_different_in_the_night_of_a_change():
+    five, six = (
+        Cron(f"{seconds}30 2 * * *", timezone=BERLIN) for seconds in ("", "0 ")
+    )
+
+    for day in ("2026-03-28", "2026-10-24"):
+        end = moment(day) + timedelta(days=3)
+        assert after(five, moment(day), end) == after(six, moment(day), end)
+
+
+def test_seconds_come_first_of_six_fields():
+    cron = Cron("*/20 59 23 31 12 *", timezone="UTC")
+
+    ticks = after(cron, moment("2026-01-01"), moment("2027-06-01"))
+
+    assert [str(tick)[:19] for tick in ticks] == [
+        "2026-12-31 23:59:00",
+        "2026-12-31 23:59:20",
+        "2026-12-31 23:59:40",
+    ]
+
+
+def test_leap_days_and_the_ends_of_months():
+    def days(line, years=1):
+        start = moment("2027-01-01") - timedelta(seconds=1)
+        found = after(
+            Cron(line, timezone="UTC"), start, start + timedelta(days=366 * years)
+        )
+        return [f"{tick:%Y-%m-%d}" for tick in found]
+
+    assert days("0 0 29 2 *", years=8) == ["2028-02-29", "2032-02-29"]
+    assert days("0 0 L 2 *", years=2) == ["2027-02-28", "2028-02-29"]
+    assert days("0 0 31 * *") == [
+        f"2027-{month:02}-31" for month in (1, 3, 5, 7, 8, 10, 12)
+    ]
+    assert days("0 0 LW 1-3 *") == ["2027-01-29", "2027-02-26", "2027-03-31"]
+    assert days("0 0 * 1,2 mon#1") == ["2027-01-04", "2027-02-01"]
+
+
+@pytest.mark.parametrize(
+    ("macro", "line"),
+    [
+        ("@yearly", "0 0 1 1 *"),
+        ("@Annually", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * sun"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+    ],
+)
+def test_a_macro_is_a_line(macro, line):
+    start = moment("2026-05-05")
+
+    cadences = [Cron(words, timezone="UTC") for words in (macro, line)]
+
+    assert len({c.after(start) for c in cadences}) == 1
+
+
+STARS = st.one_of(
+    st.just("*"), st.integers(1, 40).map(lambda n: f"*/{n}"), st.just("*")
+)
+
+
+def field(lowest, highest):
+    number = st.integers(lowest, highest)
+    stretch = st.tuples(number, number).map(lambda two: "{}-{}".format(*sorted(two)))
+    stepped = st.tuples(stretch, st.integers(1, 9)).map(
+        lambda two: "{}/{}".format(*two)
+    )
+    term = st.one_of(number.map(str), stretch, stepped)
+    terms = st.lists(term, min_size=1, max_size=3).map(",".join)
+    return st.one_of(STARS, terms, terms)
+
+
+SPECIAL_DAYS = st.sampled_from(["L", "LW", "*"])
+SPECIAL_WEEKDAYS = st.sampled_from(["mon#1", "fri#5", "3L", "sun", "mon-fri", "7", "*"])
+CRONS = st.tuples(
+    field(0, 59),
+    field(0, 23),
+    st.one_of(st.just("*"), field(1, 31), SPECIAL_DAYS),
+    st.one_of(st.just("*"), st.just("*"), field(1, 12)),
+    st.one_of(st.just("*"), field(0, 7), SPECIAL_WEEKDAYS),
+).map(" ".join)
+
+
+@settings(max_examples=int(60 * SCALE), deadline=None)
+@given(
+    line=CRONS,
+    change=st.sampled_from(CHANGES),
+    hours=st.integers(0, 30),
+    seconds=st.integers(0, 3599),
+)
+def test_any_line_is_due_when_the_reference_says(line, change, hours, seconds):
+    zone, day = change
+    start = moment(day) - timedelta(hours=hours, seconds=seconds)
+    end = start + timedelta(hours=40)
+    try:
+        cron = Cron(line, timezone=zone)
+    except InvalidSchedule:
+        return  # no day has it
+
+    assert after(cron, start, end) == reference.ticks(line, ZoneInfo(zone), start, end)
+
+
+@given(
+    every=st.integers(1, 10**7),
+    share=st.floats(0, 0.999),
+    seconds=st.floats(0, 4e9),
+)
+def test_an_interval_keeps_its_length(every, share, seconds):
+    cadence = Every(timedelta(seconds=every), offset=int(every * share))
+    start = datetime.fromtimestamp(seconds, UTC)
+
+    first = cadence.after(start)
+    second = cadence.after(first)
+
+    assert timedelta() < first - start <= timedelta(seconds=every)
+    assert second - first == timedelta(seconds=every)
+    assert (first.timestamp() - int(every * share)) % every == 0
+
+
+def test_an_interval_knows_no_change_of_a_clock():
+    cadence = Every(timedelta(hours=6), offset=timedelta(hours=1))
+
+    ticks = after(cadence, moment("2026-10-24"), moment("2026-10-26"))
+
+    assert [tick.hour for tick in ticks] == [1, 7, 13, 19] * 2
+
+
+def test_moments_are_due_once_each_in_their_order():
+    one, two = moment("2026-05-05"), moment("2026-05-06")
+
+    assert after(At(two, one, two), moment("2026-01-01"), moment("2027-01-01")) == [
+        one,
+        two,
+    ]
+    assert At(one).after(one) is None
+
+
+@given(
+    cadence=st.sampled_from(
+        [Every(1), Every(90), Cron("* * * * *"), Cron("7 3 * * mon", timezone=BERLIN)]
+    ),
+    seconds=st.integers(0, 4000),
+    count=st.integers(1, 20),
+)
+def test_the_latest_ticks_are_found_from_their_end(cadence, seconds, count):
+    end = moment("2026-10-25") + timedelta(seconds=seconds)
+    start = end - timedelta(seconds=seconds**2 // 1000)
+
+    assert latest(cadence, start, end, count) == after(cadence, start, end)[-count:]
+
+
+def test_what_was_missed_for_years_is_found_at_once():
+    end = moment("2026-10-25")
+    start = end - timedelta(days=3650)
+
+    assert latest(Every(1), start, end, 1) == [end]
+    assert len(latest(Cron("* * * * *"), start, end, 1000)) == 1000
+    assert latest(Cron("0 0 29 2 *", timezone="UTC"), start, end, 1) == [
+        moment("2024-02-29")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Cron("0 0 31 4 *"), "Bad day-of-month"),
+        (lambda: Cron("0 0 30 2 *"), "Bad day-of-month"),
+        (lambda: Cron("* * */20 * 1L"), "no time matches"),
+        (lambda: Cron("61 * * * *"), "Bad minute"),
+        (lambda: Cron("* * * *"), "five fields"),
+        (lambda: Cron(""), "five fields"),
+        (lambda: Cron(None), "a line is text"),
+        (lambda: Cron(5), "a line is text"),
+        (lambda: Cron("*/0 * * * *"), "Bad minute"),
+        (lambda: Cron("LW/2 * * * *"), "Bad minute"),
+        (lambda: Cron("* * * * 1L/2"), "Bad day-of-week"),
+        (lambda: Cron("9" * 5000 + " * * * *"), "More than 200"),
+        (lambda: Cron("²L * * * ²L"), "Bad"),
+        (lambda: Cron("@fortnightly"), "@daily"),
+        (lambda: Cron("@reboot"), "worker_ready"),
+        (lambda: Cron("* * * * *", timezone="Europe/Berln"), "Europe/Berlin"),
+        (lambda: Cron("* * * * *", timezone="Europe"), "no time zone 'Europe'"),
+        (lambda: Cron("* * * * *", timezone="../etc/passwd"), "no time zone"),
+        (lambda: Cron("* * * * *", timezone=3), "no time zone 3"),
+        (lambda: Every(0), "a second or longer"),
+        (lambda: Every(timedelta(milliseconds=10)), "a second or longer"),
+        (lambda: Every(-5), "a second or longer"),
+        (lambda: Every(float("nan")), "'nan'"),
+        (lambda: Every(1e300), "ten years"),
+        (lambda: Every(True), "True"),
+        (lambda: Every("6h"), "'6h'"),
+        (lambda: Every(60, offset=60), "less than the interval"),
+        (lambda: Every(60, offset=-1), "0 or more"),
+        (lambda: At(), "needs a moment"),
+        (lambda: At(datetime(2026, 5, 5)), "an aware datetime"),
+        (lambda: At("2026-05-05"), "an aware datetime"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(make, words):
+    with pytest.raises(InvalidSchedule) as caught:
+        make()
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "words"),
+    [
+        (Cron("0 8 * * mon-fri"), "At 08:00 on weekdays"),
+        (Cron("@daily"), "At 00:00 every day"),
+        (Every(3600), "Every hour"),
+        (Every(timedelta(days=14)), "Every 2 weeks"),
+        (Every(5400, offset=60), "Every 90 minutes, 1 minute later"),
+        (Every(1.5), "Every 1.5 seconds"),
+        (At(datetime(2026, 5, 5, tzinfo=UTC)), "Once, at 2026-05-05 00:00:00 UTC"),
+    ],
+)
+def test_times_are_said_in_plain_words(cadence, words):
+    assert cadence.words() == words
