@@ -11,7 +11,7 @@ from django.dispatch import Signal
 job_enqueued = Signal()  # written, in the caller's transaction
 job_started = Signal()  # an attempt begins
 job_finished = Signal()  # SUCCESSFUL, or FAILED for good
-job_cancelled = Signal()  # ended by Cancel, or by cancel() before it ran
+job_cancelled = Signal()  # ended by Cancel, or by cancel()
 job_moved = Signal()  # acted on from outside; the event's reason names the move
 job_retried = Signal()  # the attempt failed, or asked for another one
 job_released = Signal()  # stopped by no fault of its own; it counts as no failure

@@ -16,6 +16,7 @@ from django.utils import timezone, translation
 from dbqueue import Cancel, Retry, bind_context, task
 from dbqueue.ids import uuid7
 from dbqueue.models import FinishedJob, Job
+from dbqueue.tasks.context import running
 
 
 @task
@@ -427,3 +428,30 @@ PROGRESS = {}
 @task(takes_context=True, max_attempts=1)
 def make_any_progress(context):
     context.set_progress(PROGRESS["value"])
+
+
+# What a test has asked to stop: (job, attempt).
+wanted_to_stop = set()
+
+
+def _want_to_stop():
+    job = running.get()
+    wanted_to_stop.add((job.id, job.attempt))
+
+
+@task
+def fail_when_cancelled():
+    _want_to_stop()
+    raise ValueError("no luck")
+
+
+@task
+async def afail_when_cancelled():
+    _want_to_stop()
+    raise ValueError("no luck")
+
+
+@task
+def return_when_cancelled():
+    _want_to_stop()
+    return 7

@@ -204,12 +204,22 @@ class Dialect(RareMoves, OutsideMoves, Gates, Driver):
         ended = [outcome for outcome in outcomes if outcome.state != "READY"]
         held = self.finish(worker_id, ended) if ended else set()
         if back:
-            held |= self.release(worker_id, back)
+            held |= self._give_back(worker_id, back)
         for hook in hooks.after_record:
             hook(self.alias, [o for o in outcomes if o.id in held])
         if gates := {o.gate for o in outcomes if o.gate is not None and o.id in held}:
             self.open_gates(gates)
         return held
+
+    def _give_back(self, worker_id: UUID, back: _Ends) -> set[UUID]:
+        held = self.release(worker_id, back)
+        if len(held) == len(back):
+            return held
+        # The others were taken over by somebody, or cancelled, and then end here.
+        rest = [outcome for outcome in back if outcome.id not in held]
+        for outcome in rest:
+            outcome.state, outcome.delay, outcome.turned = "CANCELLED", 0.0, True
+        return held | self.finish(worker_id, rest)
 
     def _take_in_order(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int

@@ -89,6 +89,7 @@ class ClaimedJob(JobColumns):
             self.queue_name,
             self.lane,
             self.fair_group,
+            None,
             self.context,
             self.attempt_log,
         )
@@ -107,6 +108,7 @@ class HeldJob(NamedTuple):
     queue_name: str
     lane: str | None
     fair_group: str | None
+    cancelled_at: datetime | None  # since when it is to stop for good
     # JSON text, not yet trusted.
     context: str
     attempt_log: str

@@ -14,7 +14,7 @@ class RareMoves:
     """See Dialect, of which it is a part."""
 
     def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
-        """Return jobs to the queue; return the ids still held."""
+        """Return jobs to the queue but for cancelled ones; return the ids of those."""
         raise NotImplementedError
 
     def insert_each(self, jobs: Sequence[NewJob]) -> None:

@@ -104,6 +104,8 @@ class Outcome:
     delay: float = 0.0  # seconds until a job given back is due
     duration: float | None = None  # seconds the attempt ran
     gate: str | None = None  # that of the job
+    # Whether it was to give the job back, and ends one that somebody had cancelled.
+    turned: bool = False
 
     @property
     def reason(self) -> str:

@@ -169,13 +169,16 @@ def rescued(
 ) -> None:
     """Announce that a job was taken from a worker that could not end it.
 
-    `result` makes what receivers get of a job that has FAILED by that.
+    `result` makes what receivers get of a job that has FAILED by that, or was
+    cancelled.
     """
     # Lost beside others: no failure of its own yet, though it may be to blame.
     lost = "beside" in (outcome.record or {})
     _log_end(job, outcome, error, logging.WARNING if lost else logging.INFO)
-    _send(signals.job_rescued, job, job.worker_id, outcome, error)
-    if outcome.state == JobState.FAILED:
+    is_cancelled = outcome.state == JobState.CANCELLED
+    signal = signals.job_cancelled if is_cancelled else signals.job_rescued
+    _send(signal, job, job.worker_id, outcome, error)
+    if outcome.state != JobState.READY:
         finished(result)
 
 

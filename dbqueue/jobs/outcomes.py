@@ -21,7 +21,8 @@ from dbqueue.exceptions import (
     TaskTimeout,
     WorkerLost,
 )
-from dbqueue.jobs import losses, tracebacks
+from dbqueue.jobs import losses
+from dbqueue.jobs.tracebacks import fold, told
 from dbqueue.models import JobState
 from dbqueue.tasks import payload
 from dbqueue.tasks.results import JobResult
@@ -29,8 +30,8 @@ from dbqueue.tasks.task import Task
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_LENGTH = 500  # characters of an exception's message that are kept
 TRACEBACK_LENGTH = 8_000  # characters of its traceback, from the end
+_CANCELLED = "It was cancelled while it ran."
 # Times that the database may refuse an atomic job's transaction; the next is a failure.
 MOST_SERIALIZATION_FAILURES = 20
 
@@ -73,6 +74,16 @@ def raised(
     return _ended(job, worker_id, state, reason, error, failed=1, delay=delay or 0.0)
 
 
+def as_cancel(error: BaseException) -> Cancel:
+    """Return what a job ends by that was cancelled while it ran, and raised this."""
+    if isinstance(error, Cancel):
+        error.args = error.args or (_CANCELLED,)
+        return error
+    cancel = Cancel(_CANCELLED)
+    cancel.__cause__ = error
+    return cancel
+
+
 def refused(job: ClaimedJob, worker_id: UUID, error: BaseException) -> Outcome:
     """Return the outcome of a job that cannot be run, or stored, at all."""
     return _ended(job, worker_id, "FAILED", "failed", error, failed=1)
@@ -99,7 +110,10 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
     `reason` "lost", "timeout" and "blocked" (a timeout, too: of others) count a
     failure, "released" counts none. `beside` is how many others had begun in a process
     that was lost. Only one of them is to blame: each is released, to run alone next.
+    "cancelled" ends it, as does any reason a job that somebody has cancelled.
     """
+    if reason == "cancelled" or job.cancelled_at is not None:
+        return _cancelled(job)
     why, delay, together = reason, _pause(reason, job.failures), losses.together(job)
     if reason == "lost" and beside and together < losses.MOST_TOGETHER:
         reason, delay = "released", _pause("lost", together)
@@ -122,6 +136,13 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
         delay=delay,
         gate=job.gate,
     )
+
+
+def _cancelled(job: HeldJob) -> Outcome:
+    record = _record(job, job.worker_id, "cancelled")
+    record |= told(Cancel(_CANCELLED)) | {"traceback": ""}
+    state = JobState.CANCELLED
+    return Outcome(id=job.id, attempt=job.attempt, state=state, record=record)
 
 
 def cause(job: HeldJob, reason: str) -> DbqueueError | None:
@@ -208,7 +229,7 @@ def _ended(
     failed: int = 0,
     delay: float = 0.0,
 ) -> Outcome:
-    tracebacks.fold(error)
+    fold(error)
     record, said = _record(job, worker_id, reason), told(error)
     if reason in ("snoozed", "released"):
         record["message"] = said["message"]
@@ -237,19 +258,3 @@ def _record(job: ClaimedJob | HeldJob, worker_id: UUID, reason: str) -> dict[str
         "ended_at": timezone.now().isoformat(),
         "reason": reason,
     }
-
-
-def told(error: BaseException) -> dict[str, str]:
-    """Return what the record of an attempt says of an exception."""
-    path = f"{type(error).__module__}.{type(error).__qualname__}"
-    return {
-        "exception": payload.printable(path)[:MESSAGE_LENGTH],
-        "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
-    }
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:  # a stranger's __str__
-        return f"<{type(error).__name__} that cannot be printed>"

@@ -9,8 +9,8 @@ from django.utils import timezone
 from dbqueue.dialects import Dialect
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events
-from dbqueue.jobs.outcomes import told
 from dbqueue.jobs.results import finished_result
+from dbqueue.jobs.tracebacks import told
 
 
 def set_aside(dialect: Dialect, id: UUID, worker_id: UUID, error: Exception) -> bool:

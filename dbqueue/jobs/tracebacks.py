@@ -1,4 +1,4 @@
-"""Tracebacks as the project's people want them: without the frames of the worker."""
+"""What is said of exceptions: in few words, and without the frames of the worker."""
 
 import asyncio
 import concurrent.futures
@@ -8,6 +8,9 @@ from types import ModuleType, TracebackType
 import asgiref
 
 from dbqueue import wings
+from dbqueue.tasks import payload
+
+MESSAGE_LENGTH = 500  # characters of an exception's message that are kept
 
 
 def _folder(module: ModuleType) -> str:
@@ -52,3 +55,19 @@ def _folded(
             break
         frame = frame.tb_next
     return rest or whole
+
+
+def told(error: BaseException) -> dict[str, str]:
+    """Return what the record of an attempt says of an exception."""
+    path = f"{type(error).__module__}.{type(error).__qualname__}"
+    return {
+        "exception": payload.printable(path)[:MESSAGE_LENGTH],
+        "message": payload.printable(_text(error))[:MESSAGE_LENGTH],
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # a stranger's __str__
+        return f"<{type(error).__name__} that cannot be printed>"

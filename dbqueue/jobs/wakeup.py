@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Collection
+from uuid import UUID
 
 from django.db import Error
 
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 WINDOW = 0.02
 # Instead of a queue's name: a job was scheduled, perhaps before all others.
 SCHEDULE = ""
+# What it begins with that tells of cancelled jobs: no queue is called so.
+CANCEL = "\x01cancel:"
 
 # Gates that are named one by one; of more, a sweep finds them.
 MOST_GATES = 8
@@ -67,3 +71,14 @@ def announce(alias: str, queue: str) -> None:
         dialect.notify([queue])
     except Error as error:
         logger.debug("Wake-up failed queue=%s error=%s", queue, error)
+
+
+def tell_holders(alias: str, worker_ids: Collection[UUID | None]) -> None:
+    """Tell the workers that jobs which they run were cancelled; as announce()."""
+    dialect = dialects.of(alias)
+    if not (dialect.can_notify and worker_ids):
+        return
+    try:
+        dialect.notify([f"{CANCEL}{id.hex}" for id in worker_ids if id])
+    except Error as error:
+        logger.debug("Workers were not told of cancelled jobs error=%s", error)

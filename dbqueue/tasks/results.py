@@ -126,6 +126,7 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
     """The first argument of a task with `takes_context=True`."""
 
     _attempts_left: int = field(repr=False, compare=False)
+    _is_cancelled: Callable[[], bool] = field(repr=False, compare=False)
     _note: Callable[[str], None] = field(repr=False, compare=False)
     _finishing: Callable[[Any], AbstractContextManager[None]] = field(
         repr=False, compare=False
@@ -152,6 +153,15 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
             for name in ("scheduled_for", "previous")
         }
         return Tick(**{**kept, **moments})
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether somebody has cancelled the job while it runs.
+
+        A job that was told so, and returns or raises, is CANCELLED. One that does not
+        ask is stopped a moment later.
+        """
+        return self._is_cancelled()
 
     def set_progress(
         self, value: float, total: float | None = None, message: str = ""

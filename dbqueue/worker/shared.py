@@ -42,7 +42,7 @@ class ExitReason(IntEnum):
 # Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
 # Behind the fields of one word; ids take two, and the running jobs come last.
-_WORKER, _CULPRIT, _RUNNING = 8, 10, 12
+_WORKER, _CULPRIT, _RUNNING = 10, 12, 14
 _NOTHING = bytes(16)
 T = TypeVar("T", bound=float)
 
@@ -93,6 +93,10 @@ class ChildState:
     # Whether the job behind `kill_at` was asked to stop. If nobody could, another job
     # may keep it from running, as one that holds the GIL.
     was_asked = _Word(7, bool)
+    # When the child last heard that jobs are cancelled, monotonic.
+    heard_at = _Word(8, float)
+    # Whether the supervisor must kill it, as a cancelled job does not stop.
+    is_doomed = _Word(9, bool)
 
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory
@@ -105,7 +109,8 @@ class ChildState:
         self.phase = Phase.EMPTY
         self.beat = 0.0
         self.exit_reason = ExitReason.NONE
-        self.has_begun = False
+        self.has_begun = self.is_doomed = False
+        self.heard_at = 0.0
         self.set_kill_at(0.0, None, asked=False)
         self.vacate_all()
         self._put_id(_WORKER, worker_id.bytes)

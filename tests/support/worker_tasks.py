@@ -20,7 +20,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone, translation
 
-from dbqueue import enqueue, task
+from dbqueue import Cancel, enqueue, task
 from dbqueue.signals import job_finished
 from dbqueue.tasks.framework import task_finished
 from tests.support import messes
@@ -198,6 +198,62 @@ def spin(key):
 def block(key):
     effect("began", key)
     time.sleep(3600)
+
+
+@task
+def spin_for_ever(key):
+    spin.func(key)
+
+
+@task
+def block_for_ever(key):
+    block.func(key)
+
+
+@task
+def swallow_for_ever(key):
+    swallow.func(key)
+
+
+@task
+async def wait_unlimited(key):
+    await wait_for_ever.func(key)
+
+
+@task
+async def ignore_cancellation_unlimited(key):
+    await ignore_cancellation.func(key)
+
+
+@task(takes_context=True)
+def ask_whether_cancelled(context, key):
+    effect("began", key)
+    while not context.cancelled:
+        time.sleep(0.01)
+    effect("ended", key)
+    return "a part"
+
+
+@task(takes_context=True)
+async def await_cancelled(context, key):
+    effect("began", key)
+    while not context.cancelled:
+        await asyncio.sleep(0.01)
+    effect("ended", key)
+
+
+@task(takes_context=True)
+def never_ask(context, key):
+    spin.func(key)
+
+
+@task
+def clean_up_when_cancelled(key):
+    try:
+        spin.func(key)
+    except Cancel:
+        effect("cleaned", key)
+        raise
 
 
 @task(max_attempts=1, timeout=0.5)

@@ -120,7 +120,7 @@ SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE {ENTRY.format("j.")} END
     worker_id = NULL, failures = j.failures + o.failed,
     attempt_log = {_LOG}
 FROM {_OUTCOMES}
-WHERE {_FENCE}
+WHERE {_FENCE} AND j.cancelled_at IS NULL
 RETURNING j.id
 """
 

@@ -83,7 +83,7 @@ UPDATE dbqueue_job
 SET state = CASE WHEN :due IS NOT NULL THEN 'SCHEDULED' ELSE {ENTRY.format("")} END,
     run_after = coalesce(:due, run_after),
     worker_id = NULL, failures = failures + :failed, attempt_log = {_LOG}
-WHERE {_FENCE}
+WHERE {_FENCE} AND cancelled_at IS NULL
 """
 
 NOTE_PROGRESS = f"UPDATE dbqueue_job SET progress = :result WHERE {_FENCE}"

@@ -228,6 +228,10 @@ class Completer:
                 logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
         back = [(o, self.in_flight[o.id][0]) for o in batch if o.state == "READY"]
         for outcome in batch:
+            if outcome.turned and outcome.id in recorded:
+                job = self.in_flight[outcome.id][0]
+                events.ended(job, self._worker_id, outcome)
+        for outcome in batch:
             self._forget(outcome.id)
         # One that goes back without a record had not begun.
         self.finished += len(recorded.difference(o.id for o, _ in back if not o.record))

@@ -12,6 +12,7 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import UnknownTasks
 from dbqueue.exceptions import InvalidPayload, TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import losses, outcomes
+from dbqueue.jobs.wakeup import CANCEL
 from dbqueue.maintenance import leases
 from dbqueue.tasks import defaults, registry
 from dbqueue.tasks.task import Task
@@ -26,6 +27,8 @@ from dbqueue.worker.run.pools import Pools
 
 logger = logging.getLogger(__name__)
 
+# Seconds that a cancelled job has to ask its context, before it is interrupted.
+COURTESY = 0.5
 PASSING = 0.001  # seconds that a job takes which is put into the schedule unrun
 
 
@@ -95,6 +98,25 @@ class Dispatch:
     def is_exclusive(self) -> bool:
         """Tell whether the child is to claim nothing, for the sake of one job."""
         return self.alone.busy and self.alone.is_exclusive()
+
+    def cancelled_out_of(self, notes: set[str]) -> set[str]:
+        """Stop the jobs that notes of the keeper name; return the other notes."""
+        asked = {note for note in notes if note.startswith(CANCEL)}
+        held = self.completer.in_flight
+        if asked:
+            self.deadlines.heard()
+            flying = {(id, job.attempt) for id, (job, _) in held.items()}
+            self.holder.cancelled.intersection_update(flying)  # others have ended
+        for note in asked:
+            id, _, attempt = note.removeprefix(CANCEL).partition(":")
+            job, _ = held.get(UUID(id), (None, None))
+            if job is not None and job.attempt == int(attempt):
+                # Before it: one that begins now looks there.
+                self.holder.cancelled.add((job.id, job.attempt))
+                way = self.ways.get(job.task)
+                asks = way is not None and way.task.takes_context
+                self.deadlines.cancel(job.id, COURTESY if asks else 0.0)
+        return notes - asked
 
     def step(self, *, leaving: bool) -> None:
         """Begin the next job that runs alone, if it is time."""

@@ -76,6 +76,9 @@ def _culprits(dispatch: Dispatch) -> Iterator[tuple[UUID, str]]:
         yield blocker, "blocked"
     for entry in dispatch.deadlines.interrupt_overdue():
         id = entry.job.id
+        if entry.is_cancelled:
+            yield id, "cancelled"
+            continue
         _, pool = dispatch.completer.in_flight.get(id, (None, None))
         culprit = pool.to_blame(id) if pool else id
         if culprit is None:
@@ -88,7 +91,8 @@ def _give_up(
     job: ClaimedJob, reason: str, worker_id: UUID, completer: Completer, beside: int
 ) -> None:
     message = "Job id=%s task=%s is given up (%s); replacing the child process"
-    logger.warning(message, job.id, job.task, _GIVEN_UP[reason])
+    level = logging.INFO if reason == "cancelled" else logging.WARNING
+    logger.log(level, message, job.id, job.task, _GIVEN_UP[reason])
     held = job.held_by(worker_id)
     outcome = outcomes.rescued(held, reason, beside=beside)
     error = outcomes.cause(held, reason) if outcome.failed else None
@@ -98,6 +102,7 @@ def _give_up(
 
 
 _GIVEN_UP = {
+    "cancelled": "it was cancelled, and did not stop",
     "timeout": "it ignored its timeout",
     "blocked": "it blocks the event loop",
     "lost": "its thread has ended",

@@ -229,8 +229,8 @@ class Worker:
         self._completer.wake_up()
 
     def _wait(self, seconds: float) -> None:
-        queues = self._inbox.wait(seconds)
-        if queues:
+        notes = self._inbox.wait(seconds)
+        if notes and (queues := self._dispatch.cancelled_out_of(notes)):
             self._scan.expect(self._polling.notified(queues))
         if self._inbox.orphaned and not self._stopping:
             logger.error("The supervisor has exited; stopping")

@@ -23,6 +23,7 @@ from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.rescue import BATCH, rescue_orphans
 from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.parent.cancels import Cancels
 from dbqueue.worker.parent.gates import GateKeeper
 from dbqueue.worker.parent.notices import Notices
 from dbqueue.worker.parent.processes import Links, exists
@@ -63,8 +64,10 @@ class Keeper:
         self._watchdog = Watchdog(self._alias, self._listener.raw)
         self._heartbeats = Duty(conf.current().lease / BEATS_PER_LEASE, self._beat)
         self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote, is_timed=True)
+        self._cancels = Cancels(links, self._heartbeats.every)
         self._gates = GateKeeper(self._notices, self._listener)
-        ours = self._promotion, self._gates.duty, Duty(INTERVAL, Pruner().prune)
+        pruning = Duty(INTERVAL, Pruner().prune)
+        ours = self._promotion, self._cancels.duty, self._gates.duty, pruning
         self._duties = [*ours, *duties.registered()]
         self._look_again_at = 0.0
         self._was_listening = False
@@ -189,7 +192,7 @@ class Keeper:
             self._quitting = QUIT in orders
 
     def _read_news(self) -> None:
-        queues = self._gates.hear(self._listener.received())
+        queues = self._cancels.hear(self._gates.hear(self._listener.received()))
         if ANYTHING in queues:
             self._hurry(after=_SCHEDULE_INTERVAL)
             self._notices.wake_all()

@@ -224,8 +224,8 @@ class Supervisor:
                 logger.warning(message, place.pid)
                 place.verdict = Phase.OVERDUE
                 send(place.pid, signal.SIGKILL)
-            elif now > self._stopping.kill_at:
-                self._failed = True
+            elif child.is_doomed or now > self._stopping.kill_at:
+                self._failed |= not child.is_doomed
                 place.verdict = Phase.CUT_SHORT
                 send(place.pid, signal.SIGKILL)
 

@@ -1,22 +1,21 @@
 """One run of one claimed job: begin, call, end. Knows no loop and no buffer."""
 
-import asyncio
 import contextvars
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
-from dbqueue.exceptions import ClaimLost, TaskTimeout
+from dbqueue.exceptions import Cancel, ClaimLost, TaskTimeout
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import running_result, task_error, unrun_result
 from dbqueue.models import JobState
@@ -24,12 +23,12 @@ from dbqueue.tasks import context, payload, typed
 from dbqueue.tasks.framework import task_finished, task_started
 from dbqueue.tasks.results import STATUS, JobContext, JobResult
 from dbqueue.tasks.task import Task
+from dbqueue.worker.run.awaiting import Call, announcing, too_long, within
 from dbqueue.worker.run.holder import Holder
 from dbqueue.worker.run.typed import TypedRow
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Limit = AbstractContextManager[Any] | None
 
 
@@ -50,6 +49,7 @@ class Attempt:
         # The result, as JSON, of a job whose end is written, and then committed.
         self._written: str | None = None
         self._committed: str | None = None
+        self._call: Call | None = None  # of an async job
 
     def run(self, limit: Limit = None) -> Outcome | None:
         """Run a sync job in this thread and this context, and return its outcome.
@@ -62,6 +62,7 @@ class Attempt:
             call = partial(self._function, *args, **kwargs)
             make = self._atomically if self._task.atomic else self._make
             with limit or nullcontext():
+                self._demand_wanted()
                 result = make(call)
         # The job is not our code: whatever it raises, SystemExit and worse, must
         # end the job and not the thread, or the job would stay RUNNING for ever.
@@ -72,20 +73,27 @@ class Attempt:
     def run_to_end(self, limit: Limit = None) -> Outcome | None:
         """Run a job of either kind in this thread, in a context of its own."""
         if self._task.is_async:
-            wait = partial(async_to_sync(_within), self._task.seconds_allowed)
+            wait = partial(async_to_sync(within), self._task.seconds_allowed)
             self._function = lambda *a, **kw: wait(partial(self._task.func, *a, **kw))
         return contextvars.Context().run(self.run, limit)
 
     async def arun(self) -> Outcome | None:
         """Run an async job on this event loop; its own context is the caller's task."""
         try:
-            args, kwargs = await _announcing(self._begin, queries=bool(self._typed))
+            args, kwargs = await announcing(self._begin, queries=bool(self._typed))
+            self._demand_wanted()
             work = partial(self._task.func, *args, **kwargs)
-            value = await _within(self._task.seconds_allowed, work)
+            self._call = Call()
+            value = await self._call.make(self._task.seconds_allowed, work)
             result = self._dump(value)
         except BaseException as error:  # as in run()
-            return await _announcing(self._failed, error)
-        return await _announcing(self._succeeded, result)
+            return await announcing(self._failed, error)
+        return await announcing(self._succeeded, result)
+
+    def cancel(self) -> None:
+        """Cancel the function of an async job; on its event loop."""
+        if self._call is not None:
+            self._call.cancel()
 
     def _begin(self) -> tuple[list[Any], dict[str, Any]]:
         """Read the row, announce the start, and return what to call the task with.
@@ -93,6 +101,7 @@ class Attempt:
         Raises InvalidPayload if the row was damaged.
         """
         context.running.set(self._job)
+        self._demand_wanted()
         args, kwargs = self._arguments()
         payload.read(self._job, "attempt_log", list)
         bound = payload.read(self._job, "context", dict)
@@ -110,11 +119,22 @@ class Attempt:
             own = JobContext(
                 task_result=self._current_result(),
                 _attempts_left=self._job.max_attempts - self._job.failures,
+                _is_cancelled=self._tell_cancelled,
                 _note=partial(self._holder.note_progress, self._job),
                 _finishing=self._finishing,
             )
             args = [own, *args]
         return args, kwargs
+
+    def _demand_wanted(self) -> None:
+        if self._holder.cancelled and self._holder.is_cancelled(self._job):
+            raise Cancel
+
+    def _tell_cancelled(self) -> bool:
+        """See JobContext.cancelled."""
+        if is_cancelled := self._holder.is_cancelled(self._job):
+            self._dump = _drop  # it stops for that
+        return is_cancelled
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         if self._typed:
@@ -200,8 +220,10 @@ class Attempt:
         if isinstance(error, ClaimLost):
             logger.warning("Claim lost: %s", error)
             return None
+        if self._holder.is_cancelled(self._job):
+            error = outcomes.as_cancel(error)
         if isinstance(error, TaskTimeout) and not error.args:
-            error.args = (_too_long(self._task.seconds_allowed),)
+            error.args = (too_long(self._task.seconds_allowed),)
         outcome = outcomes.raised(
             self._job,
             self._task,
@@ -234,27 +256,5 @@ class Attempt:
         return time.monotonic() - self._began
 
 
-async def _announcing(step: Callable[..., T], *args: Any, queries: bool = False) -> T:
-    """Take a step off the event loop: receivers of its signals may use the ORM."""
-    if not queries and events.are_only_logged():
-        return step(*args)
-    # What is being handled here is so there, too: receivers ask sys.exc_info().
-    return await sync_to_async(step)(*args)
-
-
-async def _within(
-    seconds: float | None, work: Callable[[], Coroutine[Any, Any, Any]]
-) -> Any:
-    if seconds is None:
-        return await work()
-    try:
-        async with asyncio.timeout(seconds) as timeout:
-            return await work()
-    except TimeoutError as error:
-        if timeout.expired():
-            raise TaskTimeout(_too_long(seconds)) from error
-        raise
-
-
-def _too_long(seconds: float | None) -> str:
-    return f"The job ran longer than {seconds} s."
+def _drop(value: Any) -> str:
+    raise Cancel

@@ -10,7 +10,7 @@ from threading import Lock, get_ident, get_native_id
 from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.exceptions import TaskTimeout
+from dbqueue.exceptions import Cancel, TaskTimeout
 from dbqueue.worker.process import programs
 from dbqueue.worker.process.programs import Program
 from dbqueue.worker.run.launched import Launched
@@ -31,10 +31,11 @@ class Running:
     job: ClaimedJob
     place: int
     soft_limit: float | None  # monotonic: when it is asked to stop
-    interrupt: Callable[[], None]
+    interrupt: Callable[["Running"], None]
     began: float  # monotonic
     thread: int | None  # the native id of the one that it has to itself
     asked_at: float | None = None  # monotonic: when it was asked to stop
+    is_cancelled: bool = False  # somebody wants it to stop, or else it is its timeout
 
     @property
     def hard_limit(self) -> float | None:
@@ -60,7 +61,7 @@ class Deadlines:
         self,
         job: ClaimedJob,
         seconds: float | None,
-        interrupt: Callable[[], None],
+        interrupt: Callable[[Running], None],
         thread: int | None = None,
     ) -> None:
         """Note that the job runs, `seconds` at most; None = no limit.
@@ -97,6 +98,20 @@ class Deadlines:
             self._child.vacate(ended.place)
             self._free.append(ended.place)
             if ended.soft_limit is not None:
+                self._publish_limit()
+
+    def heard(self) -> None:
+        """Note that this child has heard of cancelled jobs."""
+        self._child.heard_at = time.monotonic()
+
+    def cancel(self, job_id: UUID, patience: float) -> None:
+        """Have a job asked to stop for good, if it runs, after `patience` seconds."""
+        with self._lock:
+            entry = self.running.get(job_id)
+            if entry is not None and not entry.is_cancelled:
+                entry.is_cancelled = True
+                limit = time.monotonic() + patience
+                entry.soft_limit = min(entry.soft_limit or limit, limit)
                 self._publish_limit()
 
     def interrupt_overdue(self) -> list[Running]:
@@ -140,7 +155,7 @@ class Deadlines:
             if self.running.get(entry.job.id) is entry:
                 entry.asked_at = time.monotonic()
                 self._publish_limit()
-                entry.interrupt()
+                entry.interrupt(entry)
                 if entry.thread is not None:
                     # While it waits for its program, it cannot be interrupted.
                     programs.end(self._started_by(entry), signal.SIGTERM)
@@ -171,9 +186,9 @@ class Deadlines:
 
 
 class ThreadLimit:
-    """Lets another thread raise TaskTimeout in this one, but only inside the block.
+    """Lets another thread stop what this one does, but only inside the block.
 
-    It belongs to the thread that makes it.
+    It raises TaskTimeout there, or Cancel. It belongs to the thread that makes it.
     """
 
     def __init__(self) -> None:
@@ -193,11 +208,12 @@ class ThreadLimit:
             # It may still be on its way, and would hit whatever this thread does next.
             _raise_in(thread, None)
 
-    def fire(self) -> None:
+    def fire(self, entry: Running) -> None:
         with self._lock:
             if self._thread is not None and not self._fired:
                 self._fired = True
-                _raise_in(self._thread, TaskTimeout)
+                why = Cancel if entry.is_cancelled else TaskTimeout
+                _raise_in(self._thread, why)
 
 
 def _raise_in(thread: int, exception: type[BaseException] | None) -> None:

@@ -1,7 +1,7 @@
 """What all attempts of one worker have in common: the worker that holds their jobs."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import Error, connections
@@ -31,6 +31,12 @@ class Holder:
     record_now: Callable[[UUID, Sequence[Outcome]], Collection[UUID]]
     note: Callable[[UUID, ProgressNotes], None]
     reraise: tuple[type[BaseException], ...] = ()
+    # The jobs that somebody wants to stop, and their attempts.
+    cancelled: set[tuple[UUID, int]] = field(default_factory=set)
+
+    def is_cancelled(self, job: ClaimedJob) -> bool:
+        """Tell whether the job, in this attempt, is to stop for good."""
+        return (job.id, job.attempt) in self.cancelled
 
     def record(self, outcome: Outcome) -> bool:
         """Record an outcome at once; return whether the claim still held."""

@@ -19,7 +19,7 @@ from dbqueue.worker.process import connections
 from dbqueue.worker.process.files import files
 from dbqueue.worker.run import contexts, launched
 from dbqueue.worker.run.attempt import Attempt
-from dbqueue.worker.run.deadlines import STUBBORN
+from dbqueue.worker.run.deadlines import STUBBORN, Running
 from dbqueue.worker.run.pool import Pool, Work, logger
 
 # Seconds between two questions to the loop whether it still turns.
@@ -41,6 +41,7 @@ class LoopPool(Pool):
         self._generation = 0  # of the files
         self._closing = self._closed = False
         self._runs: set[asyncio.Task[None]] = set()
+        self._attempts: dict[UUID, Attempt] = {}
         self._thread = 0
         # Since when the loop owes an answer, monotonic, and what it did at that time.
         self._asked_at: float | None = None
@@ -87,6 +88,16 @@ class LoopPool(Pool):
         if len(self._runs) < 2 or self._owed() < BLOCK_LIMIT:
             return None
         return self._blocker if self._blocker == self._stepped() else None
+
+    def _interrupt(self, entry: Running) -> None:
+        # The timeout itself is asyncio's; a loop that is blocked comes to none.
+        if entry.is_cancelled and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel, entry.job.id)
+        self.ask()
+
+    def _cancel(self, job_id: UUID) -> None:
+        if (attempt := self._attempts.get(job_id)) is not None:
+            attempt.cancel()
 
     def _answer(self) -> None:
         self._asked_at = None
@@ -136,8 +147,7 @@ class LoopPool(Pool):
             job, task, seconds = self._waiting.popleft()
         except IndexError:
             return
-        # The timeout itself is asyncio's; a loop that is blocked comes to none.
-        self.deadlines.begin(job, seconds, self.ask)
+        self.deadlines.begin(job, seconds, self._interrupt)
         context = self._context.copy()
         context.run(launched.current.set, job.id)
         run = asyncio.get_running_loop().create_task(
@@ -166,9 +176,11 @@ class LoopPool(Pool):
             self._generation = files.generation
             await sync_to_async(connections.renew)()
         try:
-            outcome = await Attempt(job, task, self.holder).arun()
+            attempt = self._attempts[job.id] = Attempt(job, task, self.holder)
+            outcome = await attempt.arun()
         except BaseException as error:  # as in ThreadPool
             outcome = await sync_to_async(self.holder.refuse)(job, error)
+        self._attempts.pop(job.id, None)
         if outcome is not None and outcome.record is not None:
             self.clear_away(job, outcome)
         self.deadlines.launched.forget(job.id)
