@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from dbqueue.exceptions import Cancel as Cancel
     from dbqueue.exceptions import Retry as Retry
     from dbqueue.exceptions import TaskTimeout as TaskTimeout
+    from dbqueue.exceptions import UserVisibleError as UserVisibleError
     from dbqueue.jobs.enqueue import aenqueue as aenqueue
     from dbqueue.jobs.enqueue import enqueue as enqueue
     from dbqueue.jobs.enqueue import enqueue_many as enqueue_many
@@ -27,6 +28,7 @@ _HOMES = {
     "Retry": "exceptions",
     "Task": "tasks.task",
     "TaskTimeout": "exceptions",
+    "UserVisibleError": "exceptions",
     "aenqueue": "jobs.enqueue",
     "bind_context": "tasks.context",
     "current_context": "tasks.context",

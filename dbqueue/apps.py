@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbqueue import wings
 
-WINGS = ("schedules", "uploads", "limits", "compat")
+WINGS = ("schedules", "uploads", "limits", "progress", "compat")
 
 
 class DbqueueConfig(AppConfig):

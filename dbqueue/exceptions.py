@@ -97,6 +97,19 @@ class CannotWait(DbqueueError, RuntimeError):
     """The end of a job cannot be waited for here: it would not come, or not be seen."""
 
 
+class UserVisibleError(DbqueueError):
+    """Raise inside a job to end it as FAILED, with words for the person who waits.
+
+    Pages of the job's progress show the first 500 characters of `message`; of any other
+    exception they show nothing. With `retry=True` the job is retried before it fails,
+    as by other exceptions.
+    """
+
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
 class MissingExtra(DbqueueError):
     """A package is not installed that an optional part of dbqueue needs."""
 

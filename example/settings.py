@@ -38,6 +38,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dbqueue.middleware.BindRequest",
+    "people.middleware.content_security_policy",
 ]
 ROOT_URLCONF = "urls"
 TEMPLATES = [
@@ -59,6 +61,17 @@ MEDIA_ROOT = VAR / "media"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# What a job makes for a visitor is nowhere below MEDIA_URL: its link is a secret.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "results": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": VAR / "results"},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+DBQUEUE = {"PROGRESS": {"STORAGE": "results"}}
 
 TASKS = {
     "default": {

@@ -3,14 +3,14 @@
 from django.conf import settings
 from django.conf.urls.static import static
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from people import views
 
 urlpatterns = [
     path("", views.about_me, name="about_me"),
     path("on-its-way/", views.on_its_way, name="on_its_way"),
-    path("on-its-way/photo/", views.photo, name="photo"),
+    path("jobs/", include("dbqueue.progress.urls")),
     path("admin/", admin.site.urls),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

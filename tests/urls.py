@@ -1,6 +1,9 @@
-"""The admin, for its tests."""
+"""The admin and the pages of progress, for their tests."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("jobs/", include("dbqueue.progress.urls")),
+]

@@ -19,6 +19,7 @@ from dbqueue.exceptions import (
     InvalidPayload,
     Retry,
     TaskTimeout,
+    UserVisibleError,
     WorkerLost,
 )
 from dbqueue.jobs import losses
@@ -236,6 +237,8 @@ def _ended(
     else:
         trace = payload.printable("".join(format_exception(error)))
         record |= said | {"traceback": trace[-TRACEBACK_LENGTH:]}
+    if isinstance(error, UserVisibleError):
+        record["visible"] = True
     return Outcome(
         id=job.id,
         attempt=job.attempt,

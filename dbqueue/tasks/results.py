@@ -1,12 +1,14 @@
 """The types that speak of a job: its result, and the context of one that runs."""
 
 import dataclasses
-from collections.abc import Callable
+import typing
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self
 
+from dbqueue import wings
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.tasks import payload
@@ -18,7 +20,7 @@ from dbqueue.tasks.framework import (
     TaskError,
     TaskResultStatus,
 )
-from dbqueue.tasks.moves import Movable
+from dbqueue.tasks.moves import Movable, twin
 
 if TYPE_CHECKING:  # the default, for a plain `JobResult`, is new in Python 3.13
     from typing_extensions import TypeVar
@@ -28,6 +30,9 @@ else:
     from typing import TypeVar
 
     R = TypeVar("R")
+
+T = typing.TypeVar("T")
+T_co = typing.TypeVar("T_co", covariant=True)
 
 STATUS = {
     "SCHEDULED": TaskResultStatus.READY,
@@ -47,6 +52,16 @@ class Progress:
     value: float
     total: float | None = None
     message: str = ""
+    # Until its end, as track() expects; as of when the rest was said.
+    seconds_left: float | None = field(default=None, repr=False)
+
+    @property
+    def percent(self) -> int | None:
+        """How far it is, from 0 to 100; None without a total above 0."""
+        try:
+            return max(0, min(100, int(self.value * 100 // (self.total or 0))))
+        except (ArithmeticError, TypeError, ValueError):  # of a damaged row
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +88,18 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
     async def arefresh(self) -> None:
         """See refresh()."""
         self.update_from(await self.task.get_backend().aget_result(self.id))
+
+    def public_token(
+        self, *scopes: str, max_age: float | timedelta | None = None
+    ) -> str:
+        """Return a signed text by which anybody may see how far the job is.
+
+        `scopes` are of "status", "result" and "cancel"; default the first two.
+        `max_age` is in seconds; default TOKEN_AGE of PROGRESS. Raises ValueError for an
+        unknown scope.
+        """
+        token: str = wings.attribute("results", "public_token")(self, scopes, max_age)
+        return token
 
     def wait(
         self, timeout: float | timedelta | None = None, *, allow_in_job: bool = False
@@ -107,6 +134,14 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
         for item in dataclasses.fields(self):
             if item.name not in ("task", "id", "args", "kwargs", "backend"):
                 object.__setattr__(self, item.name, getattr(fresh, item.name))
+
+
+class Rows(typing.Protocol[T_co]):
+    """What is gone through by `for`, or by `async for`."""
+
+    def __iter__(self) -> Iterator[T_co]: ...
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +206,57 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         `value` counts towards `total`, in units of the task's choice. Raises
         InvalidPayload for what is not a JSON number.
         """
+        self._say(value, total, message)
+
+    def track(
+        self,
+        rows: Iterable[T] | AsyncIterable[T],
+        total: float | None = None,
+        message: str | Callable[[T], str] = "",
+    ) -> Rows[T]:
+        """Go through the rows, by `for` or `async for`, and say how far the job is.
+
+        `total` is how many there are, by default their len(), if they have one: then
+        the time left is told, too. `message` is shown beside it, or makes that of a
+        row. Raises what set_progress() raises.
+        """
+        tracked: Rows[T] = wings.attribute("results", "track")(
+            self._say, rows, total, message
+        )
+        return tracked
+
+    def _say(
+        self,
+        value: float,
+        total: float | None = None,
+        message: str = "",
+        seconds_left: float | None = None,
+    ) -> None:
         progress = {
             "value": _number(value, "The progress"),
             "total": None if total is None else _number(total, "The total"),
             "message": payload.printable(str(message))[:500],
         }
+        if seconds_left is not None:
+            progress["seconds_left"] = seconds_left
         self._note(payload.dump(progress, "The progress"))
+
+    def attach(
+        self, name: str, file: Any, *, content_type: str = "", keep: float | None = None
+    ) -> Any:
+        """Store a file that whoever waits for the job may download.
+
+        `file` is bytes, text, a path, an open file or a Django File; another one of the
+        same `name` takes its place. `content_type` is by default that of the name.
+        `keep` is in seconds; default KEEP_FILES of PROGRESS. Returns the JobFile.
+        Raises ValueError for the name, ClaimLost if the job was taken over, and what
+        the storage raises.
+        """
+        return wings.attribute("results", "attach")(
+            self, name, file, content_type=content_type, keep=keep
+        )
+
+    aattach = twin(attach)
 
     def finishing(self, result: Any = None) -> AbstractContextManager[None]:
         """Return a transaction on the queue's database that ends with the job's end.

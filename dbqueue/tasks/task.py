@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dbqueue import conf
 from dbqueue.backoff import Backoff
+from dbqueue.exceptions import UserVisibleError
 from dbqueue.tasks import framework, options
 from dbqueue.tasks.framework import GenericTask
 
@@ -122,6 +123,8 @@ class Task(GenericTask[P, R], Generic[P, R]):
     def may_retry(self, exception: BaseException) -> bool:
         """Tell whether the options allow another attempt after this exception."""
         if isinstance(exception, self.give_up_on):
+            return False
+        if isinstance(exception, UserVisibleError) and not exception.retry:
             return False
         return not self.retry_on or isinstance(exception, self.retry_on)
 

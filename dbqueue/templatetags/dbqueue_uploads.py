@@ -4,20 +4,15 @@ from typing import Any
 
 from django import template
 from django.db import models
-from django.forms.utils import flatatt
-from django.utils.text import capfirst
 
-from dbqueue.uploads.display.pending import FieldUploads, field_uploads
-from dbqueue.uploads.models import Upload, UploadState
-from dbqueue.uploads.targets import find_field
+from dbqueue.progress.placeholders import TEMPLATE, shown_live
 
 register = template.Library()
 
-_SHOWN = (UploadState.STORED, UploadState.REJECTED, UploadState.FAILED)
 
-
-@register.inclusion_tag("dbqueue/uploads/pending_image.html")
+@register.inclusion_tag(TEMPLATE, takes_context=True)
 def pending_image(
+    context: template.Context,
     instance: models.Model,
     field_name: str,
     *,
@@ -34,44 +29,14 @@ def pending_image(
     attributes: of the <img>, such as class="round" loading="lazy".
 
     Costs one query, none after prefetch_uploads(); the storage is asked for URLs alone.
+    With dbqueue.progress.urls among the URLs, the picture comes by itself.
     """
-    field = find_field(instance, field_name)
-    file = getattr(instance, field.attname)
-    uploads = field_uploads(instance, field.name)
-    upload = _worth_showing(uploads.latest, file.name)
-    return {
-        "picture": _picture(instance, file, uploads, variant) if file else None,
-        "upload": upload,
-        "waits": upload is not None and upload.state == UploadState.STORED,
-        "alt": capfirst(str(field.verbose_name)) if alt is None else alt,
-        "placeholder": placeholder,
-        "attributes": flatatt(attributes),
-    }
-
-
-def _worth_showing(upload: Upload | None, held: str | None) -> Upload | None:
-    """Return the upload if the field still holds what it is to replace."""
-    if upload is None or upload.state not in _SHOWN:
-        return None
-    return upload if (upload.expected_name or "") == (held or "") else None
-
-
-def _picture(
-    instance: models.Model, file: Any, uploads: FieldUploads, variant: str
-) -> dict[str, Any]:
-    saved = uploads.saved.get(file.name)
-    chosen = saved.pictures.get(variant) if saved else None
-    if chosen:
-        return {**chosen, "url": file.storage.url(chosen["name"])}
-    if saved:
-        return {"url": file.url, "width": saved.width, "height": saved.height}
-    return {
-        "url": file.url,
-        "width": _kept(instance, getattr(file.field, "width_field", None)),
-        "height": _kept(instance, getattr(file.field, "height_field", None)),
-    }
-
-
-def _kept(instance: models.Model, name: str | None) -> Any:
-    # Never file.width, which would open the file.
-    return getattr(instance, name) if name else None
+    found = shown_live(
+        instance,
+        field_name,
+        variant=variant,
+        alt=alt,
+        placeholder=placeholder,
+        attributes=attributes,
+    )
+    return {**found, "csp_nonce": context.get("csp_nonce")}

@@ -29,6 +29,13 @@ def is_awaited(profile):
     return upload is not None and upload.is_pending
 
 
+def percent(profile):
+    """Return how far the photo is, from 0 to 100."""
+    upload = upload_of(profile)
+    upload.refresh()
+    return upload.progress
+
+
 def portrait(profile):
     """Return the photo as a data URL, or "" if there is none."""
     upload = upload_of(profile)

@@ -23,9 +23,14 @@ def send_summary(context, profile_id):
     """Mail the person a PDF of the profile, with the photo if there is one."""
     profile = Profile.objects.get(pk=profile_id)
     if context.attempt <= PHOTO_PATIENCE and photos.is_awaited(profile):
+        percent = photos.percent(profile) * 0.4
+        context.set_progress(percent, 100, "Preparing your photo")
         raise Retry("The photo is on its way.", after=1)
+    context.set_progress(40, 100, "Drawing your page")
     pdf = render_pdf(profile)
     path = _keep(pdf, f"{profile.reference}.pdf")
+    context.attach("about-me.pdf", pdf)
+    context.set_progress(80, 100, "Sending the mail")
     summary_mail(profile, pdf).send()
     return {"to": profile.email, "pdf": str(path)}
 

@@ -41,7 +41,7 @@ class Browser:
 
     def look_at_photo(self):
         """Return what the page shows of the photo: its bytes, or else its words."""
-        page = self._open(urljoin(self._address, "on-its-way/photo/")).decode()
+        page = self._open(urljoin(self._address, "on-its-way/")).decode()
         picture = _PICTURE.search(page)
         if picture is None:
             return _text(page)

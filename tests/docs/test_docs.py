@@ -25,13 +25,14 @@ from django.test import SimpleTestCase, override_settings
 from django.test.utils import isolate_apps
 
 import dbqueue
-from dbqueue import conf, exceptions, signals, status, testing, uploads
+from dbqueue import conf, exceptions, progress, signals, status, testing, uploads
 from dbqueue.backend import our_backends
 from dbqueue.jobs import events, outcomes
 from dbqueue.limits import exceptions as limit_exceptions
 from dbqueue.models import (
     FinishedJob,
     Job,
+    JobFile,
     Lane,
     LimitRule,
     Pause,
@@ -41,6 +42,7 @@ from dbqueue.models import (
     UploadChunk,
     Worker,
 )
+from dbqueue.progress.conf import ProgressSettings
 from dbqueue.schedules import exceptions as schedule_exceptions
 from dbqueue.schedules import public
 from dbqueue.schedules.conf import ScheduleSettings
@@ -219,9 +221,9 @@ def test_the_examples_of_a_page_run(page):
 
 
 def test_every_setting_is_documented_with_its_default():
-    parts = re.split(r"\n### (?:SCHEDULES|UPLOADS)\n", read("settings.md"))
+    parts = re.split(r"\n### (?:SCHEDULES|UPLOADS|PROGRESS)\n", read("settings.md"))
 
-    kinds = (conf.Settings, ScheduleSettings, UploadSettings)
+    kinds = (conf.Settings, ScheduleSettings, UploadSettings, ProgressSettings)
     for text, kind in zip(parts, kinds, strict=True):
         documented = re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", text, re.M)
         default = kind()
@@ -268,6 +270,7 @@ def test_every_public_name_is_documented():
     assert {*dbqueue.__all__, *public.__all__} <= headings
     ours = {name for name in uploads.__all__ if not name.startswith("a")}
     assert ours - {"ContentRejected", "UploadError"} <= headings
+    assert set(progress.__all__) <= headings
     assert set(testing.__all__) <= terms
 
 
@@ -324,7 +327,7 @@ def test_every_event_and_every_field_of_one_is_documented():
     "model",
     [
         *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule),
-        *(Upload, UploadArtifact, UploadChunk),
+        *(Upload, UploadArtifact, UploadChunk, JobFile),
     ],
 )
 def test_every_column_and_index_of_a_table_is_documented(model):

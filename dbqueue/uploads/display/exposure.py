@@ -29,7 +29,7 @@ def download(request: HttpRequest, upload: Upload) -> StreamingHttpResponse:
     # Over ASGI, Django would collect all that a plain iterator yields.
     over_asgi = isinstance(request, ASGIRequest)
     response = StreamingHttpResponse(
-        _in_a_thread(pieces(upload)) if over_asgi else pieces(upload),
+        in_a_thread(pieces(upload)) if over_asgi else pieces(upload),
         content_type="application/octet-stream",
         headers=SAFE,
     )
@@ -55,7 +55,7 @@ def preview(upload: Upload) -> HttpResponse:
     return HttpResponse(content, content_type=picture.content_type, headers=SAFE)
 
 
-async def _in_a_thread(found: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def in_a_thread(found: Iterator[bytes]) -> AsyncIterator[bytes]:
     read = sync_to_async(partial(next, found, b""))
     while piece := await read():
         yield piece

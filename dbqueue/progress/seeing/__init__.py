@@ -1,0 +1,1 @@
+"""Who may see a job, and what is seen of it."""

@@ -1,0 +1,1 @@
+"""The views of progress; dbqueue.progress.urls has their addresses."""
