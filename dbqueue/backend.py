@@ -243,7 +243,10 @@ class DatabaseBackend(BaseTaskBackend):
         connection = connections[database]
         # In a transaction by hand nothing tells of the commit: looking finds the job.
         if connection.in_atomic_block or connection.autocommit:
-            for name in wakeup.news(job, written, calls):
+            names = [job.queue_name]
+            if written.state != "READY" or (calls and calls.more):
+                names = wakeup.news(job, written, calls)
+            for name in names:
                 # Not transaction.on_commit(), which tests replace by one of theirs.
                 connection.on_commit(partial(wakeup.announce, database, name))
 

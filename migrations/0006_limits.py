@@ -111,6 +111,8 @@ class Migration(migrations.Migration):
                     models.CharField(default="", max_length=200, verbose_name="served"),
                 ),
                 ("turn", models.IntegerField(default=0, verbose_name="turn")),
+                ("size", models.IntegerField(default=0, verbose_name="window")),
+                ("previous", models.TextField(default="", verbose_name="before")),
                 ("used_at", models.FloatField(verbose_name="used at")),
                 (
                     "concurrency",

@@ -48,8 +48,6 @@ class Gates:
 
     def next_gate(self) -> float:
         """Return the monotonic moment of the next gate that is owed."""
-        if not self.owed:
-            return float("inf")
         return min(self.owed.copy().values(), default=float("inf"))
 
     def due_gates(self) -> list[str]:

@@ -34,8 +34,6 @@ def news(job: NewJob, written: Written, calls: Calls | None = None) -> list[str]
 
     A job with a lane is for whoever opens its gate.
     """
-    if written.state == "READY" and (calls is None or not calls.more):
-        return [job.queue_name]
     if written.state == "SCHEDULED":
         return [SCHEDULE]
     if calls is None or not calls.more:

@@ -19,14 +19,13 @@ from dbqueue.backend import backend_of
 from dbqueue.conf import nearest
 from dbqueue.dialects.gates import NEWS
 from dbqueue.jobs import wakeup
-from dbqueue.limits import registry, rules
-from dbqueue.limits import store as stores
+from dbqueue.limits import registry, rules, stores
 from dbqueue.limits.declarations import VALUES, check_values, check_weight
 from dbqueue.limits.exceptions import InvalidLimit, UnknownLimit
 from dbqueue.limits.facts import Facts
 from dbqueue.limits.models import Lane, LimitRule
 from dbqueue.limits.registry import limit_of
-from dbqueue.limits.store import Store
+from dbqueue.limits.stores import Store
 from dbqueue.models import Job, JobState
 from dbqueue.tasks import keys
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 # Jobs of a fair group that are READY at once, so that workers find some and the turns
-# still count; it is filled again at half.
-WINDOW = 200
+# still count. It is filled again at half, and is larger next time where that was soon,
+# and smaller where it was long after (seconds).
+SMALLEST, WINDOW = 8, 200
+SOON, LATE = 0.1, 0.5
 # Seconds between two tries at a lane whose rate leaves jobs waiting, at least; and
 # while what it has let in is not yet claimed.
 STEP, UNCLAIMED = 0.01, 0.05
@@ -30,6 +32,9 @@ class Facts:
     turn: int
     weight: int | None
     now: float
+    used_at: float
+    size: int
+    previous: int  # of those that were READY before it last let some in
     is_paused: bool
     # The states of the jobs that it has let in and that are unfinished, by their ids.
     holders: dict[str, str] = field(default_factory=dict)
@@ -92,11 +97,16 @@ class Facts:
         return max(0, min(self._room(), self._tokens(), self._window()))
 
     def again(self, entered: int) -> float | None:
-        """Return the seconds until the rate lets more enter; None: it is not the rate.
+        """Return the seconds until more may enter without an end; None: never.
 
         `entered` is how many entered now.
         """
         step, spent = self.step, self.spent
+        if self.is_group and self._room() > entered and not self.is_paused:
+            if self.previous:
+                return UNCLAIMED
+            if entered and entered == self._window():
+                return STEP * 2
         if step is None or spent is None or self.is_paused or entered < self.free():
             return None
         if self._room() <= entered or self._window() <= entered:
@@ -120,11 +130,24 @@ class Facts:
         # What has entered is not what has started: READY jobs would start together.
         return self.burst - self._ready()
 
+    def window(self) -> int:
+        """Return how many jobs of a group are to be READY, if it is filled now."""
+        if not self.size:
+            return SMALLEST
+        waited = self.now - self.used_at
+        if waited < SOON:
+            return min(WINDOW, self.size * 2)
+        return max(SMALLEST, self.size // 2) if waited > LATE else self.size
+
     def _window(self) -> int:
         if not self.is_group:
             return UNLIMITED
         ready = self._ready()
-        return 0 if ready > WINDOW // 2 else WINDOW - ready
+        # Claims go by age: what enters may be older, and pass by. It must not do so
+        # again before they have begun.
+        if self.previous or ready > self.size // 2:
+            return 0
+        return self.window() - ready
 
     def _ready(self) -> int:
         return list(self.holders.values()).count("READY")

@@ -6,11 +6,10 @@ from collections.abc import Collection, Sequence
 from dbqueue import dialects
 from dbqueue.dialects.gates import SOON
 from dbqueue.dialects.rows import Opened
-from dbqueue.limits import rules, turns
-from dbqueue.limits import store as stores
+from dbqueue.limits import rules, stores, turns
 from dbqueue.limits.facts import Facts
 from dbqueue.limits.registry import limit_of
-from dbqueue.limits.store import Store
+from dbqueue.limits.stores import Store
 
 MOST = 1000  # lanes that a sweep looks at
 TOGETHER = 200  # gates that a sweep opens in one commit

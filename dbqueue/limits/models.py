@@ -56,6 +56,10 @@ class Lane(models.Model):
     served = models.CharField(_("served"), max_length=200, default="")
     # How many jobs that lane has started in its turn.
     turn = models.IntegerField(_("turn"), default=0)
+    # How many of its jobs are to be READY at once, and the ids of those that were when
+    # it last let some in.
+    size = models.IntegerField(_("window"), default=0)
+    previous = models.TextField(_("before"), default="")
     # When it last let a job in, likewise.
     used_at = models.FloatField(_("used at"))
     # Overrides; null is as the limit says.

@@ -3,7 +3,7 @@
 from django.db.models import Exists, OuterRef, Q
 
 from dbqueue import dialects
-from dbqueue.limits import store as stores
+from dbqueue.limits import stores
 from dbqueue.limits.models import Lane
 from dbqueue.models import Job
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from dbqueue.backend import backend_of
-from dbqueue.limits import store as stores
+from dbqueue.limits import stores
 from dbqueue.limits.facts import Facts
 from dbqueue.limits.registry import limit_of
 from dbqueue.models import Job, JobState, Pause

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict
 
-from dbqueue.limits import store as stores
+from dbqueue.limits import stores
 from dbqueue.limits.models import LimitRule
 from dbqueue.limits.registry import Rule, rules
 

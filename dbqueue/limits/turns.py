@@ -7,7 +7,7 @@ and goes on where it stopped.
 from dbqueue.dialects.rows import Opened
 from dbqueue.limits import registry
 from dbqueue.limits.facts import Facts
-from dbqueue.limits.store import Note, Picked, Store
+from dbqueue.limits.stores import Note, Picked, Store
 
 MOST_LANES, FEWEST_LANES = 200, 16  # lanes that one filling looks at
 
@@ -68,7 +68,9 @@ def _known(store: Store, group: Facts, lanes: list[str]) -> list[Facts]:
 def _notes(group: Facts, known: list[Facts], picked: list[Picked]) -> list[Note]:
     last = picked[-1]
     ids = [job.id for job in picked]
-    notes = [Note(group, group.held + ids, len(ids), last.lane, last.turn)]
+    ready = [id for id, state in group.holders.items() if state == "READY"]
+    turn = last.lane, last.turn
+    notes = [Note(group, group.held + ids, len(ids), *turn, group.window(), ready)]
     for lane in known:
         if lane.most is not None:
             own = [job.id for job in picked if job.lane == lane.key]

@@ -1,25 +1,21 @@
 """Jobs of a lane: no more of them are ready or running than its limit."""
 
+from datetime import timedelta
+
 import pytest
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.dialects.gates import NEWS
+from dbqueue.jobs import moves, wakeup
 from dbqueue.maintenance.gates import sweep
+from dbqueue.maintenance.promote import promote
 from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support import limited_tasks as limited
+from tests.support.lanes import ALIAS, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ALIAS = "default"
-
-
-def states(**conditions):
-    """Return how many jobs are in each state."""
-    found = {}
-    for state in Job.objects.filter(**conditions).values_list("state", flat=True):
-        found[state] = found.get(state, 0) + 1
-    return found
 
 
 def test_a_job_with_a_lane_is_blocked_until_its_gate_lets_it_in(worker):
@@ -85,15 +81,10 @@ def test_a_job_that_goes_back_leaves_its_lane_to_the_next(worker, delay):
 
 
 def test_a_scheduled_job_of_a_lane_waits_for_room_when_it_is_due(worker):
-    from datetime import timedelta
-
     enqueue(limited.one, 1)
     late = enqueue(limited.one.using(run_after=timedelta(hours=1)), 1)
     assert late.state == "SCHEDULED"
     sweep(ALIAS)
-    from dbqueue.jobs import moves
-    from dbqueue.maintenance.promote import promote
-
     moves.make_due(ALIAS)
 
     assert promote(ALIAS) == set()
@@ -113,8 +104,6 @@ def test_jobs_without_a_lane_are_as_they_were(worker):
 
 
 def test_news_of_a_gate_names_its_lane(monkeypatch):
-    from dbqueue.jobs import wakeup
-
     told = []
     monkeypatch.setattr(wakeup, "announce", lambda alias, name: told.append(name))
 

@@ -247,7 +247,7 @@ def test_a_look_that_began_before_a_hint_can_have_told_all_is_repeated():
     (child,) = make_children(1, 1)
     polling = Polling(dialects.of("default"), child)
     began = time.monotonic()
-    polling.notified()
+    polling.notified(set())
     wait_until(lambda: time.monotonic() > began + 2 * WINDOW, "the look was slow")
 
     assert not polling.looked(began, more=False)

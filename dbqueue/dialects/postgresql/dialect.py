@@ -11,11 +11,11 @@ from django.db import DatabaseError, Error, connections, transaction
 
 from dbqueue import conf
 from dbqueue.dialects import rows
-from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
-from dbqueue.dialects.postgresql import libpq, moments, params, statements
-from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.postgresql.inserts import PostgreSQLInserts
+from dbqueue.dialects.postgresql import inserts, libpq, moments, params, statements
+from dbqueue.dialects.postgresql.cursors import OwnSession
+from dbqueue.dialects.postgresql.moves import PostgreSQLMoves
 from dbqueue.dialects.postgresql.rare import LIGHT
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
@@ -30,7 +30,7 @@ MISSING_TABLE, CANCELLED = "42P01", "57014"
 SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
 
 
-class PostgreSQL(PostgreSQLInserts):
+class PostgreSQL(PostgreSQLMoves):
     name = "postgresql"
     is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long
@@ -53,6 +53,27 @@ class PostgreSQL(PostgreSQLInserts):
                 "Install it: pip install 'dbqueue-django[postgres]'."
             )
         self._own = OwnSession()
+
+    def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
+        more = job.more
+        if job.run_after is None and job.delay is None and not once and not more:
+            (enqueued_at,) = self._row(inserts.INSERT_READY, _params(job)) or ()
+            return rows.Written("READY", enqueued_at, None)
+        values = _params(job) | dict(more or {})
+        sql = inserts.insert_with(tuple(more or ()), rows.entry(more), once=once)
+        row = self._row(sql, values)
+        return rows.Written(*row) if row else None
+
+    def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
+        values = _params(job) | {
+            "ids": _array(calls.ids),
+            "args": f"[{','.join(calls.args)}]",
+            "kwargs": f"[{','.join(calls.kwargs)}]",
+        }
+        values |= {name: json.dumps(column) for name, column in calls.more.items()}
+        values |= job.more or {}
+        sql = inserts.insert_many(tuple(job.more or ()), tuple(calls.more))
+        return rows.Written(*self._rows(sql, values)[0])
 
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
@@ -143,44 +164,8 @@ class PostgreSQL(PostgreSQLInserts):
         seconds = conf.current().poll_interval
         return min(seconds, UNHEARD_POLL_INTERVAL) if self.can_notify else seconds
 
-    def execute_raw(self, sql: str, params: Sequence[Any]) -> None:
-        # Django's cursors write values into the statement's text: for bytes that costs
-        # fourteen times the processor time of sending them as they are.
-        connection = self.connection
-        connection.ensure_connection()
-        connection.validate_no_broken_transaction()
-        cursor: Any = getattr(connection, "Database").Cursor  # noqa: B009  as above
-        with connection.wrap_database_errors, cursor(connection.connection) as sending:
-            sending.execute(sql, params)
-
     def one_commit(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
-
-    def read_committed(self) -> None:
-        connection = self.connection
-        if self.gates_alone and not connection.savepoint_ids:
-            self._run(statements.READ_COMMITTED, {})
-
-    def limit_idling(self, seconds: float, *, local: bool = False) -> None:
-        scope, milliseconds = "LOCAL" if local else "SESSION", int(seconds * 1000)
-        sql = statements.LIMIT_IDLING
-        self._run(sql.format(scope=scope, milliseconds=milliseconds), {})
-
-    def prepare_session(
-        self, *, idling: float, waiting: float, answering: float
-    ) -> None:
-        connection = self.connection
-        moments.tolerate(connection)
-        ((pid,),) = self._rows(statements.BACKEND_PID, {})
-        # A pooler introduces itself as another process than the one that answers.
-        if pid == connection.connection.info.backend_pid:
-            self.limit_idling(idling)
-            limits = {"waiting": waiting, "answering": answering}
-            milliseconds = {name: int(limits[name] * 1000) for name in limits}
-            self._rows(statements.LIMIT_ANSWERS, milliseconds)
-            self._rows(statements.BY_INDEX, {})
-            if makes_plain_cursors(connection):
-                self._own.begin(connection)
 
     def is_missing_table(self, error: DatabaseError) -> bool:
         return params.sqlstate(error) == MISSING_TABLE
@@ -190,6 +175,12 @@ class PostgreSQL(PostgreSQLInserts):
 
     def is_serialization_failure(self, error: Error) -> bool:
         return params.sqlstate(error) in SERIALIZATION_FAILURES
+
+    def _row(self, sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
+        with self._cursor(params) as cursor:
+            cursor.execute(sql, params)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
 
     def _cursor(self, params: dict[str, Any]) -> AbstractContextManager[Any]:
         connection = connections[self.alias]
@@ -209,6 +200,10 @@ def _beyond(target: rows.Target) -> str:
         return statements.BEYOND + known
     is_whole = target.lowest == rows.LOWEST and target.highest == rows.HIGHEST
     return known if is_whole else statements.LEVELS + known
+
+
+def _params(job: NewJob) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
 
 
 def _array(items: Iterable[object]) -> str:

@@ -21,6 +21,9 @@ SELECT k.key, coalesce(l.concurrency, r.set_concurrency, r.concurrency),
     coalesce(r.set_rate, r.rate), coalesce(r.set_per, r.per),
     coalesce(r.set_burst, r.burst, 1), r.is_ordered, r.is_fair, r.of_group,
     l.spent_until, coalesce(l.served, ''), coalesce(l.turn, 0), l.weight, {now},
+    coalesce(l.used_at, 0), coalesce(l.size, 0),
+    CASE WHEN r.is_fair THEN (SELECT count(*) FROM dbqueue_job AS h
+                              WHERE {previous} AND h.state = 'READY') ELSE 0 END,
     EXISTS (SELECT 1 FROM dbqueue_pause AS p
             WHERE p.key = 'lane:' || k.key OR p.key = 'limit:' || r.name),
     (SELECT {listed} FROM dbqueue_job AS h WHERE {held})

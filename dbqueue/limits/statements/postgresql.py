@@ -52,8 +52,8 @@ _NOW = "extract(epoch FROM statement_timestamp())::float8"
 EXISTING = "SELECT key FROM dbqueue_lane WHERE key = ANY(%(keys)s::text[])"
 # In order, or two would wait for each other.
 MAKE = f"""
-INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, used_at)
-SELECT key, name, '', '', 0, {_NOW} FROM {_KEYS}
+INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)
+SELECT key, name, '', '', 0, 0, '', {_NOW} FROM {_KEYS}
 ORDER BY key ON CONFLICT DO NOTHING RETURNING key
 """
 
@@ -61,6 +61,7 @@ FACTS = _FACTS.format(
     now=_NOW,
     listed="string_agg(h.id || ':' || h.state, ',')",
     held="h.id = ANY(string_to_array(l.held, ',')::uuid[])",
+    previous="h.id = ANY(string_to_array(l.previous, ',')::uuid[])",
     keys=_KEYS,
 )
 
@@ -121,11 +122,12 @@ RETURNING lane, queue_name
 NOTE = f"""
 UPDATE dbqueue_lane AS l
 SET held = n.held, spent_until = n.spent, served = n.served, turn = n.turn,
-    used_at = {_NOW}
+    size = n.size, previous = n.previous, used_at = {_NOW}
 FROM ROWS FROM (
     unnest(%(keys)s::text[]), unnest(%(held)s::text[]), unnest(%(spent)s::float8[]),
-    unnest(%(served)s::text[]), unnest(%(turns)s::int[])
-) AS n(key, held, spent, served, turn)
+    unnest(%(served)s::text[]), unnest(%(turns)s::int[]), unnest(%(sizes)s::int[]),
+    unnest(%(previous)s::text[])
+) AS n(key, held, spent, served, turn, size, previous)
 WHERE l.key = n.key
 """
 

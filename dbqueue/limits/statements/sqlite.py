@@ -26,17 +26,20 @@ from dbqueue.limits.statements.common import (
 _KEYS = """(SELECT json_extract(value, '$[0]') AS key,
         json_extract(value, '$[1]') AS name
     FROM json_each(%(pairs)s)) AS k"""
+_LISTED = """h.id IN (SELECT value
+        FROM json_each('["' || replace({}, ',', '","') || '"]'))"""
 FACTS = _FACTS.format(
     now="%(now)s",
     listed="group_concat(h.id || ':' || h.state)",
-    held="""h.id IN (SELECT value
-        FROM json_each('["' || replace(l.held, ',', '","') || '"]'))""",
+    held=_LISTED.format("l.held"),
+    previous=_LISTED.format("l.previous"),
     keys=_KEYS,
 )
 
 MAKE = f"""
-INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, used_at)
-SELECT k.key, k.name, '', '', 0, %(now)s FROM {_KEYS} WHERE true ON CONFLICT DO NOTHING
+INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)
+SELECT k.key, k.name, '', '', 0, 0, '', %(now)s FROM {_KEYS} WHERE true
+ON CONFLICT DO NOTHING
 """
 
 _MOVE = """
@@ -62,10 +65,13 @@ WHERE id IN (SELECT value FROM json_each(%(ids)s)) AND state = 'BLOCKED'
 RETURNING lane, queue_name
 """
 NOTE = """
-INSERT INTO dbqueue_lane (key, limit_name, held, spent_until, served, turn, used_at)
-VALUES (%(key)s, %(name)s, %(held)s, %(spent)s, %(served)s, %(turn)s, %(now)s)
+INSERT INTO dbqueue_lane (key, limit_name, held, spent_until, served, turn, size,
+    previous, used_at)
+VALUES (%(key)s, %(name)s, %(held)s, %(spent)s, %(served)s, %(turn)s, %(size)s,
+    %(previous)s, %(now)s)
 ON CONFLICT (key) DO UPDATE SET held = excluded.held, served = excluded.served,
-    spent_until = excluded.spent_until, turn = excluded.turn, used_at = excluded.used_at
+    spent_until = excluded.spent_until, turn = excluded.turn, size = excluded.size,
+    previous = excluded.previous, used_at = excluded.used_at
 """
 
 PULL = """

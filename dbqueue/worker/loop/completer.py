@@ -156,7 +156,8 @@ class Completer:
                 self._refusals.record(batch)
             else:
                 self._confirm(batch, recorded)
-        self._dialect.open_due()
+        if self._dialect.owed:
+            self._dialect.open_due()
         if self._dialect.admitted:
             self._tell_admitted(None)
 

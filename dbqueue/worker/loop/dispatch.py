@@ -64,14 +64,15 @@ class Dispatch:
         self.alone = Alone(self.completer, self._run_alone, drain=self.drain)
 
     def dispatch(self, claimed: list[ClaimedJob]) -> None:
-        jobs = []
+        jobs, laned = [], False
         for job in claimed:
+            laned = laned or job.lane is not None
             if job.attempt_log != "[]" and losses.runs_alone(job):
                 self.alone.accept(job)
             else:
                 jobs.append(job)
         # What others wait for goes first: it holds its lane while it waits here.
-        if any(job.lane is not None for job in jobs):
+        if laned:
             jobs.sort(key=lambda job: job.lane is None)
         # All imports first: one that ends the process, or hangs, then costs no job of
         # the claim a second run, as none of them has begun.

@@ -1,6 +1,7 @@
 """When a child looks for work, and how long it waits when the database fails."""
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -53,7 +54,12 @@ class Polling:
     @property
     def next_look(self) -> float:
         """The moment of the next look, or before it of a gate that is owed."""
-        return min(self.look_at, self._dialect.next_gate())
+        return min(self.look_at, self.next_gate) if self._dialect.owed else self.look_at
+
+    @property
+    def next_gate(self) -> float:
+        """The moment of the next gate that is owed, whether there is room or not."""
+        return self._dialect.next_gate() if self._dialect.owed else math.inf
 
     def looked(self, began: float, *, more: bool) -> bool:
         """Choose the next look; return whether the queue seems to be empty for now.

@@ -215,8 +215,8 @@ class Worker:
         if self._polling.paused:
             moments.append(self._polling.paused_until)
         else:
-            gate, look = self._dialect.next_gate(), self._polling.next_look
-            moments.append(look if self._room() else gate)
+            polling = self._polling
+            moments.append(polling.next_look if self._room() else polling.next_gate)
             if self._notes.latest:
                 moments.append(self._notes.due_at)
         if self._dispatch.has_waiting():

@@ -1,0 +1,102 @@
+"""Gates on PostgreSQL: they lock rows, and move the jobs of many lanes at once."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.db import transaction
+
+from dbqueue.limits.facts import Facts
+from dbqueue.limits.registry import limit_of
+from dbqueue.limits.stores.base import Moved, Note, Picked, Store
+
+
+class PostgreSQLStore(Store):
+    def lock(self, keys: Collection[str]) -> list[str]:
+        known = self._lock(keys)
+        missing = sorted(set(keys) - set(known))
+        if not missing:
+            return known
+        if not known and self._is_blind():
+            self._dialect.gates_alone = True
+            return []
+        found = self._dialect.ask(self._sql.EXISTING, {"keys": missing})
+        new = sorted(set(missing) - {key for (key,) in found})
+        if not new:
+            return known
+        self.make(new)
+        return known + self._lock(new)
+
+    def make(self, keys: Sequence[str]) -> None:
+        values = {"keys": list(keys), "names": [limit_of(key) for key in keys]}
+        self._dialect.do(self._sql.MAKE, values)
+
+    def guarded(self) -> AbstractContextManager[Any]:
+        return transaction.atomic(using=self.alias)
+
+    def _is_blind(self) -> bool:
+        """Tell whether this transaction sees no commits of after its begin."""
+        ((level,),) = self._dialect.ask(self._sql.ISOLATION, {})
+        return bool(level != "read committed")
+
+    def _lock(self, keys: Collection[str]) -> list[str]:
+        values = {"keys": list(keys), "limits": list({limit_of(key) for key in keys})}
+        return [key for (key,) in self._dialect.ask(self._sql.LOCK, values)]
+
+    def facts(self, keys: Collection[str]) -> list[Facts]:
+        values = {"keys": list(keys), "names": [limit_of(key) for key in keys]}
+        return [Facts.of(row) for row in self._dialect.ask(self._sql.FACTS, values)]
+
+    def move(self, facts: Sequence[Facts]) -> Moved:
+        moved: list[tuple[str, str]] = []
+        for sql, is_ordered in ((self._sql.MOVE, False), (self._sql.MOVE_HEADS, True)):
+            some = [one for one in facts if one.is_ordered == is_ordered]
+            if some:
+                values = {
+                    "keys": [one.key for one in some],
+                    "free": [one.free() for one in some],
+                    "held": ["" if is_ordered else ",".join(one.held) for one in some],
+                    "heads": [one.head for one in some],
+                    "spent": [one.spent for one in some],
+                    "steps": [one.step for one in some],
+                }
+                moved += self._dialect.ask(sql, values)
+        return moved
+
+    def pick(
+        self, facts: Sequence[Facts], weights: Sequence[int], ahead: int, room: int
+    ) -> list[Picked]:
+        values = {
+            "group": limit_of(facts[0].key),
+            "keys": [one.key for one in facts],
+            "weights": list(weights),
+            "ahead": [ahead, *[0] * (len(facts) - 1)],
+            "most": [min(room, one.free()) for one in facts],
+            "room": room,
+        }
+        rows = self._dialect.ask(self._sql.PICK, values)
+        return [Picked(str(id), lane, turn) for id, lane, turn in rows]
+
+    def take_in(self, ids: Sequence[str], notes: Sequence[Note]) -> Moved:
+        moved = self._dialect.ask(self._sql.TAKE_IN, {"ids": self._ids(ids)})
+        values = {
+            "keys": [note.facts.key for note in notes],
+            "held": [",".join(note.held) for note in notes],
+            "spent": [note.spent_until for note in notes],
+            "served": [note.served for note in notes],
+            "turns": [note.turn for note in notes],
+            "sizes": [note.size for note in notes],
+            "previous": [",".join(note.previous) for note in notes],
+        }
+        self._dialect.do(self._sql.NOTE, values)
+        return moved
+
+    def lock_limit(self, name: str) -> None:
+        self._dialect.ask(self._sql.LOCK_LIMIT, {"name": name})
+
+    def now(self) -> float:
+        ((now,),) = self._dialect.ask(self._sql.NOW, {})
+        return float(now)
+
+    def _ids(self, ids: Collection[str]) -> Any:
+        return "{" + ",".join(ids) + "}"
