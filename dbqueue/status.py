@@ -95,8 +95,7 @@ def workers(alias: str) -> list[WorkerStatus]:
             host=worker.host,
             pid=worker.pid,
             queues=worker.queues,
-            # An annotation, unknown to mypy.
-            last_heartbeat=_seconds(worker.last_seen, worker.now),  # type: ignore[attr-defined]
+            last_heartbeat=_seconds(worker.last_seen, worker.now),
             runs=held.get(str(worker.pk), {}),
             unknown_tasks=worker.unknown_tasks or [],
         )

@@ -22,11 +22,12 @@ from dbqueue.dialects.moves import OutsideMoves
 from dbqueue.dialects.rare import RareMoves
 from dbqueue.dialects.scan import Scan
 from dbqueue.dialects.session import Session
+from dbqueue.dialects.shown import Shown
 
 _Ends = Sequence[rows.Outcome]
 
 
-class Dialect(RareMoves, OutsideMoves, Gates, Driver):
+class Dialect(RareMoves, OutsideMoves, Gates, Shown, Driver):
     """The moves of a job on one database alias. Each is one guarded statement."""
 
     # What Django calls the database; a wing's own statements stand under this name.

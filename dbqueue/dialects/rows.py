@@ -113,6 +113,20 @@ class Outcome:
         return "" if self.record is None else str(self.record["reason"])
 
 
+def noted(
+    ended: Sequence[Outcome], held: Mapping[UUID, tuple[Any, Any]]
+) -> list[tuple[Any, ...]]:
+    """Return what statistics are made of: a few words of each attempt that ended."""
+    return [
+        (
+            *((job := held[o.id][0]).queue_name, job.task, o.state, o.duration),
+            *(job.last_attempted_at, job.run_after or job.enqueued_at, job.attempt),
+        )
+        for o in ended
+        if o.failed or o.state != "READY"
+    ]
+
+
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
 
 
@@ -153,6 +167,23 @@ class QueueCount(NamedTuple):
     queue_name: str
     jobs: int
     wait: float | None  # seconds that one of them is READY by now, the longest
+
+
+class FailureGroup(NamedTuple):
+    """Finished jobs of a task that have FAILED by the same exception."""
+
+    exception: str | None  # its dotted path
+    task: str
+    jobs: int
+    last: datetime  # when the latest of them ended
+
+
+class Pin(NamedTuple):
+    """A transaction that keeps vacuum from removing what ended after it began."""
+
+    pid: int
+    who: str
+    seconds: float
 
 
 class MovedJob(NamedTuple):

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 from dbqueue import dialects
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import Outcome, tell_of_known
-from dbqueue.jobs import events, outcomes
+from dbqueue.jobs import events, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.maintenance.promote import NOBODY
@@ -123,6 +123,8 @@ def _rescue(
             by_worker.setdefault(job.worker_id, []).append(outcome)
         for worker_id, batch in by_worker.items():
             taken |= dialect.record(worker_id, batch)
+    counted = [(job, o) for job, o in ended.items() if job.id in taken]
+    statistics.write_rescued(alias, counted)
     # After the commit: a receiver whose query fails would break the transaction.
     for job, outcome in ended.items():
         if job.id in taken:

@@ -23,6 +23,7 @@ from dbqueue.models.job import (
     workers,
 )
 from dbqueue.models.pause import Pause
+from dbqueue.models.statistic import Statistic
 from dbqueue.models.worker import Worker
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "JobRecord",
     "JobState",
     "Pause",
+    "Statistic",
     "UniqueUntil",
     "Worker",
     "entries",

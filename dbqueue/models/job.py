@@ -137,6 +137,17 @@ class Job(JobRecord):
     class Meta:
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
+        permissions = [
+            ("view_job_payload", _("Can view arguments, results and tracebacks")),
+            ("retry_job", _("Can retry jobs")),
+            ("run_job", _("Can run scheduled jobs now")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("requeue_job", _("Can move jobs to other queues")),
+            ("prioritise_job", _("Can change the priority of jobs")),
+            ("discard_job", _("Can discard finished jobs")),
+            ("enqueue_job", _("Can enqueue jobs")),
+            ("pause_queue", _("Can pause and resume queues")),
+        ]
         indexes = [
             _index("dbqueue_job_order", "READY", "queue_name", *ORDER),
             _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),

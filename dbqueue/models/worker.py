@@ -1,11 +1,19 @@
 """Worker: one process incarnation that holds jobs, alive as long as it heartbeats."""
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
 from dbqueue.ids import uuid7
 from dbqueue.models.fields import Json, Key, Moment
+
+
+class WorkerOrder(models.TextChoices):
+    QUIET = "quiet", _("Quiet")  # takes no more jobs, and waits for what may come
+    RESUME = "resume", _("Resume")
+    STOP = "stop", _("Stop")
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
@@ -17,8 +25,18 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         return self.filter(expires_at__lt=dialects.of(self.db).clock())
 
 
+class LiveManager(models.Manager.from_queryset(WorkerQuerySet)):  # type: ignore[misc]  # it is dynamic
+    """Those that have not ended: all but a page for people asks for these."""
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(ended_at__isnull=True)
+
+
 class Worker(models.Model):
-    """A live worker. Its row goes when it stops, dies or misses its lease."""
+    """A worker: live until it stops, dies or misses its lease, and then on record.
+
+    `objects` has the live ones, `everyone` those too that ended within a day.
+    """
 
     id = Key(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(_("name"), max_length=255)
@@ -32,11 +50,22 @@ class Worker(models.Model):
     # Paths of tasks that it could not import, and whose jobs it leaves to others.
     unknown_tasks = Json(_("unknown tasks"), null=True)
 
-    objects = WorkerQuerySet.as_manager()
+    # What it is: versions, settings module, slots for jobs. For people.
+    facts = Json(_("facts"), null=True)
+    memory = models.BigIntegerField(_("resident memory"), null=True)  # bytes
+    # What an operator asks of its command; the keeper obeys with its next heartbeat.
+    asked = models.CharField(_("asked"), max_length=10, choices=WorkerOrder, null=True)
+    is_quiet = models.BooleanField(_("quiet"), null=True)
+    ended_at = Moment(_("ended at"), null=True)
+    was_lost = models.BooleanField(_("lost"), null=True)
+
+    objects = LiveManager()
+    everyone = WorkerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
+        permissions = [("stop_worker", _("Can stop workers"))]
 
     def __str__(self) -> str:
         return self.name

@@ -42,7 +42,7 @@ class ExitReason(IntEnum):
 # Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
 # Behind the fields of one word; ids take two, and the running jobs come last.
-_WORKER, _CULPRIT, _RUNNING = 10, 12, 14
+_WORKER, _CULPRIT, _RUNNING = 12, 14, 16
 _NOTHING = bytes(16)
 T = TypeVar("T", bound=float)
 
@@ -97,6 +97,8 @@ class ChildState:
     heard_at = _Word(8, float)
     # Whether the supervisor must kill it, as a cancelled job does not stop.
     is_doomed = _Word(9, bool)
+    # Whether it takes no more jobs, for an operator; also its successors here.
+    is_quiet = _Word(10, bool)
 
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import Error
 
-from dbqueue.dialects import columns
+from dbqueue.dialects import columns, rows
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
@@ -96,8 +96,23 @@ FALLS = ("XX000", "53200")  # an internal error, out of memory
 DAMAGED_PAGES = ("XX001", "XX002")
 
 
+# Whoever holds the horizon of vacuum for so long; our own session is not among them.
+PINS = """
+SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, client_addr::text),
+    extract(epoch FROM now() - xact_start)::float8
+FROM pg_stat_activity
+WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+    AND xact_start < now() - %s * interval '1 second' AND backend_type <> 'walsender'
+    AND datname = current_database()
+ORDER BY age(backend_xmin) DESC LIMIT 3
+"""
+
+
 class PostgreSQLRareMoves(Dialect):
     _own: OwnSession
+
+    def pins(self, seconds: float) -> list[rows.Pin]:
+        return [rows.Pin(*row) for row in self._shown(PINS, [seconds])]
 
     def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
         return dict(self._rows(WEIGHTS, params.held(worker_id, ids)))

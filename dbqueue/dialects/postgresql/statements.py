@@ -44,7 +44,8 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, statement_timestamp()),
     last_attempted_at = statement_timestamp()
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
-  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+  AND EXISTS (SELECT 1 FROM dbqueue_worker
+              WHERE id = %(worker)s AND ended_at IS NULL)
 RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
 """
 

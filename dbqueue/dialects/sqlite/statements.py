@@ -28,7 +28,8 @@ UPDATE dbqueue_job
 SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
 WHERE id IN ({{ids}})
-  AND EXISTS (SELECT 1 FROM dbqueue_worker WHERE id = %(worker)s)
+  AND EXISTS (SELECT 1 FROM dbqueue_worker
+              WHERE id = %(worker)s AND ended_at IS NULL)
 RETURNING {claimed(_IS_SHORT, _AS_TEXT)}, {IS_KNOWN}
 """
 

@@ -15,13 +15,14 @@ from django.db import Error
 
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, noted
 from dbqueue.dialects.scan import Scan
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
 from dbqueue.worker.loop.backlog import Backlog
 from dbqueue.worker.loop.prefetch import MOST, MOST_RECORDED, BatchSize
 from dbqueue.worker.loop.refusals import Refusals
+from dbqueue.worker.loop.tally import MOST_NOTES, Tally
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.pool import Pool
 
@@ -36,13 +37,12 @@ class Completer:
     def __init__(self, dialect: Dialect, worker_id: UUID, pipe: WakePipe) -> None:
         # The pool is None for a job that was not handed on.
         self.in_flight: dict[UUID, tuple[ClaimedJob, Pool | None]] = {}
-        self.finished = 0
-        self.batch = BatchSize()
-        self._dialect = dialect
-        self._worker_id = worker_id
+        self.finished, self.batch = 0, BatchSize()
+        self._dialect, self._worker_id = dialect, worker_id
         self._pipe = pipe
         self.arguments = 0  # bytes of the large ones of jobs in flight
         self._backlog = Backlog()
+        self.tally = Tally(dialect)
         self._refusals = Refusals(dialect, worker_id, self._job, self._confirm)
         self._asleep = self._fell = False
         # Threads only append, the loop only pops: a deque does both atomically.
@@ -196,6 +196,9 @@ class Completer:
 
     def _batch(self) -> list[Outcome]:
         """Return the next outcomes: one, or no more bytes than one commit bears."""
+        tally = self.tally  # before a claim, which an error after it would lose
+        if time.monotonic() >= tally.due_at or len(tally.notes) > MOST_NOTES:
+            tally.write_if_due()
         batch = list(islice(self._outcomes.values(), self.batch.size))
         # A record has a traceback, and is about as long as a result that is not large.
         sizes = [len(o.result or "") + (LARGE if o.record else 0) for o in batch]
@@ -228,6 +231,7 @@ class Completer:
             for id in lost:
                 logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
         back = [(o, self.in_flight[o.id][0]) for o in batch if o.state == "READY"]
+        self.tally.notes += noted(batch, self.in_flight)
         for outcome in batch:
             if outcome.turned and outcome.id in recorded:
                 job = self.in_flight[outcome.id][0]

@@ -128,7 +128,8 @@ def release_all(dispatch: Dispatch, watchdog: Watchdog) -> None:
     while True:
         try:
             with watchdog.during():
-                return completer.flush()
+                completer.flush()
+                return completer.tally.write_if_due(at_once=True)
         except Error as error:
             if time.monotonic() > deadline:
                 logger.error(

@@ -51,8 +51,7 @@ class Worker:
         notices: WakePipe | None = None,
         parent_pipe: int | None = None,
     ) -> None:
-        self._options = options
-        self._child = child
+        self._options, self._child = options, child
         self._id: UUID = child.worker_id
         self._event = events.WorkerEvent.of_this_process(
             self._id, options.name, options.described()
@@ -178,7 +177,8 @@ class Worker:
 
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
-        if self._stopping or self._recycling or self._dispatch.is_exclusive():
+        leaves = self._stopping or self._recycling or self._child.is_quiet
+        if leaves or self._dispatch.is_exclusive():
             return 0
         room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
         light = self._dispatch.is_laden()

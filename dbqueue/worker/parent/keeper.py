@@ -7,7 +7,6 @@ it.
 
 import logging
 import random
-import socket
 import time
 from collections.abc import Callable
 from operator import attrgetter
@@ -23,11 +22,12 @@ from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.rescue import BATCH, rescue_orphans
 from dbqueue.worker.options import WorkerOptions
+from dbqueue.worker.parent import facts
 from dbqueue.worker.parent.cancels import Cancels
 from dbqueue.worker.parent.gates import GateKeeper
 from dbqueue.worker.parent.notices import Notices
 from dbqueue.worker.parent.processes import Links, exists
-from dbqueue.worker.parent.pruner import INTERVAL, Pruner
+from dbqueue.worker.parent.pruner import chores
 from dbqueue.worker.parent.reaper import reap
 from dbqueue.worker.process.connections import WAITING, drop, prepare_sessions
 from dbqueue.worker.process.pipes import WakePipe, wait
@@ -53,8 +53,7 @@ class Keeper:
     """
 
     def __init__(self, options: WorkerOptions, links: Links) -> None:
-        self._options = options
-        self._alias = options.database
+        self._options, self._alias = options, options.database
         self._supervisor = links.heartbeat
         self._children = links.children
         self._notices = Notices(links.children, links.notices, options.scan())
@@ -66,8 +65,8 @@ class Keeper:
         self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote, is_timed=True)
         self._cancels = Cancels(links, self._heartbeats.every)
         self._gates = GateKeeper(self._notices, self._listener)
-        pruning = Duty(INTERVAL, Pruner().prune)
-        ours = self._promotion, self._cancels.duty, self._gates.duty, pruning
+        others = chores(links, self._notices.wake_all, self._heartbeats.every)
+        ours = self._promotion, self._cancels.duty, self._gates.duty, *others
         self._duties = [*ours, *duties.registered()]
         self._look_again_at = 0.0
         self._was_listening = False
@@ -114,11 +113,9 @@ class Keeper:
                 leases.register(
                     self._alias,
                     child.worker_id,
-                    name=self._options.name,
-                    host=socket.gethostname(),
                     pid=child.pid,
-                    queues=self._options.described(),
                     lease=conf.current().lease,
+                    **facts.told(self._options),
                 )
                 child.beat = sent_at
 

@@ -3,11 +3,16 @@
 import logging
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from dbqueue import conf, dialects
+from dbqueue.jobs import statistics
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.prune import BATCH, prune
 from dbqueue.models import JobState
+from dbqueue.worker.parent.orders import Orders
+from dbqueue.worker.parent.processes import Links
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +56,22 @@ class Pruner:
         finally:  # also when it was cancelled because it took too long
             self._batch = next_batch(limit, time.monotonic() - began)
         return deleted >= limit
+
+
+def chores(links: Links, wake_all: Callable[[], None], often: float) -> list[Duty]:
+    """Return a keeper's duties beside leases and moves; orders come `often` seconds."""
+    orders = Orders(links.children, wake_all)
+    return [
+        Duty(often, orders.obey),
+        Duty(INTERVAL, Pruner().prune),
+        Duty(INTERVAL, forget),
+    ]
+
+
+def forget(alias: str) -> None:
+    """Delete what is only kept to be shown, and is too old for that."""
+    statistics.forget_old(alias)
+    leases.forget_ended(alias)
 
 
 def next_batch(rows: int, seconds: float) -> int:

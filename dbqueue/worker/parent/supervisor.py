@@ -15,6 +15,7 @@ from threading import Thread
 from dbqueue.ids import uuid7
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent.keeper import QUIT
+from dbqueue.worker.parent.orders import quiet
 from dbqueue.worker.parent.processes import (
     Family,
     Links,
@@ -99,6 +100,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._signals.writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, signals.do_nothing)
         signal.signal(signal.SIGQUIT, lambda *_: self._dump_stacks())
+        signal.signal(signal.SIGUSR2, lambda *_: quiet(self._links.children, True))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         restart = self._restart_at_hangup
@@ -157,9 +159,7 @@ class Supervisor:
         self._threads = ()
         child.fill(place.pid)
         signals.let_through()
-        if (
-            self._stopping.requests
-        ):  # since it was asked for: stop() did not know this child
+        if self._stopping.requests:  # since it was asked for: stop() did not know it
             self._tell_to_stop([place])
         self._links.orders.wake()
 

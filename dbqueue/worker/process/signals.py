@@ -18,7 +18,10 @@ HELD = (
     signal.SIGHUP,
     signal.SIGUSR1,
 )
-_HANDLED = (*HELD, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU)
+_HANDLED = (
+    *HELD,
+    *(signal.SIGUSR2, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU),
+)
 
 
 class _Stoppable(Protocol):
@@ -51,6 +54,7 @@ def reset() -> None:
             signal.signal(number, signal.SIG_DFL)
     # The supervisor decides what Ctrl-C means.
     signal.signal(signal.SIGINT, do_nothing)
+    signal.signal(signal.SIGUSR2, do_nothing)  # it is quiet by word of the supervisor
     error = streams.number_of_stderr()
     faulthandler.register(signal.SIGQUIT, file=error, all_threads=True)
 
