@@ -44,6 +44,8 @@ from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task, stored
 
+# A queue that every entry has, for what operators ask of many jobs at once.
+OPERATIONS = "operations"
 # Tasks whose options one backend remembers to have checked.
 _REMEMBERED = 1000
 
@@ -203,7 +205,7 @@ class DatabaseBackend(BaseTaskBackend):
     def check_queue(self, name: Any) -> None:
         """Raise InvalidTask, saying why, for a queue that this entry has not."""
         options.check_queue_name(name)
-        if self.queues and name not in self.queues:
+        if self.queues and name not in self.queues and name != OPERATIONS:
             near = conf.nearest(name, self.queues)
             raise InvalidTask(
                 f"Queue {name!r} is not valid for backend.{near} "

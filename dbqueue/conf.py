@@ -6,7 +6,7 @@ A wing's keys stand in a dict of their own, under the wing's name, and in its `c
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_origin
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -49,6 +49,9 @@ class Settings:
     # Seconds a finished job is kept; None = for ever. Failed covers cancelled, too.
     keep_successful: float | None = 7 * DAY
     keep_failed: float | None = 30 * DAY
+    # Patterns of names, as a shell has them, of arguments and of keys in them whose
+    # values the admin does not show.
+    redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "*api_key*")
 
     def __post_init__(self) -> None:
         above_0 = ("lease", "poll_interval", "sqlite_poll_interval", "timeout")
@@ -144,6 +147,8 @@ def _unknown(place: str, key: Any, known: Iterable[str]) -> str:
 
 
 def _type_of(annotation: Any) -> str:
+    if get_origin(annotation) is tuple:
+        return "tuple"
     return str(getattr(annotation, "__name__", annotation))
 
 
@@ -152,6 +157,9 @@ def _is_a(value: Any, kind: str) -> bool:
         return "None" in kind
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
+    if kind == "tuple":
+        is_several = isinstance(value, list | tuple)
+        return is_several and all(isinstance(item, str) for item in value)
     if isinstance(value, str):
         return "str" in kind
     if isinstance(value, Mapping):

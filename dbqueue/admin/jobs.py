@@ -1,89 +1,175 @@
-"""The lists of jobs: read-only, and fast at millions of rows."""
+"""The lists of jobs and their pages, fast at millions of rows."""
 
+from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
-from django.contrib import admin
-from django.http import HttpRequest
-from django.utils.html import format_html_join
-from django.utils.translation import gettext_lazy as _
+from django.contrib import admin, messages
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from dbqueue.admin.base import RecordAdmin
-from dbqueue.dialects.columns import ORDER
-from dbqueue.models import FinishedJob, Job, JobRecord, JobState
-from dbqueue.models.job import entries
+from dbqueue.admin import choices
+from dbqueue.admin import site as pages
+from dbqueue.admin.acts import again, audit
+from dbqueue.admin.acts.menu import Menu
+from dbqueue.admin.base import ReadOnlyAdmin
+from dbqueue.admin.listing import rows
+from dbqueue.admin.listing.listing import Listing
+from dbqueue.admin.listing.search import SEARCH, Wanted, as_uuid
+from dbqueue.admin.show.detail import Detail
+from dbqueue.models import FinishedJob, Job, JobState
 
-_ENDED = ("finished_at", "took")
-_ENTRY = (
-    *("attempt", "worker", "started_at", "ended_at"),
-    *("reason", "exception", "message"),
-)
-_SHOWN = ("task", "state", "queue_name")
-
-
-class JobRecordAdmin(RecordAdmin):
-    search_help_text = _("The whole id of a job")
-    deferred: tuple[str, ...] = ("args", "kwargs", "context", "attempt_log", "progress")
-    fields: ClassVar[Any] = (
-        ("task", "state"),
-        ("queue_name", "priority"),
-        ("attempt", "failures", "max_attempts"),
-        ("args", "kwargs"),
-        ("context", "progress"),
-        "attempts",
-        ("enqueued_at", "run_after"),
-        ("started_at", "last_attempted_at"),
-        "worker_id",
-    )
-
-    readonly_fields: ClassVar[Any] = ("attempts",)
-
-    @admin.display(description=_("attempts"))
-    def attempts(self, job: JobRecord) -> str:
-        log = job.attempt_log
-        if not isinstance(log, list) or len(entries(log)) < len(log):
-            return str(log)  # damaged by hand
-        return format_html_join("", "<pre>{}</pre>", ((_as_text(e),) for e in log))
-
-    @admin.display(description=_("failures"))
-    def failed(self, job: JobRecord) -> str:
-        return f"{job.failures} of {job.max_attempts}" if job.failures else ""
+PAYLOAD = "dbqueue.view_job_payload"
 
 
-def _as_text(entry: dict[str, Any]) -> str:
-    """Return an entry of an attempt log as lines, its traceback last."""
-    # PostgreSQL keeps the keys in an order of its own.
-    others = sorted(entry.keys() - {*_ENTRY, "traceback"})
-    lines = [f"{key}: {entry[key]}" for key in (*_ENTRY, *others) if key in entry]
-    traceback = entry.get("traceback")
-    return "\n".join([*lines, "", str(traceback)] if traceback else lines)
+class JobRecordAdmin(ReadOnlyAdmin):
+    states: tuple[JobState, ...] = ()
+    other: type[Model]  # where a job is that has left this table
+    when: Any = ""  # the title of the column of moments
+    place: ClassVar[str]
+
+    def __init__(self, model: Any, admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        pages.adopt(admin_site)
+
+    def get_urls(self) -> Any:
+        urls = super().get_urls()
+        for url in urls:
+            url.callback = pages.calm(url.callback)
+        return urls
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.model._default_manager.using(pages.chosen(request))
+        return rows
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        menu = Menu(self, request)
+        wanted = Wanted.of(request.GET)
+        if wanted.arguments and not request.user.has_perm(PAYLOAD):
+            raise PermissionDenied  # whoever may ask for values may guess them
+        if request.method == "POST":
+            return menu.answer()
+        listing = Listing(rows.lean(self.get_queryset(request)), request.GET)
+        for problem in wanted.problems:
+            messages.warning(request, problem)
+        alias = pages.chosen(request)
+        context = {
+            **pages.frame(
+                request,
+                self.admin_site,
+                title=self.opts.verbose_name_plural,
+                active=str(self.opts.model_name),
+            ),
+            "cl": listing,
+            "opts": self.opts,
+            "rows": rows.made(
+                self.admin_site,
+                listing.result_list,
+                alias,
+                payload=request.user.has_perm(PAYLOAD),
+            ),
+            "chips": self._chips(listing),
+            "menu": menu,
+            "when": self.when,
+            "ages": choices.ages(listing),
+            "queues": choices.queues(alias),
+            "tasks": choices.tasks(alias),
+            "search_var": SEARCH,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/dbqueue/jobs.html", context)
+
+    def _chips(self, listing: Listing) -> list[tuple[Any, str, bool]]:
+        wanted = listing.wanted.state
+        every = (_("All"), listing.url(state=None), not wanted)
+        states = (
+            (state.label, listing.url(state=state.value), wanted == state)
+            for state in self.states
+        )
+        return [every, *states]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if not self.has_view_permission(request) or request.method not in (
+            *("GET", "HEAD"),
+        ):
+            raise PermissionDenied
+        id = as_uuid(object_id)
+        job = None if id is None else self._found(request, id)
+        if job is None:
+            return self._elsewhere(request, id)
+        payload = request.user.has_perm(PAYLOAD)
+        detail = Detail(self.admin_site, job, payload=payload)
+        context = {
+            **pages.frame(
+                request, self.admin_site, title=detail.title, active=self.place
+            ),
+            "job": job,
+            "opts": self.opts,
+            "detail": detail,
+            "menu": Menu(self, request, job),
+            "history": audit.entries_of(job.pk),
+            "again_url": self._again_url(request, job),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/dbqueue/job.html", context)
+
+    def _again_url(self, request: HttpRequest, job: Any) -> str:
+        may = all(map(request.user.has_perm, again.PERMISSIONS))
+        name = "dbqueue_finishedjob_again"
+        is_over = self.model is FinishedJob
+        return pages.link(self.admin_site, name, job.pk) if may and is_over else ""
+
+    def _found(self, request: HttpRequest, id: UUID) -> Any:
+        return rows.lean(self.get_queryset(request)).filter(pk=id).first()
+
+    def _elsewhere(self, request: HttpRequest, id: UUID | None) -> HttpResponse:
+        """Go where the job is by now: it has ended, or was retried."""
+        alias = pages.chosen(request)
+        there = self.other._default_manager.using(alias).filter(pk=id)
+        if id is not None and there.exists():
+            name = f"dbqueue_{self.other._meta.model_name}_change"
+            return redirect(pages.link(self.admin_site, name, id))
+        raise Http404(_("There is no such job. It may have been pruned."))
 
 
 @admin.register(Job)
 class JobAdmin(JobRecordAdmin):
-    states = (JobState.SCHEDULED, JobState.READY, JobState.RUNNING)
-    list_display = (*_SHOWN, "priority", "failed", "enqueued_at", "run_after")
-
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        # Each state has an index of its own, in the order in which its jobs move on.
-        return {
-            "READY": ("queue_name", *ORDER),
-            "SCHEDULED": ("run_after",),
-            "RUNNING": ("worker_id",),
-        }.get(request.GET.get("state", ""), ("-id",))
+    states = (
+        JobState.READY,
+        JobState.RUNNING,
+        JobState.SCHEDULED,
+        JobState.BLOCKED,
+    )
+    other = FinishedJob
+    when = gettext_lazy("When")
+    place = "job"
 
 
 @admin.register(FinishedJob)
 class FinishedJobAdmin(JobRecordAdmin):
-    deferred = (*JobRecordAdmin.deferred, "result")
-    states = (JobState.SUCCESSFUL, JobState.FAILED, JobState.CANCELLED)
-    list_display = (*_SHOWN, "failed", "enqueued_at", "finished_at", "took")
-    readonly_fields: ClassVar[Any] = (*JobRecordAdmin.readonly_fields, "took")
-    fields: ClassVar[Any] = (*JobRecordAdmin.fields, _ENDED, "result")
+    states = (JobState.FAILED, JobState.SUCCESSFUL, JobState.CANCELLED)
+    other = Job
+    when = gettext_lazy("Finished")
+    place = "finishedjob"
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        # The index is on (state, finished_at); without a state the key serves.
-        return ("-finished_at",) if request.GET.get("state") else ("-id",)
-
-    @admin.display(description=_("took"))
-    def took(self, job: FinishedJob) -> str:
-        return "" if job.duration is None else f"{job.duration:.3f} s"
+    def get_urls(self) -> Any:
+        view = pages.calm(self.admin_site.admin_view(partial(again.view, self)))
+        ours = path("<uuid:object_id>/again/", view, name="dbqueue_finishedjob_again")
+        return [ours, *super().get_urls()]

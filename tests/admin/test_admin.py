@@ -41,7 +41,6 @@ class TestEveryPage:
 
         assert response.status_code == 200
         assert f"{model.objects.count()} " in response.text
-        assert 'name="action"' not in response.text
 
     def test_every_page_of_the_admin_shows_a_row(self, admin_client, model):
         for row in model.objects.all():
@@ -105,8 +104,8 @@ class TestTheList:
 
         statements = self.queries(admin_client, FinishedJob)
 
-        assert not [sql for sql in statements if '"attempt_log"' in sql]
         assert not [sql for sql in statements if '"result"' in sql]
+        assert not [sql for sql in statements if '"kwargs"' in sql]
 
     def test_the_list_of_jobs_stops_counting_at_a_cap(self, monkeypatch, admin_client):
         monkeypatch.setattr(CappedPaginator, "cap", 60)
@@ -158,8 +157,7 @@ def test_the_page_of_a_job_shows_its_tracebacks_line_by_line(admin_client):
 
     response = admin_client.get(page(Job, "change", Job.objects.get().pk))
 
-    assert re.search(r"<pre>attempt: 1\nworker: \S+\n", response.text)
-    assert re.search(r"\n\nTraceback \(most .*:\n  File &quot;.*\n    ", response.text)
+    assert re.search(r"<pre>Traceback \(most .*\n  File &quot;.*\n    ", response.text)
 
 
 @pytest.mark.parametrize("log", [{"a": "<b>"}, ["<b>"], "<b>", None, [{}], 3])

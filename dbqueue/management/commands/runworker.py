@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
 
 from dbqueue import conf
-from dbqueue.backend import DatabaseBackend
+from dbqueue.backend import OPERATIONS, DatabaseBackend
 from dbqueue.checks import check_pool
 from dbqueue.dialects.scan import matches
 from dbqueue.management import banner
@@ -184,12 +184,12 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     known = known_queues(backend, alone=given["backend"] is not None)
     wanted: Sequence[str] | None = given["queues"]
     for name in (*(wanted or ()), *given["exclude"]):
-        if known and not any(matches(queue, name) for queue in known):
+        if known and not any(matches(q, name) for q in (*known, OPERATIONS)):
             raise CommandError(
                 f"No queue is called {name!r}.{conf.nearest(name, known)} "
                 f"TASKS has: {', '.join(sorted(known))}."
             )
-    everything = (tuple(sorted(known)) or ("*",),)
+    everything = (tuple(sorted(known | {OPERATIONS})) if known else ("*",),)
     queues = tuple((name,) for name in wanted) if wanted else everything
     # What was not given, WorkerOptions fills from DBQUEUE, or omits.
     names = {field.name for field in fields(WorkerOptions)} - {"queues"}

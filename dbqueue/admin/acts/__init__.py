@@ -1,0 +1,1 @@
+"""What operators may do: each with its permission, its outcome and its log entry."""

@@ -1,0 +1,143 @@
+"""The overview: tiles, queues, tasks, failures and warnings, in a few queries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.utils import timezone
+
+from dbqueue import dialects, status
+from dbqueue.admin.overview import history, warnings
+from dbqueue.admin.overview.charts import sparkline
+from dbqueue.admin.overview.history import TaskFigures
+from dbqueue.dialects.rows import FailureGroup
+from dbqueue.dialects.scan import Scan
+from dbqueue.models import Pause, Worker
+
+MOST_RECENT = 2_000  # rows by whose age the rate of new jobs is told
+MOST_FAILURES = 10_000
+MOST_SHOWN = 10
+
+
+@dataclass(slots=True)
+class QueueFigures:
+    """One queue, as it is now and as it was in the range."""
+
+    name: str
+    waiting: int = 0
+    scheduled: int = 0
+    blocked: int = 0
+    running: int = 0
+    oldest: float | None = None
+    rate_in: float | None = None
+    rate_out: float | None = None
+    ended: int = 0
+    failed: int = 0
+    is_served: bool = True
+    limit: int | None = None
+    pause: Pause | None = None
+    spark: Any = ""
+
+
+class Glance:
+    """What the overview shows of one database; `wanted` is its range."""
+
+    def __init__(self, alias: str, wanted: str) -> None:
+        self.alias = alias
+        self.range = wanted if wanted in history.RANGES else "1h"
+        self.now = timezone.now()
+        self.history = history.of(alias, self.range)
+        self.counts = status.queues(alias)
+        dialect = dialects.of(alias)
+        self.failures: list[FailureGroup] = dialect.failures(
+            seconds=86_400.0, most=MOST_FAILURES
+        )
+        self._recent = dialect.recent(MOST_RECENT)
+        self.workers = list(Worker.everyone.using(alias).order_by("name", "pid"))
+        self.pauses: Mapping[str, Pause] = Pause.objects.using(alias).in_bulk()
+
+    @cached_property
+    def live(self) -> list[Worker]:
+        """The workers that have not ended."""
+        return [worker for worker in self.workers if worker.ended_at is None]
+
+    @property
+    def waiting(self) -> int:
+        return _sum(queue.ready for queue in self.counts)
+
+    @property
+    def running(self) -> int:
+        return _sum(queue.running for queue in self.counts)
+
+    @property
+    def scheduled(self) -> int:
+        return _sum(queue.scheduled for queue in self.counts)
+
+    @property
+    def failed(self) -> int:
+        found = sum(group.jobs for group in self.failures)
+        return found if found < MOST_FAILURES else status.AtLeast(found)
+
+    @property
+    def oldest(self) -> float | None:
+        return max((q.oldest_wait for q in self.counts if q.oldest_wait), default=None)
+
+    @property
+    def p95_wait(self) -> float | None:
+        return self.history.percentile("waits", 0.95)
+
+    @property
+    def p95_run(self) -> float | None:
+        return self.history.percentile("runs", 0.95)
+
+    @cached_property
+    def queues(self) -> list[QueueFigures]:
+        """The queues that have jobs, had some lately, or are paused."""
+        found: dict[str, QueueFigures] = {}
+        for count in self.counts:
+            queue = found.setdefault(count.queue, QueueFigures(count.queue))
+            queue.waiting, queue.running = count.ready, count.running
+            queue.scheduled, queue.oldest = count.scheduled, count.oldest_wait
+            queue.blocked = getattr(count, "blocked", 0)
+        for task in self.history.tasks:
+            queue = found.setdefault(task.queue, QueueFigures(task.queue))
+            queue.ended += task.ended
+            queue.failed += task.failed
+        for name in self._recent:
+            found.setdefault(name, QueueFigures(name))
+        for key, pause in self.pauses.items():
+            kind, _, name = key.partition(":")
+            if kind == "queue":
+                found.setdefault(name, QueueFigures(name)).pause = pause
+        for queue in found.values():
+            self._fill(queue)
+        return sorted(found.values(), key=lambda queue: queue.name)
+
+    def _fill(self, queue: QueueFigures) -> None:
+        queue.is_served = any(
+            Scan.of(worker.queues).rank(queue.name) is not None for worker in self.live
+        )
+        queue.rate_in = self._recent.get(queue.name)
+        queue.rate_out = self.history.rates.get(queue.name)
+        queue.spark = sparkline(self.history.minutes.get(queue.name, [0] * 60))
+
+    @property
+    def tasks(self) -> list[TaskFigures]:
+        """The tasks on which the most time is spent, and those that fail most."""
+        ran = [task for task in self.history.tasks if task.attempts]
+        slow = sorted(ran, key=lambda t: t.seconds, reverse=True)[:MOST_SHOWN]
+        bad = sorted(ran, key=lambda t: t.attempts_failed, reverse=True)[:MOST_SHOWN]
+        failing = [task for task in bad if task.attempts_failed and task not in slow]
+        return (failing[: MOST_SHOWN // 2] + slow)[:MOST_SHOWN]
+
+    @cached_property
+    def warnings(self) -> list[warnings.Warning]:
+        return warnings.of(self)
+
+
+def _sum(counts: Any) -> int:
+    """Return the sum; that of counts that stopped at their cap says so."""
+    found = list(counts)
+    capped = any(isinstance(count, status.AtLeast) for count in found)
+    return status.AtLeast(sum(found)) if capped else sum(found)

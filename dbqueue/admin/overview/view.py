@@ -1,0 +1,49 @@
+"""The page …/dbqueue/, and the pages of queues and tasks that show parts of it."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from dbqueue.admin import site as pages
+from dbqueue.admin.overview import history
+from dbqueue.admin.overview.glance import Glance
+
+RANGE = "range"
+LABELS = {"1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days")}
+PERMISSION = "view_job"
+
+
+def overview(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
+    return _answer(request, site, "overview", _("Overview"))
+
+
+def queues(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
+    return _answer(request, site, "queues", _("Queues"))
+
+
+def _answer(
+    request: HttpRequest, site: AdminSite, name: str, title: Any
+) -> HttpResponseBase:
+    alias = pages.chosen(request)
+    glance = Glance(alias, request.GET.get(RANGE, ""))
+    context = {
+        **pages.frame(request, site, title=title, active=name),
+        "glance": glance,
+        "ranges": [(key, LABELS[key], key == glance.range) for key in history.RANGES],
+        "may_pause": request.user.has_perm("dbqueue.pause_queue"),
+        "jobs_url": pages.link(site, "dbqueue_job_changelist"),
+        "finished_url": pages.link(site, "dbqueue_finishedjob_changelist"),
+        "queues_url": pages.link(site, "dbqueue_queues"),
+        "workers_url": pages.link(site, "dbqueue_worker_changelist"),
+    }
+    return TemplateResponse(request, f"admin/dbqueue/{name}.html", context)
+
+
+pages.pages += [
+    pages.Page("overview", _("Overview"), "", overview, PERMISSION),
+    pages.Page("queues", _("Queues"), "queues/", queues, PERMISSION),
+]

@@ -1,0 +1,142 @@
+"""What needs somebody: each warning says what to do."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from dbqueue import conf, dialects
+from dbqueue.admin import texts
+from dbqueue.models import FinishedJob, JobState
+
+UNSERVED_AFTER = 10.0  # seconds that a job waits in a queue that nobody takes
+LATELY = 3600.0  # seconds since a worker was lost
+PINNED_AFTER = 300.0  # seconds of a transaction that keeps vacuum from its work
+LATE_PRUNING = 2 * 3600.0  # seconds past the age at which a job is pruned
+HEALTH_INTERVAL = 30.0  # seconds between two looks at what changes slowly
+_health: dict[str, tuple[float, Any]] = {}
+
+
+@dataclass(slots=True)
+class Warning:
+    """What is wrong, what to do, and a command for it; `level` is bad or warning."""
+
+    text: str
+    cure: str = ""
+    command: str = ""
+    level: str = "warning"
+
+
+def of(glance: Any) -> list[Warning]:
+    """Return what there is to say of what a Glance has seen."""
+    return [
+        *_unserved(glance),
+        *_unknown(glance),
+        *_lost(glance),
+        *_paused(glance),
+        *_slow_facts(glance.alias),
+    ]
+
+
+def _unserved(glance: Any) -> list[Warning]:
+    found = []
+    for queue in glance.queues:
+        waits = queue.oldest or 0.0
+        if queue.is_served or queue.pause or waits < UNSERVED_AFTER:
+            continue
+        text = ngettext(
+            "%(jobs)s job waits %(time)s in %(queue)s; no worker takes this queue.",
+            "%(jobs)s jobs wait %(time)s in %(queue)s; no worker takes this queue.",
+            int(queue.waiting),
+        ) % {
+            "jobs": queue.waiting,
+            "time": texts.plain_duration(waits),
+            "queue": queue.name,
+        }
+        command = f"manage.py runworker --queues {queue.name}"
+        found.append(Warning(text, _("Start one:"), command, "bad"))
+    return found
+
+
+def _unknown(glance: Any) -> list[Warning]:
+    unknown = {task for worker in glance.live for task in worker.unknown_tasks or []}
+    known_to_nobody = [
+        task
+        for task in sorted(unknown)
+        if all(task in (worker.unknown_tasks or []) for worker in glance.live)
+    ]
+    cure = _("Deploy the task to the workers, or correct the path.")
+    return [
+        Warning(_("No live worker can import %s; its jobs wait.") % task, cure)
+        for task in known_to_nobody[:5]
+    ]
+
+
+def _lost(glance: Any) -> list[Warning]:
+    found = []
+    for worker in glance.workers:
+        ended = worker.ended_at
+        ago = (glance.now - ended).total_seconds() if ended else LATELY
+        if worker.was_lost and ago < LATELY:
+            text = _("Worker %(name)s (process %(pid)d) was lost %(time)s ago.") % {
+                "name": worker.name,
+                "pid": worker.pid,
+                "time": texts.plain_duration(ago),
+            }
+            cure = _("Others have its jobs. Look at its host: memory, network, power.")
+            found.append(Warning(text, cure))
+    return found[:5]
+
+
+def _paused(glance: Any) -> list[Warning]:
+    found = []
+    for queue in glance.queues:
+        if queue.pause is not None and queue.waiting:
+            ago = (glance.now - queue.pause.paused_at).total_seconds()
+            text = _("%(queue)s has been paused for %(time)s, and %(jobs)s wait.") % {
+                "queue": queue.name,
+                "time": texts.plain_duration(ago),
+                "jobs": queue.waiting,
+            }
+            found.append(Warning(text, _("Resume it below when its cause is over.")))
+    return found
+
+
+def _slow_facts(alias: str) -> list[Warning]:
+    read_at, found = _health.get(alias, (0.0, []))
+    if not read_at or time.monotonic() - read_at > HEALTH_INTERVAL:
+        found = [*_pins(alias), *_pruning(alias)]
+        _health[alias] = time.monotonic(), found
+    return list(found)
+
+
+def _pins(alias: str) -> list[Warning]:
+    found = []
+    for pin in dialects.of(alias).pins(PINNED_AFTER):
+        text = _(
+            "Vacuum cannot clean up behind the queue: process %(pid)s (%(who)s) holds "
+            "a transaction open for %(time)s."
+        ) % {"pid": pin.pid, "who": pin.who, "time": texts.plain_duration(pin.seconds)}
+        command = f"SELECT pg_terminate_backend({pin.pid});"
+        found.append(Warning(text, _("End it, if it is not a backup:"), command))
+    return found
+
+
+def _pruning(alias: str) -> list[Warning]:
+    settings, history = conf.current(), FinishedJob.objects.using(alias)
+    kept = (
+        (JobState.SUCCESSFUL, settings.keep_successful),
+        (JobState.FAILED, settings.keep_failed),
+    )
+    late = any(
+        seconds is not None
+        and history.expired(state, seconds + LATE_PRUNING).values("pk")[:1]
+        for state, seconds in kept
+    )
+    if not late:
+        return []
+    text = _("The history grows faster than it is pruned.")
+    cure = _("Keep less (KEEP_SUCCESSFUL, KEEP_FAILED), or prune by hand:")
+    return [Warning(text, cure, "manage.py prunejobs")]

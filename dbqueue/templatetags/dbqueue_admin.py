@@ -1,0 +1,28 @@
+"""Tags of the admin's pages."""
+
+from typing import Any
+
+from django import template
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+
+from dbqueue.admin import texts
+from dbqueue.admin.listing.listing import Listing
+
+register = template.Library()
+
+register.simple_tag(texts.amount)
+register.simple_tag(texts.duration)
+register.simple_tag(texts.moment)
+register.simple_tag(texts.rate)
+register.simple_tag(texts.share)
+register.simple_tag(texts.size)
+register.filter("admin_name", admin_urlname)
+
+
+@register.simple_tag
+def list_url(cl: Listing, **changes: Any) -> str:
+    """Return the address of the list with these parameters changed."""
+    return cl.url(**changes)
+
+
+register.filter("class_name", texts.class_name)
