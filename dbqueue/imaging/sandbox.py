@@ -70,8 +70,8 @@ def _answer(order: Order, source: int, folder: Path, kind: str) -> Mapping[str, 
             raise rejection("too_complex", order.policy)
         if talk.late:
             raise SandboxFailed(_starved(talk, order))
-        if "failed" in talk.answer:
-            raise SandboxFailed(f"The sandbox failed: {talk.answer['failed']}.")
+        if talk.failure is not None:
+            raise SandboxFailed(f"The sandbox failed: {talk.failure}.")
         if talk.status == 0:
             return talk.answer
     if talk.crashed:
@@ -85,7 +85,7 @@ def _answer(order: Order, source: int, folder: Path, kind: str) -> Mapping[str, 
 
 def _starved(talk: Conversation, order: Order) -> str:
     return (
-        f"The decoder had {talk.answer.get('cpu', 0):.1f} of the "
+        f"The decoder had {talk.used:.1f} of the "
         f"{order.limits.cpu_seconds} seconds of processor time it may use within "
         f"{order.limits.wall_seconds:g} seconds: the machine is overloaded."
     )

@@ -72,9 +72,9 @@ port = listener.getsockname()[1]
 limits = Limits(memory=50_000_000, output_bytes=1000, open_files=20)
 if sys.argv[1:] == ["without Landlock"]:
     confinement._see_only_this_folder = lambda: confinement._call("prctl", -1)
-layers = confinement.confine(limits, keep=[answer, listener.fileno()])
+confined = confinement.confine(limits, keep=[answer, listener.fileno()])
 done = [name for name in tries if succeeds(tries[name])]
-os.write(answer, json.dumps([done, layers]).encode())
+os.write(answer, json.dumps([done, confined.layers]).encode())
 """
 LANDLOCK = """
 import ctypes, sys

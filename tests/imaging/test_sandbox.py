@@ -290,29 +290,40 @@ class TestADecoderThatWasTakenOver:
         self, thread
     ):
         near, far = socket.socketpair()
-        conversation = Conversation(near)
-        with far:
-            far.sendall(b'{"status": 0, "pictures": []}\n')
-            hold = thread.submit(conversation.hold, self.ORDER)
-            wait_until(lambda: conversation.status == 0, "it has read that")
+        verdict, pronounced = os.pipe()
+        conversation = Conversation(near, verdict)
+        far.sendall(b'{"status": 0, "cpu": 0, "pictures": []}\n')
+        far.close()
+        hold = thread.submit(conversation.hold, self.ORDER)
+        wait_until(lambda: "pictures" in conversation.answer, "it has read that")
 
-            assert not hold.done()
+        assert not hold.done()
+        assert conversation.status is None
+        os.write(pronounced, b'{"status": 1, "cpu": 2}')
+        os.close(pronounced)
         hold.result()
+        assert (conversation.status, conversation.used) == (1, 2)
+        os.close(verdict)
         near.close()
 
-    def test_a_decoder_that_was_taken_over_is_not_listened_to_for_long(self, thread):
+    def test_a_decoder_that_was_taken_over_is_not_listened_to_for_long(self):
         near, far = socket.socketpair()
-        conversation = Conversation(near)
+        verdict, pronounced = os.pipe()
+        conversation = Conversation(near, verdict)
         line = json.dumps({"x" * 100_000: 1}).encode() + b"\n"
-        talk = thread.submit(lambda: [far.send(line) for _ in range(1000)])
+        with ThreadPoolExecutor(2) as pool:
+            talk = pool.submit(lambda: [far.send(line) for _ in range(1000)])
+            hold = pool.submit(conversation.hold, self.ORDER)
+            wait_until(lambda: conversation.flooded, "it has said too much")
+            os.close(pronounced)  # as the zygote does, when the child is dead
+            hold.result()
+            near.close()
 
-        conversation.hold(self.ORDER)
-
-        near.close()
         assert isinstance(talk.exception(), ConnectionError)
         assert conversation.crashed
         assert len(conversation.answer) < 20
         far.close()
+        os.close(verdict)
 
 
 class TestTheZygote:
@@ -367,7 +378,7 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
             client.kill()
 
         for pid in (mother, child):
-            wait_until(lambda: not _alive(pid), "the process is gone")  # noqa: B023
+            wait_until(lambda: not alive(pid), "the process is gone")  # noqa: B023
 
     def test_the_zygote_of_a_parent_is_not_used_by_its_fork(self, tmp_path):
         first, second = tmp_path / "first", tmp_path / "second"
@@ -407,7 +418,7 @@ sandbox.render(source, ImagePolicy(), many, Path("."))
         assert os.getsid(zygote()) != os.getsid(0)
 
 
-def _alive(pid):
+def alive(pid):
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:

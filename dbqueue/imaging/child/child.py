@@ -15,10 +15,6 @@ from dbqueue.imaging.exceptions import ContentRejected
 from dbqueue.imaging.order import Order
 from dbqueue.imaging.rejections import Rejected, Unreadable
 
-# The kernel's errors when a limit of ours is reached; any other error with a number
-# is the machine's, such as a full disk.
-_LIMITS = {errno.EFBIG: "output_too_large", errno.ENOMEM: "too_much_memory"}
-
 
 def run(parent: int, channel: socket.socket, source: int, folder: int) -> None:
     """Carry out the order that the channel brings, and answer with one line."""
@@ -26,8 +22,11 @@ def run(parent: int, channel: socket.socket, source: int, folder: int) -> None:
     with channel.makefile("rb") as lines:
         order = Order.from_line(lines.readline())
     os.fchdir(folder)
-    confine(order.limits, keep=(channel.fileno(), source))
-    channel.sendall(json.dumps(_answer(source, order)).encode() + b"\n")
+    confined = confine(order.limits, keep=(channel.fileno(), source))
+    answer = _answer(source, order)
+    if "memory" in answer and not confined.has_its_memory:
+        answer = {"failed": f"Less memory than a decoder may have: {answer['memory']}"}
+    channel.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _answer(source: int, order: Order) -> dict[str, Any]:
@@ -37,8 +36,8 @@ def _answer(source: int, order: Order) -> dict[str, Any]:
         return {"rejected": reason.args[0]}
     except ContentRejected as reason:
         return {"rejected": reason.code}
-    except MemoryError:
-        return {"rejected": "too_much_memory"}
+    except MemoryError as short:
+        return _memory(short)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return {"rejected": "too_many_pixels"}
     except Unreadable as unreadable:
@@ -54,14 +53,19 @@ def _answer(source: int, order: Order) -> dict[str, Any]:
 
 def _limit_or_machine(error: Exception) -> dict[str, str] | None:
     number = error.errno if isinstance(error, OSError) else None
-    if number in _LIMITS:
-        return {"rejected": _LIMITS[number]}
-    if number:
-        return {"failed": f"{type(error).__name__}: {os.strerror(number)}"}
     # The wording of Pillow and of libavif.
-    if "out of memory" in str(error).lower():
-        return {"rejected": "too_much_memory"}
+    if number == errno.ENOMEM or "out of memory" in str(error).lower():
+        return _memory(error)
+    if number == errno.EFBIG:
+        return {"rejected": "output_too_large"}
+    if number:  # the machine's, such as that of a full disk
+        return {"failed": f"{type(error).__name__}: {os.strerror(number)}"}
     return None
+
+
+def _memory(error: Exception) -> dict[str, str]:
+    """Return that memory ran out while it worked; by whose limit, is to be seen."""
+    return {"rejected": "too_much_memory", "memory": str(error) or type(error).__name__}
 
 
 class Pread(io.RawIOBase):

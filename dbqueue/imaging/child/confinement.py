@@ -13,7 +13,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import PIL
 
@@ -56,11 +56,18 @@ def adopt_orphans() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def confine(limits: Limits, keep: Collection[int]) -> list[str]:
+class Confined(NamedTuple):
+    """How a process is confined: the layers that this system has, by their names."""
+
+    layers: list[str]
+    # Whether it may have the memory of its limits, or less, as of a stricter parent.
+    has_its_memory: bool
+
+
+def confine(limits: Limits, keep: Collection[int]) -> Confined:
     """Give up what a decoder does not need; there is no way back.
 
-    `keep` are the open files it needs. The current folder stays writable. Returns the
-    names of the layers that this system has.
+    `keep` are the open files it needs. The current folder stays writable.
     """
     # Later there is no way to /proc.
     space = _mapped()
@@ -70,8 +77,7 @@ def confine(limits: Limits, keep: Collection[int]) -> list[str]:
     _close_all_but(keep)
     os.environ.clear()
     layers = list(_given_up()) if sys.platform == "linux" else []
-    _limit(limits, space)
-    return layers
+    return Confined(layers, _limit(limits, space))
 
 
 def _given_up() -> Iterator[str]:
@@ -107,7 +113,9 @@ def _close_all_but(keep: Collection[int]) -> None:
     os.closerange(start, max(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
-def _limit(limits: Limits, space: int) -> None:
+def _limit(limits: Limits, space: int) -> bool:
+    """Set the limits, or what was set more strictly; return if memory was not."""
+    has_its_memory = True
     wanted = {
         # The kernel sends XCPU at the first, and KILL at the second.
         resource.RLIMIT_CPU: (limits.cpu_seconds, limits.cpu_seconds + 1),
@@ -120,8 +128,10 @@ def _limit(limits: Limits, space: int) -> None:
     for limit, (soft, hard) in wanted.items():
         most = resource.getrlimit(limit)[1]
         if most != resource.RLIM_INFINITY:
+            has_its_memory &= limit != resource.RLIMIT_AS or soft <= most
             soft, hard = min(soft, most), min(hard, most)
         resource.setrlimit(limit, (soft, hard))
+    return has_its_memory
 
 
 def _unshare_network() -> None:

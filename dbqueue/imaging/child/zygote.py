@@ -36,8 +36,8 @@ _HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
 def serve(control: int) -> None:
     """Fork a child for each order until the client has exited.
 
-    An order is one byte with three descriptors: the source, the channel to the client,
-    and the folder of the outputs.
+    An order is one byte with four descriptors: the source, the channel to the client,
+    the folder of the outputs, and the pipe for the verdict on the child.
     """
     adopt_orphans()
     layers = _layers()
@@ -51,7 +51,7 @@ def _layers() -> list[str]:
     if not pid:
         try:
             found = confine(Limits(), keep=[writer])
-            os.write(writer, json.dumps(found).encode())
+            os.write(writer, json.dumps(found.layers).encode())
         finally:
             os._exit(0)
     os.close(writer)
@@ -64,7 +64,8 @@ def _layers() -> list[str]:
 class Zygote:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._channels: dict[int, socket.socket] = {}  # by the child's pid
+        # The channel of each child, and the pipe for the verdict, by its pid.
+        self._talks: dict[int, tuple[socket.socket, int]] = {}
         self._waker, alarm = socket.socketpair()
         alarm.setblocking(False)
         self._alarm = alarm
@@ -80,14 +81,14 @@ class Zygote:
         self._control.sendall(json.dumps(layers).encode() + b"\n")
         while self._turn():
             pass
-        for pid in self._channels:
+        for pid in self._talks:
             os.kill(pid, signal.SIGKILL)
 
     def _turn(self) -> bool:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._waker, select.POLLIN)
-        for channel in self._channels.values():
+        for channel, _ in self._talks.values():
             poll.register(channel, _HANGUP)
         ready = {descriptor for descriptor, _ in poll.poll()}
         self._kill_unwanted(ready)
@@ -97,31 +98,33 @@ class Zygote:
         return self._control.fileno() not in ready or self._take_order()
 
     def _kill_unwanted(self, ready: set[int]) -> None:
-        for pid, channel in self._channels.items():
+        for pid, (channel, _) in self._talks.items():
             if channel.fileno() in ready:
                 os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is its own
 
     def _take_order(self) -> bool:
-        order, descriptors, _, _ = socket.recv_fds(self._control, 1, 3)
+        order, descriptors, _, _ = socket.recv_fds(self._control, 1, 4)
         if not order:
             return False
-        source, far, folder = descriptors
+        source, far, folder, verdict = descriptors
         channel = socket.socket(fileno=far)
-        pid = self._fork(channel, source, folder)
+        pid = self._fork(channel, source, folder, verdict)
         os.close(source)
         os.close(folder)
         if pid:
-            self._channels[pid] = channel
+            self._talks[pid] = channel, verdict
         else:
-            channel.close()
+            _end(channel, verdict)
         return True
 
-    def _fork(self, channel: socket.socket, source: int, folder: int) -> int:
+    def _fork(
+        self, channel: socket.socket, source: int, folder: int, verdict: int
+    ) -> int:
         parent = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
-            _tell(channel, {"failed": f"fork: {error.strerror}"})
+            _tell(verdict, {"failed": f"fork: {error.strerror}"})
             return 0
         if pid:
             return pid
@@ -137,18 +140,19 @@ class Zygote:
             os._exit(code)
 
     def _reap(self) -> None:
-        for pid in list(self._channels):
+        for pid in list(self._talks):
             reaped, status, used = os.wait4(pid, os.WNOHANG)
             if reaped:
                 self._kill_orphans()
                 code = os.waitstatus_to_exitcode(status)
-                with self._channels.pop(pid) as channel:
-                    cpu = used.ru_utime + used.ru_stime  # seconds
-                    _tell(channel, {"status": code, "cpu": cpu})
+                cpu = used.ru_utime + used.ru_stime  # seconds
+                channel, verdict = self._talks.pop(pid)
+                _tell(verdict, {"status": code, "cpu": cpu})
+                _end(channel, verdict)
 
     def _kill_orphans(self) -> None:
         """Kill what children that have ended had forked, where the kernel let them."""
-        while orphans := _children() - self._channels.keys():
+        while orphans := _children() - self._talks.keys():
             for pid in orphans:
                 os.kill(pid, signal.SIGKILL)
             for pid in orphans:
@@ -161,7 +165,11 @@ def _children() -> set[int]:
     return set()
 
 
-def _tell(channel: socket.socket, line: dict[str, object]) -> None:
+def _tell(verdict: int, what: dict[str, object]) -> None:
     with suppress(OSError):  # the client may have hung up
-        # The child may have left a line unfinished.
-        channel.sendall(b"\n" + json.dumps(line).encode() + b"\n")
+        os.write(verdict, json.dumps(what).encode())
+
+
+def _end(channel: socket.socket, verdict: int) -> None:
+    channel.close()
+    os.close(verdict)
