@@ -23,6 +23,7 @@ from dbqueue.imaging.exceptions import SandboxFailed
 from dbqueue.models import Job, Worker
 from dbqueue.status import is_served
 from dbqueue.uploads import work
+from dbqueue.uploads.intake.fields import problem_of_names
 from dbqueue.uploads.models import Upload, UploadState
 from dbqueue.uploads.targets import file_fields
 
@@ -35,10 +36,15 @@ WAIT = timedelta(seconds=60)
 # Not "dbqueue": workers check that when they start, and have no use for the URLs.
 @checks.register("dbqueue_uploads")
 def check_uploads(**kwargs: Any) -> list[checks.CheckMessage]:
-    """E005, W006 and W007, where the project's views use uploads."""
+    """E005, W006, W007 and W021, where the project's views use uploads."""
     if not our_backends() or not _in_use():
         return []
-    return [*_check_queue(), *_check_pillow(), *_check_storages()]
+    return [
+        *_check_queue(),
+        *_check_pillow(),
+        *_check_storages(),
+        *_check_names(),
+    ]
 
 
 @checks.register("dbqueue_uploads", deploy=True)
@@ -135,6 +141,15 @@ def _check_storages() -> Iterator[checks.CheckMessage]:
                 f"Files of {field} cannot be stored: {problem}",
                 hint="See STORAGES and MEDIA_ROOT; workers need the same as the site.",
                 id="dbqueue.W007",
+            )
+
+
+def _check_names() -> Iterator[checks.CheckMessage]:
+    for field in file_fields():
+        # One that has no storage is told of already.
+        if not _problem_of(field) and (problem := problem_of_names(field)):
+            yield checks.Warning(
+                f"No upload can be saved: {problem}", id="dbqueue.W021"
             )
 
 

@@ -17,7 +17,7 @@ from dbqueue.models import Job, Upload
 from dbqueue.uploads import checks, work
 from dbqueue.uploads.checks import check_sandbox, check_uploads, check_workers
 from dbqueue.worker.options import WorkerOptions
-from tests.gallery.models import Profile
+from tests.gallery.models import Paper, Profile
 from tests.uploads.rows import an_upload
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -95,6 +95,25 @@ def test_w006_is_content_with_a_later_pillow(pillow, version):
     pillow(version)
 
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "longest", "expected"),
+    [
+        (Profile, "photo", 28, ["dbqueue.W021"]),
+        (Profile, "photo", 29, []),
+        (Profile, "photo", None, []),
+        # What its upload_to says of a row is not known.
+        (Paper, "document", 21, ["dbqueue.W021"]),
+        (Paper, "document", 22, []),
+    ],
+)
+def test_w021_tells_that_a_column_is_too_short_for_any_name(
+    model, name, longest, expected, monkeypatch
+):
+    monkeypatch.setattr(model._meta.get_field(name), "max_length", longest)
+
+    assert ids() == expected
 
 
 def test_w007_tells_that_there_is_no_media_root(settings):

@@ -24,13 +24,27 @@ def check_field(
     under a name that fits into its column.
     """
     _check_saving(field, save_mode)
-    if field.max_length is None:
-        return
+    problem = problem_of_names(field, instance, variants)
+    if problem:
+        raise UploadFieldUnsupported(problem)
+
+
+def problem_of_names(
+    field: models.FileField,
+    instance: models.Model | None = None,
+    variants: Collection[str] = (),
+) -> str:
+    """Return why no name of an upload fits into the column, "" if one does.
+
+    Without an instance, an upload_to that wants one counts for nothing.
+    """
     longest = max(variants, key=len, default="")
-    tail = "-".join(filter(None, (_RUN, longest)))
-    name = named(field, instance, "u", tail + _ENDING)
-    if len(name) > field.max_length:
-        raise UploadFieldUnsupported(no_room(field, name))
+    tail = "-".join(filter(None, (_RUN, longest))) + _ENDING
+    name = f"u-{tail}"
+    if instance is not None or not callable(field.upload_to):
+        name = named(field, instance, "u", tail)
+    is_short = field.max_length is not None and len(name) > field.max_length
+    return no_room(field, name) if is_short else ""
 
 
 def _check_saving(field: models.FileField, save_mode: str) -> None:

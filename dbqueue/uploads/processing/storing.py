@@ -140,9 +140,12 @@ class Storing:
         return name
 
 
-def named(field: models.FileField, instance: models.Model, stem: str, tail: str) -> str:
+def named(
+    field: models.FileField, instance: models.Model | None, stem: str, tail: str
+) -> str:
     """Return the name under which upload_to wants `stem`, made new by `tail`."""
-    name: str = field.generate_filename(instance, f"{stem}-{tail}")
+    # An upload_to that is a text does not look at the instance.
+    name: str = field.generate_filename(instance, f"{stem}-{tail}")  # type: ignore[arg-type]  # see above
     folder, base = os.path.split(name)
     if not base.endswith(tail):
         # upload_to made a name of its own, which need not be new, nor tell the format.
