@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from dbqueue.jobs.enqueue import aenqueue as aenqueue
     from dbqueue.jobs.enqueue import enqueue as enqueue
     from dbqueue.jobs.enqueue import enqueue_many as enqueue_many
+    from dbqueue.tasks.context import JobContext as JobContext
     from dbqueue.tasks.context import bind_context as bind_context
     from dbqueue.tasks.context import current_context as current_context
     from dbqueue.tasks.decorator import task as task
     from dbqueue.tasks.logs import JobFilter as JobFilter
-    from dbqueue.tasks.results import JobContext as JobContext
     from dbqueue.tasks.results import JobResult as JobResult
     from dbqueue.tasks.task import Task as Task
 
 _HOMES = {
     "Cancel": "exceptions",
-    "JobContext": "tasks.results",
+    "JobContext": "tasks.context",
     "JobFilter": "tasks.logs",
     "JobResult": "tasks.results",
     "Retry": "exceptions",

@@ -5,8 +5,8 @@ import time
 from dbqueue.backend import backend_of
 from dbqueue.progress.files import remove
 from dbqueue.progress.models import FileState, JobFile
+from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.decorator import task
-from dbqueue.tasks.results import JobContext
 
 BATCH = 200
 PATIENCE = 30.0  # seconds after which nothing new is begun

@@ -21,7 +21,7 @@ from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import DJANGO_DEFAULTS, P, R, Task
 
 if TYPE_CHECKING:
-    from dbqueue.tasks.results import JobContext
+    from dbqueue.tasks.context import JobContext
 
 
 class _Decorator(Protocol):

@@ -5,8 +5,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.decorator import task
-from dbqueue.tasks.results import JobContext
 from dbqueue.uploads import conf, endings, work
 from dbqueue.uploads.exceptions import (
     ContentRejected,

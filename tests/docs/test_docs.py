@@ -47,7 +47,8 @@ from dbqueue.schedules import exceptions as schedule_exceptions
 from dbqueue.schedules import public
 from dbqueue.schedules.conf import ScheduleSettings
 from dbqueue.tasks import decorator
-from dbqueue.tasks.results import JobContext, JobResult
+from dbqueue.tasks.context import JobContext
+from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import exceptions as upload_exceptions

@@ -20,8 +20,9 @@ from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import running_result, task_error, unrun_result
 from dbqueue.models import JobState
 from dbqueue.tasks import context, payload, typed
+from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.framework import task_finished, task_started
-from dbqueue.tasks.results import STATUS, JobContext, JobResult
+from dbqueue.tasks.results import STATUS, JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.worker.run.awaiting import Call, announcing, too_long, within
 from dbqueue.worker.run.holder import Holder
