@@ -100,6 +100,8 @@ class DatabaseBackend(BaseTaskBackend):
         options.check_run_after(task.run_after)
         if isinstance(task.run_after, timedelta):
             task = stored(task, run_after=None)  # Django's own check knows no timedelta
+        if task.queue_name == OPERATIONS and self.queues:
+            task = stored(task, queue_name=min(self.queues))  # which Django knows
         super().validate_task(task)
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:

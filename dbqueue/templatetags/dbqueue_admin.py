@@ -4,6 +4,7 @@ from typing import Any
 
 from django import template
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.urls import reverse
 
 from dbqueue.admin import texts
 from dbqueue.admin.listing.listing import Listing
@@ -26,3 +27,10 @@ def list_url(cl: Listing, **changes: Any) -> str:
 
 
 register.filter("class_name", texts.class_name)
+
+
+@register.simple_tag(takes_context=True)
+def site_url(context: Any, name: str, *args: Any) -> str:
+    """Return the address of a page of the site that is shown."""
+    site_name = getattr(context.get("request"), "current_app", None)
+    return reverse(f"admin:dbqueue_{name}", args=args, current_app=site_name)

@@ -16,7 +16,7 @@ LATELY = 3600.0  # seconds since a worker was lost
 PINNED_AFTER = 300.0  # seconds of a transaction that keeps vacuum from its work
 LATE_PRUNING = 2 * 3600.0  # seconds past the age at which a job is pruned
 HEALTH_INTERVAL = 30.0  # seconds between two looks at what changes slowly
-_health: dict[str, tuple[float, Any]] = {}
+_health: dict[str, dict[Any, tuple[float, list["Warning"]]]] = {}
 
 
 @dataclass(slots=True)
@@ -105,11 +105,13 @@ def _paused(glance: Any) -> list[Warning]:
 
 
 def _slow_facts(alias: str) -> list[Warning]:
-    read_at, found = _health.get(alias, (0.0, []))
-    if not read_at or time.monotonic() - read_at > HEALTH_INTERVAL:
-        found = [*_pins(alias), *_pruning(alias)]
-        _health[alias] = time.monotonic(), found
-    return list(found)
+    """Return what was found lately; one of the looks is taken again if it is due."""
+    found = _health.setdefault(alias, {})
+    now = time.monotonic()
+    due = [look for look in _LOOKS if found.get(look, (0.0,))[0] <= now]
+    for look in sorted(due, key=lambda look: found.get(look, (0.0,))[0])[:1]:
+        found[look] = now + HEALTH_INTERVAL, look(alias)
+    return [warning for _, warnings in found.values() for warning in warnings]
 
 
 def _pins(alias: str) -> list[Warning]:
@@ -125,18 +127,17 @@ def _pins(alias: str) -> list[Warning]:
 
 
 def _pruning(alias: str) -> list[Warning]:
-    settings, history = conf.current(), FinishedJob.objects.using(alias)
-    kept = (
-        (JobState.SUCCESSFUL, settings.keep_successful),
-        (JobState.FAILED, settings.keep_failed),
-    )
-    late = any(
-        seconds is not None
-        and history.expired(state, seconds + LATE_PRUNING).values("pk")[:1]
-        for state, seconds in kept
-    )
+    seconds = conf.current().keep_successful
+    if seconds is None:
+        return []
+    history = FinishedJob.objects.using(alias)
+    late = history.expired(JobState.SUCCESSFUL, seconds + LATE_PRUNING)
+    late = late.values("pk")[:1]
     if not late:
         return []
     text = _("The history grows faster than it is pruned.")
     cure = _("Keep less (KEEP_SUCCESSFUL, KEEP_FAILED), or prune by hand:")
     return [Warning(text, cure, "manage.py prunejobs")]
+
+
+_LOOKS = (_pruning, _pins)

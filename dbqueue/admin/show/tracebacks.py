@@ -16,7 +16,7 @@ _LIBRARIES = tuple(
     }
     - {""}
 )
-_MARKS = ("/site-packages/", "/dist-packages/", "<frozen ")
+_MARK = re.compile(r"/(site|dist)-packages/|/lib/python\d|<frozen ")
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ def parts(traceback: str) -> list[Part]:
 
 def is_library(file: str) -> bool:
     """Tell whether a file is not of the project."""
-    return file.startswith(_LIBRARIES) or any(mark in file for mark in _MARKS)
+    return file.startswith(_LIBRARIES) or bool(_MARK.search(file))
 
 
 def _frames(lines: list[str]) -> Iterator[tuple[bool | None, list[str]]]:
