@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import timedelta
 from threading import Event
 from uuid import UUID
@@ -9,10 +10,11 @@ from uuid import UUID
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import FieldError
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from dbqueue import bind_context, dialects, enqueue_many, jobs, task
+from dbqueue.dialects.moves import EXCEPTIONS
 from dbqueue.exceptions import CannotWait, WrongArguments
 from dbqueue.ids import uuid7
 from dbqueue.jobs import moves
@@ -558,6 +560,100 @@ class TestFilter:
 
         assert moved.done == 4
         assert {job.attempt for job in FinishedJob.objects.all()} == {2}
+
+
+class TestTheIndexOfExceptions:
+    @pytest.fixture
+    def history(self):
+        now = timezone.now()
+        FinishedJob.objects.bulk_create(
+            FinishedJob(
+                task="a.b",
+                queue_name="mail",
+                backend="default",
+                max_attempts=1,
+                state="FAILED" if number % 10 == 0 else "SUCCESSFUL",
+                exception=None if number % 10 else f"some.Error{number % 30}",
+                enqueued_at=now,
+                finished_at=now,
+            )
+            for number in range(3000)
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE dbqueue_finishedjob")
+
+    @pytest.mark.usefixtures("history")
+    def test_it_finds_the_next_jobs_to_move(self):
+        (first, *_) = jobs.filter(exception="Error0")
+        rows = jobs.filter(exception="Error0").rows(FinishedJob)
+
+        plan = rows.filter(pk__gt=first.id).order_by("pk")[:50].explain()
+
+        assert "dbqueue_finishedjob_exception" in plan
+
+    @pytest.mark.usefixtures("history")
+    def test_it_finds_the_classes_by_one_probe_each(self):
+        explain = (
+            "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        )
+
+        with connection.cursor() as cursor:
+            cursor.execute(f"{explain} {EXCEPTIONS}")
+            plan = str(cursor.fetchall())
+
+        assert "dbqueue_finishedjob_exception" in plan
+        assert "Seq Scan" not in plan
+        assert dialects.of("default").exceptions() == [
+            *("some.Error0", "some.Error10", "some.Error20")
+        ]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtTheSameTime:
+    def test_a_job_that_is_cancelled_while_workers_drain_has_one_end(self):
+        ids = [UUID(r.id) for r in enqueue_many(tasks.noop, [()] * 300)]
+
+        moved, _ = together(
+            lambda: jobs.filter(task=tasks.noop).cancel(batch=20), drain
+        )
+
+        assert not Job.objects.exists()
+        ends = Counter(FinishedJob.objects.values_list("state", flat=True))
+        assert ends.total() == 300
+        assert moved.done <= ends["CANCELLED"] <= moved.done + moved.asked
+        invariants.check(committed=ids, at_rest=True)
+
+    def test_two_that_cancel_the_same_jobs_cancel_each_once(self):
+        ids = [UUID(r.id) for r in enqueue_many(tasks.noop, [()] * 200)]
+
+        answers = together(
+            lambda: jobs.cancel(ids, batch=60),
+            lambda: jobs.cancel(list(reversed(ids)), batch=50),
+        )
+
+        assert sum(moved.done for moved in answers) == 200
+        assert sum(moved.skipped.get("cancelled", 0) for moved in answers) == 200
+
+    def test_a_job_that_is_locked_is_waited_for_after_the_others(self):
+        ids = [UUID(result.id) for result in enqueue_many(tasks.noop, [()] * 3)]
+        held, others_are_done = Event(), Event()
+
+        def hold():
+            with transaction.atomic():
+                Job.objects.filter(pk=ids[0]).update(priority=1)
+                held.set()
+                if connection.vendor == "postgresql":
+                    while FinishedJob.objects.count() < 2:
+                        others_are_done.wait(0.01)
+
+        def cancel():
+            held.wait()
+            return jobs.cancel(ids)
+
+        _, moved = together(hold, cancel)
+
+        assert (moved.done, moved.skipped) == (3, {})
+        assert FinishedJob.objects.get(pk=ids[0]).priority == 1
 
 
 class TestGet:

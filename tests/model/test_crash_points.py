@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 
-from dbqueue import enqueue_many, task
+from dbqueue import enqueue_many, jobs, task
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.ids import uuid7
@@ -274,6 +274,36 @@ class Promote(Scene):
         assert Job.objects.filter(state="SCHEDULED").count() in (3, 1, 0)
 
 
+class Cancel(Scene):
+    def prepare(self):
+        self.put("a", "b", "c", "d")
+
+    def act(self):
+        jobs.filter(task=leave).cancel(batch=3)
+
+    def look(self):
+        assert FinishedJob.objects.filter(state="CANCELLED").count() in (4, 3, 0)
+        jobs.filter(state="CANCELLED").retry()
+        assert set(attempts().values()) == {0}
+
+
+class Retry(Scene):
+    def prepare(self):
+        worker, held = self.held("a", "b", "c", "d")
+        for job in held:
+            record = rescued(job.held_by(worker.id), "lost").record
+            worker.finish(job, "FAILED", record=record, failed=1)
+        leases.retire(ALIAS, worker.id)
+
+    def act(self):
+        jobs.filter(state="FAILED").retry(batch=3)
+
+    def look(self):
+        assert Job.objects.filter(failures=0).count() in (4, 3, 0)
+
+    go_on = act
+
+
 class Prune(Scene):
     def prepare(self):
         self.put("a", "b", "c", "d")
@@ -396,6 +426,7 @@ class ProcessUpload(SaveFile):
 SCENES = [
     *(Claim, Exchange, Finish, GiveBack, Release, Rescue, Burial),
     *(Enqueue, EnqueueOnce, EnqueueOnceMore, EnqueueMany, Promote, Prune, Work),
+    *(Cancel, Retry),
     *(SaveFile, SaveFileOverAnother, ProcessUpload),
 ]
 LONG = (Prune, Work, SaveFile)  # and what derives from it: these take many deaths
