@@ -220,6 +220,8 @@ class Dialect(RareMoves, OutsideMoves, Gates, Shown, Driver):
         rest = [outcome for outcome in back if outcome.id not in held]
         for outcome in rest:
             outcome.state, outcome.delay, outcome.turned = "CANCELLED", 0.0, True
+            if outcome.record is None:  # it had not begun
+                outcome.record = rows.ended_in_waiting(outcome.attempt)
         return held | self.finish(worker_id, rest)
 
     def _take_in_order(

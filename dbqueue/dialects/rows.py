@@ -127,6 +127,16 @@ def noted(
     ]
 
 
+def ended_in_waiting(attempt: int = 0, message: str = "") -> dict[str, Any]:
+    """Return the record of a job that was cancelled when it did not run.
+
+    It is of no attempt, and has no worker; there were `attempt` before.
+    """
+    now = timezone.now().isoformat()
+    record = {"attempt": attempt, "ended_at": now, "reason": "cancelled"}
+    return record | ({"message": message} if message else {})
+
+
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be
 
 

@@ -288,8 +288,6 @@ class QueueMachine(RuleBasedStateMachine):
     def act_on_jobs(self, move, which):
         """Move jobs in any state, and some that were never there."""
         known = {**self.model.jobs, **self.model.history}
-        if move == "cancel":  # one that runs ends as its worker says
-            known = {id: job for id, job in known.items() if job.state != "RUNNING"}
         candidates = [*known, *self.rolled_back, UUID(int=7)]
         ids = list(dict.fromkeys(pick(number, candidates) for number in which))
 
@@ -297,7 +295,8 @@ class QueueMachine(RuleBasedStateMachine):
 
         done = getattr(self.model, move)(ids, *MOVES[move])
         assert Counter(moved.ids) == Counter(map(str, done))
-        assert moved.done + sum(moved.skipped.values()) == len(ids)
+        assert len(moved.ids) == moved.done + moved.asked
+        assert len(moved.ids) + sum(moved.skipped.values()) == len(ids)
         unknown = len(ids) - len(known.keys() & set(ids))
         assert moved.skipped.get("unknown", 0) == unknown
 
@@ -434,7 +433,8 @@ class QueueMachine(RuleBasedStateMachine):
             self._expect_recorded(worker)
             for id in self.model.held_by(worker.id):
                 if (id, self.model.jobs[id].attempt) not in worker.known():
-                    self.model.end(id, "released")
+                    asked = self.model.jobs[id].asked
+                    self.model.end(id, "cancelled" if asked else "released")
 
     def _exchange(self, worker, limit):
         self._recover(worker)
@@ -509,7 +509,9 @@ class QueueMachine(RuleBasedStateMachine):
             assert {job.id for job in held} == expected
         endings = {}
         for job in held:
-            ended = {job.id: (job.attempt, reason)}
+            # One that was asked to stop is over; perhaps we did not see that yet.
+            ending = "cancelled" if job.cancelled_at else reason
+            ended = {job.id: (job.attempt, ending)}
             endings |= dict.fromkeys(self.model.record(job.worker_id, ended))
         assert count == len(endings)
         self._hold_pauses()

@@ -102,8 +102,7 @@ def finished_jobs_have_ended(history):
         if job.state not in FINISHED:
             yield f"I3: finished job {job.pk} is {job.state}"
         if ended_while_it_waited(job):
-            if job.worker_id is not None:
-                yield f"I3: job {job.pk} waited with worker {job.worker_id}"
+            continue
         elif not job.attempt or job.worker_id is None or job.started_at is None:
             yield f"I3: finished job {job.pk} was never claimed"
         elif job.last_attempted_at < job.started_at:
@@ -114,7 +113,8 @@ def finished_jobs_have_ended(history):
 
 def ended_while_it_waited(job):
     """Tell whether the job was cancelled at a time when no worker had it."""
-    return job.state == "CANCELLED" and "worker" not in job.attempt_log[-1:][0]
+    last = job.attempt_log[-1] if job.attempt_log else {"worker": None}
+    return job.state == "CANCELLED" and "worker" not in last
 
 
 def attempts_add_up(job):
@@ -127,7 +127,9 @@ def attempts_add_up(job):
         yield f"I3: job {job.pk} records attempt {numbers[-1]} of {job.attempt}"
     if job.state in ("RUNNING", "SUCCESSFUL") and job.attempt in numbers:
         yield f"I3: attempt {job.attempt} of {job.state} job {job.pk} failed already"
-    if job.state in ("FAILED", "CANCELLED") and log[-1:][0]["attempt"] != job.attempt:
+    if job.state in ("FAILED", "CANCELLED") and job.attempt not in [
+        entry["attempt"] for entry in log[-1:]
+    ]:
         yield f"I3: {job.state} job {job.pk} has no record of attempt {job.attempt}"
     lives = [place for place, entry in enumerate(log, 1) if "retried_at" in entry]
     counted = sum(

@@ -26,6 +26,7 @@ class ModelJob:
     reasons: list = field(default_factory=list)
     worker: UUID | None = None
     progress: int | None = None
+    asked: bool = False  # to stop, while it ran
     finished_at: float | None = None
 
 
@@ -75,6 +76,8 @@ class Reference:
         if ending == "succeeded":
             return self._finish(id, "SUCCESSFUL")
         if ending == "untouched":
+            if job.asked:
+                job.reasons.append("cancelled")
             return self._release(id)
         job.reasons.append(ending)
         if ending == "cancelled":
@@ -108,10 +111,17 @@ class Reference:
 
     def cancel(self, ids):
         waiting = self._waiting(ids)
+        running = [
+            id
+            for id in ids
+            if id in self.jobs and id not in waiting and not self.jobs[id].asked
+        ]
         for id in waiting:
             self.jobs[id].reasons.append("cancelled")
             self._finish(id, "CANCELLED")
-        return waiting
+        for id in running:
+            self.jobs[id].asked = True
+        return waiting + running
 
     def retry(self, ids):
         finished = [id for id in ids if id in self.history]
@@ -120,7 +130,7 @@ class Reference:
             if job.state == "SUCCESSFUL":
                 job.reasons.append("successful")
             job.state, job.failures, job.finished_at = "READY", 0, None
-            job.worker = job.progress = None
+            job.worker, job.progress, job.asked = None, None, False
         return finished
 
     def discard(self, ids):
@@ -195,6 +205,8 @@ class Reference:
 
     def _release(self, id, delay=0.0):
         job = self.jobs[id]
+        if job.asked:
+            return self._finish(id, "CANCELLED")
         job.state, job.worker = "SCHEDULED" if delay else "READY", None
         job.due = self.now + delay
 

@@ -12,12 +12,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from dbqueue import dialects
 from dbqueue.dialects import hooks
 from dbqueue.dialects.moves import CHANGES, WAITING
-from dbqueue.dialects.rows import MovedJob, Outcome
+from dbqueue.dialects.rows import MovedJob, Outcome, ended_in_waiting
 from dbqueue.jobs.moves.news import tell
 from dbqueue.jobs.moves.stopping import request_cancel
 from dbqueue.models import FinishedJob, Job, JobState
@@ -59,7 +57,8 @@ def cancel(alias: str, ids: Iterable[UUID], *, reason: str = "") -> Moved:
         moved, passed = _move(alias, "cancel", left, partial(_withdraw, alias, message))
         answer.add(moved)
         running = [id for id in passed if passed[id] == JobState.RUNNING]
-        _skip(answer, {id: passed[id] for id in passed.keys() - set(running)})
+        others = {i: s for i, s in passed.items() if s != JobState.RUNNING}
+        _skip(answer, others)
         asked = request_cancel(alias, running, reason=message) if running else []
         answer.add(Moved(move="cancel", asked=len(asked), ids=list(map(str, asked))))
         # Those of the rest that still run were asked before; the others have moved on.
@@ -129,9 +128,7 @@ def _of_history(
 def _withdraw(
     alias: str, message: str, ids: Sequence[UUID], *, wait: bool
 ) -> Sequence[MovedJob]:
-    record = {"ended_at": timezone.now().isoformat(), "reason": "cancelled"}
-    if message:
-        record["message"] = message
+    record = ended_in_waiting(message=message)
     dialect, state = dialects.of(alias), JobState.CANCELLED
     together: AbstractContextManager[Any] = nullcontext()
     if hooks.after_record:
@@ -165,9 +162,10 @@ def _move(
         done = {job.id for job in moved}
         ids_done = [str(id) for id in left if id in done]
         answer.add(Moved(move=move, done=len(done), ids=ids_done))
-        here = states(alias, set(left) - done)
-        left = [id for id in here if here[id] in _movable(move)]
-        passed |= {id: here[id] for id in here.keys() - set(left)}
+        here = states(alias, [id for id in left if id not in done])
+        movable = _movable(move)
+        left = [id for id in here if here[id] in movable]
+        passed |= {id: state for id, state in here.items() if state not in movable}
         if not left:
             break
     return answer, passed | dict.fromkeys(left, "BUSY")
