@@ -4,7 +4,6 @@ Times are counted in buckets, so that rows of many workers can be added, and a
 percentile of any period be read from their sum.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 # Seconds: a time belongs into the first bucket whose bound it does not exceed, and one
@@ -35,11 +34,6 @@ INSERT INTO dbqueue_statistic AS t ({", ".join(COLUMNS)})
 VALUES {", ".join([_ROW] * rows)}
 ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {_SUMS}
 """
-
-
-def bucket(seconds: float) -> int:
-    """Return the number of the bucket of a time."""
-    return bisect_left(BOUNDS, seconds)
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:

@@ -1,6 +1,7 @@
 """What attempts did, counted by queue and task, for the rows of Statistic."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from django.utils import timezone
 from dbqueue import dialects
 from dbqueue.dialects import rows
 from dbqueue.dialects.columns import HeldJob
-from dbqueue.dialects.statistics import ADDED, BUCKETS, HOUR, MINUTE, bucket
+from dbqueue.dialects.statistics import ADDED, BOUNDS, BUCKETS, HOUR, MINUTE
 from dbqueue.models import Statistic
 
 # Rows of one write; what is of further tasks or queues is counted together.
@@ -41,11 +42,11 @@ class Counts:
             sums[_STATES[state]] += 1
             if seconds is not None:
                 sums[_SECONDS] += seconds
-                sums[_RUNS + bucket(seconds)] += 1
+                sums[_RUNS + bisect_left(BOUNDS, seconds)] += 1
             # A later one is due some time after the one before: no row tells when.
             if attempt == 1 and began is not None and due is not None:
                 wait = (began - due).total_seconds()
-                sums[_WAITS + bucket(wait)] += 1
+                sums[_WAITS + bisect_left(BOUNDS, wait)] += 1
 
     def clear(self) -> None:
         self.by_key.clear()

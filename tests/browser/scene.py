@@ -1,11 +1,12 @@
 """A day in the life of a task queue, as rows, for pictures of the admin's pages."""
 
 import random
+from bisect import bisect_left
 from datetime import timedelta
 
 from django.utils import timezone
 
-from dbqueue.dialects.statistics import BUCKETS, HOUR, MINUTE, bucket
+from dbqueue.dialects.statistics import BOUNDS, BUCKETS, HOUR, MINUTE
 from dbqueue.ids import uuid7_at
 from dbqueue.models import FinishedJob, Job, Pause, Statistic, Worker
 
@@ -139,7 +140,9 @@ def _statistics(alias, dice, now):
                 for prefix, mean in (("run", seconds), ("wait", 0.3)):
                     counts = [0] * BUCKETS
                     for _ in range(30):
-                        counts[bucket(dice.lognormvariate(0, 0.6) * mean)] += ended
+                        counts[
+                            bisect_left(BOUNDS, dice.lognormvariate(0, 0.6) * mean)
+                        ] += ended
                     for n_bucket, total in enumerate(counts):
                         setattr(row, f"{prefix}_{n_bucket}", total // 30)
                 rows.append(row)

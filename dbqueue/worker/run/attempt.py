@@ -63,7 +63,8 @@ class Attempt:
             call = partial(self._function, *args, **kwargs)
             make = self._atomically if self._task.atomic else self._make
             with limit or nullcontext():
-                self._demand_wanted()
+                if self._holder.cancelled:
+                    self._demand_wanted()
                 result = make(call)
         # The job is not our code: whatever it raises, SystemExit and worse, must
         # end the job and not the thread, or the job would stay RUNNING for ever.
@@ -82,7 +83,8 @@ class Attempt:
         """Run an async job on this event loop; its own context is the caller's task."""
         try:
             args, kwargs = await announcing(self._begin, queries=bool(self._typed))
-            self._demand_wanted()
+            if self._holder.cancelled:
+                self._demand_wanted()
             work = partial(self._task.func, *args, **kwargs)
             self._call = Call()
             value = await self._call.make(self._task.seconds_allowed, work)
@@ -102,7 +104,8 @@ class Attempt:
         Raises InvalidPayload if the row was damaged.
         """
         context.running.set(self._job)
-        self._demand_wanted()
+        if self._holder.cancelled:
+            self._demand_wanted()
         args, kwargs = self._arguments()
         payload.read(self._job, "attempt_log", list)
         bound = payload.read(self._job, "context", dict)
@@ -128,7 +131,7 @@ class Attempt:
         return args, kwargs
 
     def _demand_wanted(self) -> None:
-        if self._holder.cancelled and self._holder.is_cancelled(self._job):
+        if self._holder.is_cancelled(self._job):
             raise Cancel
 
     def _tell_cancelled(self) -> bool:
