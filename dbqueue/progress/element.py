@@ -54,7 +54,7 @@ def context(
     return {
         "job": status,
         "percent": progress.get("percent"),
-        "message": progress.get("message", ""),
+        "message": "" if status["finished"] else progress.get("message", ""),
         "left": progress.get("left", ""),
         "label": label or _("Progress"),
         "attributes": flatatt(given),

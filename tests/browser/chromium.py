@@ -5,12 +5,17 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.support.processes import WorkerProcess, wait_until
 
 PROGRAMS = ("chromium", "chromedriver")
+# Its Python asks for a browser of its own, of which there is no need.
+_HOME = find_spec("axe_playwright_python")
+AXE = _HOME and Path(_HOME.origin).with_name("axe.min.js")
 MISSING = [name for name in PROGRAMS if not shutil.which(name)]
 
 _ARGUMENTS = [
@@ -47,7 +52,11 @@ class Browser:
             "binary": shutil.which("chromium"),
             "args": [*_ARGUMENTS, f"--user-data-dir={profile}"],
         }
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        matching = {
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        wanted = {"capabilities": {"alwaysMatch": matching}}
         self._driver += "/" + self._ask("POST", "", wanted)["sessionId"]
 
     def visit(self, address):
@@ -77,6 +86,22 @@ class Browser:
     def run(self, script):
         """Return what the JavaScript returns."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": []})
+
+    def log(self):
+        """Return what the browser's console was told since the last time."""
+        lines = self._ask("POST", "/se/log", {"type": "browser"})
+        return [line["message"] for line in lines]
+
+    def axe(self):
+        """Return what axe finds to be a serious fault of the page, or worse."""
+        if AXE is None:
+            return []
+        self.run(AXE.read_text())
+        return self.run(
+            "return axe.run().then((found) => found.violations"
+            ".filter((one) => ['serious', 'critical'].includes(one.impact))"
+            ".map((one) => `${one.id}: ${one.nodes.map((n) => n.html)}`))"
+        )
 
     def command(self, name, **parameters):
         """Send a command of the DevTools protocol."""

@@ -89,7 +89,7 @@ class JobProgress extends HTMLElement {
     }
     this.tell("percent", percent === null ? "" : `${percent} %`);
     this.tell("text", job.text);
-    this.tell("message", message);
+    this.tell("message", job.finished ? "" : message);
     this.tell("left", left);
     this.part("files")?.replaceChildren(...(job.files ?? []).flatMap(link));
     const form = this.part("cancel");
