@@ -1,6 +1,6 @@
 """The moves of a job that a backend for tests keeps in memory."""
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from django.utils import timezone
 
@@ -10,16 +10,13 @@ from dbqueue.tasks.framework import InvalidTaskBackend
 from dbqueue.tasks.moves import Moved
 from dbqueue.tasks.results import STATUS, JobResult
 
-if TYPE_CHECKING:
-    from dbqueue.testing.backends import RecordingBackend
-
 _OTHERS = ("retry", "run_now", "reschedule", "move_to", "set_priority")
 
 
 class KeptJob:
     """One job that was enqueued; it can be cancelled, discarded and waited for."""
 
-    def __init__(self, backend: "RecordingBackend", id: str) -> None:
+    def __init__(self, backend: Any, id: str) -> None:
         self._backend = backend
         self._id = id
 
@@ -41,7 +38,7 @@ class KeptJob:
         return Moved(move="discard", done=1, ids=[self._id])
 
     def wait(self, timeout: Any, *, allow_in_job: bool = False) -> JobResult:
-        result = self._backend.get_result(self._id)
+        result: JobResult = self._backend.get_result(self._id)
         if not result.is_finished:
             raise CannotWait(
                 f"Job {self._id} was to be waited for, and nothing runs what a "
