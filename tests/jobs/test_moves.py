@@ -561,6 +561,15 @@ class TestFilter:
         assert moved.done == 4
         assert {job.attempt for job in FinishedJob.objects.all()} == {2}
 
+    def test_a_damaged_id_keeps_no_selection_from_its_end(self, only_sqlite):
+        tasks.noop.enqueue()
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE dbqueue_job SET id = 'zzz'")
+
+        moved = jobs.filter(queue_name="default").cancel(batch=1)
+
+        assert (moved.done, moved.skipped) == (0, {"unknown": 1})
+
 
 class TestTheIndexOfExceptions:
     @pytest.fixture
@@ -797,6 +806,23 @@ class TestWait:
 
         assert heard == {awaited.id}
         assert FinishedJob.objects.filter(pk=other.id).exists()
+
+    def test_a_job_that_somebody_locks_is_waited_for_no_longer_than_asked(self):
+        result, is_locked, is_over = tasks.noop.enqueue(), Event(), Event()
+
+        def lock():
+            with transaction.atomic():
+                Job.objects.update(priority=1)
+                is_locked.set()
+                assert is_over.wait(60)
+
+        def wait():
+            is_locked.wait()
+            with pytest.raises(TimeoutError):
+                result.wait(timedelta(milliseconds=50))
+            is_over.set()
+
+        together(lock, wait)
 
     def test_waiting_in_a_transaction_is_refused(self):
         with transaction.atomic():

@@ -207,8 +207,10 @@ class Selection:
     def _pages(
         self, model: type[JobRecord], size: int, states: Sequence[str] = ()
     ) -> Iterator[list[UUID]]:
-        """Yield the ids of those in a table, in order; a job that is moved meanwhile,
-        and comes back, is not met again."""
+        """Yield the ids of those in a table, in order.
+
+        A job that is moved meanwhile, and comes back, is not met again.
+        """
         rows = self.rows(model)
         if rows is None:
             return
@@ -218,11 +220,13 @@ class Selection:
         while True:
             beyond = rows if last is None else rows.filter(pk__gt=last)
             ids = list(beyond.order_by("pk").values_list("pk", flat=True)[:size])
-            if ids:
-                yield ids
+            # The id of a damaged row reads as one that is too low.
+            if not ids or (last is not None and max(ids) <= last):
+                return
+            yield ids
             if len(ids) < size:
                 return
-            last = ids[-1]
+            last = max(ids)
 
     def _only(self) -> UUID:
         """Return the id of the only job."""

@@ -102,9 +102,14 @@ def _check_may_wait(alias: str, id: UUID, allow_in_job: bool) -> None:
 
 
 def _ask_to_be_told(alias: str, id: UUID) -> None:
-    if dialects.of(alias).can_notify:
+    dialect = dialects.of(alias)
+    if dialect.can_notify:
         rows = Job.objects.using(alias).filter(pk=id, is_awaited=None)
-        rows.update(is_awaited=True)
+        with dialect.one_commit():
+            # Whoever has locked it may take longer than the caller wants to wait.
+            free = rows.select_for_update(skip_locked=True).values_list("pk")
+            if list(free):
+                rows.update(is_awaited=True)
 
 
 def _pauses(id: UUID, timeout: Seconds) -> Iterator[float]:
