@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dbqueue.tasks.logs import JobFilter as JobFilter
     from dbqueue.tasks.results import JobResult as JobResult
     from dbqueue.tasks.task import Task as Task
+    from dbqueue.tasks.unique import Unique as Unique
 
 _HOMES = {
     "Cancel": "exceptions",
@@ -28,6 +29,7 @@ _HOMES = {
     "Retry": "exceptions",
     "Task": "tasks.task",
     "TaskTimeout": "exceptions",
+    "Unique": "tasks.unique",
     "UserVisibleError": "exceptions",
     "aenqueue": "jobs.enqueue",
     "bind_context": "tasks.context",

@@ -14,22 +14,20 @@ from dbqueue import conf, dialects
 from dbqueue.checks import check_backend, wrong_defaults, wrong_names
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
-from dbqueue.exceptions import JobIdTaken
-from dbqueue.jobs import events, wakeup
+from dbqueue.jobs import events, unique, wakeup
 from dbqueue.jobs.insert import (
     as_calls,
     insert,
-    insert_many,
     migrated,
     new_job,
 )
 from dbqueue.jobs.moves.selection import Selection
-from dbqueue.jobs.results import NewResults, find_row, new_result, stored_result
+from dbqueue.jobs.results import find_row, new_result, stored_result
 from dbqueue.jobs.transactions import (
     check_atomic,
     open_elsewhere,
-    warn_of_deferral,
 )
+from dbqueue.jobs.writing import defer, write_many
 from dbqueue.models import Job
 from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
@@ -115,11 +113,17 @@ class DatabaseBackend(BaseTaskBackend):
         other = open_elsewhere(database)
         if other:
             calls = Calls([job.id.hex], [job.args], [job.kwargs])
-            return self._defer(task, job, calls, other)[0]
-        written = insert(database, job, once=task.job_id is not None)
+            return defer(self, task, job, calls, other)[0]
+        written = None
+        if task.unique is not None:
+            written, stands = unique.place(database, task, job)
+            if stands is not None:
+                return stands
         if written is None:
-            return self._existing(task, job)
-        self._wake(database, job, written)
+            written = insert(database, job, once=task.job_id is not None)
+            if written is None:
+                return unique.existing(task, job, self.get_result(str(job.id)))
+        self.wake(database, job, written)
         result = new_result(task, job, written, call)
         events.enqueued(type(self), [result])
         return result
@@ -135,13 +139,8 @@ class DatabaseBackend(BaseTaskBackend):
         checked = as_calls(task, partial(self.encoder(task), task), calls)
         other = open_elsewhere(database)
         if other:
-            return self._defer(task, job, checked, other)
-        written = insert_many(database, job, checked)
-        if written:
-            self._wake(database, job, written[0], checked)
-        results = NewResults(task, job, checked, written)
-        events.enqueued(type(self), results)
-        return results
+            return defer(self, task, job, checked, other)
+        return write_many(self, task, job, checked)
 
     def get_result(self, result_id: str) -> JobResult:
         """Return the result of a job, unfinished or finished.
@@ -214,36 +213,10 @@ class DatabaseBackend(BaseTaskBackend):
                 f"Add it to TASKS[{self.alias!r}]['QUEUES']."
             )
 
-    def _existing(self, task: Task[..., Any], job: NewJob) -> JobResult:
-        result = self.get_result(str(job.id))
-        if result.task.module_path != task.module_path:
-            raise JobIdTaken(
-                f"job_id {str(job.id)!r} belongs to a job of "
-                f"{result.task.module_path!r}, not of {task.module_path!r}."
-            )
-        return result
-
-    def _defer(
-        self, task: Task[..., Any], job: NewJob, calls: Calls, other: str
-    ) -> Sequence[JobResult]:
-        warn_of_deferral(task.module_path, other=other, database=self.database)
-        write = partial(self._write, task, job, calls)
-        connections[other].on_commit(write)
-        return NewResults.expected(task, job, calls)
-
-    def _write(self, task: Task[..., Any], job: NewJob, calls: Calls) -> None:
-        if task.job_id:
-            once = insert(self.database, job, once=True)
-            written = [once] if once else []
-        else:
-            written = insert_many(self.database, job, calls)
-        if written:
-            events.enqueued(type(self), NewResults(task, job, calls, written))
-            self._wake(self.database, job, written[0], calls)
-
-    def _wake(
+    def wake(
         self, database: str, job: NewJob, written: Written, calls: Calls | None = None
     ) -> None:
+        """Tell workers of a job, or of many, when the transaction has committed."""
         connection = connections[database]
         # In a transaction by hand nothing tells of the commit: looking finds the job.
         if connection.in_atomic_block or connection.autocommit:

@@ -62,7 +62,7 @@ class AtomicUnavailable(DbqueueError):
 
 
 class Expired(DbqueueError):
-    """The job was not started before its deadline."""
+    """The job expired before it was started."""
 
 
 class ClaimLost(DbqueueError):

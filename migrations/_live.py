@@ -72,6 +72,31 @@ class RemoveIndex(migrations.RemoveIndex):
             change(schema_editor, model, known.get_index_by_name(self.name))
 
 
+class AddUniqueIndex(migrations.AddConstraint):
+    """Adds a unique constraint with a condition, while its table is written to."""
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            self._remove(schema_editor, model)  # half of it may be there
+            with _concurrently(schema_editor) as options:
+                sql = str(self.constraint.create_sql(model, schema_editor))
+                if options:
+                    sql = sql.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
+                schema_editor.execute(sql)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            self._remove(schema_editor, model)
+
+    def _remove(self, schema_editor, model):
+        name = schema_editor.quote_name(self.constraint.name)
+        with _concurrently(schema_editor) as options:
+            how = "CONCURRENTLY " if options else ""
+            schema_editor.execute(f"DROP INDEX {how}IF EXISTS {name}")
+
+
 def _patiently(schema_editor, change, app_label, from_state, to_state):
     for left in reversed(range(TRIES)):
         try:

@@ -65,8 +65,8 @@ class ClaimedJob(JobColumns):
     run_after: datetime | None
     started_at: datetime
     last_attempted_at: datetime
-    # Of a chosen id: whether the history has it, so that it must not run again.
-    is_known: bool | None = None
+    # Why it must not run: "known", as the history has its chosen id, or "expired".
+    fate: str | None = None
     # No columns: the bytes of what was loaded after the claim, and what is wrong.
     weight: int = 0
     damage: str = ""
@@ -139,7 +139,7 @@ MOMENTS = ("enqueued_at", "run_after", "started_at", "last_attempted_at")
 CARRIED = (
     *(name for name in WRITTEN if name not in JSON),
     *("attempt", "worker_id", "progress", *MOMENTS),
-    *("lane", "fair_group", "retry_of"),
+    *("lane", "fair_group", "retry_of", "unique_key", "unique_until"),
 )
 
 

@@ -71,13 +71,13 @@ def loaded(
 def _without_known(
     dialect: Loader, worker_id: UUID, jobs: list[ClaimedJob]
 ) -> list[ClaimedJob]:
-    known = [job.id for job in jobs if job.is_known]
+    known = [job.id for job in jobs if job.fate == "known"]
     if not known:
         return jobs
     dialect.forget_known(worker_id)
     for id in known:
         tell_of_known(id)
-    return [job for job in jobs if not job.is_known]
+    return [job for job in jobs if job.fate != "known"]
 
 
 def _within_bytes(

@@ -32,10 +32,12 @@ REVIVED = (
     *(
         name
         for name in columns.CARRIED
-        if name not in ("worker_id", "progress", "run_after")
+        if name not in ("worker_id", "progress", "run_after", "unique_key")
     ),
     *columns.JSON,
 )
+# One that has begun does not get the key back that it had until its start.
+KEY_AGAIN = "CASE unique_until WHEN 'F' THEN unique_key END"
 
 # A loose index scan: one probe for each class.
 EXCEPTIONS = """

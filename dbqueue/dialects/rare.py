@@ -7,10 +7,11 @@ from uuid import UUID
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
 from dbqueue.dialects.columns import ClaimedJob, NewJob
+from dbqueue.dialects.placing import Placing
 from dbqueue.dialects.rows import Outcome
 
 
-class RareMoves:
+class RareMoves(Placing):
     """See Dialect, of which it is a part."""
 
     def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:

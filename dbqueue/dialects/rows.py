@@ -41,6 +41,13 @@ class Calls(NamedTuple):
                 total = size
         return starts
 
+    def of(self, places: Sequence[int]) -> "Calls":
+        """Return the calls at these places."""
+        ids, args, kwargs, more = self
+        some = {name: [values[p] for p in places] for name, values in more.items()}
+        ids, args, kwargs = ([c[p] for p in places] for c in (ids, args, kwargs))
+        return Calls(ids, args, kwargs, some)
+
     def part(self, first: int, end: int | None) -> "Calls":
         """Return the calls from `first` to before `end`."""
         ids, args, kwargs, more = self
@@ -67,9 +74,13 @@ class Written(NamedTuple):
         now, due = timezone.now(), job.run_after
         if job.delay is not None:
             due = now + timedelta(seconds=job.delay)
-        now, due = as_kept(now), None if due is None else as_kept(due)
-        state = "SCHEDULED" if due is not None and due > now else entry(job.more)
-        return cls(state, now, due)
+        return cls.at(job, as_kept(now), None if due is None else as_kept(due))
+
+    @classmethod
+    def at(cls, job: NewJob, now: datetime, due: datetime | None) -> "Written":
+        """Return what holds for a job that was written at a moment, due at another."""
+        is_due = due is None or due <= now
+        return cls(entry(job.more) if is_due else "SCHEDULED", now, due)
 
 
 def gate_of(more: Mapping[str, Any]) -> str | None:
@@ -89,6 +100,9 @@ def as_kept(moment: datetime) -> datetime:
     return timezone.make_naive(moment, timezone.get_default_timezone())
 
 
+EVER = 2e11  # seconds: for databases, which know no infinite time
+
+
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """How one attempt ended; (id, attempt) and the worker's id are the fence."""
@@ -106,6 +120,7 @@ class Outcome:
     gate: str | None = None  # that of the job
     # Whether it was to give the job back, and ends one that somebody had cancelled.
     turned: bool = False
+    keep: float | None = None  # seconds that the record stays, if not as for others
 
     @property
     def reason(self) -> str:

@@ -69,12 +69,17 @@ GROUP BY queue_name
 """
 
 
-# What a claim returns of each job beside its columns: whether the history has it. Only
-# chosen ids are looked up, as it takes time. A claim sees what the snapshot of whoever
-# enqueued may miss: an id can be inserted again only when the transaction that moved it
-# to the history has committed.
-IS_KNOWN = """CASE WHEN once THEN
-    EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id) END"""
+# One that has begun never gets the key back that it had until its start: somebody else
+# may have it, and no move may fail for that.
+GIVE_UP_KEY = "unique_key = CASE unique_until WHEN 'S' THEN NULL ELSE unique_key END"
+
+# What a claim returns of each job beside its columns: why it must not run, if it must
+# not. That the history has it is asked for chosen ids only, as it takes time. A claim
+# sees what the snapshot of whoever enqueued may miss: an id can be inserted again only
+# when the transaction that moved it to the history has committed.
+FATE = """CASE WHEN once AND
+    EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id)
+    THEN 'known' WHEN expires_at <= {now} THEN 'expired' END"""
 
 # What a worker has claimed that the history has.
 FORGET_KNOWN = """
@@ -84,19 +89,33 @@ WHERE state = 'RUNNING' AND worker_id = %(worker)s AND once
 """
 
 
-def insert_once(values: str, more: tuple[str, ...] = ()) -> str:
+# Of more columns, those that are given in seconds from now.
+_LATER = {"expires_in": "expires_at"}
+
+
+def insert_once(values: str, more: tuple[str, ...] = (), later: str = "%({})s") -> str:
     """Return the INSERT of a job whose id may be taken, by a finished one, too.
 
     `more` are names of columns that few jobs have; they are parameters, too.
     """
     return f"""
-INSERT INTO dbqueue_job ({listed((*INSERTED, *more))}, once)
-SELECT {with_more(values, more)}, true
+INSERT INTO dbqueue_job ({listed(names_of(more))}, once)
+SELECT {with_more(values, more, later)}, true
 WHERE NOT EXISTS (SELECT 1 FROM dbqueue_finishedjob WHERE id = %(id)s)
 ON CONFLICT (id) DO NOTHING
 """
 
 
-def with_more(values: str, more: tuple[str, ...]) -> str:
-    """Return the values of an INSERT with the parameters of more columns."""
-    return ", ".join((values, *(f"%({name})s" for name in more)))
+def names_of(more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that an INSERT fills, with more columns."""
+    return (*INSERTED, *(_LATER.get(name, name) for name in more))
+
+
+def with_more(values: str, more: tuple[str, ...], later: str = "%({})s") -> str:
+    """Return the values of an INSERT with the parameters of more columns.
+
+    `later` is a moment that many seconds from now, as SQL.
+    """
+    return ", ".join(
+        (values, *((later if n in _LATER else "%({})s").format(n) for n in more))
+    )

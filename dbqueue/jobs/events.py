@@ -5,7 +5,7 @@ The log is asked by its level first, so that what it does not want costs one loo
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -86,13 +86,15 @@ def deliver(signal: Signal, sender: object, **named: Any) -> None:
         logger.exception("A receiver failed; those after it were not called")
 
 
-def enqueued(backend: type, results: Sequence[JobResult]) -> None:
+def enqueued(backend: type, results: Iterable[JobResult]) -> None:
     """Announce jobs that were written; Django's signal names the backend."""
-    if has_receivers(task_enqueued, logging.DEBUG):
-        for result in results:
+    django, ours = has_receivers(task_enqueued, logging.DEBUG), signals.job_enqueued
+    if not (django or ours.receivers):
+        return
+    for result in results:
+        if django:
             task_enqueued.send(backend, task_result=result)
-    if signals.job_enqueued.receivers:
-        for result in results:
+        if ours.receivers:
             event = JobEvent(
                 id=UUID(result.id),
                 task=result.task.module_path,
@@ -100,7 +102,7 @@ def enqueued(backend: type, results: Sequence[JobResult]) -> None:
                 attempt=0,
                 state=result.state,
             )
-            deliver(signals.job_enqueued, Job, event=event)
+            deliver(ours, Job, event=event)
 
 
 def started(job: ClaimedJob, worker_id: UUID) -> None:

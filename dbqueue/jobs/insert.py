@@ -50,18 +50,40 @@ def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
         context=context.dumped() if context.bound.get(None) else "{}",
         run_after=after if isinstance(after, datetime) else None,
         delay=after.total_seconds() if isinstance(after, timedelta) else None,
-        more=shaped(task, call) if path in shapes else None,
+        more=shaped(task, call) if path in shapes or _is_special(task) else None,
     )
 
 
 def shaped(task: Task[..., Any], call: payload.Call) -> dict[str, Any] | None:
     """Return the columns that wings give to a job; None if it is as any other."""
-    columns: dict[str, Any] = {}
+    columns = _expiry(task.expires)
     if call is payload.EMPTY:  # of many, whose columns are those of each call
-        return None
+        return columns or None
+    columns |= of_call(task, call)
+    return columns or None
+
+
+def of_call(task: Task[..., Any], call: payload.Call) -> dict[str, Any]:
+    """Return what is special to a call of the task, of its columns."""
+    columns: dict[str, Any] = {}
+    if task.unique is not None:
+        columns["unique_key"] = task.unique.key_of(task, call.args, call.kwargs)
     for shape in shapes.get(task.module_path, ()):
         columns |= shape(task, call)
-    return columns or None
+    return columns
+
+
+def _is_special(task: Task[..., Any]) -> bool:
+    return task.unique is not None or task.expires is not None
+
+
+def _expiry(expires: Any) -> dict[str, Any]:
+    if expires is None:
+        return {}
+    if isinstance(expires, datetime):
+        return {"expires_at": expires}
+    is_delta = isinstance(expires, timedelta)
+    return {"expires_in": expires.total_seconds() if is_delta else float(expires)}
 
 
 def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
@@ -93,10 +115,11 @@ def as_calls(task: Task[..., Any], encode: Encode, items: Iterable[Any]) -> Call
 
     def encode_shaped(given: Any, named: Mapping[str, Any]) -> payload.Call:
         call = encode(given, named)
-        more.append(shaped(task, call) or {})
+        more.append(of_call(task, call))
         return call
 
-    made = encode_shaped if task.module_path in shapes else encode
+    is_shaped = task.module_path in shapes or task.unique is not None
+    made = encode_shaped if is_shaped else encode
     for position, item in enumerate(items, 1):
         call = as_call(made, item, position)
         args.append(call.args_text)

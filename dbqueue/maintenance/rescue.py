@@ -17,8 +17,9 @@ from dbqueue.dialects.rows import Outcome, tell_of_known
 from dbqueue.jobs import events, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
+from dbqueue.jobs.retention import keep_of
 from dbqueue.maintenance.promote import NOBODY
-from dbqueue.models import FinishedJob, Job
+from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.models.job import JobQuerySet
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,8 @@ def _rescue(
         }
         by_worker: dict[UUID, list[Outcome]] = {}
         for job, outcome in ended.items():
+            if outcome.state == JobState.FAILED:
+                outcome.keep = keep_of(job.task, job.queue_name)
             by_worker.setdefault(job.worker_id, []).append(outcome)
         for worker_id, batch in by_worker.items():
             taken |= dialect.record(worker_id, batch)

@@ -24,6 +24,7 @@ from dbqueue.models.job import (
 )
 from dbqueue.models.pause import Pause
 from dbqueue.models.statistic import Statistic
+from dbqueue.models.throttle import Throttle
 from dbqueue.models.worker import Worker
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "JobState",
     "Pause",
     "Statistic",
+    "Throttle",
     "UniqueUntil",
     "Worker",
     "entries",

@@ -59,6 +59,11 @@ class JobRecord(models.Model):
     fair_group = models.CharField(_("fair group"), max_length=200, null=True)
     # The job of which this one is a repetition with other arguments.
     retry_of = Key(_("retry of"), null=True)
+    # No two unfinished jobs have the key: until the end, or until the first start.
+    unique_key = models.CharField(_("unique key"), max_length=200, null=True)
+    unique_until = models.CharField(
+        _("unique until"), max_length=1, choices=UniqueUntil, null=True
+    )
 
     class Meta:
         abstract = True
@@ -98,6 +103,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def running(self) -> "JobQuerySet":
         return self.filter(state=JobState.RUNNING)
 
+    def expired(self) -> "JobQuerySet":
+        """Return those that wait and may not be started any more, in order."""
+        late = self.filter(expires_at__lte=dialects.of(self.db).clock())
+        return late.exclude(state=JobState.RUNNING).order_by("expires_at")
+
     def held_by(self, worker_id: UUID) -> "JobQuerySet":
         """Return those that the worker has claimed and not given back."""
         return self.running().filter(worker_id=worker_id)
@@ -114,17 +124,24 @@ def _index(name: str, state: str, *fields: str) -> models.Index:
     return models.Index(fields=fields, condition=condition, name=name)
 
 
+def _filled(name: str, *fields: str) -> models.Index:
+    """Return an index of the rows whose first field is not null."""
+    condition = models.Q((f"{fields[0]}__isnull", False))
+    return models.Index(fields=fields, condition=condition, name=name)
+
+
+# Those that have their key: until the end, or until the first start.
+HAS_KEY = models.Q(unique_key__isnull=False) & (
+    models.Q(unique_until=UniqueUntil.FINISHED) | ~models.Q(state=JobState.RUNNING)
+)
+
+
 class Job(JobRecord):
     """Unfinished work. A finish deletes the row here and writes a FinishedJob."""
 
     # True under an id that the caller chose: its claim asks the history. Else null,
     # which takes no room on the page.
     once = models.BooleanField(_("once"), null=True)
-    # No two unfinished jobs have the key: until the end, or until the first start.
-    unique_key = models.CharField(_("unique key"), max_length=200, null=True)
-    unique_until = models.CharField(
-        _("unique until"), max_length=1, choices=UniqueUntil, null=True
-    )
     # Past it, it is not started any more.
     expires_at = Moment(_("expires at"), null=True)
     # True if somebody waits for its end, and wants to be told of it.
@@ -153,14 +170,33 @@ class Job(JobRecord):
             _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),
             _index("dbqueue_job_running", "RUNNING", "worker_id"),
             _index("dbqueue_job_blocked", "BLOCKED", "fair_group", "lane", *ORDER),
+            _filled("dbqueue_job_expires", "expires_at"),
+        ]
+        constraints = [
+            # A start takes it out by itself: no claim, and no other move of a job that
+            # has begun, ever meets it.
+            models.UniqueConstraint(
+                fields=["unique_key"],
+                condition=HAS_KEY,
+                name="dbqueue_job_unique",
+            ),
         ]
 
 
 class FinishedJobQuerySet(models.QuerySet["FinishedJob"]):
     def expired(self, state: str, older_than: float) -> "FinishedJobQuerySet":
-        """Return those of a state that are `older_than` seconds old, oldest first."""
+        """Return those of a state that are `older_than` seconds old, oldest first.
+
+        Those that are kept until a moment of their own are not among them.
+        """
         limit = dialects.of(self.db).clock() - timedelta(seconds=older_than)
-        return self.filter(state=state, finished_at__lt=limit).order_by("finished_at")
+        old = self.filter(state=state, finished_at__lt=limit, keep_until=None)
+        return old.order_by("finished_at")
+
+    def outlived(self) -> "FinishedJobQuerySet":
+        """Return those whose own moment has come, oldest first."""
+        now = dialects.of(self.db).clock()
+        return self.filter(keep_until__lt=now).order_by("keep_until")
 
 
 class FinishedJob(JobRecord):
@@ -190,4 +226,6 @@ class FinishedJob(JobRecord):
                 condition=models.Q(exception__isnull=False),
                 name="dbqueue_finishedjob_exception",
             ),
+            _filled("dbqueue_finishedjob_unique", "unique_key", "finished_at"),
+            _filled("dbqueue_finishedjob_keep", "keep_until"),
         ]

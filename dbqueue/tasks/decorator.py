@@ -1,7 +1,8 @@
 """@task, and what it has made."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from inspect import unwrap
 from typing import (
     TYPE_CHECKING,
@@ -19,6 +20,7 @@ from dbqueue.backoff import Backoff
 from dbqueue.tasks import options
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import DJANGO_DEFAULTS, P, R, Task
+from dbqueue.tasks.unique import Unique
 
 if TYPE_CHECKING:
     from dbqueue.tasks.context import JobContext
@@ -55,6 +57,11 @@ class _Options(TypedDict, total=False):
     timeout: float | None
     atomic: bool
     codec: Literal["json", "typed"] | None
+    unique: Unique | None
+    expires: float | timedelta | datetime | None
+    aliases: str | Sequence[str]
+    keep: float | None
+    keep_result: bool | None
     # Of wings, which check them.
     limit: Any
     fair: Any
@@ -100,6 +107,13 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     atomic: run inside a transaction that the finish is part of; default False.
     codec: "json", or "typed" for arguments and results that may also be dates, times,
         decimals, UUIDs and model instances; default OPTIONS["codec"] of the backend.
+    unique: a Unique, which keeps it from being enqueued twice; default None.
+    expires: seconds or a timedelta from the enqueue, or a moment, after which the job
+        is not started any more, but CANCELLED; default None.
+    aliases: dotted paths that the task had before, whose jobs it runs; default none.
+    keep: seconds that its finished jobs are kept, math.inf for ever; default as
+        DBQUEUE says.
+    keep_result: False keeps nothing of what it returns; default True.
 
     Raises InvalidTask, InvalidTaskBackend for an unknown `backend`, and TypeError for
     an unknown option.
@@ -141,7 +155,26 @@ def _declare(declared: Task[..., Any]) -> None:
     # Another function at the path is the same one after a reload of its module.
     if first is not None and unwrap(first.func) is unwrap(declared.func):
         _demand_same_options(first, declared)
+    _declare_aliases(declared)
     declared_tasks[path] = declared
+
+
+def _declare_aliases(declared: Task[..., Any]) -> None:
+    path = declared.module_path
+    for alias in declared.aliases:
+        other = declared_tasks.get(alias) or declared_aliases.get(alias, declared)
+        if other.module_path != path:
+            raise InvalidTask(
+                f"aliases of {path!r} has {alias!r}, which is "
+                f"{'an alias of ' if alias in declared_aliases else ''}"
+                f"{other.module_path!r}. Each old path leads to one task."
+            )
+        declared_aliases[alias] = declared
+    if path in declared_aliases and declared_aliases[path].module_path != path:
+        raise InvalidTask(
+            f"{path!r} is an alias of {declared_aliases[path].module_path!r}. Remove "
+            "the alias, or rename the task."
+        )
 
 
 def _demand_same_options(first: Task[..., Any], second: Task[..., Any]) -> None:
@@ -164,3 +197,5 @@ def _demand_same_options(first: Task[..., Any], second: Task[..., Any]) -> None:
 _OPTIONS = {f.name for f in dataclasses.fields(Task)} - {"func", "job_id", "run_after"}
 # What @task made, by dotted path: a decorated function may hide behind another name.
 declared_tasks: dict[str, Task[..., Any]] = {}
+# The same, by the paths that they had before.
+declared_aliases: dict[str, Task[..., Any]] = {}

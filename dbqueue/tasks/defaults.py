@@ -10,7 +10,9 @@ from dbqueue.tasks import options
 from dbqueue.tasks.framework import InvalidTask, InvalidTaskBackend, task_backends
 from dbqueue.tasks.task import Task, stored
 
-OPTIONS = ("max_attempts", "timeout", "backoff")
+LIMITS = ("max_attempts", "timeout", "backoff")
+HISTORY = ("keep", "keep_result")
+OPTIONS = LIMITS + HISTORY
 
 
 class Defaults:
@@ -111,6 +113,7 @@ def _wrong(said: Any) -> Iterator[str]:
         if name not in OPTIONS:
             yield f" has no option {name!r}.{nearest(str(name), OPTIONS)}"
     try:
-        options.check_limits(*(said.get(name) for name in OPTIONS))
+        options.check_limits(*(said.get(name) for name in LIMITS))
+        options.check_keep(*(said.get(name) for name in HISTORY))
     except InvalidTask as error:
         yield f": {error}"

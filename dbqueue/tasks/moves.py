@@ -29,8 +29,9 @@ class Moved:
 
     `skipped` counts jobs by the state that forbade the move, in small letters, such as
     "running"; or "unknown", of which there is no job; or "busy", that others changed at
-    the same time. `ids` are those of the jobs that were moved, the first 10,000 of
-    them; of a retry with other arguments, those of the new jobs.
+    the same time; or "unique", whose key another job has by now. `ids` are those of the
+    jobs that were moved, the first 10,000 of them; of a retry with other arguments,
+    those of the new jobs.
     """
 
     move: str

@@ -7,8 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.utils import timezone
+
 from dbqueue.backoff import LONGEST
 from dbqueue.conf import nearest
+from dbqueue.tasks import keys
 from dbqueue.tasks.framework import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -16,6 +20,7 @@ from dbqueue.tasks.framework import (
     InvalidTaskBackend,
     task_backends,
 )
+from dbqueue.tasks.unique import Unique
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
@@ -41,12 +46,29 @@ def exception_classes(
     return classes
 
 
+def paths(option: str, given: Any) -> tuple[str, ...]:
+    """Return dotted paths as a tuple. Raises InvalidTask for what is none."""
+    many = (given,) if isinstance(given, str) else given
+    for path in many if isinstance(many, list | tuple) else [many]:
+        parts = path.split(".") if isinstance(path, str) else []
+        if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+            raise InvalidTask(
+                f"{option}={given!r}: {path!r} is not a dotted path such as "
+                "'app.tasks.send'."
+            )
+        check_path(path)
+    return tuple(many)
+
+
 def check(task: Any) -> None:
     _check_function(task.func)
     if inspect.isfunction(task.func):  # Django refuses the rest
         check_path(task.module_path)
     check_limits(task.max_attempts, task.timeout, task.backoff)
     check_codec(task.codec)
+    check_keep(task.keep, task.keep_result)
+    check_expires(task.expires, task.run_after)
+    check_unique(task)
     if not isinstance(task.atomic, bool):
         raise InvalidTask(f"atomic={task.atomic!r} must be True or False.")
     if task.atomic and inspect.iscoroutinefunction(task.func):
@@ -97,6 +119,67 @@ def check_backend(alias: Any) -> None:
 def check_codec(name: Any) -> None:
     if name is not None and name not in CODECS:
         raise InvalidTask(f"codec={name!r} must be one of {', '.join(CODECS)}.")
+
+
+def check_keep(seconds: Any, result: Any) -> None:
+    if seconds is not None and (
+        not _is_number(seconds, int | float)
+        or not (0 <= seconds <= LONGEST or seconds == math.inf)
+    ):
+        raise InvalidTask(
+            f"keep={seconds!r} must be seconds from 0 to {LONGEST:.0f}, or math.inf."
+        )
+    if result not in (None, True, False):
+        raise InvalidTask(f"keep_result={result!r} must be True or False.")
+
+
+def check_expires(deadline: Any, run_after: Any = None) -> None:
+    if deadline is None:
+        return
+    if isinstance(deadline, datetime):
+        if timezone.is_naive(deadline) and settings.USE_TZ:
+            raise InvalidTask(f"expires={deadline!r} must be an aware datetime.")
+        is_fit = 1970 <= deadline.year <= 9000
+    else:
+        seconds = deadline
+        if isinstance(deadline, timedelta):
+            seconds = deadline.total_seconds()
+        is_fit = _is_number(seconds, int | float) and 0 < seconds <= LONGEST
+    if not is_fit:
+        raise InvalidTask(
+            f"expires={deadline!r} must be seconds above 0, a timedelta, ten years at "
+            "most, or a datetime from 1970 to 9000."
+        )
+    waits = run_after.total_seconds() if isinstance(run_after, timedelta) else 0.0
+    if not isinstance(deadline, datetime) and seconds <= waits:
+        raise InvalidTask(
+            f"expires={deadline!r} comes before run_after={run_after!r}: the job would "
+            "never be started. Both count from the enqueue."
+        )
+
+
+def check_unique(task: Any) -> None:
+    unique = task.unique
+    if unique is None:
+        return
+    if not isinstance(unique, Unique):
+        raise InvalidTask(
+            f"unique={unique!r} must be a dbqueue.Unique, such as Unique(key='id')."
+        )
+    keys.check("unique", unique.key, task)
+    cooldown = unique.cooldown
+    if cooldown is not None and task.keep is not None and task.keep < cooldown:
+        raise InvalidTask(
+            f"keep={task.keep!r} of {task.module_path!r} is below its cooldown of "
+            f"{cooldown!r} s, which is looked up in the history."
+        )
+    if unique.debounce is not None:
+        check_expires(task.expires, timedelta(seconds=float(unique.debounce)))  # type: ignore[arg-type]
+    if unique.debounce is not None and task.run_after is not None:
+        raise InvalidTask(
+            f"run_after={task.run_after!r} of {task.module_path!r}: the debounce says "
+            "when it runs. Use it without run_after."
+        )
 
 
 def check_queue_name(name: Any) -> None:

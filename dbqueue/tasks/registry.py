@@ -11,7 +11,7 @@ from typing import Any
 from django.apps import apps
 
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.tasks.decorator import declared_tasks
+from dbqueue.tasks.decorator import declared_aliases, declared_tasks
 from dbqueue.tasks.framework import AnyTask, InvalidTask
 from dbqueue.tasks.framework import Task as DjangoTask
 from dbqueue.tasks.task import DJANGO_DEFAULTS, Task, unchecked
@@ -59,7 +59,7 @@ def in_name(path: str) -> Task[..., Any]:
     may be what ended the job's worker.
     """
     path = str(path)  # of a damaged row, anything
-    if path.rpartition(".")[0] in sys.modules:
+    if path.rpartition(".")[0] in sys.modules or path in declared_aliases:
         with suppress(TaskNotAllowed, TaskNotFound):
             return resolve(path)
 
@@ -72,6 +72,8 @@ def in_name(path: str) -> Task[..., Any]:
 
 
 def _look_up(path: str) -> Task[..., Any]:
+    if path in declared_aliases:  # whatever was left where it was before
+        return declared_aliases[path]
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TaskNotFound(f"{path!r} is not a dotted path such as 'app.tasks.send'.")

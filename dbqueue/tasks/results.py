@@ -54,6 +54,10 @@ class Progress:
             return None
 
 
+# What a refresh leaves as it is.
+_FIXED = ("task", "id", "args", "kwargs", "backend", "was_enqueued")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[misc]  # frozen, but not in the stubs
     """A TaskResult that also knows the job's own state and its progress."""
@@ -61,6 +65,8 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
     state: str  # a JobState; `status` has only the four of django.tasks
     attempt: int = 0  # how often the job was claimed; the fence
     progress: Progress | None = None
+    # False if another job stood already, and this is the result of that one.
+    was_enqueued: bool = True
 
     # Django's would check the arguments: they were checked already, or read from JSON.
     __post_init__ = object.__init__  # type: ignore[misc]  # it takes no arguments
@@ -122,7 +128,7 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
     def update_from(self, fresh: AnyResult) -> None:
         """Take over all that may have changed since the job was enqueued."""
         for item in dataclasses.fields(self):
-            if item.name not in ("task", "id", "args", "kwargs", "backend"):
+            if item.name not in _FIXED:
                 object.__setattr__(self, item.name, getattr(fresh, item.name))
 
 

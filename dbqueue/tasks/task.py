@@ -15,6 +15,7 @@ from dbqueue.backoff import Backoff
 from dbqueue.exceptions import UserVisibleError
 from dbqueue.tasks import framework, options
 from dbqueue.tasks.framework import GenericTask
+from dbqueue.tasks.unique import Unique
 
 if TYPE_CHECKING:
     from dbqueue.tasks.results import JobResult
@@ -43,6 +44,16 @@ class Task(GenericTask[P, R], Generic[P, R]):
     atomic: bool = False
     # "json" or "typed"; None = as OPTIONS of the backend say.
     codec: str | None = None
+    # What keeps it from being enqueued twice.
+    unique: Unique | None = None
+    # Past it, it is not started: seconds from the enqueue, or a moment.
+    expires: float | timedelta | datetime | None = None
+    # Dotted paths that it had before, and by which jobs may still wait.
+    aliases: tuple[str, ...] = ()
+    # Seconds that its finished jobs stay in the history; None = as DBQUEUE says.
+    keep: float | None = None
+    # Whether what it returns is kept; None = yes.
+    keep_result: bool | None = None
     # Chosen by the caller, it makes a repeated enqueue idempotent.
     job_id: UUID | None = None
 
@@ -50,6 +61,7 @@ class Task(GenericTask[P, R], Generic[P, R]):
         for name in ("retry_on", "give_up_on"):
             classes = options.exception_classes(name, getattr(self, name))
             object.__setattr__(self, name, classes)
+        object.__setattr__(self, "aliases", options.paths("aliases", self.aliases))
         options.check_backend(self.backend)
         options.check(self)
         if isinstance(self.backoff, list):  # a Task is hashable, a list is not
@@ -79,12 +91,16 @@ class Task(GenericTask[P, R], Generic[P, R]):
         run_after: datetime | timedelta | None = None,
         backend: str | None = None,
         job_id: UUID | str | None = None,
+        expires: float | timedelta | datetime | None = None,
+        unique: Unique | None = None,
     ) -> "Task[P, R]":
         """Return a copy with other settings for the next enqueue.
 
         `priority` is a whole number from -100 to 100, higher first. `run_after` is an
         aware datetime, or a timedelta counted from the enqueue. `job_id` is a UUID of
         the caller's choice: enqueueing it again returns the job that has it.
+        `expires` is a number of seconds, a timedelta or an aware datetime after which
+        the job is not started any more. `unique` is as of `@task`.
         Raises InvalidTask and InvalidTaskBackend.
         """
         changes: dict[str, Any] = {
@@ -93,6 +109,8 @@ class Task(GenericTask[P, R], Generic[P, R]):
             "run_after": run_after,
             "backend": backend,
             "job_id": None if job_id is None else options.job_id(job_id),
+            "expires": expires,
+            "unique": unique,
         }
         given = {name: value for name, value in changes.items() if value is not None}
         return dataclasses.replace(self, **given)

@@ -17,7 +17,7 @@ LEGAL: dict[str | None, dict[str | None, tuple[str, ...]]] = {
     "throttle": {None: ("skip", "raise")},
     "cooldown": {"finished": ("skip", "raise")},
 }
-_ADVICE = {
+_ADVICE: dict[tuple[str | None, str | None], str] = {
     ("finished", "replace"): "One that runs cannot be replaced: say until='started'.",
     (None, "replace"): "What was enqueued may have ended: debounce= replaces.",
 }

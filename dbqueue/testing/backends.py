@@ -16,7 +16,7 @@ from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
-from dbqueue.jobs import events
+from dbqueue.jobs import events, expiry
 from dbqueue.jobs.insert import as_call
 from dbqueue.jobs.results import job_result, new_result, returned
 from dbqueue.models import JobState
@@ -26,6 +26,7 @@ from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
 from dbqueue.testing.kept import KeptJob
+from dbqueue.testing.keys import Keys, is_late
 from dbqueue.testing.surroundings import contained
 from dbqueue.worker.run.attempt import Attempt
 from dbqueue.worker.run.holder import Holder, ProgressNotes
@@ -38,7 +39,7 @@ class RecordingBackend(DatabaseBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        self.results = _results_of(params)
+        self.results, self._keys = _kept_of(params)
 
     def clear(self) -> None:
         """Forget what was enqueued."""
@@ -53,6 +54,7 @@ class RecordingBackend(DatabaseBackend):
         self.validate_task(task)
         encode = partial(self.encoder(task), task)
         checked = [as_call(encode, item, i) for i, item in enumerate(calls, 1)]
+        self._keys.check(task, checked)
         return [self._take(task, call) for call in checked]
 
     def get_result(self, result_id: str) -> JobResult:
@@ -69,9 +71,12 @@ class RecordingBackend(DatabaseBackend):
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         job = self._new_job(task, call)
+        if other := self._keys.answer(task, job, call):
+            return other
         written = Written(JobState.READY, timezone.now(), job.run_after)
         result = new_result(task, job, written, call)
         self.results.append(result)
+        self._keys.take(job, result)
         events.enqueued(type(self), [result])
         return result
 
@@ -84,6 +89,8 @@ class ImmediateBackend(RecordingBackend):
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         result = super()._take(task, call)
+        if not result.was_enqueued:
+            return result
         job = self._new_job(task.using(job_id=result.id), call)
         row = _Row(job, result.enqueued_at or timezone.now())
         holder = Holder(
@@ -95,20 +102,29 @@ class ImmediateBackend(RecordingBackend):
             reraise=(KeyboardInterrupt,),
         )
         placed = defaults.placed(task, task.queue_name, self.alias)
+        object.__setattr__(result, "state", JobState.RUNNING)  # for its own children
         while row.state == JobState.READY:
-            outcome = Attempt(row.claimed(), placed, holder).run_to_end(contained())
+            claimed = row.claimed()
+            if is_late(job):
+                outcome: Outcome | None = expiry.end(claimed, holder.worker_id)
+            else:
+                outcome = Attempt(claimed, placed, holder).run_to_end(contained())
             if outcome is not None:
                 holder.record(outcome)
         result.update_from(row.result(task, call, holder.worker_id))
         return result
 
 
-def _results_of(params: dict[str, Any]) -> list[JobResult]:
-    """Return the one list of an entry of TASKS.
+def _kept_of(params: dict[str, Any]) -> tuple[list[JobResult], Keys]:
+    """Return the one list of an entry of TASKS, and its keys.
 
     Django makes a backend of it in each thread, and in each job.
     """
-    return _kept.setdefault(id(params), (params, []))[1]
+    if id(params) not in _kept:
+        results: list[JobResult] = []
+        _kept[id(params)] = params, results, Keys(results)
+    _, results, keys = _kept[id(params)]
+    return results, keys
 
 
 @receiver(setting_changed)
@@ -121,7 +137,7 @@ def _forget(setting: str, enter: bool, **kwargs: Any) -> None:
 
 
 # By the id of an entry, which is held so that no other gets the same.
-_kept: dict[int, tuple[dict[str, Any], list[JobResult]]] = {}
+_kept: dict[int, tuple[dict[str, Any], list[JobResult], Keys]] = {}
 
 
 class _Row:

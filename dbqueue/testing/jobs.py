@@ -13,8 +13,9 @@ from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.exceptions import DbqueueError, TaskNotAllowed, TaskNotFound
 from dbqueue.ids import uuid7
-from dbqueue.jobs import moves
+from dbqueue.jobs import expiry, moves
 from dbqueue.maintenance import leases
+from dbqueue.maintenance.expire import expire
 from dbqueue.maintenance.gates import make_ready
 from dbqueue.models import Job, JobState
 from dbqueue.tasks import defaults, payload, registry, typed
@@ -63,7 +64,9 @@ def run_jobs(
             if job := runner.run_next():
                 ran.pop(job.id, None)
                 ran[job.id] = None
-            elif not clock.advance(excluding=runner.not_run):
+            elif expire(runner.alias) is None and not clock.advance(
+                excluding=runner.not_run
+            ):
                 ended = (str(id) for id in ran if id not in runner.not_run)
                 return list(map(runner.backend.get_result, ended))
     finally:
@@ -177,6 +180,9 @@ class _InlineWorker:
                 return None
 
     def _run(self, job: ClaimedJob) -> Outcome | None:
+        if job.fate is not None:
+            self.not_run.add(job.id)
+            return expiry.end(job, self.id)
         try:
             task = registry.resolve(job.task)
         except (TaskNotAllowed, TaskNotFound) as error:

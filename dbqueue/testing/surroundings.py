@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from dbqueue import dialects
-from dbqueue.models import Job
+from dbqueue.models import Job, Throttle
 from dbqueue.models.job import JobQuerySet
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class Clock:
         step = before - first.run_after
         if step > timedelta(0):
             self._waiting().exclude(pk=first.pk).update(run_after=F("run_after") - step)
+            self._move_ends(-step)
             self._gone += step
             self._until -= step
         return True
@@ -86,6 +87,13 @@ class Clock:
         """Give the jobs that still wait their own moments again."""
         if self._gone:
             self._waiting().update(run_after=F("run_after") + self._gone)
+            self._move_ends(self._gone)
+
+    def _move_ends(self, step: timedelta) -> None:
+        """Move what else ends at a moment: chances to be started, and throttles."""
+        for rows in (Job.objects, Throttle.objects):
+            ends = rows.using(self._alias).filter(expires_at__isnull=False)
+            ends.update(expires_at=F("expires_at") + step)
 
     def _waiting(self) -> JobQuerySet:
         return Job.objects.using(self._alias).scheduled()

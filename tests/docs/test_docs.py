@@ -37,6 +37,7 @@ from dbqueue.models import (
     LimitRule,
     Pause,
     Schedule,
+    Throttle,
     Upload,
     UploadArtifact,
     UploadChunk,
@@ -327,7 +328,7 @@ def test_every_event_and_every_field_of_one_is_documented():
 @pytest.mark.parametrize(
     "model",
     [
-        *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule),
+        *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule, Throttle),
         *(Upload, UploadArtifact, UploadChunk, JobFile),
     ],
 )

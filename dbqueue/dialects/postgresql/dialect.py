@@ -15,7 +15,7 @@ from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.postgresql import inserts, libpq, moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession
-from dbqueue.dialects.postgresql.moves import PostgreSQLMoves
+from dbqueue.dialects.postgresql.placing import PostgreSQLPlacing
 from dbqueue.dialects.postgresql.rare import LIGHT
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
@@ -30,7 +30,7 @@ MISSING_TABLE, CANCELLED = "42P01", "57014"
 SERIALIZATION_FAILURES = ("40001", "40P01")  # the second is a deadlock
 
 
-class PostgreSQL(PostgreSQLMoves):
+class PostgreSQL(PostgreSQLPlacing):
     name = "postgresql"
     is_remote = True
     # Index entries of claimed rows stay until vacuum may remove them; a long
@@ -57,23 +57,20 @@ class PostgreSQL(PostgreSQLMoves):
     def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
         more = job.more
         if job.run_after is None and job.delay is None and not once and not more:
-            (enqueued_at,) = self._row(inserts.INSERT_READY, _params(job)) or ()
+            (enqueued_at,) = self._row(inserts.INSERT_READY, self.values_of(job)) or ()
             return rows.Written("READY", enqueued_at, None)
-        values = _params(job) | dict(more or {})
+        values = self.values_of(job) | dict(more or {})
         sql = inserts.insert_with(tuple(more or ()), rows.entry(more), once=once)
         row = self._row(sql, values)
         return rows.Written(*row) if row else None
 
     def insert_many(self, job: NewJob, calls: rows.Calls) -> rows.Written:
-        values = _params(job) | {
-            "ids": _array(calls.ids),
-            "args": f"[{','.join(calls.args)}]",
-            "kwargs": f"[{','.join(calls.kwargs)}]",
-        }
-        values |= {name: json.dumps(column) for name, column in calls.more.items()}
-        values |= job.more or {}
+        values = self.values_of(job) | params.calls(calls) | dict(job.more or {})
         sql = inserts.insert_many(tuple(job.more or ()), tuple(calls.more))
         return rows.Written(*self._rows(sql, values)[0])
+
+    def values_of(self, job: NewJob) -> dict[str, Any]:
+        return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
 
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
@@ -99,8 +96,13 @@ class PostgreSQL(PostgreSQLMoves):
         self._run(FORGET_KNOWN, {"worker": worker_id})
 
     def finish(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
-        values = _fenced(worker_id, outcomes)
-        dropped = dict(self._rows(statements.FINISH, values))
+        values, sql = _fenced(worker_id, outcomes), statements.FINISH
+        if {outcome.keep for outcome in outcomes} != {None}:
+            sql = statements.FINISH_KEPT
+            values["keeps"] = params.array(
+                _seconds(outcome.keep) for outcome in outcomes
+            )
+        dropped = dict(self._rows(sql, values))
         for id in filter(dropped.get, dropped):
             rows.warn_of_drop(id)
         return set(dropped)
@@ -114,8 +116,8 @@ class PostgreSQL(PostgreSQLMoves):
     ) -> None:
         values = {
             "worker": worker_id,
-            "ids": _array(id.hex for id, _, _ in notes),
-            "attempts": _array(attempt for _, attempt, _ in notes),
+            "ids": params.array(id.hex for id, _, _ in notes),
+            "attempts": params.array(attempt for _, attempt, _ in notes),
             "notes": f"[{','.join(text for _, _, text in notes)}]",
         }
         self._run(statements.NOTE_PROGRESS, values)
@@ -202,25 +204,21 @@ def _beyond(target: rows.Target) -> str:
     return known if is_whole else statements.LEVELS + known
 
 
-def _params(job: NewJob) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in (*WRITTEN, "run_after", "delay")}
-
-
-def _array(items: Iterable[object]) -> str:
-    return f"{{{','.join(map(str, items))}}}"
+def _seconds(keep: float | None) -> str:
+    return "NULL" if keep is None else str(min(keep, rows.EVER))
 
 
 def _fenced(worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> dict[str, Any]:
     return {
         "worker": worker_id,
-        "ids": _array(o.id.hex for o in outcomes),
-        "attempts": _array(o.attempt for o in outcomes),
-        "states": _array(o.state for o in outcomes),
+        "ids": params.array(o.id.hex for o in outcomes),
+        "attempts": params.array(o.attempt for o in outcomes),
+        "states": params.array(o.state for o in outcomes),
         "results": f"[{','.join(o.result or 'null' for o in outcomes)}]",
         "records": json.dumps([o.record for o in outcomes]),
-        "failed": _array(o.failed for o in outcomes),
-        "delays": _array(o.delay for o in outcomes),
-        "durations": _array(
+        "failed": params.array(o.failed for o in outcomes),
+        "delays": params.array(o.delay for o in outcomes),
+        "durations": params.array(
             "NULL" if o.duration is None else o.duration for o in outcomes
         ),
     }

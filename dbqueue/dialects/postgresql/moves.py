@@ -9,7 +9,15 @@ from uuid import UUID
 from dbqueue.dialects import columns, moves
 from dbqueue.dialects.columns import listed
 from dbqueue.dialects.listener import NullListener
-from dbqueue.dialects.moves import CHANGES, DUE_STATE, REVIVED, TOLD, WAITING, quoted
+from dbqueue.dialects.moves import (
+    CHANGES,
+    DUE_STATE,
+    KEY_AGAIN,
+    REVIVED,
+    TOLD,
+    WAITING,
+    quoted,
+)
 from dbqueue.dialects.postgresql import params
 from dbqueue.dialects.postgresql.rare import PostgreSQLRareMoves
 from dbqueue.dialects.postgresql.statements import TELL_WHO_WAITS, logged
@@ -68,10 +76,11 @@ _LOG = f"""CASE WHEN jsonb_typeof({_LIVED} -> -1) = 'object'
 REVIVE = f"""
 WITH {_FINISHED}
 , back AS (
-    INSERT INTO dbqueue_job ({listed(REVIVED)}, state, failures, attempt_log, run_after)
-    SELECT {listed(REVIVED)}, {DUE_STATE}, 0, {_LOG}, {_NOW}
+    INSERT INTO dbqueue_job ({listed(REVIVED)}, unique_key, state, failures,
+    attempt_log, run_after)
+    SELECT {listed(REVIVED)}, {KEY_AGAIN}, {DUE_STATE}, 0, {_LOG}, {_NOW}
     FROM picked
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING {TOLD}
 )
 , gone AS (

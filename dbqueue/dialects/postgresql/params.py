@@ -1,8 +1,26 @@
 """What the rare statements of PostgreSQL are given, and what errors are called."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
+
+from dbqueue.dialects.rows import Calls
+
+
+def calls(calls: Calls) -> dict[str, Any]:
+    """Return the parameters for what differs between jobs written together."""
+    return {
+        "ids": array(calls.ids),
+        "args": f"[{','.join(calls.args)}]",
+        "kwargs": f"[{','.join(calls.kwargs)}]",
+        **{name: json.dumps(column) for name, column in calls.more.items()},
+    }
+
+
+def array(items: Iterable[object]) -> str:
+    """Return the text of an array."""
+    return f"{{{','.join(map(str, items))}}}"
 
 
 def ids(ids: Sequence[UUID]) -> str:

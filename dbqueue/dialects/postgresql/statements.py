@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, listed
-from dbqueue.dialects.statements import ENTRY, IS_KNOWN
+from dbqueue.dialects.statements import ENTRY, FATE, GIVE_UP_KEY
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 
@@ -46,7 +46,7 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
   AND EXISTS (SELECT 1 FROM dbqueue_worker
               WHERE id = %(worker)s AND ended_at IS NULL)
-RETURNING {claimed(_IS_SHORT)}, {IS_KNOWN}
+RETURNING {claimed(_IS_SHORT)}, {FATE.format(now="statement_timestamp()")}
 """
 
 TAKE_ONE = _TAKE.format(
@@ -80,8 +80,8 @@ _FENCE = """j.id = o.id AND j.attempt = o.attempt
 _OUTCOMES = """ROWS FROM (unnest(%(ids)s::uuid[]), unnest(%(attempts)s::int[]),
         unnest(%(states)s::text[]), json_array_elements(%(results)s::json),
         json_array_elements(%(records)s::json), unnest(%(failed)s::int[]),
-        unnest(%(delays)s::float8[]), unnest(%(durations)s::float8[]))
-    AS o(id, attempt, state, result, record, failed, delay, duration)"""
+        unnest(%(delays)s::float8[]), unnest(%(durations)s::float8[]){lists})
+    AS o(id, attempt, state, result, record, failed, delay, duration{names})"""
 
 # Whoever waits for the end of a job has said so in its row. Few do: a NOTIFY takes a
 # lock that the commits of the whole server share.
@@ -91,20 +91,20 @@ TELL_WHO_WAITS = f"CASE WHEN is_awaited THEN pg_notify('{ENDS}', id::text) IS NU
 # Text of a record that may be null; the class is what a column of the history holds.
 RAISED = f"left({{record}} ->> 'exception', {columns.EXCEPTION_LENGTH})"
 
-FINISH = f"""
+_FINISH = f"""
 WITH gone AS (
     DELETE FROM dbqueue_job AS j USING {_OUTCOMES}
     WHERE {_FENCE}
     RETURNING j.*, o.state AS ended, o.result, o.duration, o.failed, {_LOG} AS log,
         CASE o.state WHEN 'FAILED' THEN {RAISED.format(record="o.record")} END
-            AS raised, {TELL_WHO_WAITS.replace("id::", "j.id::")} AS told
+            AS raised, {TELL_WHO_WAITS.replace("id::", "j.id::")} AS told{{more}}
 )
 , kept AS (
 INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures, attempt_log, exception,
-                                 result, duration, finished_at)
+                                 result, duration, finished_at{{columns}})
 SELECT {_HISTORY}, ended, failures + failed, log, raised,
        CASE ended WHEN 'SUCCESSFUL' THEN result::jsonb END, duration,
-       statement_timestamp()
+       statement_timestamp(){{values}}
 FROM gone
 ON CONFLICT (id) DO NOTHING
 RETURNING id
@@ -112,6 +112,15 @@ RETURNING id
 SELECT id, false FROM kept
 UNION ALL SELECT id, true FROM gone WHERE id NOT IN (SELECT id FROM kept)
 """
+FINISH = _FINISH.format(lists="", names="", more="", columns="", values="")
+# Of records that stay for a time of their own.
+FINISH_KEPT = _FINISH.format(
+    lists=", unnest(%(keeps)s::float8[])",
+    names=", keep",
+    more=", o.keep",
+    columns=", keep_until",
+    values=", statement_timestamp() + keep * interval '1 second'",
+)
 
 RELEASE = f"""
 UPDATE dbqueue_job AS j
@@ -119,8 +128,8 @@ SET state = CASE WHEN o.delay > 0 THEN 'SCHEDULED' ELSE {ENTRY.format("j.")} END
     run_after = CASE WHEN o.delay > 0
         THEN statement_timestamp() + o.delay * interval '1 second' ELSE j.run_after END,
     worker_id = NULL, failures = j.failures + o.failed,
-    attempt_log = {_LOG}
-FROM {_OUTCOMES}
+    attempt_log = {_LOG}, {GIVE_UP_KEY}
+FROM {_OUTCOMES.format(lists="", names="")}
 WHERE {_FENCE} AND j.cancelled_at IS NULL
 RETURNING j.id
 """

@@ -18,8 +18,8 @@ from dbqueue.dialects import rows
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.sqlite import statements
-from dbqueue.dialects.sqlite.inserts import SQLiteInserts
 from dbqueue.dialects.sqlite.listener import SQLiteListener
+from dbqueue.dialects.sqlite.placing import SQLitePlacing
 from dbqueue.dialects.sqlite.rare import as_id
 from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
@@ -28,7 +28,7 @@ from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
 from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
 
 
-class SQLite(SQLiteInserts):
+class SQLite(SQLitePlacing):
     name = "sqlite"
 
     session = SQLiteSession
@@ -209,7 +209,7 @@ class SQLite(SQLiteInserts):
             yield lambda sql, values: int(execute(sql, values).rowcount)
 
     def _document(self, outcome: rows.Outcome) -> dict[str, Any]:
-        record = outcome.record
+        record, keep = outcome.record, outcome.keep
         return {
             "id": outcome.id.hex,
             "attempt": outcome.attempt,
@@ -219,6 +219,7 @@ class SQLite(SQLiteInserts):
             "failed": outcome.failed,
             "due": self._times.now(outcome.delay) if outcome.delay > 0 else None,
             "duration": outcome.duration,
+            "kept": None if keep is None else self._times.now(min(keep, rows.EVER)),
         }
 
     def _wait(self, since: Any) -> float | None:

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from dbqueue.dialects import columns, rows
 from dbqueue.dialects.columns import WRITTEN, NewJob, inserted, listed
 from dbqueue.dialects.sqlite.moves import SQLiteMoves
-from dbqueue.dialects.statements import insert_once, with_more
+from dbqueue.dialects.statements import insert_once, names_of, with_more
 
 _INSERT = f"INSERT INTO dbqueue_job ({listed(columns.INSERTED)})"
-_NEW = {
+NEW = {
     "attempt": "0",
     "failures": "0",
     "attempt_log": "'[]'",
@@ -20,9 +20,9 @@ _NEW = {
     "run_after": "%(due)s",
 }
 
-INSERT = f"{_INSERT} VALUES ({inserted(**_NEW)})"
+INSERT = f"{_INSERT} VALUES ({inserted(**NEW)})"
 
-_OF_EACH = {
+OF_EACH = {
     "id": "json_extract(value, '$[0]')",
     "args": "json_extract(value, '$[1]')",
     "kwargs": "json_extract(value, '$[2]')",
@@ -30,7 +30,7 @@ _OF_EACH = {
 
 INSERT_MANY = f"""
 {_INSERT}
-SELECT {inserted(**_NEW, **_OF_EACH)}
+SELECT {inserted(**NEW, **OF_EACH)}
 FROM json_each(%(jobs)s)
 """
 
@@ -38,11 +38,11 @@ FROM json_each(%(jobs)s)
 @lru_cache
 def _insert_with(more: tuple[str, ...], *, once: bool) -> str:
     """Return the INSERT of a job that has more columns."""
-    values = inserted(**_NEW)
+    values = inserted(**NEW)
     if once:
         return insert_once(values, more)
-    columns_of = listed((*columns.INSERTED, *more))
-    return f"INSERT INTO dbqueue_job ({columns_of}) VALUES ({with_more(values, more)})"
+    names = listed(names_of(more))
+    return f"INSERT INTO dbqueue_job ({names}) VALUES ({with_more(values, more)})"
 
 
 @lru_cache
@@ -53,9 +53,9 @@ def _insert_many_with(same: tuple[str, ...], of_each: tuple[str, ...]) -> str:
     if "lane" in each:
         state = f"""CASE WHEN %(state)s = 'READY' AND {each["lane"]} IS NOT NULL
             THEN 'BLOCKED' ELSE %(state)s END"""
-    values = inserted(**_NEW, **_OF_EACH, state=state)
+    values = inserted(**NEW, **OF_EACH, state=state)
     return f"""
-INSERT INTO dbqueue_job ({listed((*columns.INSERTED, *same, *of_each))})
+INSERT INTO dbqueue_job ({listed((*names_of(same), *of_each))})
 SELECT {", ".join((with_more(values, same), *each.values()))}
 FROM json_each(%(jobs)s)
 """
@@ -89,11 +89,14 @@ class SQLiteInserts(SQLiteMoves):
             "state": written.state,
             "now": self._times.write(written.enqueued_at),
             "due": None if due is None else self._times.write(due),
-            **self._more(job.more or {}),
+            **self._more(job.more or {}, written.enqueued_at),
         }
 
-    def _more(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def _more(self, columns: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        given = dict(columns)
+        if "expires_in" in given:
+            given["expires_in"] = now + timedelta(seconds=given["expires_in"])
         return {
             name: self._times.write(value) if isinstance(value, datetime) else value
-            for name, value in columns.items()
+            for name, value in given.items()
         }

@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from dbqueue.dialects import columns, moves
 from dbqueue.dialects.columns import listed
-from dbqueue.dialects.moves import CHANGES, DUE_STATE, REVIVED, TOLD, WAITING, quoted
+from dbqueue.dialects.moves import (
+    CHANGES,
+    DUE_STATE,
+    KEY_AGAIN,
+    REVIVED,
+    TOLD,
+    WAITING,
+    quoted,
+)
 from dbqueue.dialects.rows import MovedJob
 from dbqueue.dialects.sqlite.rare import SQLiteRareMoves, as_id
 from dbqueue.dialects.sqlite.statements import WHOLE, WHOLE_LOG, logged
@@ -49,10 +57,11 @@ _LOG = f"""CASE WHEN json_type({_LIVED}, '$[#-1]') = 'object'
     THEN json_set({_LIVED}, '$[#-1].retried_at', %(moment)s) ELSE {_LIVED} END"""
 
 REVIVE = f"""
-INSERT INTO dbqueue_job ({listed(REVIVED)}, state, failures, attempt_log, run_after)
-SELECT {listed(REVIVED)}, {DUE_STATE}, 0, {_LOG}, %(now)s
+INSERT INTO dbqueue_job ({listed(REVIVED)}, unique_key, state, failures,
+    attempt_log, run_after)
+SELECT {listed(REVIVED)}, {KEY_AGAIN}, {DUE_STATE}, 0, {_LOG}, %(now)s
 FROM dbqueue_finishedjob WHERE {_THOSE}
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING {TOLD}
 """
 

@@ -2,7 +2,7 @@
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, listed
-from dbqueue.dialects.statements import ENTRY, IS_KNOWN
+from dbqueue.dialects.statements import ENTRY, FATE, GIVE_UP_KEY
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 _READY = f"""SELECT id FROM dbqueue_job
@@ -30,7 +30,7 @@ SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
 WHERE id IN ({{ids}})
   AND EXISTS (SELECT 1 FROM dbqueue_worker
               WHERE id = %(worker)s AND ended_at IS NULL)
-RETURNING {claimed(_IS_SHORT, _AS_TEXT)}, {IS_KNOWN}
+RETURNING {claimed(_IS_SHORT, _AS_TEXT)}, {FATE.format(now="%(now)s")}
 """
 
 TAKE = _TAKE.format(ids=f"{_READY} LIMIT %(limit)s")
@@ -69,10 +69,10 @@ RAISED = f"substr(json_extract({{}}, '$.exception'), 1, {columns.EXCEPTION_LENGT
 
 FINISH = f"""
 INSERT INTO dbqueue_finishedjob ({_HISTORY}, state, failures, attempt_log, exception,
-                                 result, duration, finished_at)
+                                 result, duration, finished_at, keep_until)
 SELECT {listed(columns.CARRIED)}, {WHOLE}, :state, failures + :failed, {_LOG},
        CASE :state WHEN 'FAILED' THEN {RAISED.format(":record")} END,
-       :result, :duration, :now
+       :result, :duration, :now, :kept
 FROM dbqueue_job WHERE {_FENCE}
 ON CONFLICT (id) DO NOTHING
 """
@@ -83,7 +83,8 @@ RELEASE = f"""
 UPDATE dbqueue_job
 SET state = CASE WHEN :due IS NOT NULL THEN 'SCHEDULED' ELSE {ENTRY.format("")} END,
     run_after = coalesce(:due, run_after),
-    worker_id = NULL, failures = failures + :failed, attempt_log = {_LOG}
+    worker_id = NULL, failures = failures + :failed, attempt_log = {_LOG},
+    {GIVE_UP_KEY}
 WHERE {_FENCE} AND cancelled_at IS NULL
 """
 

@@ -41,6 +41,8 @@ def enqueue_again(
                 before.args if args is None else list(args),
                 before.kwargs if kwargs is None else dict(kwargs),
             )
+            if not result.was_enqueued:  # its task is unique, and another one stands
+                return Moved(move="retry", skipped={"unique": 1})
             Job.objects.using(alias).filter(pk=result.id).update(retry_of=id)
     finally:
         context.bound.reset(bound)

@@ -16,6 +16,9 @@ from dbqueue.models import Job, JobState
 
 logger = logging.getLogger(__name__)
 
+# What is an end, and for what reason.
+ENDS = {"cancel": "cancelled", "expire": "expired"}
+
 
 def tell(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
     """Announce the move of each job when it is committed."""
@@ -33,7 +36,7 @@ def _announce(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
     for job in jobs:
         _log(move, job)
         _send(move, job)
-        if job.state == JobState.CANCELLED and move == "cancel":
+        if job.state == JobState.CANCELLED and move in ENDS:
             events.finished(partial(finished_result, alias, job.id))
     for queue in {_hint(job) for job in jobs} - {None}:
         wakeup.announce(alias, str(queue))
@@ -60,8 +63,7 @@ def _log(move: str, job: MovedJob) -> None:
 
 
 def _send(move: str, job: MovedJob) -> None:
-    is_cancel = move == "cancel"
-    signal = signals.job_cancelled if is_cancel else signals.job_moved
+    signal = signals.job_cancelled if move in ENDS else signals.job_moved
     if signal.receivers:
         event = JobEvent(
             id=job.id,
@@ -69,6 +71,6 @@ def _send(move: str, job: MovedJob) -> None:
             queue_name=job.queue_name,
             attempt=job.attempt,
             state=job.state,
-            reason="cancelled" if is_cancel else move,
+            reason=ENDS.get(move, move),
         )
         events.deliver(signal, Job, event=event)

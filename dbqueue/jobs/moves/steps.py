@@ -6,7 +6,6 @@ something in common, are moved through a Selection.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,9 +15,11 @@ from dbqueue import dialects
 from dbqueue.dialects import hooks
 from dbqueue.dialects.moves import CHANGES, WAITING
 from dbqueue.dialects.rows import MovedJob, Outcome, ended_in_waiting
+from dbqueue.jobs import expiry, retention
 from dbqueue.jobs.moves.news import tell
 from dbqueue.jobs.moves.stopping import request_cancel
 from dbqueue.models import FinishedJob, Job, JobState
+from dbqueue.models.job import HAS_KEY
 from dbqueue.tasks import options, payload
 from dbqueue.tasks.moves import Moved
 
@@ -72,7 +73,10 @@ def cancel(alias: str, ids: Iterable[UUID], *, reason: str = "") -> Moved:
 
 def retry(alias: str, ids: Iterable[UUID]) -> Moved:
     """Run finished jobs again, under the same ids and with no failures."""
-    return _skip(*_move(alias, "retry", ids, partial(_of_history, alias, "revive")))
+    revive = partial(_of_history, alias, "revive")
+    answer, passed = _move(alias, "retry", ids, revive)
+    taken = keys_taken(alias, passed)
+    return _skip(answer, passed | dict.fromkeys(taken, "UNIQUE"))
 
 
 def discard(alias: str, ids: Iterable[UUID]) -> Moved:
@@ -125,16 +129,27 @@ def _of_history(
     return moved
 
 
+def expire(alias: str, ids: Sequence[UUID]) -> Sequence[MovedJob]:
+    """End jobs that wait as CANCELLED, because it is too late to start them."""
+    gone = _withdrawn(alias, expiry.record(), ids, wait=False)
+    tell(alias, "expire", gone)
+    return gone
+
+
 def _withdraw(
     alias: str, message: str, ids: Sequence[UUID], *, wait: bool
 ) -> Sequence[MovedJob]:
     record = ended_in_waiting(message=message)
+    return _withdrawn(alias, record, ids, wait=wait)
+
+
+def _withdrawn(
+    alias: str, record: dict[str, Any], ids: Sequence[UUID], *, wait: bool
+) -> Sequence[MovedJob]:
     dialect, state = dialects.of(alias), JobState.CANCELLED
-    together: AbstractContextManager[Any] = nullcontext()
-    if hooks.after_record:
-        together = dialect.one_commit()
-    with together:
+    with dialect.one_commit():
         gone = dialect.withdraw(ids, record, wait=wait)
+        retention.keep(alias, gone)
         outcomes = [
             Outcome(id=job.id, attempt=job.attempt, state=state, record=record)
             for job in gone
@@ -179,6 +194,17 @@ def _skip(answer: Moved, left: dict[UUID, str]) -> Moved:
     for state in left.values():
         answer.add(Moved(move=answer.move, skipped={state.lower(): 1}))
     return answer
+
+
+def keys_taken(alias: str, ids: Collection[UUID]) -> set[UUID]:
+    """Return the finished jobs of which an unfinished one has the key."""
+    if not ids:
+        return set()
+    finished = FinishedJob.objects.using(alias).filter(pk__in=ids, unique_until="F")
+    keys = dict(finished.exclude(unique_key=None).values_list("pk", "unique_key"))
+    unfinished = Job.objects.using(alias).filter(unique_key__in=keys.values())
+    taken = set(unfinished.filter(HAS_KEY).values_list("unique_key", flat=True))
+    return {id for id, key in keys.items() if key in taken}
 
 
 def states(alias: str, ids: Collection[UUID]) -> dict[UUID, str]:

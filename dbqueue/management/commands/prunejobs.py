@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue import conf
 from dbqueue.backend import DatabaseBackend
-from dbqueue.maintenance.prune import BATCH, prune_all
+from dbqueue.maintenance.prune import BATCH, prune_all, to_prune
 from dbqueue.management.backends import (
     add_backend_option,
     add_examples,
@@ -52,28 +52,25 @@ class Command(BaseCommand):
             for queue in options["queue"] or ():
                 _check_queue(backend, queue)
             total = sum(
-                self._prune(alias, state, age, options)
+                self._prune(alias, state, options)
                 for state in _FINISHED
-                if (age := _age_of(state, options)) is not None
+                if not options["state"] or state.lower() in options["state"]
             )
         verb = "would be deleted" if options["dry_run"] else "deleted"
         if options["verbosity"]:
             self.stdout.write(f"{counted(total, 'finished job')} {verb}.")
 
-    def _prune(
-        self, alias: str, state: str, age: float, options: dict[str, Any]
-    ) -> int:
+    def _prune(self, alias: str, state: str, options: dict[str, Any]) -> int:
         queues, batch = options["queue"] or (), max(1, options["batch"])
+        age = _age_of(state, options)
         if options["dry_run"]:
-            rows = FinishedJob.objects.using(alias).expired(state, age)
-            return (rows.filter(queue_name__in=queues) if queues else rows).count()
+            found = to_prune(alias, state, age, queues)
+            return sum(rows.count() for rows, _ in found)
         return prune_all(alias, state=state, older_than=age, queues=queues, batch=batch)
 
 
 def _age_of(state: str, options: dict[str, Any]) -> float | None:
     """Return the age from which to delete the state, None to leave it alone."""
-    if options["state"] and state.lower() not in options["state"]:
-        return None
     settings = conf.current()
     successful = state == JobState.SUCCESSFUL
     kept = settings.keep_successful if successful else settings.keep_failed

@@ -11,7 +11,7 @@ from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import UnknownTasks
 from dbqueue.exceptions import InvalidPayload, TaskNotAllowed, TaskNotFound
-from dbqueue.jobs import losses, outcomes
+from dbqueue.jobs import expiry, losses, outcomes
 from dbqueue.jobs.wakeup import CANCEL
 from dbqueue.maintenance import leases
 from dbqueue.tasks import defaults, registry
@@ -67,7 +67,9 @@ class Dispatch:
         jobs, laned = [], False
         for job in claimed:
             laned = laned or job.lane is not None
-            if job.attempt_log != "[]" and losses.runs_alone(job):
+            if job.fate is not None:  # its task is not even looked for
+                self._expire(job)
+            elif job.attempt_log != "[]" and losses.runs_alone(job):
                 self.alone.accept(job)
             else:
                 jobs.append(job)
@@ -187,6 +189,10 @@ class Dispatch:
         if outcome.delay:  # there may be many, and others behind them
             self.prefetch.learn([PASSING])
         self.completer.done(job, outcome)
+
+    def _expire(self, job: ClaimedJob) -> None:
+        self.completer.accept(job, None)
+        self.completer.done(job, expiry.end(job, self.holder.worker_id))
 
     def _tell_unknown(self) -> None:
         """Let the row of this worker say what it leaves to others, or to nobody."""

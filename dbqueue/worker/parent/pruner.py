@@ -3,13 +3,22 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from functools import partial
 
 from dbqueue import conf, dialects
 from dbqueue.jobs import statistics
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.duties import Duty
-from dbqueue.maintenance.prune import BATCH, prune
+from dbqueue.maintenance.expire import INTERVAL as EXPIRY_INTERVAL
+from dbqueue.maintenance.expire import expire
+from dbqueue.maintenance.prune import (
+    BATCH,
+    Marks,
+    prune,
+    prune_outlived,
+    prune_throttles,
+)
 from dbqueue.models import JobState
 from dbqueue.worker.parent.orders import Orders
 from dbqueue.worker.parent.processes import Links
@@ -21,6 +30,8 @@ INTERVAL = 60.0  # seconds between two looks while nothing is old enough
 SHARE = 0.2
 # Seconds that a delete should not exceed: everything else the keeper does waits for it.
 LONG = 0.1
+# Seconds after which it begins from the start again: a row may have been locked.
+FORGET = 3600.0
 
 
 class Pruner:
@@ -28,26 +39,33 @@ class Pruner:
 
     def __init__(self) -> None:
         self._batch = BATCH
+        self._marks: Marks = {}
+        self._forget_at = 0.0
 
     def prune(self, alias: str) -> float:
         """Delete one batch of each kind; return the seconds to wait before the next."""
         settings, began = conf.current(), time.monotonic()
-        more = False
-        for states, seconds in (
-            ((JobState.SUCCESSFUL,), settings.keep_successful),
-            ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
-        ):
-            if seconds is not None:
-                more |= self._prune(alias, states, seconds)
-        if more:
+        if began > self._forget_at:
+            self._marks, self._forget_at = {}, began + FORGET
+        kinds: list[Callable[..., int]] = [
+            partial(prune, states=states, older_than=seconds, marks=self._marks)
+            for states, seconds in (
+                ((JobState.SUCCESSFUL,), settings.keep_successful),
+                ((JobState.FAILED, JobState.CANCELLED), settings.keep_failed),
+            )
+            if seconds is not None
+        ]
+        kinds += [prune_outlived, prune_throttles]
+        more = [self._prune(alias, kind) for kind in kinds]
+        if any(more):
             return (time.monotonic() - began) * (1 / SHARE - 1)
         return INTERVAL * random.uniform(0.8, 1.2)
 
-    def _prune(self, alias: str, states: Collection[str], older_than: float) -> bool:
+    def _prune(self, alias: str, kind: Callable[..., int]) -> bool:
         """Delete a batch; return whether there may be more."""
         limit, began = self._batch, time.monotonic()
         try:
-            deleted = prune(alias, states=states, older_than=older_than, limit=limit)
+            deleted = kind(alias, limit=limit)
         except Exception as error:
             if not dialects.of(alias).refuses(error):
                 raise
@@ -63,6 +81,7 @@ def chores(links: Links, wake_all: Callable[[], None], often: float) -> list[Dut
     orders = Orders(links.children, wake_all)
     return [
         Duty(often, orders.obey),
+        Duty(EXPIRY_INTERVAL, expire),
         Duty(INTERVAL, Pruner().prune),
         Duty(INTERVAL, forget),
     ]

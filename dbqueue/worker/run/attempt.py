@@ -47,6 +47,8 @@ class Attempt:
         is_typed = str(job.args).startswith(typed.BEGINNING)
         self._typed = TypedRow(job) if is_typed else None
         self._dump = self._typed.dump if self._typed else payload.result
+        if task.keep_result is False:
+            self._dump = _nothing
         # The result, as JSON, of a job whose end is written, and then committed.
         self._written: str | None = None
         self._committed: str | None = None
@@ -199,6 +201,7 @@ class Attempt:
     def _write_success(self, value: Any) -> str:
         result = self._dump(value)
         outcome = outcomes.succeeded(self._job, result, self._seconds())
+        outcome.keep = self._task.keep
         if self._committed is not None or not self._holder.record(outcome):
             raise ClaimLost(f"Job {self._job.id} was taken over; rolled back.")
         self._written = result
@@ -207,6 +210,7 @@ class Attempt:
     def _succeeded(self, result: str) -> Outcome | None:
         """Announce the success; return its outcome, if that is not committed."""
         outcome = outcomes.succeeded(self._job, result, self._seconds())
+        outcome.keep = self._task.keep
         if events.has_receivers(task_finished):
             load = self._typed.load if self._typed else json.loads
             self._send_finished(outcome, _return_value=load(result))
@@ -236,7 +240,7 @@ class Attempt:
             database=self._holder.database,
             result=self._current_result() if self._is_readable else None,
         )
-        outcome.duration = self._seconds()
+        outcome.duration, outcome.keep = self._seconds(), self._task.keep
         if outcome.state != JobState.READY and events.has_receivers(task_finished):
             # Inside the except block: receivers may ask for the traceback.
             self._send_finished(outcome)
@@ -262,3 +266,7 @@ class Attempt:
 
 def _drop(value: Any) -> str:
     raise Cancel
+
+
+def _nothing(value: Any) -> str:
+    return "null"

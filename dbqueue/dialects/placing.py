@@ -1,0 +1,134 @@
+"""Unique jobs: each is written, or answered with the job that has its key."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dbqueue.dialects import columns
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.rows import Calls, Written
+
+# The jobs that have their keys, word for word as the condition of the index is: that is
+# how SQLite recognises it.
+HAS_KEY = """unique_key IS NOT NULL
+    AND (unique_until = 'F' OR NOT (state = 'RUNNING'))"""
+# What is told of a job that stands, unfinished or finished.
+OF_BOTH = (*columns.CARRIED, *columns.JSON, "state", "failures", "attempt_log")
+TOLD = (*OF_BOTH, "result", "finished_at")
+# What a job that is replaced keeps of its own, beside what no enqueue writes.
+_KEPT = ("id", "unique_key", "unique_until", "enqueued_at", "retry_of", "once")
+REPLACED = (
+    *(name for name in columns.WRITTEN if name not in _KEPT),
+    *("lane", "fair_group", "expires_at"),
+)
+# Where the ends of an earlier job with the key may be, with its columns.
+COOLING = """FROM dbqueue_finishedjob AS f
+    WHERE f.unique_key = {key} AND f.finished_at > {since} AND f.state <> 'CANCELLED'"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How long a key is taken, in seconds, and what then becomes of another job."""
+
+    until: str | None  # a UniqueUntil; None with `throttle`, which does not ask the job
+    replaces: bool = False
+    max_wait: float | None = None
+    throttle: float | None = None
+    cooldown: float | None = None
+
+
+class Placed(NamedTuple):
+    """A job as it stands after an enqueue, which has written it or not."""
+
+    is_new: bool
+    # By the names in TOLD; all but the id are None if its record was pruned. JSON is
+    # text.
+    columns: dict[str, Any]
+
+
+class PlacedMany(NamedTuple):
+    """What came of many: the others are new."""
+
+    written: Written
+    stand: dict[str, dict[str, Any]]  # by the keys of those that are not new
+
+
+class Placing:
+    """See Dialect, of which it is a part."""
+
+    def place(self, job: NewJob, key: str, rule: Rule, *, once: bool = False) -> Placed:
+        """Write the job, or return the one that has its key; replaced, if so ruled.
+
+        With `once`, the one that has its id, too.
+        """
+        while (placed := self._placed(job, key, rule, once=once)) is None:
+            pass  # another one came, or went, since the statement began
+        return placed
+
+    def place_many(
+        self, job: NewJob, calls: Calls, keys: Sequence[str | None], rule: Rule
+    ) -> PlacedMany:
+        """Write a job for each call whose key is free; None is. No two are alike."""
+        written, stand = Written.now(job), dict[str, dict[str, Any]]()
+        left = list(range(len(calls.ids)))
+        with self.one_commit():
+            while left:
+                some = calls.of(left), [keys[place] for place in left]
+                fresh, new = self._placed_many(job, *some, rule)
+                written = fresh or written
+                left = [p for p in left if keys[p] not in new and keys[p] is not None]
+                asked = [key for p in left if (key := keys[p]) is not None]
+                stand |= self._standing(asked, rule) if asked else {}
+                left = [place for place in left if keys[place] not in stand]
+        return PlacedMany(written, stand)
+
+    def one_commit(self) -> AbstractContextManager[Any]:
+        raise NotImplementedError
+
+    def _placed(
+        self, job: NewJob, key: str, rule: Rule, *, once: bool
+    ) -> Placed | None:
+        """Return what one statement finds, None if it has met another's commit."""
+        raise NotImplementedError
+
+    def _placed_many(
+        self, job: NewJob, calls: Calls, keys: Sequence[str | None], rule: Rule
+    ) -> tuple[Written | None, set[str]]:
+        """Write what is free; return what holds for the new, and their keys."""
+        raise NotImplementedError
+
+    def _standing(self, keys: Sequence[str], rule: Rule) -> dict[str, dict[str, Any]]:
+        """Return the columns of the jobs that have the keys."""
+        raise NotImplementedError
+
+
+def told(values: Sequence[Any]) -> dict[str, Any]:
+    """Return the columns that a statement has told, by their names."""
+    return dict(zip(TOLD, values, strict=True))
+
+
+def conflict(update: str | None) -> str:
+    """Return what an INSERT does where the key is taken."""
+    do = "NOTHING" if update is None else f"UPDATE SET {update}"
+    return f"ON CONFLICT (unique_key) WHERE {HAS_KEY} DO {do}"
+
+
+def replacement(due: str, now: str) -> str:
+    """Return what replacing one that waits sets; `due` is the new moment, as SQL."""
+    new = ", ".join(f"{name} = excluded.{name}" for name in REPLACED)
+    return f"""{new}, run_after = {due}, state = CASE
+        WHEN {due} > {now} THEN 'SCHEDULED'
+        WHEN excluded.lane IS NULL THEN 'READY' ELSE 'BLOCKED' END"""
+
+
+def of_throttle(keys: str, now: str, form: str = "{}") -> str:
+    """Return the question for the jobs by which keys are throttled."""
+    both = ", ".join(
+        form.format(f"coalesce(j.{name}, f.{name})") for name in OF_BOTH[1:]
+    )
+    return f"""SELECT t.key, t.job_id, {both}, f.result, f.finished_at
+    FROM dbqueue_throttle AS t
+    LEFT JOIN dbqueue_job AS j ON j.id = t.job_id
+    LEFT JOIN dbqueue_finishedjob AS f ON f.id = t.job_id
+    WHERE t.key {keys} AND t.expires_at > {now}"""

@@ -1,0 +1,241 @@
+"""Jobs of a task that is unique: written, or answered by the one that stands."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from dbqueue import conf, dialects
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.placing import Placed, Rule
+from dbqueue.dialects.rows import Calls, Written
+from dbqueue.exceptions import AlreadyEnqueued, JobIdTaken
+from dbqueue.jobs.insert import CHUNK_SIZE, migrated, starts
+from dbqueue.jobs.results import NewResults, job_result, stored_result
+from dbqueue.models import FinishedJob, Job, JobState, UniqueUntil
+from dbqueue.tasks.framework import InvalidTask
+from dbqueue.tasks.payload import UNREADABLE
+from dbqueue.tasks.registry import in_name
+from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.task import Task
+from dbqueue.tasks.unique import Unique
+
+KEY = "unique_key"  # the column that carries a call's key up to here
+# All of a list are written in the order of their keys, or two lists could wait for each
+# other: so in few statements.
+CHUNK = 100_000
+_TEXTS = {"args", "kwargs", "context", "progress", "attempt_log", "result"}
+_UNTIL = {"finished": UniqueUntil.FINISHED, "started": UniqueUntil.STARTED, None: None}
+
+
+def place(
+    database: str, task: Task[..., Any], job: NewJob
+) -> tuple[Written | None, JobResult | None]:
+    """Write the job, or return the result of the one that stands in its place.
+
+    Return neither for a call that has no key, and so is not unique. Raises
+    AlreadyEnqueued, JobIdTaken, InvalidTask and MigrationsNotApplied.
+    """
+    unique, more, once = _of(task), dict(job.more or {}), task.job_id is not None
+    key = more.pop(KEY)
+    if key is None:
+        return None, None
+    job = replace(job, more=more, **_debounced(unique))
+    with migrated(database):
+        placed = dialects.of(database).place(job, key, rule_of(task), once=once)
+    if placed.is_new:
+        return _written(placed), None
+    result = told_result(placed.columns, task, job)
+    if placed.columns["id"] == job.id:
+        return None, existing(task, job, result)
+    return None, answered(unique, key, result)
+
+
+def existing(task: Task[..., Any], job: NewJob, result: JobResult) -> JobResult:
+    """Return the result of the job that has the chosen id. Raises JobIdTaken."""
+    if result.task.module_path != task.module_path:
+        raise JobIdTaken(
+            f"job_id {str(job.id)!r} belongs to a job of {result.task.module_path!r}, "
+            f"not of {task.module_path!r}."
+        )
+    return standing(result)
+
+
+def place_many(
+    database: str, task: Task[..., Any], job: NewJob, calls: Calls
+) -> "PlacedResults":
+    """Write a job for each call, or find the one that stands in its place.
+
+    Raises AlreadyEnqueued, having written nothing, InvalidTask, MigrationsNotApplied.
+    """
+    unique, more = _of(task), dict(calls.more)
+    own = dict(job.more or {})
+    keys = more.pop(KEY, None) or [own.pop(KEY, None)] * len(calls.ids)
+    calls, job = calls._replace(more=more), replace(job, more=own, **_debounced(unique))
+    counts = winners(unique, keys)
+    stand: dict[int, int | JobResult] = {
+        p: counts[key] for p, key in enumerate(keys) if key and counts[key] != p
+    }
+    left = [place for place in range(len(keys)) if place not in stand]
+    written, rows = None, dict[str, dict[str, Any]]()
+    with migrated(database), transaction.atomic(using=database):
+        for some in _chunks(calls, left):
+            found = dialects.of(database).place_many(
+                job, calls.of(some), [keys[place] for place in some], rule_of(task)
+            )
+            written, rows = written or found.written, rows | found.stand
+        for key, columns in rows.items():
+            result = told_result(columns, task, job)
+            stand[counts[key]] = answered(unique, key, result)
+    return PlacedResults(task, job, calls, written or Written.now(job), stand)
+
+
+class PlacedResults(NewResults):
+    """The results of a list, of which some jobs stood before, or are in it twice."""
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        job: NewJob,
+        calls: Calls,
+        written: Written,
+        stand: Mapping[int, int | JobResult],
+    ) -> None:
+        super().__init__(task, job, calls, [written] * len(starts(calls)))
+        self._stand = stand
+        self.first = written
+
+    def new(self) -> Iterator[JobResult]:
+        """Yield the results of the jobs that were written."""
+        for place in range(len(self)):
+            if place not in self._stand:
+                yield self._at(place)
+
+    def has_new(self) -> bool:
+        return len(self._stand) < len(self)
+
+    def _at(self, place: int) -> JobResult:
+        found = self._stand.get(place)
+        if found is None:
+            return super()._at(place)
+        return standing(self._at(found)) if isinstance(found, int) else found
+
+
+def rule_of(task: Task[..., Any]) -> Rule:
+    """Return what the database has to know. Raises InvalidTask."""
+    unique = _of(task)
+    if unique.cooldown is not None and task.keep is None:
+        _check_history(task.module_path, unique.cooldown)
+    return Rule(
+        until=_UNTIL[unique.until],
+        replaces=unique.on_conflict == "replace",
+        max_wait=unique.max_wait,  # type: ignore[arg-type]  # seconds by now, as below
+        throttle=unique.throttle,  # type: ignore[arg-type]
+        cooldown=unique.cooldown,  # type: ignore[arg-type]
+    )
+
+
+def _check_history(path: str, cooldown: Any) -> None:
+    settings = conf.current()
+    for name in ("keep_successful", "keep_failed"):
+        kept = getattr(settings, name)
+        if kept is not None and kept < cooldown:
+            raise InvalidTask(
+                f"The cooldown of {path!r} is {cooldown!r} s, and is looked up in the "
+                f"history, where DBQUEUE[{name.upper()!r}] keeps jobs for {kept!r} s. "
+                "Give the task keep= of no less."
+            )
+
+
+def _of(task: Task[..., Any]) -> Unique:
+    assert task.unique is not None
+    return task.unique
+
+
+def _debounced(unique: Unique) -> dict[str, Any]:
+    return {} if unique.debounce is None else {"delay": unique.debounce}
+
+
+def winners(unique: Unique, keys: Sequence[str | None]) -> dict[str, int]:
+    """Return the place of the call that counts, by its key. Raises AlreadyEnqueued."""
+    found: dict[str, int] = {}
+    for place, key in enumerate(keys):
+        if key is None:
+            continue
+        if key in found and unique.on_conflict == "raise":
+            raise AlreadyEnqueued(
+                f"Call {place + 1} has the key {key!r}, and so has call "
+                f"{found[key] + 1}. Nothing was enqueued."
+            )
+        if unique.on_conflict == "replace":
+            found[key] = place
+        else:
+            found.setdefault(key, place)
+    return found
+
+
+def _chunks(calls: Calls, places: Sequence[int]) -> Iterator[Sequence[int]]:
+    first = calls.of(places).chunks(CHUNK, CHUNK_SIZE)
+    for start, end in zip_longest(first, first[1:]):
+        yield places[start:end]
+
+
+def standing(result: JobResult) -> JobResult:
+    """Return the result as that of a job which this call has not written."""
+    other = copy(result)
+    object.__setattr__(other, "was_enqueued", False)
+    return other
+
+
+def told_result(
+    columns: Mapping[str, Any], task: Task[..., Any], job: NewJob
+) -> JobResult:
+    """Return the result of a job that stands; of one that was pruned, its id is left.
+
+    Its task is not imported, if it is not that of the call.
+    """
+    if columns["task"] is None:
+        gone = job_result(
+            task,
+            replace(job, id=columns["id"]),
+            state=JobState.READY,  # as it was written
+            args=[],
+            kwargs={},
+            enqueued_at=timezone.now(),
+        )
+        return standing(gone)
+    kind = Job if columns["finished_at"] is None else FinishedJob
+    names = {field.attname for field in kind._meta.concrete_fields}
+    row = kind(**{name: columns[name] for name in columns.keys() & names})
+    for name in _TEXTS & names:
+        setattr(row, name, _parsed(columns[name]))
+    is_own = columns["task"] == task.module_path
+    return standing(stored_result(row, task if is_own else in_name(row.task)))
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except UNREADABLE:
+        return text  # null, or damaged by hand
+
+
+def _written(placed: Placed) -> Written:
+    row = placed.columns
+    return Written(row["state"], row["enqueued_at"], row["run_after"])
+
+
+def answered(unique: Unique, key: str, result: JobResult) -> JobResult:
+    """Return the result of the job that stands. Raises AlreadyEnqueued."""
+    if unique.on_conflict != "raise":
+        return result
+    raise AlreadyEnqueued(
+        f"A job with the key {key!r} stands: {result.id}, {result.state}. Nothing was "
+        "enqueued; on_conflict='skip' returns that one.",
+        result,
+    )

@@ -1,0 +1,57 @@
+"""Many jobs written at once, and jobs that wait for another database's commit."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from django.db import connections
+
+from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.rows import Calls
+from dbqueue.jobs import events, unique
+from dbqueue.jobs.insert import insert, insert_many
+from dbqueue.jobs.results import NewResults
+from dbqueue.jobs.transactions import warn_of_deferral
+from dbqueue.tasks.results import JobResult
+from dbqueue.tasks.task import Task
+
+
+def write_many(
+    backend: Any, task: Task[..., Any], job: NewJob, calls: Calls
+) -> Sequence[JobResult]:
+    """Write a job for each call, and return the results in order."""
+    if task.unique is not None:
+        placed = unique.place_many(backend.database, task, job, calls)
+        if placed.has_new():
+            backend.wake(backend.database, job, placed.first, calls)
+        events.enqueued(type(backend), placed.new())
+        return placed
+    written = insert_many(backend.database, job, calls)
+    if written:
+        backend.wake(backend.database, job, written[0], calls)
+    results = NewResults(task, job, calls, written)
+    events.enqueued(type(backend), results)
+    return results
+
+
+def defer(
+    backend: Any, task: Task[..., Any], job: NewJob, calls: Calls, other: str
+) -> Sequence[JobResult]:
+    """Write the jobs after the commit of the transaction on another database."""
+    warn_of_deferral(task.module_path, other=other, database=backend.database)
+    connections[other].on_commit(partial(_write, backend, task, job, calls))
+    return NewResults.expected(task, job, calls)
+
+
+def _write(backend: Any, task: Task[..., Any], job: NewJob, calls: Calls) -> None:
+    if not task.job_id:
+        write_many(backend, task, job, calls)
+        return
+    written, stands = None, None
+    if task.unique is not None:
+        written, stands = unique.place(backend.database, task, job)
+    if written is None and stands is None:
+        written = insert(backend.database, job, once=True)
+    if written is not None:
+        backend.wake(backend.database, job, written)
+        events.enqueued(type(backend), NewResults(task, job, calls, [written]))
