@@ -18,12 +18,12 @@ class RareMoves(Placing):
         """Return jobs to the queue but for cancelled ones; return the ids of those."""
         raise NotImplementedError
 
-    def insert_each(self, jobs: Sequence[NewJob]) -> None:
-        """Insert jobs that differ in all their columns, in one statement.
+    def as_due(self, job: NewJob) -> str:
+        """Return a job that is due, without rare columns, as insert_due() takes it."""
+        raise NotImplementedError
 
-        They are due, and have no columns that few jobs have. What is taken of their ids
-        stays as it is.
-        """
+    def insert_due(self, jobs: Sequence[str]) -> None:
+        """Insert jobs of chosen ids, in one statement; what is taken stays."""
         raise NotImplementedError
 
     def forget_known(self, worker_id: UUID) -> None:

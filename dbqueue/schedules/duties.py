@@ -3,8 +3,8 @@
 import time
 
 from dbqueue.maintenance import duties
-from dbqueue.schedules import firing
 from dbqueue.schedules.declared import sync
+from dbqueue.schedules.firing.looking import fire_due
 
 INTERVAL = 1.0  # seconds between looks while nobody announces anything
 # When this process began, by the monotonic clock, and what it has written since.
@@ -25,4 +25,4 @@ def declare(alias: str) -> None:
 
 
 duties.register(sync.REFRESH, declare)
-duties.register(INTERVAL, firing.fire_due, timed=True)
+duties.register(INTERVAL, fire_due, timed=True)

@@ -1,5 +1,7 @@
 """The database's clock, and the news that there is something to look at."""
 
+import json
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -8,8 +10,9 @@ from django.db import connections
 from django.utils import timezone
 
 from dbqueue import dialects
+from dbqueue.dialects.rows import as_kept
 from dbqueue.jobs import wakeup
-from dbqueue.schedules.statements import NOW
+from dbqueue.schedules.statements import FIRST, KNOWN, NOW
 
 
 def now(alias: str) -> datetime:
@@ -19,6 +22,30 @@ def now(alias: str) -> datetime:
         return timezone.now()
     ((seconds,),) = dialects.of(alias).ask(statement, {})
     return datetime.fromtimestamp(seconds, timezone.get_default_timezone())
+
+
+def first_due(alias: str, unknown: Collection[str]) -> tuple[Any, float | None] | None:
+    """Return the schedule that is due first, by its id, and in how many seconds.
+
+    None for these is a moment that cannot be read; `unknown` tasks are left out. Return
+    None if none is ever due. It costs one look into an index, as it is asked often.
+    """
+    dialect, known, values = dialects.of(alias), "", dict[str, Any]()
+    if unknown:
+        known, values["unknown"] = KNOWN[dialect.name], json.dumps(sorted(unknown))
+    values["now"] = writer(alias)(timezone.now())
+    found = dialect.ask(FIRST[dialect.name].format(known=known), values)
+    return (found[0][0], found[0][1]) if found else None
+
+
+def writer(alias: str) -> Callable[[datetime | None], str | None]:
+    """Return what writes a moment as the statements of the database take it."""
+    adapt = connections[alias].ops.adapt_datetimefield_value
+
+    def write(moment: datetime | None) -> str | None:
+        return None if moment is None else str(adapt(as_kept(moment)))
+
+    return write
 
 
 def announce(alias: str) -> None:

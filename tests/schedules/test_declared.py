@@ -10,8 +10,8 @@ from django.utils import timezone
 from dbqueue import At, Cron, Every, schedule, task
 from dbqueue.exceptions import InvalidSchedule, ScheduleNameTaken, WrongArguments
 from dbqueue.models import Job
-from dbqueue.schedules import firing
 from dbqueue.schedules.declared import declarations, sync
+from dbqueue.schedules.firing import looking
 from dbqueue.schedules.models import Schedule
 from tests import tasks
 from tests.schedules.tasks import pair
@@ -185,7 +185,7 @@ def test_a_service_that_comes_back_later_has_missed_what_the_other_saw(declared)
     sync.retire_forgotten("default")  # the other one, which began first
 
     write()
-    firing.fire_due("default")
+    looking.fire_due("default")
 
     assert Job.objects.count() == 3
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dbqueue import Cron, Every
 from dbqueue.models import FinishedJob, Job
-from dbqueue.schedules import firing
+from dbqueue.schedules.firing import changes, looking
 from dbqueue.schedules.models import Schedule
 from dbqueue.testing import run_jobs
 from tests import tasks
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def clean():
-    firing.unknown.clear()
+    changes.unknown.clear()
+    looking._prepared.clear()
 
 
 def make(name="hourly", task="tests.tasks.noop", cadence=HOUR, **values):
@@ -45,7 +46,7 @@ def come(schedule, ago=5):
 
 
 def fire():
-    return firing.fire_due("default")
+    return looking.fire_due("default")
 
 
 def ticks():

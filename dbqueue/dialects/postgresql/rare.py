@@ -62,7 +62,7 @@ _OF_EACH = dict.fromkeys(columns.INSERTED) | {
     "enqueued_at": "statement_timestamp()",
 }
 # The columns of the table say of what types the values are.
-INSERT_EACH = f"""
+INSERT_DUE = f"""
 INSERT INTO dbqueue_job ({listed(columns.INSERTED)}, once)
 SELECT {", ".join(value or name for name, value in _OF_EACH.items())}, true
 FROM jsonb_populate_recordset(NULL::dbqueue_job, %(jobs)s::jsonb) AS n
@@ -121,9 +121,11 @@ class PostgreSQLRareMoves(Dialect):
         found = self._rows(LOAD, params.held(worker_id, ids))
         return {id: texts for id, *texts in found}
 
-    def insert_each(self, jobs: Sequence[NewJob]) -> None:
-        objects = (as_object(job, run_after=job.run_after) for job in jobs)
-        self._run(INSERT_EACH, {"jobs": f"[{','.join(objects)}]"})
+    def as_due(self, job: NewJob) -> str:
+        return as_object(job, run_after=job.run_after)
+
+    def insert_due(self, jobs: Sequence[str]) -> None:
+        self._run(INSERT_DUE, {"jobs": f"[{','.join(jobs)}]"})
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id, "worker": worker_id, "limit": 1}

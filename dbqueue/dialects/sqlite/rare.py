@@ -76,7 +76,7 @@ _NEW = dict.fromkeys(columns.INSERTED) | {
     "attempt_log": "'[]'",
     "enqueued_at": "%(now)s",
 }
-INSERT_EACH = f"""
+INSERT_DUE = f"""
 INSERT INTO dbqueue_job ({listed(columns.INSERTED)}, once)
 SELECT {", ".join(value or name for name, value in _NEW.items())}, true
 FROM (SELECT {", ".join(_OF_EACH.values())} FROM json_each(%(jobs)s)) AS n
@@ -122,17 +122,13 @@ class SQLiteRareMoves(Dialect):
         found = self._rows(LOAD, _held(worker_id, ids))
         return {UUID(id): texts for id, *texts in found}
 
-    def insert_each(self, jobs: Sequence[NewJob]) -> None:
-        objects = (
-            as_object(
-                job,
-                id=job.id.hex,
-                run_after=job.run_after and self._times.write(job.run_after),
-            )
-            for job in jobs
-        )
-        values = {"jobs": f"[{','.join(objects)}]", "now": self._times.now()}
-        self._run(INSERT_EACH, values)
+    def as_due(self, job: NewJob) -> str:
+        due = job.run_after and self._times.write(job.run_after)
+        return as_object(job, id=job.id.hex, run_after=due)
+
+    def insert_due(self, jobs: Sequence[str]) -> None:
+        values = {"jobs": f"[{','.join(jobs)}]", "now": self._times.now()}
+        self._run(INSERT_DUE, values)
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}

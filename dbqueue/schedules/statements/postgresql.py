@@ -2,6 +2,14 @@
 
 NOW = "SELECT extract(epoch FROM statement_timestamp())::float8"
 
+FIRST = """
+SELECT id, CASE WHEN isfinite(due_at)
+    THEN extract(epoch FROM due_at - statement_timestamp())::float8 END
+FROM dbqueue_schedule WHERE due_at IS NOT NULL {known} ORDER BY due_at LIMIT 1
+"""
+
+KNOWN = "AND task NOT IN (SELECT jsonb_array_elements_text(%(unknown)s::jsonb))"
+
 MOVE = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(
@@ -13,7 +21,7 @@ free AS MATERIALIZED (
     SELECT s.id FROM dbqueue_schedule AS s JOIN given AS g ON s.id = g.id
     WHERE s.next_run_at IS NOT DISTINCT FROM g.was
       AND s.waiting_for IS NOT DISTINCT FROM g.waited_for
-      AND s.due_at IS NOT NULL
+      AND s.due_at <= statement_timestamp()
     FOR UPDATE OF s SKIP LOCKED
 )
 UPDATE dbqueue_schedule AS s

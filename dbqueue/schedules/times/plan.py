@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
 from django.utils import timezone
 
@@ -115,6 +115,18 @@ def spread(row: Any) -> timedelta:
     """Return by how much all ticks of the schedule are later, for its jitter."""
     digest = hashlib.sha256(row.pk.bytes).digest()
     return timedelta(seconds=row.jitter * int.from_bytes(digest[:4]) / 2**32)
+
+
+@overload
+def aware(moment: datetime) -> datetime: ...
+
+
+@overload
+def aware(moment: None) -> None: ...
+
+
+@overload
+def aware(moment: datetime | None) -> datetime | None: ...
 
 
 def aware(moment: datetime | None) -> datetime | None:

@@ -1,0 +1,155 @@
+"""When a keeper looks at schedules, and prepares what it is about to fire.
+
+What is due within a moment is read and made before, as all schedules of a minute are
+due at once: what is left to do when they are due is one commit.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from dbqueue import dialects
+from dbqueue.jobs import wakeup
+from dbqueue.models import Job
+from dbqueue.schedules import store
+from dbqueue.schedules.firing import commits
+from dbqueue.schedules.firing.changes import Change, unknown
+from dbqueue.schedules.models import Schedule
+from dbqueue.schedules.times import plan
+
+logger = logging.getLogger(__name__)
+
+# Schedules that are prepared at a time.
+BATCH = 500
+# Seconds before it is due that a schedule is prepared; and after which it is not fired
+# as it was prepared: the process was frozen, and more may be due by now.
+AHEAD, STALE = 0.5, 1.0
+# Seconds until rows are tried again that somebody else had locked.
+LOCKED = 0.05
+# A clock that is read by another statement may be so far behind.
+MARGIN = 0.001
+# Looks at a row that nobody moves, until it counts as damaged; and how many there were.
+TRIES, MOST_NOTED = 3, 10_000
+_stuck: Counter[tuple[UUID, datetime | None]] = Counter()
+_UNUSED = ("description", "declared", "declared_by", "declared_at", "created_at")
+FAR = 9999  # the year of what cannot be read
+# What is to be fired next, by the alias of the database; the first is due first.
+_prepared: dict[str, list[Change]] = {}
+
+
+def fire_due(alias: str) -> float | None:
+    """Fire what is due; return the seconds until there is something to do, if any.
+
+    It may be done by any number of keepers at once: the row of a schedule is moved by
+    compare-and-swap, in the commit that inserts the jobs of its ticks.
+    """
+    ready = _prepared.pop(alias, [])
+    if not ready or time.monotonic() > ready[0].at + STALE:
+        seconds = _seconds_left(alias)
+        if seconds is None or seconds > AHEAD:
+            return seconds and seconds - AHEAD
+        ready = _prepare(alias)
+    now = time.monotonic()
+    due = [change for change in ready if change.at <= now]
+    later = ready[len(due) :]
+    moved = _fire(alias, due) if due else 0
+    if later:
+        _prepared[alias] = later
+        return max(0.0, later[0].at - time.monotonic())
+    seconds = _seconds_left(alias)
+    if seconds is None:
+        return None
+    return max(0.0 if moved or not due else LOCKED, seconds - AHEAD)
+
+
+def _seconds_left(alias: str) -> float | None:
+    """Return the seconds until the next is due; None if there is none."""
+    first = store.first_due(alias, unknown)
+    if first is None:
+        return None
+    pk, seconds = first
+    if seconds is None:
+        _plan_anew(alias, pk)
+        return 0.0
+    return max(0.0, seconds)
+
+
+def _prepare(alias: str) -> list[Change]:
+    """Return what is due, or will be in a moment, in order; the last run has ended."""
+    dialect, write = dialects.of(alias), store.writer(alias)
+    clock = dialect.clock()
+    soon = Schedule.objects.using(alias).due(clock + timedelta(seconds=AHEAD))
+    if unknown:
+        soon = soon.exclude(task__in=unknown)
+    rows: list[Any] = list(soon.annotate(seen_at=clock).defer(*_UNUSED)[:BATCH])
+    since = time.monotonic()
+    prepared = []
+    for row in rows:
+        now, due = plan.aware(row.seen_at), plan.aware(row.due_at)
+        seconds = (due - now).total_seconds() if due.year < FAR else 0.0
+        at = since + seconds + MARGIN if seconds > 0.0 else since
+        change = Change(row, at)
+        if change.plan(dialect, write, max(now, due), busy=False):
+            prepared.append(change)
+    return prepared
+
+
+def _fire(alias: str, due: Sequence[Change]) -> int:
+    """Fire what was prepared; return how many rows were moved."""
+    dialect, write = dialects.of(alias), store.writer(alias)
+    for change in _of_unfinished(alias, due):
+        change.plan(dialect, write, store.now(alias), busy=True)
+    moved, news = commits.commit(alias, due)
+    for name in news:
+        wakeup.announce(alias, name)
+    for change in due:
+        if change.row.pk in moved:
+            _tell(change)
+        else:
+            _note_stuck(alias, change.row)
+    return len(moved)
+
+
+def _of_unfinished(alias: str, due: Iterable[Change]) -> list[Change]:
+    """Return those whose last run has not ended, of schedules that ask for it."""
+    last = {c.row.last_job_id: c for c in due if c.row.last_job_id and plan.asks(c.row)}
+    if not last:
+        return []
+    jobs = Job.objects.using(alias).filter(pk__in=last)
+    return [last[id] for id in jobs.values_list("pk", flat=True)]
+
+
+def _note_stuck(alias: str, row: Schedule) -> None:
+    """Plan a row anew that is no other keeper's, and yet is not moved.
+
+    Somebody has written its moments by hand, otherwise than we do.
+    """
+    if len(_stuck) > MOST_NOTED:
+        _stuck.clear()
+    key = row.pk, row.next_run_at
+    _stuck[key] += 1
+    if _stuck[key] > TRIES:
+        del _stuck[key]
+        _plan_anew(alias, row.pk)
+
+
+def _plan_anew(alias: str, pk: Any) -> None:
+    logger.warning("The schedule with the id %s is planned anew: it was damaged", pk)
+    rows = Schedule.objects.using(alias).filter(pk=pk)
+    now = dialects.of(alias).clock()
+    rows.update(next_run_at=None, waiting_for=None, due_at=now)
+
+
+def _tell(change: Change) -> None:
+    row = change.row
+    if change.problem and change.problem != row.problem:
+        logger.error("Schedule %r cannot be fired: %s", row.name, change.problem)
+    for tick in change.step.skipped:
+        logger.info("Schedule %r skips %s: its last run goes on", row.name, tick)
+    if logger.isEnabledFor(logging.DEBUG):
+        for job in change.jobs:
+            logger.debug("Schedule %r has fired job id=%s", row.name, job.id)
