@@ -2,8 +2,9 @@
 
 from dbqueue import status
 from dbqueue.dialects import hooks
-from dbqueue.limits import changes, gates, reasons
+from dbqueue.limits import changes, gates, reasons, registry
 
+registry.on_use.append(changes.in_use)
 hooks.open_gates.append(gates.open_gates)
 hooks.sweep_gates.append(gates.sweep)
 hooks.after_pause.append(changes.after_pause)

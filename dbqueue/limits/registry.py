@@ -95,6 +95,8 @@ class Use:
     def columns(self, task: Task[..., Any], call: Call) -> Mapping[str, Any]:
         """Return the lane of a job, and its group. Raises InvalidKey, InvalidLimit."""
         rule = rules()[self.name]
+        for hook in on_use:
+            hook(task.get_backend(), rule)
         if self.fair is not None:
             value = keys.value_of("fair", self.fair.key, task, call.args, call.kwargs)
             lane = keys.composed(rule.name, "" if value is None else _text(value))
@@ -108,6 +110,8 @@ class Use:
         return {"lane": keys.composed(rule.name, _text(value)), "fair_group": ""}
 
 
+# Called with the backend and the rule before a job of it is written.
+on_use: list[Callable[[Any, Rule], None]] = []
 uses: dict[str, Use] = {}  # by the task's path
 _rules: dict[str, Rule] = {}
 

@@ -51,8 +51,13 @@ def together(tenant, text=""):
     return text
 
 
-@task(limit=Limit("few", key=lambda key, seconds=0: key or None, concurrency=2))
+@task(limit=Limit("few", key=lambda key, seconds=0: key[:1] or None, concurrency=2))
 def busy(key, seconds=0.0):
     effect("began", key)
     time.sleep(seconds)
     effect("ended", key)
+
+
+@task(limit=Limit("brisk", rate=50, burst=5))
+def brisk(text=""):
+    return text
