@@ -27,7 +27,7 @@ from dbqueue.jobs.transactions import (
     check_atomic,
     open_elsewhere,
 )
-from dbqueue.jobs.writing import defer, write_many
+from dbqueue.jobs.writing import defer, place, write_many
 from dbqueue.models import Job
 from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
@@ -116,7 +116,7 @@ class DatabaseBackend(BaseTaskBackend):
             return defer(self, task, job, calls, other)[0]
         written = None
         if task.unique is not None:
-            written, stands = unique.place(database, task, job)
+            written, stands = place(self, task, job)
             if stands is not None:
                 return stands
         if written is None:

@@ -109,6 +109,9 @@ class PlacedResults(NewResults):
         super().__init__(task, job, calls, [written] * len(starts(calls)))
         self._stand = stand
         self.first = written
+        self.standing = [
+            found for found in stand.values() if not isinstance(found, int)
+        ]
 
     def new(self) -> Iterator[JobResult]:
         """Yield the results of the jobs that were written."""

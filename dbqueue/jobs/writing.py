@@ -1,19 +1,33 @@
-"""Many jobs written at once, and jobs that wait for another database's commit."""
+"""Jobs that are written in another way than most: many, unique ones, or later."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from django.db import connections
+from django.utils import timezone
 
 from dbqueue.dialects.columns import NewJob
-from dbqueue.dialects.rows import Calls
+from dbqueue.dialects.rows import Calls, Written
 from dbqueue.jobs import events, unique
 from dbqueue.jobs.insert import insert, insert_many
 from dbqueue.jobs.results import NewResults
 from dbqueue.jobs.transactions import warn_of_deferral
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
+
+
+def place(
+    backend: Any, task: Task[..., Any], job: NewJob
+) -> tuple[Written | None, JobResult | None]:
+    """Write the only job of its key, or return the result of the one that stands.
+
+    See unique.place(). Workers are told of one that was replaced: it may be due now.
+    """
+    written, stands = unique.place(backend.database, task, job)
+    if stands is not None:
+        _tell_of_replaced(backend, task, job, [stands])
+    return written, stands
 
 
 def write_many(
@@ -24,6 +38,7 @@ def write_many(
         placed = unique.place_many(backend.database, task, job, calls)
         if placed.has_new():
             backend.wake(backend.database, job, placed.first, calls)
+        _tell_of_replaced(backend, task, job, placed.standing)
         events.enqueued(type(backend), placed.new())
         return placed
     written = insert_many(backend.database, job, calls)
@@ -49,9 +64,18 @@ def _write(backend: Any, task: Task[..., Any], job: NewJob, calls: Calls) -> Non
         return
     written, stands = None, None
     if task.unique is not None:
-        written, stands = unique.place(backend.database, task, job)
+        written, stands = place(backend, task, job)
     if written is None and stands is None:
         written = insert(backend.database, job, once=True)
     if written is not None:
         backend.wake(backend.database, job, written)
         events.enqueued(type(backend), NewResults(task, job, calls, [written]))
+
+
+def _tell_of_replaced(
+    backend: Any, task: Task[..., Any], job: NewJob, stands: Sequence[JobResult]
+) -> None:
+    if task.unique is None or task.unique.on_conflict != "replace":
+        return
+    for state in {result.state for result in stands}:
+        backend.wake(backend.database, job, Written(state, timezone.now(), None))
