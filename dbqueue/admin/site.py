@@ -96,7 +96,7 @@ def frame(
 ) -> dict[str, Any]:
     """Return what the template of every page is given; `active` is its tab."""
     names = databases()
-    request.current_app = site.name  # type: ignore[attr-defined]  # Django's {% url %}
+    request.current_app = site.name  # for {% url %}
     return {
         **site.each_context(request),
         "title": title,

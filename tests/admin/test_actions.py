@@ -344,13 +344,13 @@ class TestOtherPages:
         (job,) = records(
             state="FAILED",
             task="tests.tasks.noop",
-            kwargs={"token": "s3cret", "b": 1},
+            kwargs={"b": 1, "token": "s3cret"},
             attempt_log=failure(),
         )
         url = address("finishedjob_again", job.pk)
 
         shown = admin_client.get(url).text
-        admin_client.post(url, {"arg_0": '"********"', "arg_1": "2"})
+        admin_client.post(url, {"arg_0": "2", "arg_1": '"********"'})
 
         assert "s3cret" not in shown
         assert Job.objects.get().kwargs == {"token": "s3cret", "b": 2}

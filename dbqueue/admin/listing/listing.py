@@ -68,7 +68,9 @@ class Listing:
         if not self._narrowed.is_windowed:
             rows = self._narrowed.rows  # of all pages
         cap = CappedPaginator.cap
-        counted = rows.order_by().values_list("pk")[: cap + 1].count()
+        # In an order, so that an index is read and not the table.
+        rows = rows.order_by(*self._order)
+        counted = rows.values_list("pk")[: cap + 1].count()
         return counted if counted <= cap else AtLeast(cap)
 
     def _link(self, *, backwards: bool, start: Any, more: bool) -> None:

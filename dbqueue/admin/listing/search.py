@@ -47,10 +47,10 @@ class Wanted:
     @classmethod
     def of(cls, params: Mapping[str, str]) -> "Wanted":
         """Read the parameters of a list's address."""
-        given: dict[str, Any] = {
-            name: str(params.get(name, "")).strip() for name in FIELDS
-        }
-        wanted = cls(**given, search=str(params.get(SEARCH, "")).strip()[:500])
+        # PostgreSQL takes no text with a NUL.
+        texts = {n: str(params.get(n, "")).replace("\0", "") for n in (*FIELDS, SEARCH)}
+        given: dict[str, Any] = {name: texts[name].strip() for name in FIELDS}
+        wanted = cls(**given, search=texts[SEARCH].strip()[:500])
         if wanted.age and wanted.age not in AGES:
             wanted.problems.append(_("%r is no age.") % wanted.age)
             wanted.age = ""

@@ -132,7 +132,7 @@ class Glance:
         return (failing[: MOST_SHOWN // 2] + slow)[:MOST_SHOWN]
 
     @cached_property
-    def warnings(self) -> list[warnings.Warning]:
+    def warnings(self) -> list[warnings.Notice]:
         return warnings.of(self)
 
 

@@ -16,11 +16,11 @@ LATELY = 3600.0  # seconds since a worker was lost
 PINNED_AFTER = 300.0  # seconds of a transaction that keeps vacuum from its work
 LATE_PRUNING = 2 * 3600.0  # seconds past the age at which a job is pruned
 HEALTH_INTERVAL = 30.0  # seconds between two looks at what changes slowly
-_health: dict[str, dict[Any, tuple[float, list["Warning"]]]] = {}
+_health: dict[str, dict[Any, tuple[float, list["Notice"]]]] = {}
 
 
 @dataclass(slots=True)
-class Warning:
+class Notice:
     """What is wrong, what to do, and a command for it; `level` is bad or warning."""
 
     text: str
@@ -29,7 +29,7 @@ class Warning:
     level: str = "warning"
 
 
-def of(glance: Any) -> list[Warning]:
+def of(glance: Any) -> list[Notice]:
     """Return what there is to say of what a Glance has seen."""
     return [
         *_unserved(glance),
@@ -40,7 +40,7 @@ def of(glance: Any) -> list[Warning]:
     ]
 
 
-def _unserved(glance: Any) -> list[Warning]:
+def _unserved(glance: Any) -> list[Notice]:
     found = []
     for queue in glance.queues:
         waits = queue.oldest or 0.0
@@ -56,11 +56,11 @@ def _unserved(glance: Any) -> list[Warning]:
             "queue": queue.name,
         }
         command = f"manage.py runworker --queues {queue.name}"
-        found.append(Warning(text, _("Start one:"), command, "bad"))
+        found.append(Notice(text, _("Start one:"), command, "bad"))
     return found
 
 
-def _unknown(glance: Any) -> list[Warning]:
+def _unknown(glance: Any) -> list[Notice]:
     unknown = {task for worker in glance.live for task in worker.unknown_tasks or []}
     known_to_nobody = [
         task
@@ -69,12 +69,12 @@ def _unknown(glance: Any) -> list[Warning]:
     ]
     cure = _("Deploy the task to the workers, or correct the path.")
     return [
-        Warning(_("No live worker can import %s; its jobs wait.") % task, cure)
+        Notice(_("No live worker can import %s; its jobs wait.") % task, cure)
         for task in known_to_nobody[:5]
     ]
 
 
-def _lost(glance: Any) -> list[Warning]:
+def _lost(glance: Any) -> list[Notice]:
     found = []
     for worker in glance.workers:
         ended = worker.ended_at
@@ -86,11 +86,11 @@ def _lost(glance: Any) -> list[Warning]:
                 "time": texts.plain_duration(ago),
             }
             cure = _("Others have its jobs. Look at its host: memory, network, power.")
-            found.append(Warning(text, cure))
+            found.append(Notice(text, cure))
     return found[:5]
 
 
-def _paused(glance: Any) -> list[Warning]:
+def _paused(glance: Any) -> list[Notice]:
     found = []
     for queue in glance.queues:
         if queue.pause is not None and queue.waiting:
@@ -100,11 +100,11 @@ def _paused(glance: Any) -> list[Warning]:
                 "time": texts.plain_duration(ago),
                 "jobs": queue.waiting,
             }
-            found.append(Warning(text, _("Resume it below when its cause is over.")))
+            found.append(Notice(text, _("Resume it below when its cause is over.")))
     return found
 
 
-def _slow_facts(alias: str) -> list[Warning]:
+def _slow_facts(alias: str) -> list[Notice]:
     """Return what was found lately; one of the looks is taken again if it is due."""
     found = _health.setdefault(alias, {})
     now = time.monotonic()
@@ -114,7 +114,7 @@ def _slow_facts(alias: str) -> list[Warning]:
     return [warning for _, warnings in found.values() for warning in warnings]
 
 
-def _pins(alias: str) -> list[Warning]:
+def _pins(alias: str) -> list[Notice]:
     found = []
     for pin in dialects.of(alias).pins(PINNED_AFTER):
         text = _(
@@ -122,22 +122,22 @@ def _pins(alias: str) -> list[Warning]:
             "a transaction open for %(time)s."
         ) % {"pid": pin.pid, "who": pin.who, "time": texts.plain_duration(pin.seconds)}
         command = f"SELECT pg_terminate_backend({pin.pid});"
-        found.append(Warning(text, _("End it, if it is not a backup:"), command))
+        found.append(Notice(text, _("End it, if it is not a backup:"), command))
     return found
 
 
-def _pruning(alias: str) -> list[Warning]:
+def _pruning(alias: str) -> list[Notice]:
     seconds = conf.current().keep_successful
     if seconds is None:
         return []
     history = FinishedJob.objects.using(alias)
-    late = history.expired(JobState.SUCCESSFUL, seconds + LATE_PRUNING)
-    late = late.values("pk")[:1]
+    rows = history.expired(JobState.SUCCESSFUL, seconds + LATE_PRUNING)
+    late = list(rows.values_list("pk", flat=True)[:1])
     if not late:
         return []
     text = _("The history grows faster than it is pruned.")
     cure = _("Keep less (KEEP_SUCCESSFUL, KEEP_FAILED), or prune by hand:")
-    return [Warning(text, cure, "manage.py prunejobs")]
+    return [Notice(text, cure, "manage.py prunejobs")]
 
 
 _LOOKS = (_pruning, _pins)
