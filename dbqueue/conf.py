@@ -4,7 +4,7 @@ A wing's keys stand in a dict of their own, under the wing's name, and in its `c
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar, get_origin
 
@@ -52,6 +52,9 @@ class Settings:
     # Patterns of names, as a shell has them, of arguments and of keys in them whose
     # values the admin does not show.
     redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "*api_key*")
+    # Limits of queues by their names: {"mail": {"concurrency": 10}} lets 10 jobs of it
+    # run at once, over all workers.
+    queues: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         above_0 = ("lease", "poll_interval", "sqlite_poll_interval", "timeout")
@@ -66,9 +69,26 @@ class Settings:
         demand(self, not_negative, lambda value: value >= 0, "0 or more")
         attempts = ("max_attempts",)
         demand(self, attempts, lambda value: 1 <= value <= 32_767, "from 1 to 32767")
+        for name, limits in self.queues.items():
+            _demand_limits(f"{self.PLACE}['QUEUES'][{name!r}]", name, limits)
 
 
 S = TypeVar("S")
+
+
+def _demand_limits(place: str, name: Any, limits: Any) -> None:
+    if not isinstance(name, str):
+        raise ImproperlyConfigured(f"{place}: the name of a queue must be a str.")
+    for key in _as_dict(limits, place):
+        if key != "concurrency":
+            near = nearest(str(key), ["concurrency"])
+            raise ImproperlyConfigured(f"{place} has no key {key!r}.{near}")
+    most = limits.get("concurrency", 1)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise ImproperlyConfigured(
+            f"{place}['concurrency'] is {most!r}; it must be a whole number from 1. To "
+            "let nothing run, pause the queue."
+        )
 
 
 def section(kind: type[S], key: str | None = None) -> Callable[[], S]:

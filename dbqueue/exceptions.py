@@ -53,6 +53,10 @@ class JobIdTaken(DbqueueError):
     """A client-chosen job id already belongs to another task."""
 
 
+class NotPausable(DbqueueError, ValueError):
+    """What was to be paused is no queue, task, limit or lane that is known."""
+
+
 class MigrationsNotApplied(DbqueueError):
     """The tables of dbqueue are missing in the database."""
 

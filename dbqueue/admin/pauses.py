@@ -7,11 +7,11 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from dbqueue import dialects
 from dbqueue.admin import site as pages
 from dbqueue.admin.acts import audit
 from dbqueue.backend import OPERATIONS
 from dbqueue.models import Job, Pause
+from dbqueue.queues import pauses
 
 REASON_LENGTH = 500
 
@@ -33,9 +33,8 @@ def view(request: HttpRequest, site: AdminSite, name: str) -> HttpResponseBase:
 
 def _obey(request: HttpRequest, site: AdminSite, name: str) -> HttpResponseBase:
     alias, key = pages.chosen(request), f"queue:{name}"
-    rows = Pause.objects.using(alias)
     if request.POST.get("move") == "resume":
-        done = bool(rows.filter(key=key).delete()[0])
+        done = pauses.end(alias, pauses.QUEUE, name) is not None
         said = _("Resumed %s") % name
     elif name == OPERATIONS:
         done, said = False, _("This queue is for what operators ask, and stays open.")
@@ -43,8 +42,8 @@ def _obey(request: HttpRequest, site: AdminSite, name: str) -> HttpResponseBase:
     else:
         reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
         by = audit.user_name(request)
-        facts = {"paused_at": dialects.of(alias).clock(), "paused_by": by}
-        _row, done = rows.get_or_create(key=key, defaults=facts | {"reason": reason})
+        how = {"reason": reason, "by": by}
+        _row, done = pauses.begin(alias, pauses.QUEUE, name, **how)
         said = _("Paused %s") % name + (f": {reason}" if reason else "")
     if done:
         audit.log(request.user.pk, Job, said, what=key)

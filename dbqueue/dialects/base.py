@@ -13,7 +13,9 @@ from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
+from dbqueue import conf
 from dbqueue.dialects import hooks, loading, rows
+from dbqueue.dialects.bounds import BoundedMoves, bounded
 from dbqueue.dialects.columns import BY_AGE, BY_PRIORITY, ClaimedJob, NewJob
 from dbqueue.dialects.driver import Driver
 from dbqueue.dialects.gates import Gates
@@ -27,7 +29,7 @@ from dbqueue.dialects.shown import Shown
 _Ends = Sequence[rows.Outcome]
 
 
-class Dialect(RareMoves, OutsideMoves, Gates, Shown, Driver):
+class Dialect(RareMoves, OutsideMoves, BoundedMoves, Gates, Shown, Driver):
     """The moves of a job on one database alias. Each is one guarded statement."""
 
     # What Django calls the database; a wing's own statements stand under this name.
@@ -171,6 +173,7 @@ class Dialect(RareMoves, OutsideMoves, Gates, Shown, Driver):
                 jobs += self._take_in_order(targets, worker_id, limit - len(jobs))
         whole = loading.loaded(self, worker_id, jobs)
         scan.took(whole, exhausted=len(jobs) < limit)
+        scan.owed, self.contended = self.contended, False
         return whole
 
     def record(self, worker_id: UUID, outcomes: Sequence[rows.Outcome]) -> set[UUID]:
@@ -229,6 +232,8 @@ class Dialect(RareMoves, OutsideMoves, Gates, Shown, Driver):
     ) -> list[ClaimedJob]:
         for gate in hooks.before_claim:
             targets = gate(self.alias, targets)
+        if conf.current().queues:
+            targets = bounded(targets)
         jobs = self.take(targets, worker_id, limit)
         # UPDATE … RETURNING gives rows back in any order.
         jobs.sort(key=BY_AGE)

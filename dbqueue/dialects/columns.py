@@ -65,7 +65,8 @@ class ClaimedJob(JobColumns):
     run_after: datetime | None
     started_at: datetime
     last_attempted_at: datetime
-    # Why it must not run: "known", as the history has its chosen id, or "expired".
+    # Why it must not run: "known", as the history has its chosen id, "expired", or
+    # "paused", as its task is; then it is not held any more.
     fate: str | None = None
     # No columns: the bytes of what was loaded after the claim, and what is wrong.
     weight: int = 0

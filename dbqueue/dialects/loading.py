@@ -34,9 +34,10 @@ def loaded(
 ) -> list[ClaimedJob]:
     """Return the claimed jobs with all their columns; those beyond BYTES go back.
 
-    Those whose chosen id the history has are removed: they must not run again.
+    Those whose chosen id the history has are removed: they must not run again. Those
+    of paused tasks are not held any more.
     """
-    jobs = _without_known(dialect, worker_id, claimed)
+    jobs = _allowed(dialect, worker_id, claimed)
     partial = [
         job
         for job in jobs
@@ -68,16 +69,18 @@ def loaded(
     return [job for job in kept if job.id not in missing]
 
 
-def _without_known(
+def _allowed(
     dialect: Loader, worker_id: UUID, jobs: list[ClaimedJob]
 ) -> list[ClaimedJob]:
-    known = [job.id for job in jobs if job.fate == "known"]
-    if not known:
+    barred = [job for job in jobs if job.fate in ("known", "paused")]
+    if not barred:
         return jobs
-    dialect.forget_known(worker_id)
+    known = [job.id for job in barred if job.fate == "known"]
+    if known:
+        dialect.forget_known(worker_id)
     for id in known:
         tell_of_known(id)
-    return [job for job in jobs if job.fate != "known"]
+    return [job for job in jobs if job.fate not in ("known", "paused")]
 
 
 def _within_bytes(

@@ -10,7 +10,7 @@ from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.rows import MovedJob
 from dbqueue.dialects.statements import ENTRY
 
-WAITING = ("SCHEDULED", "BLOCKED", "READY")
+WAITING = ("SCHEDULED", "BLOCKED", "PAUSED", "READY")
 DUE_STATE = ENTRY.format("")
 TOLD = listed(MovedJob._fields)
 

@@ -166,6 +166,7 @@ class Target(NamedTuple):
     after: UUID | None = None
     unknown: Sequence[str] = ()  # tasks whose jobs are left
     light: bool = False  # whether jobs with large columns are left
+    most: int | None = None  # jobs of the queue that may run at once; None = no limit
 
 
 class Opened(NamedTuple):

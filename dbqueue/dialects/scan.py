@@ -82,6 +82,8 @@ class Scan:
         self._exhausted = False
         # Whether the last claim may have left ready jobs.
         self.more = False
+        # Whether it passed over a queue that another worker held just then.
+        self.owed = False
         # The first jobs of queues that were looked at for their best priorities alone,
         # if any was; and those that brought nothing, as when others have locked them.
         self._heads: list[UUID] = []

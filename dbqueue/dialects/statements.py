@@ -5,6 +5,10 @@ from dbqueue.dialects.columns import INSERTED, ORDER_BY, listed
 # What a job is once it is due: in a lane, only its gate makes it ready.
 ENTRY = "CASE WHEN {0}lane IS NULL THEN 'READY' ELSE 'BLOCKED' END"
 
+# Nothing is claimed from a queue that is paused. {name} is the same for all rows: it
+# costs one probe of a small table for each statement.
+IS_OPEN = "NOT EXISTS (SELECT 1 FROM dbqueue_pause WHERE key = 'queue:' || {name})"
+
 # A loose index scan: one probe a queue, however many rows each of them holds.
 _NAMES = """names(name) AS (
     SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY'
@@ -25,8 +29,17 @@ QUEUE_HEADS = f"""
 WITH RECURSIVE {_NAMES}
 SELECT name, (SELECT priority {_FIRST}),
     coalesce((SELECT enqueued_at {_FIRST}), NULL), (SELECT id {_FIRST})
-FROM names WHERE name IS NOT NULL
+FROM names WHERE name IS NOT NULL AND {IS_OPEN.format(name="name")}
 """
+
+# Whether there is a ready job that may be claimed. Mostly nothing is paused, and then
+# the least name says it. Not EXISTS: for that, PostgreSQL may hope to meet a ready job
+# soon, and read the whole table.
+_IS_OPEN_NAME = IS_OPEN.format(name="name")
+IS_ANY_READY = f"""CASE WHEN NOT EXISTS (SELECT 1 FROM dbqueue_pause)
+    THEN (SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY') IS NOT NULL
+    ELSE EXISTS (SELECT 1 FROM names WHERE name IS NOT NULL AND {_IS_OPEN_NAME}) END"""
+NAMES = f"WITH RECURSIVE {_NAMES}"
 
 _LEVEL = """FROM dbqueue_job j
     WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
@@ -59,6 +72,11 @@ FROM (SELECT queue_name FROM dbqueue_job WHERE state = 'SCHEDULED'
       ORDER BY run_after LIMIT %(most)s) AS next
 GROUP BY queue_name
 UNION ALL
+SELECT 'PAUSED', queue_name, count(*), NULL
+FROM (SELECT queue_name FROM dbqueue_job WHERE state = 'PAUSED'
+      LIMIT %(most)s) AS parked
+GROUP BY queue_name
+UNION ALL
 SELECT 'RUNNING', queue_name, count(*), NULL
 FROM dbqueue_job WHERE state = 'RUNNING' GROUP BY queue_name
 UNION ALL
@@ -69,6 +87,13 @@ GROUP BY queue_name
 """
 
 
+# What a claim makes of a job: one of a paused task is out of the way of further claims
+# then. {any} tells whether any task is paused, and is asked once.
+TAKEN = """CASE WHEN {any} THEN
+    CASE WHEN EXISTS (SELECT 1 FROM dbqueue_pause WHERE key = 'task:' || task)
+        THEN 'PAUSED' ELSE 'RUNNING' END
+    ELSE 'RUNNING' END"""
+
 # One that has begun never gets the key back that it had until its start: somebody else
 # may have it, and no move may fail for that.
 GIVE_UP_KEY = "unique_key = CASE unique_until WHEN 'S' THEN NULL ELSE unique_key END"
@@ -77,7 +102,7 @@ GIVE_UP_KEY = "unique_key = CASE unique_until WHEN 'S' THEN NULL ELSE unique_key
 # not. That the history has it is asked for chosen ids only, as it takes time. A claim
 # sees what the snapshot of whoever enqueued may miss: an id can be inserted again only
 # when the transaction that moved it to the history has committed.
-FATE = """CASE WHEN once AND
+FATE = """CASE WHEN state = 'PAUSED' THEN 'paused' WHEN once AND
     EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id)
     THEN 'known' WHEN expires_at <= {now} THEN 'expired' END"""
 

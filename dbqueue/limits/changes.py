@@ -101,6 +101,11 @@ def declare(alias: str) -> None:
             pull(store, rule.name)
 
 
+def demand_known(alias: str, name: str) -> None:
+    """Raise UnknownLimit for a limit, or a lane of one, that is not declared."""
+    _rule(alias, limit_of(name))
+
+
 def in_use(backend: Any, rule: Rule) -> None:
     """Write the rule of a job that is enqueued, if this process has not.
 

@@ -17,6 +17,7 @@ from dbqueue.models.worker import Worker
 class JobState(models.TextChoices):
     SCHEDULED = "SCHEDULED", _("Scheduled")  # not due yet
     BLOCKED = "BLOCKED", _("Blocked")  # due, and its lane is full
+    PAUSED = "PAUSED", _("Paused")  # due, and its task is paused
     READY = "READY", _("Ready")
     RUNNING = "RUNNING", _("Running")
     SUCCESSFUL = "SUCCESSFUL", _("Successful")
@@ -100,6 +101,9 @@ class JobQuerySet(models.QuerySet["Job"]):
     def blocked(self) -> "JobQuerySet":
         return self.filter(state=JobState.BLOCKED)
 
+    def paused(self) -> "JobQuerySet":
+        return self.filter(state=JobState.PAUSED)
+
     def running(self) -> "JobQuerySet":
         return self.filter(state=JobState.RUNNING)
 
@@ -170,6 +174,7 @@ class Job(JobRecord):
             _index("dbqueue_job_scheduled", "SCHEDULED", "run_after"),
             _index("dbqueue_job_running", "RUNNING", "worker_id"),
             _index("dbqueue_job_blocked", "BLOCKED", "fair_group", "lane", *ORDER),
+            _index("dbqueue_job_paused", "PAUSED", "task"),
             _filled("dbqueue_job_expires", "expires_at"),
         ]
         constraints = [

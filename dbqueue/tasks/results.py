@@ -27,6 +27,7 @@ else:
 STATUS = {
     "SCHEDULED": TaskResultStatus.READY,
     "BLOCKED": TaskResultStatus.READY,
+    "PAUSED": TaskResultStatus.READY,
     "READY": TaskResultStatus.READY,
     "RUNNING": TaskResultStatus.RUNNING,
     "SUCCESSFUL": TaskResultStatus.SUCCESSFUL,

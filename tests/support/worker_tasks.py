@@ -201,6 +201,19 @@ def block(key):
 
 
 @task
+def overlap(key, path):
+    """Tell whether another job of this task runs now."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        effect("overlapped", key)
+    else:
+        time.sleep(0.005)
+        os.unlink(path)
+    effect("ended", key)
+
+
+@task
 def spin_for_ever(key):
     spin.func(key)
 

@@ -18,7 +18,7 @@ from dbqueue.dialects.postgresql.cursors import OwnSession
 from dbqueue.dialects.postgresql.placing import PostgreSQLPlacing
 from dbqueue.dialects.postgresql.rare import LIGHT
 from dbqueue.dialects.postgresql.session import PostgreSQLSession
-from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
+from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_HEADS
 
 # Targets in one statement: planning takes longer with each, and the first have most.
 BRANCHES = 16
@@ -75,6 +75,15 @@ class PostgreSQL(PostgreSQLPlacing):
     def take(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
     ) -> list[ClaimedJob]:
+        if any(target.most is not None for target in targets):
+            with self.one_commit():  # as long as they are locked
+                self.read_committed()
+                return self._take_all(self.within(targets), worker_id, limit)
+        return self._take_all(targets, worker_id, limit)
+
+    def _take_all(
+        self, targets: Sequence[rows.Target], worker_id: UUID, limit: int
+    ) -> list[ClaimedJob]:
         jobs: list[ClaimedJob] = []
         for first in range(0, len(targets), BRANCHES):
             if len(jobs) < limit:
@@ -88,7 +97,7 @@ class PostgreSQL(PostgreSQLPlacing):
         values: dict[str, Any] = {"limit": limit, "worker": worker_id}
         for n, target in enumerate(targets):
             values |= {f"{name}{n}": value for name, value in target._asdict().items()}
-        sql = statements.take_from(tuple(_beyond(target) for target in targets))
+        sql = statements.take_from(tuple(map(_stretch, targets)))
         jobs = [ClaimedJob(*row) for row in self._rows(sql, values)]
         return moments.examined(jobs) if moments.met else jobs
 
@@ -125,22 +134,15 @@ class PostgreSQL(PostgreSQLPlacing):
     def promote(self, limit: int) -> set[str]:
         return self._promoted(self._rows(statements.PROMOTE, {"limit": limit}))
 
-    def next_due(self) -> rows.NextDue:
-        return rows.NextDue(*self._rows(statements.NEXT_DUE, {})[0])
-
     def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
         known, params = statements.KNOWN if unknown else "", {"unknown": list(unknown)}
         # Mostly there is one queue, or none: to plan the whole question takes longer
         # than to ask this one.
         first = self._rows(statements.FIRST_HEAD.format(known=known), params)
-        if all(queue_name == last for queue_name, *_, last in first):
-            return [rows.QueueHead(*row[:-1]) for row in first]
+        if all(queue_name == last for queue_name, *_, last, _ in first):
+            return [rows.QueueHead(*row[:-2]) for row in first if row[-1]]
         found = self._rows(QUEUE_HEADS.format(known=known), params)
         return [rows.QueueHead(*row) for row in found if row[-1] is not None]
-
-    def queue_counts(self, most: int) -> list[rows.QueueCount]:
-        sql = QUEUE_COUNTS.format(age=statements.AGE)
-        return [rows.QueueCount(*row) for row in self._rows(sql, {"most": most})]
 
     @property
     def can_notify(self) -> bool:
@@ -192,6 +194,11 @@ class PostgreSQL(PostgreSQLPlacing):
         if sum(len(value) for value in params.values() if type(value) is str) > LARGE:
             return self._own.cursor_for_large(connection)
         return self._own.cursor(connection)
+
+
+def _stretch(target: rows.Target) -> tuple[str, str]:
+    most = statements.ALL if target.most is None else statements.BOUNDED
+    return _beyond(target), most
 
 
 def _beyond(target: rows.Target) -> str:

@@ -1,7 +1,7 @@
 """The rare moves of PostgreSQL, and their statements."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +9,12 @@ from django.db import Error
 
 from dbqueue.dialects import columns, rows
 from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.statements import ENTRY
+from dbqueue.dialects.rows import NextDue, QueueCount
+from dbqueue.dialects.statements import ENTRY, QUEUE_COUNTS
 
 _OF_THOSE_HELD = """FROM dbqueue_job
 WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
@@ -89,6 +91,14 @@ HEAL = (
     f"UPDATE dbqueue_job SET worker_id = %(nobody)s WHERE {_HELD_BY_NOBODY}",
 )
 
+# By their names, and nothing else of the project's: two numbers make the lock's name.
+LOCK_QUEUES = """
+SELECT name, current_setting('transaction_isolation')
+FROM unnest(%(names)s::text[]) AS queues(name)
+WHERE pg_try_advisory_xact_lock('dbqueue_job'::regclass::oid::int, hashtext(name))
+"""
+COUNT_RUNNING = COUNT.format(among="= ANY(%(names)s::text[])")
+
 # Data, integrity, external routines, a view's check, limits of the program, PL/pgSQL,
 # and damaged pages: the values are to blame, and not the server or the schema.
 REFUSALS = ("22", "23", "38", "39", "44", "54", "P0")
@@ -135,6 +145,23 @@ class PostgreSQLRareMoves(Dialect):
     def set_aside(self, id: UUID, worker_id: UUID, record: dict[str, Any]) -> bool:
         values = {"id": id, "worker": worker_id, "record": json.dumps(record)}
         return bool(self._rows(SET_ASIDE, values))
+
+    def places(self, bounds: Mapping[str, int]) -> dict[str, int]:
+        names = list(bounds)
+        locked = dict(self._rows(LOCK_QUEUES, {"names": names}))
+        if not set(locked.values()) <= {"read committed"}:
+            # It would not see what others have claimed since it began.
+            self.gates_alone = True
+            return {}
+        running = dict(self._rows(COUNT_RUNNING, {"names": list(locked)}))
+        return {name: bounds[name] - running.get(name, 0) for name in locked}
+
+    def next_due(self) -> NextDue:
+        return NextDue(*self._rows(statements.NEXT_DUE, {})[0])
+
+    def queue_counts(self, most: int) -> list[QueueCount]:
+        sql = QUEUE_COUNTS.format(age=statements.AGE)
+        return [QueueCount(*row) for row in self._rows(sql, {"most": most})]
 
     def heal(self) -> None:
         ((is_lame,),) = self._rows(IS_LAME, {})

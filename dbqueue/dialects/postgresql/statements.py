@@ -4,7 +4,15 @@ from functools import lru_cache
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, listed
-from dbqueue.dialects.statements import ENTRY, FATE, GIVE_UP_KEY
+from dbqueue.dialects.statements import (
+    ENTRY,
+    FATE,
+    GIVE_UP_KEY,
+    IS_ANY_READY,
+    IS_OPEN,
+    NAMES,
+    TAKEN,
+)
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 
@@ -12,16 +20,23 @@ _HISTORY = listed(columns.CARRIED + columns.JSON)
 _IS_SHORT = f"""pg_column_size({{name}}) < 256
     OR octet_length({{name}}::text) <= {columns.MOST_CLAIMED}"""
 
+_IS_OPEN = IS_OPEN.format(name="%(queue{n})s::text")
+_ANY_TASK = "EXISTS (SELECT 1 FROM dbqueue_pause WHERE key LIKE 'task:%%')"
+
 # One index-ordered branch a target: a global ORDER BY over several queues would sort
 # the whole backlog, and so would LATERAL, whose values the planner cannot see.
 _BRANCH = f"""
     SELECT id FROM (
         SELECT id FROM dbqueue_job
-        WHERE state = 'READY' AND queue_name = %(queue{{n}})s {{beyond}}
+        WHERE state = 'READY' AND queue_name = %(queue{{n}})s
+          AND {_IS_OPEN} {{beyond}}
         ORDER BY {ORDER_BY}
-        LIMIT %(limit)s
+        LIMIT {{most}}
         FOR UPDATE SKIP LOCKED
     ) AS branch{{n}}"""
+
+# How many one brings: as many as are claimed, or as its queue has places for.
+ALL, BOUNDED = "%(limit)s", "%(most{n})s"
 
 LEVELS = "AND priority BETWEEN %(lowest{n})s AND %(highest{n})s"
 # One comparison of both, or it would not be a boundary of the index.
@@ -40,7 +55,8 @@ WITH picked AS MATERIALIZED (
     SELECT id FROM ({{branches}}) AS ready LIMIT %(limit)s
 )
 UPDATE dbqueue_job
-SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+SET state = {TAKEN.format(any=_ANY_TASK)},
+    worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, statement_timestamp()),
     last_attempted_at = statement_timestamp()
 WHERE id = ANY(ARRAY(SELECT id FROM picked))
@@ -156,15 +172,15 @@ RETURNING queue_name, lane, fair_group
 
 FIRST_HEAD = f"""
 SELECT queue_name, priority, enqueued_at, id,
-    (SELECT max(queue_name) FROM dbqueue_job WHERE state = 'READY')
+    (SELECT max(queue_name) FROM dbqueue_job WHERE state = 'READY'),
+    {IS_OPEN.format(name="queue_name")}
 FROM dbqueue_job WHERE state = 'READY' {{known}}
 ORDER BY queue_name, {ORDER_BY} LIMIT 1
 """
 
-# The least name, and not EXISTS: for that, the planner may hope to meet a ready job
-# soon, and read the whole table.
-NEXT_DUE = """
-SELECT (SELECT min(queue_name) FROM dbqueue_job WHERE state = 'READY') IS NOT NULL,
+NEXT_DUE = f"""
+{NAMES}
+SELECT {IS_ANY_READY},
     extract(epoch FROM min(run_after) - statement_timestamp())::float8
 FROM dbqueue_job
 WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
@@ -213,10 +229,13 @@ FROM unnest(%s::text[]) AS q(queue)
 
 
 @lru_cache
-def take_from(beyonds: tuple[str, ...]) -> str:
-    """Return the statement that claims from targets: "", LEVELS or BEYOND for each."""
+def take_from(targets: tuple[tuple[str, str], ...]) -> str:
+    """Return the statement that claims from targets: "", LEVELS or BEYOND for each.
+
+    And ALL, or BOUNDED.
+    """
     branches = (
-        _BRANCH.format(n=n, beyond=beyond.format(n=n))
-        for n, beyond in enumerate(beyonds)
+        _BRANCH.format(n=n, beyond=beyond.format(n=n), most=most.format(n=n))
+        for n, (beyond, most) in enumerate(targets)
     )
     return _TAKE.format(branches=" UNION ALL ".join(branches))

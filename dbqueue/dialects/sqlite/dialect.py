@@ -25,7 +25,7 @@ from dbqueue.dialects.sqlite.session import SQLiteSession, watch_driver
 from dbqueue.dialects.sqlite.settings import check
 from dbqueue.dialects.sqlite.timestamps import Timestamps
 from dbqueue.dialects.sqlite.turns import PATIENCE, Turns
-from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_COUNTS, QUEUE_HEADS
+from dbqueue.dialects.statements import FORGET_KNOWN, QUEUE_HEADS
 
 
 class SQLite(SQLitePlacing):
@@ -59,15 +59,23 @@ class SQLite(SQLitePlacing):
             if target.unknown:
                 known += statements.KNOWN
                 params["unknown"] = json.dumps(target.unknown)
-            if len(jobs) < limit and self._rows(
-                statements.PEEK.format(known=known), params
+            if (
+                len(jobs) < limit
+                and self._rows(statements.PEEK.format(known=known), params)
+                and (target.most is None or self.within([target]))
             ):
                 params["limit"] = limit - len(jobs)
-                jobs += self._take(statements.TAKE.format(known=known), params)
+                sql = statements.TAKE.format(known=known)
+                jobs += self._take(sql, params, target)
         return jobs
 
-    def _take(self, sql: str, params: dict[str, Any]) -> list[ClaimedJob]:
+    def _take(
+        self, sql: str, params: dict[str, Any], target: rows.Target
+    ) -> list[ClaimedJob]:
         with self.one_commit():
+            if target.most is not None:
+                free = self.places({target.queue: target.most})[target.queue]
+                params["limit"] = max(0, min(params["limit"], free))
             # Now that the lock is ours: a moment from before a wait would be past.
             params["now"] = self._times.now()
             taken = self._rows(sql, params)
@@ -101,15 +109,6 @@ class SQLite(SQLitePlacing):
         params = {"limit": limit, "now": self._times.now()}
         return self._promoted(self._rows(statements.PROMOTE, params))
 
-    def next_due(self) -> rows.NextDue:
-        ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
-        try:
-            age = self._age(next_at)
-        except (TypeError, ValueError, OverflowError):
-            self._heal()  # it would hide the others, and never be due
-            return rows.NextDue(True, 0.0)
-        return rows.NextDue(bool(ready), None if age is None else -age)
-
     def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
         known = statements.KNOWN if unknown else ""
         params = {"unknown": json.dumps(unknown)}
@@ -118,13 +117,6 @@ class SQLite(SQLitePlacing):
             rows.QueueHead(queue, priority, *self._place(since, id))
             for queue, priority, since, id in found
             if isinstance(queue, str) and isinstance(priority, int)
-        ]
-
-    def queue_counts(self, most: int) -> list[rows.QueueCount]:
-        found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
-        return [
-            rows.QueueCount(state, str(queue), jobs, self._wait(since))
-            for state, queue, jobs, since in found
         ]
 
     def clock(self) -> Any:
@@ -221,17 +213,6 @@ class SQLite(SQLitePlacing):
             "duration": outcome.duration,
             "kept": None if keep is None else self._times.now(min(keep, rows.EVER)),
         }
-
-    def _wait(self, since: Any) -> float | None:
-        try:
-            return self._age(since)
-        except (TypeError, ValueError, OverflowError):
-            return None
-
-    def _age(self, moment: str | None) -> float | None:
-        """Return the seconds since the moment; before it, below 0."""
-        past = self._times.read(moment)
-        return None if past is None else (timezone.now() - past).total_seconds()
 
 
 def _claimed(row: tuple[Any, ...], read: Callable[[Any], Any]) -> ClaimedJob:

@@ -4,17 +4,21 @@ SQLite keeps values of any type in any column, and text that is not what it shou
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
+from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
+from dbqueue.dialects.rows import NextDue, QueueCount
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
-from dbqueue.dialects.statements import ENTRY
+from dbqueue.dialects.statements import ENTRY, QUEUE_COUNTS
 from dbqueue.ids import uuid7
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -108,6 +112,8 @@ HEAL = (
 )
 RENAME = "UPDATE dbqueue_job SET id = %(new)s WHERE id = %(old)s"
 
+COUNT_RUNNING = COUNT.format(among="IN (SELECT value FROM json_each(%(names)s))")
+
 REFUSALS = ("malformed JSON", "integer overflow", "too big", "Could not decode")
 
 
@@ -146,6 +152,29 @@ class SQLiteRareMoves(Dialect):
             self._run(REMOVE, values)
         return bool(moved)
 
+    def places(self, bounds: Mapping[str, int]) -> dict[str, int]:
+        if not bounds:
+            return {}
+        names = {"names": json.dumps(list(bounds))}
+        running = dict(self._rows(COUNT_RUNNING, names))
+        return {name: most - running.get(name, 0) for name, most in bounds.items()}
+
+    def next_due(self) -> NextDue:
+        ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
+        try:
+            age = self._age(next_at)
+        except (TypeError, ValueError, OverflowError):
+            self._heal()  # it would hide the others, and never be due
+            return NextDue(True, 0.0)
+        return NextDue(bool(ready), None if age is None else -age)
+
+    def queue_counts(self, most: int) -> list[QueueCount]:
+        found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
+        return [
+            QueueCount(state, str(queue), jobs, self._wait(since))
+            for state, queue, jobs, since in found
+        ]
+
     def heal(self) -> None:
         ((is_lame,),) = self._rows(IS_LAME, {})
         if is_lame:
@@ -166,6 +195,17 @@ class SQLiteRareMoves(Dialect):
             return self._times.read(since) or self._times.far(), as_id(id)
         except (TypeError, ValueError, OverflowError):
             return self._times.far(), UUID(int=0)
+
+    def _wait(self, since: Any) -> float | None:
+        try:
+            return self._age(since)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def _age(self, moment: str | None) -> float | None:
+        """Return the seconds since the moment; before it, below 0."""
+        past = self._times.read(moment)
+        return None if past is None else (timezone.now() - past).total_seconds()
 
     def _salvaged(self, row: tuple[Any, ...]) -> ClaimedJob:
         """Return a claimed job, and what is wrong with its row."""

@@ -2,11 +2,20 @@
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import ORDER_BY, claimed, listed
-from dbqueue.dialects.statements import ENTRY, FATE, GIVE_UP_KEY
+from dbqueue.dialects.statements import (
+    ENTRY,
+    FATE,
+    GIVE_UP_KEY,
+    IS_ANY_READY,
+    IS_OPEN,
+    NAMES,
+    TAKEN,
+)
 
 _HISTORY = listed(columns.CARRIED + columns.JSON)
 _READY = f"""SELECT id FROM dbqueue_job
     WHERE state = 'READY' AND queue_name = %(queue)s
+      AND {IS_OPEN.format(name="%(queue)s")}
       AND priority BETWEEN %(lowest)s AND %(highest)s {{known}}
     ORDER BY {ORDER_BY}"""
 
@@ -21,11 +30,14 @@ _IS_SHORT = f"length({{name}}) <= {columns.MOST_CLAIMED}"
 
 LIGHT = "".join(f"AND {_IS_SHORT.format(name=name)} " for name in columns.LARGE)
 
+_ANY_TASK = "EXISTS (SELECT 1 FROM dbqueue_pause WHERE key GLOB 'task:*')"
+
 # No row locks are needed: the statement is a writer from its start, and there is only
 # one writer.
 _TAKE = f"""
 UPDATE dbqueue_job
-SET state = 'RUNNING', worker_id = %(worker)s, attempt = attempt + 1,
+SET state = {TAKEN.format(any=_ANY_TASK)},
+    worker_id = %(worker)s, attempt = attempt + 1,
     started_at = coalesce(started_at, %(now)s), last_attempted_at = %(now)s
 WHERE id IN ({{ids}})
   AND EXISTS (SELECT 1 FROM dbqueue_worker
@@ -101,7 +113,8 @@ WHERE id IN (
 RETURNING queue_name, lane, fair_group
 """
 
-NEXT_DUE = """
-SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'READY'), min(run_after)
+NEXT_DUE = f"""
+{NAMES}
+SELECT {IS_ANY_READY}, min(run_after)
 FROM dbqueue_job WHERE state = 'SCHEDULED'
 """

@@ -38,7 +38,7 @@ def get(id: str | UUID, *, backend: str | None = None) -> JobResult:
         known = _as_id(id)
     except ValueError as error:
         raise TaskResultDoesNotExist(str(error)) from None
-    alias = _backend(backend).database
+    alias = storing_backend(backend).database
     with migrated(alias):
         row = find_row(alias, known)
     if row is None:
@@ -56,7 +56,7 @@ def filter(
     which jobs have FAILED, or its name, with or without its module. Raises ValueError
     for an unknown column or state.
     """
-    chosen = _backend(backend)
+    chosen = storing_backend(backend)
     alias = chosen.database
     found: dict[type[JobRecord], Any] = {}
     for model in (Job, FinishedJob):
@@ -86,14 +86,14 @@ def choose(which: Which, *, backend: str | None = None) -> Selection:
     for one in several:
         if backend is None and isinstance(one, JobResult):
             backend = one.backend
-    chosen = _backend(backend)
+    chosen = storing_backend(backend)
     return Selection(chosen, chosen.database, ids=[_as_id(one) for one in several])
 
 
 aget = twin(get)
 
 
-def _backend(alias: str | None) -> Any:
+def storing_backend(alias: str | None) -> Any:
     """Return the backend of the alias, or the first that keeps jobs."""
     if alias is not None:
         check_backend(alias)
@@ -111,7 +111,7 @@ def _backend(alias: str | None) -> Any:
 def _of_rows(rows: QuerySet[Any], backend: str | None) -> Selection:
     if rows.model not in (Job, FinishedJob):
         raise TypeError(f"{rows.model.__name__} rows are no jobs.")
-    chosen = _backend(backend)
+    chosen = storing_backend(backend)
     if rows.query.is_sliced:  # it cannot be narrowed any more
         ids = list(rows.values_list("pk", flat=True))
         return Selection(chosen, rows.db, ids=ids)

@@ -57,26 +57,25 @@ class Command(BaseCommand):
             time.sleep(options["interval"])
 
     def _json(self, alias: str) -> str:
-        queues = [asdict(queue) for queue in status.queues(alias)]
+        found = status.queues(alias)
+        why = status.reasons_by_queue(alias, found)
+        queues = [asdict(q) | {"reason": why.get(q.queue, "")} for q in found]
         workers = [asdict(worker) for worker in status.workers(alias)]
         return json.dumps({"queues": queues, "workers": workers})
 
     def _text(self, alias: str) -> str:
-        queues = [
-            (q.queue, q.ready, q.blocked, q.scheduled, q.running, _wait(q.oldest_wait))
-            for q in status.queues(alias)
-        ]
+        found = status.queues(alias)
+        why = status.reasons_by_queue(alias, found)
         alive = status.workers(alias)
         workers = [
             (w.name, w.host, w.pid, w.queues, f"{w.last_heartbeat:.0f} s ago", _runs(w))
             for w in alive
         ]
-        queue_titles = (
-            *("queue", "ready", "blocked", "scheduled", "running"),
-            "oldest wait",
-        )
         worker_titles = ("worker", "host", "pid", "queues", "heartbeat", "runs")
-        lines = table(queue_titles, queues, "No unfinished jobs.")
+        lines = _queues(found)
+        if why:
+            titles = "queue", "why its next job is not running"
+            lines += ["", *table(titles, list(why.items()), "")]
         lines += ["", *table(worker_titles, workers, "No worker is alive.")]
         unknown = [(w.name, w.pid, path) for w in alive for path in w.unknown_tasks]
         if unknown:
@@ -84,8 +83,16 @@ class Command(BaseCommand):
         return "\n".join(lines)
 
 
-def _wait(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.0f} s"
+def _queues(found: list[status.QueueStatus]) -> list[str]:
+    # Few projects have these two.
+    rare = [n for n in ("blocked", "paused") if any(getattr(q, n) for q in found)]
+    counts = ("ready", *rare, "scheduled", "running")
+    rows = [(q.queue, *(getattr(q, n) for n in counts), _wait(q)) for q in found]
+    return table(("queue", *counts, "oldest wait"), rows, "No unfinished jobs.")
+
+
+def _wait(queue: status.QueueStatus) -> str:
+    return "" if queue.oldest_wait is None else f"{queue.oldest_wait:.0f} s"
 
 
 def _runs(worker: status.WorkerStatus) -> str:

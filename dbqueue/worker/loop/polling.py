@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # a child's looks.
 LOOKS_OF_KEEPER = 5
 MAX_PAUSE = 5.0  # seconds
+OWED = 0.01  # seconds until a look at a queue that another worker held
 # Seconds between two looks for jobs that are ours and that we do not know of. A claim
 # whose answer was lost may commit as long as the server works on it: also when the next
 # claim has succeeded. They may cost this share of a child's time, where they take long.
@@ -61,12 +62,15 @@ class Polling:
         """The moment of the next gate that is owed, whether there is room or not."""
         return self._dialect.next_gate() if self._dialect.owed else math.inf
 
-    def looked(self, began: float, *, more: bool) -> bool:
+    def looked(self, began: float, *, more: bool, owed: bool = False) -> bool:
         """Choose the next look; return whether the queue seems to be empty for now.
 
         `began` is when the last one did: what was committed since, it may have missed.
+        With `owed`, it passed over a queue from which another worker claimed.
         """
-        if more:
+        if owed:
+            self.look_at = time.monotonic() + OWED * random.uniform(0.5, 1.0)
+        elif more:
             self.look_at = began
         elif began < self._look_again_at:
             self.look_at = self._look_again_at

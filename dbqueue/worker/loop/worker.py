@@ -163,7 +163,8 @@ class Worker:
         self._dispatch.dispatch(jobs)
         if not self._scan.light:
             self._prefetch.weigh(len(jobs), self._completer.arguments - before)
-        if self._polling.looked(began, more=self._scan.more):
+        scan = self._scan
+        if self._polling.looked(began, more=scan.more, owed=scan.owed):
             self._finish_draining(jobs)
         if jobs:
             self._waiting_since = time.monotonic()

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable
 from operator import attrgetter
-from pathlib import Path
 
 from django.db import DatabaseError, Error
 
@@ -22,7 +21,7 @@ from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.rescue import BATCH, rescue_orphans
 from dbqueue.worker.options import WorkerOptions
-from dbqueue.worker.parent import facts
+from dbqueue.worker.parent import facts, health
 from dbqueue.worker.parent.cancels import Cancels
 from dbqueue.worker.parent.gates import GateKeeper
 from dbqueue.worker.parent.notices import Notices
@@ -138,16 +137,8 @@ class Keeper:
         if now >= self._patience:
             leases.condemn(alias)
         some = rescue_orphans(alias)
-        self._show_health()
+        health.show(self._options.health_file)
         return 0.0 if some == BATCH else None  # there may be more
-
-    def _show_health(self) -> None:
-        if self._options.health_file is None:
-            return
-        try:
-            Path(self._options.health_file).touch()
-        except OSError as error:
-            logger.warning("The health file cannot be touched: %s", error)
 
     def _reap(self) -> None:
         if reap(self._alias, self._children):

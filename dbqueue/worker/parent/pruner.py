@@ -8,7 +8,7 @@ from functools import partial
 
 from dbqueue import conf, dialects
 from dbqueue.jobs import statistics
-from dbqueue.maintenance import leases
+from dbqueue.maintenance import leases, parking
 from dbqueue.maintenance.duties import Duty
 from dbqueue.maintenance.expire import INTERVAL as EXPIRY_INTERVAL
 from dbqueue.maintenance.expire import expire
@@ -84,6 +84,7 @@ def chores(links: Links, wake_all: Callable[[], None], often: float) -> list[Dut
         Duty(EXPIRY_INTERVAL, expire),
         Duty(INTERVAL, Pruner().prune),
         Duty(INTERVAL, forget),
+        Duty(parking.INTERVAL, parking.sweep),
     ]
 
 

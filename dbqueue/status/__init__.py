@@ -8,18 +8,15 @@ from operator import attrgetter
 from django.db.models import Count
 
 from dbqueue import dialects
-from dbqueue.dialects.scan import Scan
 from dbqueue.models import Job, JobState, Worker
+from dbqueue.status import why
+from dbqueue.status.serving import Crew, is_known, is_served
+from dbqueue.status.why import Facts
 
 # Jobs that are counted; beyond, a count says only that there are more.
 CAP = 10_000
 
-UNFINISHED = (
-    JobState.SCHEDULED,
-    JobState.BLOCKED,
-    JobState.READY,
-    JobState.RUNNING,
-)
+__all__ = ["Facts", "is_known", "is_served"]
 
 # A wing adds why a job is not running: a sentence, or None if it cannot say.
 reasons: list[Callable[[Job], str | None]] = []
@@ -38,10 +35,16 @@ class QueueStatus:
 
     queue: str
     ready: int = 0
-    blocked: int = 0
+    blocked: int = 0  # their lane is full
+    paused: int = 0  # their task is paused
     scheduled: int = 0
     running: int = 0
     oldest_wait: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many do not run, of those that were counted."""
+        return self.ready + self.scheduled + self.blocked + self.paused
 
 
 @dataclass(slots=True)
@@ -103,55 +106,38 @@ def workers(alias: str) -> list[WorkerStatus]:
     ]
 
 
-def reason(job: Job) -> str:
-    """Return in one sentence why an unfinished job is not running, "" if it is."""
+def reason(job: Job, facts: Facts | None = None) -> str:
+    """Return in one sentence why an unfinished job is not running, "" if it is.
+
+    `facts` are of its database; whoever asks of several jobs has them gathered once.
+    """
+    if job.state == JobState.RUNNING:
+        return ""
+    facts = facts or Facts(str(job._state.db))
+    if (pause := why.paused(facts, job)) is not None:
+        return pause
     for ask in reasons:
         if (answer := ask(job)) is not None:
             return answer
-    if job.state not in UNFINISHED:
-        return (
-            f"Its state is {job.state!r}, which no unfinished job has: the row was "
-            "changed by hand. Set its column 'state' to READY, or delete it."
-        )
-    if job.state == JobState.SCHEDULED:
-        return f"It is not due before {job.run_after}."
-    if job.state == JobState.RUNNING:
-        return ""
-    if job.state == JobState.BLOCKED:
-        return f"It waits in the lane {job.lane!r}."
-    if not is_served(str(job._state.db), job.queue_name):
-        missing = f"No live worker takes the queue {job.queue_name!r}."
-        return f"{missing} Start: manage.py runworker"
-    if not is_known(str(job._state.db), job.queue_name, job.task):
-        unknown = f"No live worker of the queue {job.queue_name!r} knows {job.task!r}."
-        return f"{unknown} Deploy the task to them, or correct the path."
-    return f"The workers of the queue {job.queue_name!r} are busy."
+    return why.waits(facts, job)
+
+
+def reasons_by_queue(alias: str, queues: Collection[QueueStatus]) -> dict[str, str]:
+    """Return why the next job of each queue is not running, where one waits."""
+    facts = Facts(alias)
+    waiting = [queue.queue for queue in queues if queue.waiting]
+    found = {name: why.queue_paused(facts, name) for name in waiting}
+    rest = [name for name, words in found.items() if words is None]
+    jobs = why.next_jobs(alias, rest) if rest else {}
+    found |= {name: reason(job, facts) for name, job in jobs.items()}
+    return {name: words for name, words in found.items() if words}
 
 
 def unserved(alias: str, seconds: float) -> list[QueueStatus]:
     """Return the queues whose jobs are ready since then, and that no worker takes."""
     waiting = [q for q in queues(alias, cap=1) if (q.oldest_wait or 0.0) >= seconds]
-    return [queue for queue in waiting if not is_served(alias, queue.queue)]
-
-
-def is_served(alias: str, queue: str) -> bool:
-    """Tell whether a live worker takes the queue."""
-    return bool(_unknown_to_each(alias, queue))
-
-
-def is_known(alias: str, queue: str, task: str) -> bool:
-    """Tell whether a live worker takes the queue and did not miss the task."""
-    return any(task not in unknown for unknown in _unknown_to_each(alias, queue))
-
-
-def _unknown_to_each(alias: str, queue: str) -> list[list[str]]:
-    """Return the tasks that each live worker of the queue does not know."""
-    alive = Worker.objects.using(alias).alive()
-    return [
-        unknown or []
-        for described, unknown in alive.values_list("queues", "unknown_tasks")
-        if Scan.of(described).rank(queue) is not None
-    ]
+    crew = Crew(alias)
+    return [queue for queue in waiting if not crew.serves(queue.queue)]
 
 
 def _mark_cut_counts(queues: Collection[QueueStatus], cap: int) -> None:
