@@ -5,11 +5,14 @@ tables cannot tell of themselves (what was committed, what was rolled back, what
 did) is handed to it.
 """
 
+import time
+from collections import Counter
 from itertools import pairwise
+from uuid import UUID
 
 from django.db import OperationalError, connection, connections, router, transaction
 
-from dbqueue import dialects
+from dbqueue import dialects, status
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.models import FinishedJob, Job, Worker
 
@@ -18,6 +21,11 @@ FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
 COUNTED = ("failed", "lost", "timeout")  # reasons that are failures
 FAULTS = ("lost", "timeout", "released")  # reasons that end an attempt from outside
 LONG = 5.0  # seconds that a transaction of ours may be open
+# Lines that a process may print: in all, for an attempt, for a failure with its
+# traceback, and each second.
+LINES, LINES_OF_ATTEMPT, LINES_OF_FAILURE, LINES_A_SECOND = 400, 4, 80, 20
+STRANGERS = 3  # connections of a test itself
+WIDTH = 400  # characters of a line, on average
 
 
 def check(**given):
@@ -27,21 +35,32 @@ def check(**given):
 
 
 def broken(
-    *, committed=(), rolled_back=(), pruned=(), effects=None, excused=(), at_rest=False
+    *,
+    committed=(),
+    rolled_back=(),
+    pruned=(),
+    effects=None,
+    excused=(),
+    processes=(),
+    at_rest=False,
 ):
     """Return a sentence for each invariant that does not hold.
 
     committed, rolled_back, pruned: job ids, as UUIDs. effects: the log that jobs wrote,
-    by their first argument; excused: its keys that may have run again without a record,
-    as their record was lost with a fault. at_rest: nothing is running any more.
+    by their first argument, and of what they have enqueued and rolled back; excused:
+    its keys that may have run again without a record, as their record was lost with a
+    fault. processes: those that were started. at_rest: nothing is running any more.
     """
     jobs, history = both_tables()
+    if effects is not None:
+        rolled_back = {*rolled_back, *map(UUID, effects.keys("rolled back"))}
     sentences = [
         *nothing_is_lost(jobs, history, set(committed) - set(pruned)),
         *nothing_came_of_a_rollback(jobs, history, set(rolled_back)),
         *every_job_has_one_record(jobs, history),
         *unfinished_jobs_are_claimable_or_held(jobs),
         *finished_jobs_have_ended(history),
+        *logs_are_bounded(jobs, history, processes),
     ]
     for job in (*jobs, *history):
         sentences += attempts_add_up(job)
@@ -50,6 +69,8 @@ def broken(
     if at_rest:
         sentences += nothing_is_held(jobs)
         sentences += no_transaction_is_open()
+        sentences += connections_are_bounded(processes)
+        sentences += counts_are_true(jobs)
     return sentences
 
 
@@ -174,28 +195,99 @@ def nothing_is_held(jobs):
 
 
 def no_transaction_is_open():
-    """I9: nobody keeps a transaction open; on SQLite, nobody keeps writers out."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pid, query FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND state LIKE 'idle in transaction%%'"
-                " AND xact_start < now() - %s * interval '1 second'",
-                [LONG],
+    """I9: nobody keeps a transaction open; on SQLite, nobody keeps writers out.
+
+    One that lasts for a moment is the worker's own: it must have ended when we look
+    again.
+    """
+    if connection.vendor == "sqlite":
+        try:
+            with dialects.of("default").one_commit():
+                return []
+        except OperationalError as error:  # it has waited for the connection's timeout
+            return [f"I9: somebody keeps writers out: {error}"]
+    deadline, left = time.monotonic() + LONG, open_transactions()
+    while left and time.monotonic() < deadline:
+        left = {key: left[key] for key in left.keys() & open_transactions().keys()}
+    return [
+        f"I9: backend {pid} keeps a transaction open after {query!r}"
+        for (pid, _), query in left.items()
+    ]
+
+
+def open_transactions():
+    """Return what transactions that stand idle said last, by backend and start."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, xact_start, query FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND state LIKE 'idle in transaction%%'"
+        )
+        return {(pid, start): query for pid, start, query in cursor.fetchall()}
+
+
+def counts_are_true(jobs):
+    """I8: what is shown of the queues is what is in the table."""
+    there = Counter((job.queue_name, job.state) for job in jobs)
+    shown = Counter()
+    for queue in status.queues(router.db_for_read(Job)):
+        for state in UNFINISHED:
+            shown[queue.queue, state] = getattr(queue, state.lower())
+    for key in there.keys() | shown.keys():
+        if key[1] in UNFINISHED and there[key] != shown[key]:
+            yield f"I8: of {key}, {shown[key]} are shown and {there[key]} are there"
+
+
+def connections_are_bounded(processes):
+    """I7: each process has its loop's connection, one a thread, and one for async."""
+    if connection.vendor == "sqlite":
+        return []
+    most = STRANGERS + sum(process.most_connections() for process in processes)
+    deadline = time.monotonic() + LONG
+    # The server notices after a moment that somebody has gone.
+    while (there := len(backends())) > most and time.monotonic() < deadline:
+        continue
+    return [f"I7: {there} connections, and not {most}"] if there > most else []
+
+
+def backends():
+    """Return the pids of the server's processes that serve others than us here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def logs_are_bounded(jobs, history, processes):
+    """I7: what is printed grows with what is done, and slowly with time."""
+    rows = (*jobs, *history)
+    work = LINES_OF_ATTEMPT * sum(max(0, job.attempt) for job in rows)
+    work += LINES_OF_FAILURE * sum(len(job.attempt_log) for job in rows)
+    for process in processes:
+        if process.is_verbose:
+            continue
+        text, most = process.output, LINES + work + LINES_A_SECOND * process.age()
+        if text.count("\n") > most or len(text) > WIDTH * most:
+            yield (
+                f"I7: {process.log.name} has {text.count(chr(10))} lines and "
+                f"{len(text)} characters, and not {most:.0f} lines"
             )
-            return [
-                f"I9: backend {pid} keeps a transaction open after {query!r}"
-                for pid, query in cursor.fetchall()
-            ]
-    try:
-        with dialects.of("default").one_commit():
-            return []
-    except OperationalError as error:  # it has waited for the connection's timeout
-        return [f"I9: somebody keeps writers out: {error}"]
 
 
-def in_order(claims, served):
-    """I5: tell whether the jobs of one claim came by queue, priority and age."""
-    keys = [(served.index(job.queue_name), -job.priority, job.id) for job in claims]
-    return keys == sorted(keys)
+def in_order(history, effects, served):
+    """I5: jobs that waited together, for one thread, began by group, priority, age.
+
+    `served` are the groups of queues, in their order.
+    """
+    jobs = {job.args[0]: job for job in history}
+    groups = {queue: rank for rank, group in enumerate(served) for queue in group}
+
+    def place(key):
+        job = jobs[key]
+        return groups[job.queue_name], -job.priority, job.enqueued_at, job.pk
+
+    for one, two in pairwise(key for key in effects.keys() if key in jobs):  # noqa: SIM118
+        if place(one) > place(two):
+            yield f"I5: {one!r} began before {two!r}"

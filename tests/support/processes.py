@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dbqueue import conf
 from dbqueue.models import FinishedJob, Job, Worker
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +31,8 @@ FAULTS = SCALE >= 10 or bool(os.environ.get("DBQUEUE_TEST_FAULTS"))
 on_demand = pytest.mark.skipif(
     not FAULTS, reason="for all faults set DBQUEUE_TEST_FAULTS=1"
 )
-PATIENCE = 60.0  # seconds until a condition counts as never coming true
+# Seconds until a condition counts as never coming true. Mutants have less of it.
+PATIENCE = float(os.environ.get("DBQUEUE_TEST_PATIENCE", "60"))
 NEVER = 600.0  # seconds: what would take so long is not what a test waited for
 
 # Short looks, but a lease that no busy machine lets run out by accident.
@@ -115,6 +117,8 @@ class WorkerProcess:
 
     def __init__(self, command, environment, log):
         self.log = log
+        self._began, self._ended = time.monotonic(), None
+        self._arguments = [str(word) for word in command]
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 list(map(str, command)),
@@ -133,6 +137,26 @@ class WorkerProcess:
     @property
     def output(self):
         return self.log.read_text()
+
+    @property
+    def is_verbose(self):
+        return self._argument("-v", 1) > 1
+
+    def age(self):
+        """Return the seconds that it has run, or had when it was killed."""
+        return (self._ended or time.monotonic()) - self._began
+
+    def most_connections(self):
+        """Return how many connections it may have to the database of its jobs."""
+        if self.process.poll() is not None or "runworker" not in self._arguments:
+            return 1 if self.process.poll() is None else 0
+        each = self._argument("--threads", conf.current().threads) + 2
+        return 2 + each * self._argument("--processes", 1)
+
+    def _argument(self, name, default):
+        if name not in self._arguments:
+            return default
+        return int(self._arguments[self._arguments.index(name) + 1])
 
     def family(self):
         """Return the pids of the whole session that are alive."""
@@ -199,6 +223,7 @@ class WorkerProcess:
                 send(pid, signal.SIGKILL)
             self.process.poll()
         self.process.wait(PATIENCE)
+        self._ended = self._ended or time.monotonic()
 
 
 class ProcessEntry:

@@ -71,6 +71,41 @@ def work_until(key, path):
     effect("ended", key)
 
 
+@task(takes_context=True)
+def work_until_twice(context, key, path):
+    """As work_until(); a second attempt waits for a file of its own."""
+    again = " again" if context.task_result.attempt > 1 else ""
+    work_until.func(key, path + again)
+
+
+@task(takes_context=True)
+def tell_attempt_until(context, key, path):
+    while not os.path.exists(path):
+        context.set_progress(1, 2, f"attempt {context.task_result.attempt}")
+        effect("told", key)
+        time.sleep(0.1)
+    effect("ended", key)
+
+
+@task(atomic=True)
+def atomic_until(key, path):
+    """As work_until(), in a transaction that writes when the test lets go."""
+    work_until.func(key, path)
+    Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+
+
+@task
+def work_alone_until(key, path):
+    """As work_until(); note which processes that had begun it before still live."""
+    log = Path(os.environ["DBQUEUE_TEST_EFFECTS"])
+    lines = log.read_text().splitlines() if log.exists() else []
+    before = {line["pid"] for line in map(json.loads, lines) if line["key"] == key}
+    effect("began", key, beside=[pid for pid in before if _state(pid) not in "ZX"])
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    effect("ended", key)
+
+
 @task
 async def awork_until(key, path):
     effect("began", key)
@@ -98,6 +133,11 @@ def note_in_other(key):
 def fail(key):
     effect("began", key)
     raise ValueError(key)
+
+
+@task(backoff=3600, max_attempts=3)
+def fail_for_long(key):
+    fail.func(key)
 
 
 @task(backoff=0.1, max_attempts=5)
@@ -433,6 +473,60 @@ def say_to_database(key, statement):
     return row and str(row[0])
 
 
+@task(max_attempts=100, backoff=0.3)
+def hold_connection(key, path):
+    """Keep a connection until the test lets go, as a job that asks again and again."""
+    Group.objects.exists()
+    effect("began", key)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    effect("ended", key)
+
+
+@task
+def ask_until(key, path):
+    """Read and write as views do, and then run on until the test lets go."""
+    Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+    with transaction.atomic():
+        Group.objects.select_for_update().filter(name=key).first()
+    Group.objects.count()
+    work_until.func(key, path)
+
+
+@task
+async def aask_until(key, path):
+    await Group.objects.acreate(name=f"{key} {os.urandom(8).hex()}")
+    await Group.objects.acount()
+    await awork_until.func(key, path)
+
+
+@task(atomic=True, max_attempts=1)
+def enqueue_and_fail(key):
+    """Enqueue in the transaction that is rolled back with this job."""
+    for how in (note, note.using(run_after=timezone.now())):
+        effect("rolled back", enqueue(how, f"of {key}").id)
+    raise ValueError(key)
+
+
+@task(atomic=True, max_attempts=1)
+def enqueue_and_commit(key):
+    enqueue(note, f"of {key}")
+    effect("ended", key)
+
+
+@task(max_attempts=1, takes_context=True)
+def enqueue_and_fail_to_finish(context, key):
+    with context.finishing():
+        effect("rolled back", enqueue(note, f"of {key}").id)
+        raise ValueError(key)
+
+
+@task(atomic=True, max_attempts=2, backoff=0)
+def enqueue_and_die(key):
+    effect("rolled back", enqueue(note, f"of {key}").id)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @task
 def go_abroad(key):
     translation.activate("fr")
@@ -477,6 +571,13 @@ def write_atomically(key, path):
 def write_atomically_quickly(key):
     Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
     effect("ended", key)
+
+
+@task(takes_context=True)
+def write_and_finish(context, key):
+    with context.finishing():
+        Group.objects.create(name=f"{key} {os.urandom(8).hex()}")
+        effect("ended", key)
 
 
 # Its own connection may fall silent, and nothing but its timeout ends that.

@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 from itertools import pairwise
+from random import Random
 
 import pytest
 from django.db import transaction
@@ -12,11 +13,13 @@ from dbqueue.jobs.wakeup import WINDOW
 from dbqueue.models import Job, Worker
 from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.shared import make_children
+from tests.support import invariants
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
     finished,
     reasons,
+    scaled,
     thorough,
     unfinished,
     wait_until,
@@ -134,6 +137,31 @@ def test_priorities_hold_across_queues_that_are_served_alike(run_worker, effects
     assert worker.wait() == 0
 
     assert [key % 2 for key in effects.keys()] == [1, 1, 1, 0, 0, 0]  # noqa: SIM118
+
+
+@pytest.mark.parametrize("served", ["a,b,c", "b,a,c", "*"])
+def test_hundreds_of_jobs_of_any_queue_and_priority_begin_in_their_order(
+    served, run_worker, effects
+):
+    chance, count = Random(served), scaled(200, 2000)
+    for i in range(count):
+        queue, priority = chance.choice("abc"), chance.choice([0, 0, 0, 5, -5, 100])
+        enqueue(tasks.note.using(queue_name=queue, priority=priority), i)
+    worker = run_worker("--drain", "--threads", 1, "--queues", served)
+
+    assert worker.wait() == 0
+
+    groups = ["abc"] if served == "*" else served.split(",")
+    jobs = list(finished())
+    assert len(jobs) == count
+    # Of queues that are served alike, only priorities have an order.
+    keys = effects.keys()
+    if served == "*":
+        priorities = {job.args[0]: job.priority for job in jobs}
+        assert keys == sorted(keys, key=lambda key: -priorities[key])
+    for queue in [*"abc"] if served == "*" else [""]:
+        own = [job for job in jobs if job.queue_name == queue or not queue]
+        assert list(invariants.in_order(own, effects, groups)) == []
 
 
 @thorough
