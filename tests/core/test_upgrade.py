@@ -18,7 +18,13 @@ from dbqueue.migrations import _live
 from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests import tasks
-from tests.support.processes import ENQUEUER, ROOT, on_demand, wait_until_empty
+from tests.support.processes import (
+    ENQUEUER,
+    ROOT,
+    on_demand,
+    scaled,
+    wait_until_empty,
+)
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,6 +93,30 @@ def test_a_live_database_is_upgraded_under_workers_and_enqueuers_of_before(
     wait_until_empty(new)
     notes = {f"{name}{i}": 1 for name in "ab" for i in range(JOBS)}
     assert effects.counts() == {"chosen": 1, **notes}
+
+
+def test_workers_and_enqueuers_of_two_versions_side_by_side_run_each_job_once(
+    code_of_before, start, run_worker, run_enqueuer, effects
+):
+    """On the new tables, as in the middle of a rolling deployment."""
+
+    def before(*arguments):
+        return start([sys.executable], arguments, PYTHONPATH=code_of_before)
+
+    count = scaled(100, 1000)
+    workers = [before("-m", "django", "runworker"), run_worker()]
+    enqueuers = [before("-c", ENQUEUER, "old ", count), run_enqueuer("new ", count)]
+    effects.wait_for("ended", times=count // 2)
+    enqueuers.append(run_enqueuer("newer ", count))
+
+    assert [enqueuer.wait(120) for enqueuer in enqueuers] == [0, 0, 0]
+    wait_until_empty(workers[1], 120)
+    keys = [f"{name} {i}" for name in ("old", "new", "newer") for i in range(count)]
+    assert effects.counts() == dict.fromkeys(keys, 1)
+    pids = effects.pids()
+    for worker in workers:
+        assert pids & worker.below(), "it had no part in it"
+        assert worker.stop() == 0
 
 
 def test_an_upgrade_is_undone_and_done_again_with_jobs_in_the_tables(transactional_db):

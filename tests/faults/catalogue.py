@@ -22,6 +22,10 @@ REFUSALS = "faults/test_refusals.py::"
 SERVER = "faults/test_server.py::"
 SQLITE = "faults/test_sqlite.py::"
 JOBS, CLOCK = "faults/test_jobs.py::", "faults/test_clock.py::"
+HEARTBEATS, DISKS = "faults/test_heartbeats.py::", "faults/test_disks.py::"
+POOL, HOSTS = "faults/test_pool.py::", "faults/test_hosts.py::"
+CLAIMS_LOST = "worker/test_claims_lost.py::"
+RACES = "uploads/test_races.py::"
 POOLER, MEMORY = "faults/test_pooler.py::", "faults/test_memory.py::"
 
 FAULTS = [
@@ -66,9 +70,23 @@ FAULTS = [
             f"{DEATH}test_a_frozen_child",
             f"{DEATH}test_a_frozen_worker",
             f"{DEATH}test_a_frozen_atomic_job",
-            f"{DEATH}test_a_short_freeze",
+            f"{DEATH}test_a_freeze_past_a_heartbeat",
             f"{SILENCE}test_a_frozen_supervisor",
         ),
+    ),
+    Fault(
+        "Heartbeats do not arrive, though the database answers all else",
+        "The worker gives up its jobs before its lease is over, and takes none until "
+        "they arrive again.",
+        "A trigger that refuses each write to the row of one worker, while another one "
+        "waits for its jobs",
+        (f"{HEARTBEATS}test_",),
+    ),
+    Fault(
+        "A worker has lost a claim and does not know it",
+        "What it says changes no row, and is logged.",
+        "A row of a worker that is taken away while its lease has minutes left",
+        (f"{CLAIMS_LOST}test_",),
     ),
     Fault(
         "A worker is stopped, politely or not",
@@ -171,6 +189,32 @@ FAULTS = [
         (f"{SERVER}test_a_full_disk", f"{SQLITE}test_a_full_disk"),
     ),
     Fault(
+        "The disk of the worker's own host is full",
+        "Plain jobs run on. Uploads are retried, and their bytes are kept.",
+        "A tmpfs with its log, its temporary files and the media, filled while it "
+        "works; a child that is killed meanwhile",
+        (f"{DISKS}test_",),
+    ),
+    Fault(
+        "Jobs take all connections of psycopg's pool",
+        "Those that find none fail and are retried. The worker goes on, and comes back "
+        "if it loses its own.",
+        "A pool of three for six threads; the connection of the loop, terminated",
+        (f"{POOL}test_",),
+    ),
+    Fault(
+        "A migration locks the table of the jobs for minutes",
+        "Workers wait, with the connections that they always have, and go on.",
+        "Two workers of eight processes each; a second session with LOCK TABLE",
+        (f"{HOSTS}test_",),
+    ),
+    Fault(
+        "An operator discards or retries an upload as it ends",
+        "One of both happens, and the operator is told which.",
+        "The buttons of the admin, pressed when the file is stored and not promoted",
+        (f"{RACES}test_",),
+    ),
+    Fault(
         "A host's clock is wrong, or steps",
         "Nothing: times are compared by the database's clock. A step of that clock, "
         "or of the host of an SQLite database, may cost running jobs an attempt.",
@@ -258,6 +302,14 @@ FAULTS = [
             f"{SQLITE}test_a_writer_that_is_killed",
             f"{SQLITE}test_a_child_that_is_killed_while_it_is_the_writer",
         ),
+    ),
+    Fault(
+        "All of this, at random and at once",
+        "No invariant breaks. Memory, tables, logs and connections stay bounded.",
+        "Twenty minutes of load, and a fault every second or two: deaths, freezes, "
+        "cuts, silence, refusals, table locks, slow statements, a full disk, clocks "
+        "that step, a small pool",
+        ("faults/soak.py::soak",),
     ),
     Fault(
         "A reader of SQLite stalls the checkpoint",

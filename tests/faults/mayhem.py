@@ -3,7 +3,7 @@
 import os
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Timer
 
@@ -26,12 +26,15 @@ UNDAWDLE = "DROP FUNCTION IF EXISTS dawdle CASCADE"
 class Mayhem:
     """Does harm to workers, and to what connects them with the database."""
 
-    def __init__(self, rng, meddler):
+    def __init__(self, rng, meddler, disk, clock):
         self.done = {}  # how often, by the name of the fault
         self._rng = rng
         self._meddler = meddler  # None on SQLite
+        self._disk = disk  # that of the workers' logs and temporary files
+        self._clock = clock  # of some of the workers; None where none can be faked
         self._timers = []
         self._faults = [self.kill, self.freeze, self.stop, self.interrupt]
+        self._faults += [self.fill_disk, *([self.step_clock] if clock else [])]
         if meddler:
             self._faults += [self.terminate, self.cut, self.lose_answers, self.slow]
             self._faults += [self.mute, self.refuse, self.lock_table, self.dawdle]
@@ -85,6 +88,20 @@ class Mayhem:
         for pid in (worker.pid, *worker.below()):
             send(pid, signal.SIGINT)
         send(worker.pid, signal.SIGINT)
+
+    # The workers' host
+
+    def fill_disk(self, worker):
+        self._disk.fill()
+        self._later(3.0, self._make_room)
+
+    def _make_room(self):
+        with suppress(FileNotFoundError):  # made by another before
+            self._disk.make_room()
+
+    def step_clock(self, worker):
+        self._clock.step_to(self._rng.choice(["+3600", "-3600", "+60", "-60"]))
+        self._later(5.0, lambda: self._clock.step_to("+0"))
 
     # Connections
 

@@ -1,20 +1,19 @@
-"""python -m tests.faults.report: run the fault suite and write down what it measured.
+"""python -m tests.faults.report: write down what the thorough run has measured.
 
-The tests run at full size, on SQLite and on the server of DATABASE_URL. The table goes
-into docs/explanation/faults.md, between two comments. With reports in JUnit's format as
-arguments, named for their databases, nothing is run, and they are read instead.
+The table goes into docs/explanation/faults.md, between two comments, with what it was
+measured on. The reports are those of tests/thorough, in JUnit's format and named for
+their databases; other ones can be given as arguments.
 """
 
-import os
-import subprocess
+import json
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 from tests.faults.catalogue import FAULTS, covering
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / ".thorough"
 PAGE = ROOT / "docs" / "explanation" / "faults.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 HEADER = """| What happens if … | What dbqueue does | How it was tested | Measured |
@@ -23,31 +22,35 @@ HEADER = """| What happens if … | What dbqueue does | How it was tested | Meas
 
 
 def main(arguments):
-    code = 0
-    with TemporaryDirectory() as folder:
-        if not arguments:
-            arguments = [Path(folder, name) for name in ("SQLite", "PostgreSQL")]
-            addresses = ("", os.environ["DATABASE_URL"])
-            for report, address in zip(arguments, addresses, strict=True):
-                code |= run_suite(report, address)
-        results = [result for report in arguments for result in read(Path(report))]
-    write(table(results))
-    return code
+    reports = [Path(name) for name in arguments] or sorted(RESULTS.glob("*-*.xml"))
+    if not reports:
+        sys.exit("There are no reports. Run tests/thorough first.")
+    results = [result for report in reports for result in read(report)]
+    write(circumstances() + table(results))
+    return 0
 
 
-def run_suite(report, database_url):
-    tests = sorted(
-        {
-            str(ROOT / "tests" / beginning.partition("::")[0])
-            for fault in FAULTS
-            for beginning in fault.tests
-        }
+def circumstances():
+    """Return on what, when and beside what else it was measured, part by part."""
+    facts = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    if not facts:
+        return ""
+    rows = "".join(map(circumstance, facts))
+    one = facts[-1]
+    versions = f"Python {one['python']}, Django {one['django']}"
+    if "postgresql" in one:
+        versions += f", PostgreSQL {one['postgresql']}"
+    return (
+        f"Measured on {one['at']} at {one['commit']}, on {one['cores']} cores, with "
+        f"{versions}.\n\n| Part | Minutes | Load at its begin and end | Passed on |\n"
+        f"|---|---|---|---|\n{rows}\n"
     )
-    environment = os.environ | {"DATABASE_URL": database_url}
-    environment["DBQUEUE_TEST_SCALE"] = os.environ.get("DBQUEUE_TEST_SCALE", "10")
-    command = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *tests]
-    command += ["-o", "junit_family=xunit1"]  # the other has no place for figures
-    return subprocess.call(command, env=environment, cwd=ROOT)
+
+
+def circumstance(fact):
+    load = " to ".join(map(str, fact["load"]))
+    good = ", ".join(name for name, passed in fact["passed"].items() if passed)
+    return f"| {fact['part']} | {fact['minutes']:g} | {load} | {good or '-'} |\n"
 
 
 def read(report):
@@ -61,7 +64,8 @@ def read(report):
             if prop.get("name") == "measured"
         ]
         outcome = next((tag for tag in bad if not tag.startswith("system-")), "passed")
-        yield report.stem, f"{module}.py::{case.get('name')}", outcome, figures
+        database = report.stem.partition("-")[0]
+        yield database, f"{module}.py::{case.get('name')}", outcome, figures
 
 
 def table(results):
@@ -80,11 +84,10 @@ def measured(fault, results):
         for name, test, outcome, told in results:
             if name == database and fault in covering(test):
                 outcomes.append(outcome)
-                for what, figure, unit, limit in told:
+                for what, figure, unit, limit, *busy in told:
                     worst = min if unit == "jobs/s" else max
-                    fact = (what, unit, limit)
-                    known = figures.get(fact, float(figure))
-                    figures[fact] = worst(known, float(figure))
+                    fact, seen = (what, unit, limit), (float(figure), *map(float, busy))
+                    figures[fact] = worst(figures.get(fact, seen), seen)
         sentences += summary(database, outcomes, figures)
     return " ".join(sentences) or "Not tested."
 
@@ -96,10 +99,18 @@ def summary(database, outcomes, figures):
     failed = len(ran) - ran.count("passed")
     verdict = f"{failed} of {len(ran)} tests FAILED" if failed else f"{len(ran)} passed"
     facts = [
-        f"{what} {shown(figure)} {unit}{f' (promised: {limit})' * bool(limit)}".strip()
-        for (what, unit, limit), figure in figures.items()
+        f"{what} {shown(figure)} {unit}{promise(limit, *busy)}".strip()
+        for (what, unit, limit), (figure, *busy) in figures.items()
     ]
     return [f"*{database}:* {'; '.join([verdict, *facts])}."]
+
+
+def promise(limit, busy=1.0):
+    """Return what was promised, and how busy the machine was when that matters."""
+    if not limit:
+        return ""
+    beside = f", beside other work for {busy:g} times as long" if busy >= 2.0 else ""
+    return f" (promised: {limit}{beside})"
 
 
 def shown(figure):

@@ -3,18 +3,22 @@
 import re
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from threading import Event
 from uuid import uuid4
 
+import pytest
 from django.contrib.auth.models import Group
 from django.db import OperationalError, transaction
 
 from dbqueue import enqueue
 from dbqueue.models import FinishedJob, Job
+from tests.faults.clock import LIBRARIES, Clock
+from tests.faults.disk import small_disk
 from tests.faults.mayhem import Mayhem, resident, sizes
 from tests.faults.meddler import Meddler
+from tests.support import invariants
 from tests.support import worker_tasks as tasks
 from tests.support.invariants import broken
 from tests.support.processes import (
@@ -32,6 +36,12 @@ TICK = 0.1  # seconds between two batches of jobs
 BATCH = 10  # jobs
 WORKERS = 2
 MEBIBYTE = 2**20
+# What may be larger than after the first round, by how many times and bytes more.
+GROWTH, ROOM = 1.5, 64 * MEBIBYTE
+LINES_OF_JOB, LINES_OF_ROUND = 12, 20_000
+# One connection is that of the loop.
+POOL = {"DATABASE_POOL": {"min_size": 1, "max_size": 4, "timeout": 2.0}}
+DISK = 64  # mebibytes
 
 
 class Soak:
@@ -43,19 +53,31 @@ class Soak:
         self.effects = Effects(folder / "effects")
         self.url = url
         self.meddler = Meddler(url) if url.startswith("postgres") else None
-        self.mayhem = Mayhem(rng, self.meddler)
-        self.started = self.rounds = 0
+        self.stack = ExitStack()
+        self.disk = a_disk(self.stack, folder)
+        # SQLite has the clock of its host: a step there is a step of the database's.
+        stepping = self.meddler and LIBRARIES
+        self.clock = Clock(folder) if stepping else None
+        self.mayhem = Mayhem(rng, self.meddler, self.disk, self.clock)
+        self.started = self.rounds = self.jobs = self.lines = self.most_connected = 0
+        self.slowest, self.first, self.worst = 0.0, {}, {}
         self.workers = [self.start() for _ in range(WORKERS)]
         self.dead = []  # whose children may still be finishing
         self.forgotten = set()  # keys of rounds that were checked
 
     def start(self):
+        """Start a worker: some of them with a pool, or with a clock that steps."""
         self.started += 1
         url = self.meddler.url if self.meddler else self.url
+        settings, more = {}, {"TMPDIR": self.disk.path}
+        if self.meddler and self.started % 3 == 0:
+            settings = POOL
+        if self.clock and self.started % 4 == 1:
+            more |= self.clock.environment
         return WorkerProcess(
             [sys.executable, MANAGE, "runworker", "--processes", 2],
-            environment(url, self.effects),
-            self.folder / f"worker-{self.started}.log",
+            environment(url, self.effects, settings, **more),
+            self.disk.path / f"worker-{self.started}.log",
         )
 
     def close(self):
@@ -64,6 +86,7 @@ class Soak:
             worker.kill_all()
         if self.meddler:
             self.meddler.close()
+        self.stack.close()
 
     def round(self, seconds):
         """Load and harm them, let them recover, and return what is broken."""
@@ -77,6 +100,7 @@ class Soak:
                 self.mayhem.strike(self.workers)
                 strike_at = time.monotonic() + self.rng.expovariate(1 / PAUSE)
             self.replace_the_dead()
+            self.count_connections()
             pause.wait(TICK)  # the pace of the load, not the wait for an outcome
         self.mayhem.undo()
         return self.recover(load)
@@ -87,6 +111,13 @@ class Soak:
                 self.dead.append(worker)
                 self.workers[place] = self.start()
         self.dead = [worker for worker in self.dead if worker.family()]
+
+    def count_connections(self):
+        if self.meddler:
+            self.most_connected = max(self.most_connected, len(invariants.backends()))
+
+    def normal_connections(self):
+        return sum(worker.most_connections() for worker in self.workers)
 
     def recover(self, load):
         began = time.monotonic()
@@ -106,11 +137,32 @@ class Soak:
         )
         sentences += [f"Not ended: {job.pk}" for job in Job.objects.all()[:10]]
         sentences += load.wrong_effects()
+        seconds = time.monotonic() - began
+        sentences += self.unbounded(load)
         sentences += self.evidence(sentences)
-        self.tell(load, time.monotonic() - began)
+        self.tell(load, seconds)
         self.forgotten |= load.keys
         load.forget()
         return sentences
+
+    def unbounded(self, load):
+        """Return a sentence for each thing that grew beyond its bound."""
+        sizes_now = {"memory": resident(self.workers), **sizes()}
+        self.first = self.first or sizes_now
+        for what, size in sizes_now.items():
+            self.worst[what] = max(size, self.worst.get(what, 0))
+            most = GROWTH * self.first[what] + ROOM
+            if size > most:
+                yield f"I7: {what} has {size} bytes, and not {most:.0f}"
+        normal = self.normal_connections()
+        if self.most_connected >= 2 * normal:
+            yield f"I7: {self.most_connected} connections, where {normal} are normal"
+        logs = self.disk.path.glob("worker-*.log")
+        lines = sum(log.read_bytes().count(b"\n") for log in logs)
+        most = LINES_OF_JOB * len(load.committed) + LINES_OF_ROUND
+        if lines - self.lines > most:
+            yield f"I7: {lines - self.lines} lines in the logs, and not {most}"
+        self.lines = lines
 
     def evidence(self, sentences):
         """Return what is known of the jobs that the sentences name."""
@@ -123,7 +175,7 @@ class Soak:
                 yield f"  {job} {job.state} attempt={job.attempt} {job.attempt_log}"
                 yield f"  worker={job.worker_id} run_after={job.run_after}"
             yield from (f"  {line}" for line in self.effects.all(key=key))
-            for log in sorted(self.folder.glob("*.log")):
+            for log in sorted(self.disk.path.glob("*.log")):
                 lines = log.read_text().splitlines()
                 yield from (f"  {log.stem}: {line}" for line in lines if key in line)
 
@@ -131,6 +183,8 @@ class Soak:
         """Note what this round was like, for who watches."""
         history = FinishedJob.objects
         self.rounds += 1
+        self.jobs += len(load.committed)
+        self.slowest = max(self.slowest, seconds)
         again = history.filter(attempt__gt=1).count()
         failed = history.filter(state="FAILED").count()
         facts = [
@@ -141,9 +195,44 @@ class Soak:
             f"drained after {seconds:.1f} s",
             f"{WORKERS} workers have {resident(self.workers) / MEBIBYTE:.0f} MiB",
             *(f"{name} {size / MEBIBYTE:.1f} MiB" for name, size in sizes().items()),
+            f"at most {self.most_connected} connections",
             f"faults {self.mayhem.done}",
         ]
         self.told = "; ".join(facts)
+
+    def facts(self):
+        """Return what was measured in all rounds, as by the fixture `measured`."""
+        yield "rounds", self.rounds, "", ""
+        yield "jobs", self.jobs, "", ""
+        yield "faults", sum(self.mayhem.done.values()), "", ""
+        yield "kinds of them", len(self.mayhem.done), "", ""
+        yield "all was done after a round within", round(self.slowest, 1), "s", PATIENCE
+        for what, size in self.worst.items():
+            yield f"{what}, at most", round(size / MEBIBYTE, 1), "MiB", ""
+        if self.meddler:
+            normal = self.normal_connections()
+            yield "connections, at most", self.most_connected, "", 2 * normal
+
+
+class NoDisk:
+    """Stands for a small disk where nothing may be mounted."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def fill(self):
+        """Do nothing."""
+
+    make_room = fill
+
+
+def a_disk(stack, folder):
+    """Return what all workers write to, which is easily full if it can be made."""
+    try:
+        return stack.enter_context(small_disk(folder, mebibytes=DISK))
+    except pytest.skip.Exception as reason:
+        print(reason)
+        return NoDisk(folder)
 
 
 class Load:

@@ -2,14 +2,17 @@
 
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
+from dbqueue.models import Worker
 from tests.settings import database
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
+    NEVER,
     ROOT,
     finished,
     on_demand,
@@ -26,10 +29,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
 
-# By what each said last: the keeper asks for the next due job, a child for its queue.
+# By what each said last: a child asks for its queue, the keeper for many things.
 KINDS = {
     "claim": "query LIKE '%%max(queue_name)%%'",
-    "heartbeat": "query LIKE '%%min(run_after)%%'",
+    "heartbeat": "query !~ '^LISTEN|max.queue_name|of a job'",
     "listen": "query LIKE 'LISTEN%%'",
     "job": "query LIKE '%%of a job%%'",
 }
@@ -46,19 +49,48 @@ def terminate(condition="true"):
         return cursor.fetchone()[0]
 
 
+def is_heard(worker, jobs, effects):
+    """Wait for a job that only a notification can have started."""
+    wait_until(lambda: worker.output.count("Listening for") == 2, "it hears again")
+    jobs.one(tasks.note, "next")
+    effects.wait_for("ended", "next")
+
+
+def is_kept(worker, jobs, effects):
+    """Wait for what only the keeper does: a promotion, and a heartbeat."""
+    seen = Worker.objects.get().last_seen
+    jobs.one(tasks.note.using(run_after=timedelta(seconds=0.1)), "next")
+    effects.wait_for("ended", "next")
+    wait_until(lambda: Worker.objects.get().last_seen > seen, "the lease is renewed")
+
+
+def is_worked(worker, jobs, effects):
+    jobs.one(tasks.note, "next")
+    effects.wait_for("ended", "next")
+
+
+# What shows that the connection is there again. Nobody polls, and no other does that.
+PROOFS = {
+    "claim": is_worked,
+    "heartbeat": is_kept,
+    "listen": is_heard,
+    "job": is_worked,
+}
+SELDOM = {"DBQUEUE": {"LEASE": 6.0, "POLL_INTERVAL": NEVER}}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_work_goes_on_when_a_connection_is_terminated(
     kind, only_postgres, run_worker, jobs, effects, measured
 ):
-    worker = run_worker("-v", 2, settings=PATIENT)
+    worker = run_worker("-v", 2, settings=SELDOM)
     worker.wait_for_output("Listening for notifications")
     slow = jobs.one(tasks.query_slowly, "slow") if kind == "job" else None
     wait_until(lambda: terminate(KINDS[kind]), "it is there, and ended")
     ended = time.monotonic()
 
-    jobs.one(tasks.note, "next")
+    PROOFS[kind](worker, jobs, effects)
 
-    effects.wait_for("ended", "next")
     what = f"worked again without its {kind} connection after"
     measured(what, since(ended), at_most=5.0)
     if slow:
@@ -69,20 +101,29 @@ def test_work_goes_on_when_a_connection_is_terminated(
     assert worker.process.poll() is None
 
 
+# What each says in a drain, where it does not come to the end of its words.
+IN_A_DRAIN = {
+    "claim": "query ~ 'picked AS|WITH gone|max.queue_name|^(BEGIN|COMMIT)'",
+    "heartbeat": "query !~ '^LISTEN|picked AS|WITH gone|max.queue_name'",
+    "listen": "query LIKE 'LISTEN%%'",
+}
+
+
 @thorough
-@pytest.mark.parametrize("kind", ["claim", "heartbeat", "listen"])
+@pytest.mark.parametrize("kind", IN_A_DRAIN)
 def test_nothing_is_lost_when_one_kind_is_terminated_again_and_again(
-    kind, only_postgres, run_worker, jobs, effects
+    kind, only_postgres, run_worker, jobs, effects, measured
 ):
-    count = scaled(200, 2000)
+    count, hits = scaled(200, 2000), 0
     jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
     worker = run_worker("--processes", 2, settings=PATIENT)
     for share in range(1, 10):
         effects.wait_for("ended", times=count * share // 10)
-        terminate(KINDS[kind])
+        hits += wait_until(lambda: terminate(IN_A_DRAIN[kind]), "it is there")
 
     wait_until_empty(worker, 120)
 
+    measured(f"terminated ({kind})", hits, "times")
     jobs.check(at_rest=True)
     assert effects.counts() == dict.fromkeys(range(count), 1)
     assert finished(state="SUCCESSFUL", failures=0).count() == count

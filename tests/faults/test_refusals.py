@@ -105,6 +105,38 @@ def never_refused(meddler):
     }
 
 
+OF_OTHERS = "datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def end_all_sessions():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            f"WHERE {OF_OTHERS}"
+        )
+
+
+def test_a_server_that_may_be_read_only_for_a_while_costs_time_alone(
+    alter_database, run_worker, jobs, effects
+):
+    """As after a failover, until the new primary is promoted."""
+    worker = run_worker(settings=PATIENT)
+    jobs.one(tasks.note, "before")
+    effects.wait_for("ended", "before")
+    alter_database("default_transaction_read_only", "on")
+    end_all_sessions()
+    jobs.many(tasks.note, [(i,) for i in range(10)])  # our session may still write
+    worker.wait_for_output("read-only transaction")
+
+    alter_database("default_transaction_read_only", "off")
+    end_all_sessions()
+
+    wait_until_empty(worker)
+    jobs.drained(worker)
+    assert finished(failures=0).count() == 11
+    assert effects.counts() == dict.fromkeys(["before", *range(10)], 1)
+
+
 # From a second session
 
 

@@ -1,5 +1,6 @@
 """The PostgreSQL server stops, dies, fills its disk, or hands over to its standby."""
 
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.db import Error, connections
 from django.test import override_settings
 
+from dbqueue import enqueue
 from tests.faults.disk import small_disk
 from tests.faults.server import Server
 from tests.settings import database
@@ -139,8 +141,9 @@ def test_a_drain_survives_servers_that_stop_again_and_again(
     for stop in range(1, times + 1):
         effects.wait_for("ended", times=count * stop // (times + 2))
         connections["own"].close()
+        told = worker.output.count("trouble")
         own_server.stop(mode)
-        worker.wait_for_output("trouble")
+        wait_until(lambda: worker.output.count("trouble") > told, "it is told")  # noqa: B023
         done = len(effects.all("ended"))
         own_server.start()
         back = time.monotonic()
@@ -173,15 +176,25 @@ def test_a_full_disk_stops_work_until_there_is_room(
 
         disk.fill()
         write_until_refused()
+        with pytest.raises(Error):  # whoever enqueues is told
+            enqueue_on_and_on()
+        connections["own"].close()
         worker.wait_for_output("trouble")
         disk.make_room()
         if not server.is_running():
             server.start()
 
-        wait_until(ask(lambda: finished().count() == count), "all are finished", 60)
+        ended = finished(task=tasks.work.module_path)
+        wait_until(ask(lambda: ended.count() == count), "all are finished", 60)
         jobs.check()
-        assert effects.counts() == dict.fromkeys(range(count), 1)
+        ran = {key: n for key, n in effects.counts().items() if isinstance(key, int)}
+        assert ran == dict.fromkeys(range(count), 1)
         server.stop()
+
+
+def enqueue_on_and_on():
+    while True:
+        enqueue(tasks.note, os.urandom(50_000).hex())
 
 
 def write_until_refused():

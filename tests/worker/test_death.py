@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from itertools import count
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models.functions import Now
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.ids import uuid7
@@ -27,6 +29,7 @@ from tests.support.processes import (
     SHORT,
     finished,
     is_stopped,
+    on_demand,
     reasons,
     scaled,
     send,
@@ -404,18 +407,31 @@ def test_a_frozen_worker_changes_nothing_when_it_thaws(run_worker, effects, tmp_
     assert second.process.poll() is None
 
 
-@thorough
-def test_a_short_freeze_costs_nothing(run_worker, effects):
-    job = enqueue(tasks.work, "slow", 1.0)
-    run_worker(settings={"DBQUEUE": {"LEASE": 20.0}})
+@on_demand
+def test_a_freeze_past_a_heartbeat_and_within_the_lease_costs_nothing(
+    run_worker, effects, tmp_path
+):
+    leave, lease = tmp_path / "leave", 15.0
+    job = enqueue(tasks.work_until, "slow", str(leave))
+    run_worker(settings={"DBQUEUE": {"LEASE": lease}})
     (pid,) = {line["pid"] for line in effects.wait_for("began")}
+    another = run_worker(settings={"DBQUEUE": {"LEASE": lease}})
+    another.wait_until_working()
+    ours = Worker.objects.filter(pid=pid)
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: is_stopped(pid), "it is stopped")
+
+    # For as long as two heartbeats that did not come.
+    missed = Now() - timedelta(seconds=lease / 3)
+    wait_until(lambda: ours.filter(last_seen__lt=missed).exists(), "two were missed")
+    seen = ours.get().last_seen
     os.kill(pid, signal.SIGCONT)
 
+    wait_until(lambda: ours.get().last_seen > seen, "its lease is renewed")
+    leave.touch()
     record = wait_until_finished(job)
-
     assert (record.attempt, record.failures) == (1, 0)
+    assert effects.pids("ended") == {pid}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

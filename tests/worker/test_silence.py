@@ -4,8 +4,10 @@ import os
 import signal
 import time
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from dbqueue import enqueue, enqueue_many
 from tests.support import worker_tasks as tasks
@@ -14,8 +16,10 @@ from tests.support.processes import (
     SHORT,
     finished,
     is_stopped,
+    on_demand,
     reasons,
     thorough,
+    unfinished,
     wait_until,
     wait_until_empty,
     wait_until_finished,
@@ -65,6 +69,57 @@ def test_an_outcome_that_was_sent_into_silence_is_recorded(proxy, run_worker, ef
     assert (record.attempt, record.failures) == (1, 0)
     assert effects.counts("ended") == {"long": 1}
     assert worker.process.poll() is None
+
+
+def waits_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database() AND query ~ 'picked AS'"
+        )
+        return cursor.fetchone()[0]
+
+
+@on_demand
+def test_a_claim_that_commits_when_its_worker_no_longer_hears_it_hides_no_job(
+    proxy, run_worker, effects, database_address
+):
+    worker = run_worker(database_url=proxy.url, settings=LONG)
+    worker.wait_until_working()
+    with psycopg.connect(database_address) as session:
+        session.execute("LOCK TABLE dbqueue_worker IN ACCESS EXCLUSIVE MODE")
+        job = enqueue(tasks.note, "hidden")
+        wait_until(waits_for_a_lock, "the claim waits")
+        proxy.mute()
+    # The server goes on with it, and nobody is there to be answered.
+    wait_until(lambda: unfinished(state="RUNNING").exists(), "it is claimed")
+
+    record = wait_until_finished(job)
+
+    assert reasons(record) in ([], ["released"])
+    assert (record.attempt, record.failures) == (2, 0)
+    assert effects.counts() == {"hidden": 1}
+
+
+@on_demand
+def test_a_worker_whose_connections_fell_silent_has_left_when_another_takes_its_job(
+    proxy, run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    lease = {"DBQUEUE": {"LEASE": 6.0}}
+    job = enqueue(tasks.work_alone_until, "job", str(leave))
+    silent = run_worker(database_url=proxy.url, settings=lease)
+    effects.wait_for("began", "job")
+    run_worker(settings=lease)
+
+    proxy.mute()
+
+    _, again = effects.wait_for("began", "job", times=2)
+    assert again["beside"] == []
+    assert "abandons its jobs" in silent.output
+    leave.touch()
+    assert reasons(wait_until_finished(job)) == ["lost"]
+    assert effects.counts() == {"job": 1}
 
 
 def test_connections_that_are_cut_cost_no_failure(proxy, run_worker, effects):

@@ -177,6 +177,24 @@ def test_children_and_keeper_leave_when_their_supervisor_is_killed(run_worker, e
     assert finished(attempt=1, state="SUCCESSFUL").exists()
 
 
+def test_a_child_whose_supervisor_was_killed_claims_no_more(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    enqueue(tasks.work_until, "running", str(leave))
+    worker = run_worker("--threads", 2, "--grace", NEVER)
+    effects.wait_for("began", "running")
+
+    worker.tell(signal.SIGKILL)
+
+    worker.wait_for_output("The supervisor has exited")
+    ready = enqueue(tasks.note, "ready")
+    leave.touch()
+    worker.wait_until_gone()
+    assert effects.keys("ended") == ["running"]
+    assert unfinished(pk=ready.id, state="READY", attempt=0).exists()
+
+
 def test_all_leave_when_supervisor_and_keeper_are_killed(run_worker, effects):
     job = enqueue(tasks.work, "long", NEVER)
     worker = run_worker(settings=SHORT)

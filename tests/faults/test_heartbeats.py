@@ -1,0 +1,101 @@
+"""Heartbeats alone do not arrive, while the database answers all else."""
+
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from dbqueue.models import Worker
+from tests.support import worker_tasks as tasks
+from tests.support.processes import on_demand, reasons, wait_until, wait_until_finished
+
+pytest_plugins = ["tests.support.worker_fixtures"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REFUSE = {
+    "postgresql": [
+        """CREATE FUNCTION refuse_heartbeat() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''no heartbeat today''; END'""",
+        """CREATE TRIGGER late BEFORE INSERT OR UPDATE ON dbqueue_worker FOR EACH ROW
+        WHEN (NEW.name = 'late') EXECUTE FUNCTION refuse_heartbeat()""",
+    ],
+    "sqlite": [
+        f"""CREATE TRIGGER late_{event} BEFORE {event} ON dbqueue_worker
+        WHEN NEW.name = 'late'
+        BEGIN SELECT RAISE(ABORT, 'no heartbeat today'); END"""
+        for event in ("INSERT", "UPDATE")
+    ],
+}
+RELENT = {
+    "postgresql": ["DROP FUNCTION IF EXISTS refuse_heartbeat CASCADE"],
+    "sqlite": [
+        f"DROP TRIGGER IF EXISTS late_{event}" for event in ("INSERT", "UPDATE")
+    ],
+}
+
+
+@contextmanager
+def refused_heartbeats():
+    """Let the database refuse each write to the row of the worker named "late"."""
+    say(REFUSE)
+    try:
+        yield
+    finally:
+        say(RELENT)
+
+
+def say(statements):
+    with connection.cursor() as cursor:
+        for statement in statements[connection.vendor]:
+            cursor.execute(statement)
+
+
+GIVES_UP = "no heartbeat reaches the database"
+
+
+@pytest.mark.parametrize("lease", [3.0, pytest.param(12.0, marks=on_demand)])
+def test_a_worker_without_heartbeats_has_left_its_jobs_before_another_begins_them(
+    lease, run_worker, jobs, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    settings = {"DBQUEUE": {"LEASE": lease}}
+    job = jobs.one(tasks.work_alone_until, "slow", str(leave))
+    late = run_worker("--worker-name", "late", settings=settings)
+    effects.wait_for("began", "slow")
+    run_worker("--worker-name", "prompt", settings=settings)
+
+    with refused_heartbeats():
+        _, again = effects.wait_for("began", "slow", times=2)
+
+    assert again["beside"] == []
+    assert GIVES_UP in late.output
+    leave.touch()
+    record = wait_until_finished(job)
+    # Its own keeper gives it back when the child has gone, or another takes it.
+    assert record.attempt == 2
+    assert reasons(record) in (["released"], ["lost"])
+    assert effects.counts() == {"slow": 1}
+
+
+def test_a_worker_without_heartbeats_claims_nothing_until_they_arrive_again(
+    run_worker, jobs, effects
+):
+    worker = run_worker("--worker-name", "late", settings={"DBQUEUE": {"LEASE": 3.0}})
+    worker.wait_until_working()
+    with refused_heartbeats():
+        worker.wait_for_output(GIVES_UP)
+        wait_until(lambda: not worker.children(), "it has left")
+        jobs.one(tasks.note, "waits")
+        # It comes back, and may not register; and its lease is over.
+        told = worker.output.count("no heartbeat today")
+        wait_until(lambda: worker.output.count("no heartbeat today") > told, "it tries")
+        wait_until(
+            lambda: not Worker.objects.filter(expires_at__gt=Now()).exists(),
+            "no lease holds",
+        )
+        assert not effects.all()
+
+    effects.wait_for("ended", "waits")
+    jobs.drained(worker)
+    assert worker.process.poll() is None
