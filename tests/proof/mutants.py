@@ -1,0 +1,318 @@
+"""Faults of our own that no test may overlook: each must be killed by the one it names.
+
+A mutant takes away, in a copy of the tree, what the test is there for. Its old text is
+found exactly once in the file, or the mutant is out of date and says so.
+"""
+
+from typing import NamedTuple
+
+POSTGRESQL, SQLITE = "postgresql", "sqlite"
+BOTH = (SQLITE, POSTGRESQL)
+
+
+class Change(NamedTuple):
+    file: str  # below dbqueue/
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    name: str  # what it does
+    changes: tuple[Change, ...]
+    test: str  # what kills it, below tests/
+    databases: tuple[str, ...] = BOTH
+    patience: float = 8.0  # seconds that the test waits for what does not come
+
+
+_PG = "dialects/postgresql/statements.py"
+_SQLITE = "dialects/sqlite/statements.py"
+_CLAIM = "dialects/test_claim.py::"
+_MAINTENANCE = "maintenance/test_maintenance.py::"
+_HOSTILE = "imaging/test_hostile.py::test_a_hostile_decoder_"
+
+MUTANTS = [
+    Mutant(
+        "a claim locks no rows",
+        (
+            Change(
+                _PG,
+                "        LIMIT %(limit)s\n        FOR UPDATE SKIP LOCKED\n    ) AS",
+                "        LIMIT %(limit)s\n    ) AS",
+            ),
+        ),
+        f"{_CLAIM}TestWorkersAtOnce::test_workers_at_once_never_claim_the_same_job",
+        (POSTGRESQL,),
+    ),
+    Mutant(
+        "a worker that was declared dead claims",
+        tuple(
+            Change(
+                file,
+                "\n  AND EXISTS (SELECT 1 FROM dbqueue_worker\n"
+                "              WHERE id = %(worker)s AND ended_at IS NULL)",
+                "",
+            )
+            for file in (_PG, _SQLITE)
+        ),
+        f"{_MAINTENANCE}TestAnExpiredWorker::test_an_expired_worker_cannot_claim",
+    ),
+    Mutant(
+        "the fence lets any attempt through",
+        (
+            Change(_PG, "j.id = o.id AND j.attempt = o.attempt", "j.id = o.id"),
+            Change(_SQLITE, "id = :id AND attempt = :attempt AND", "id = :id AND"),
+        ),
+        f"{_CLAIM}TestTheFence::test_the_fence_stops_an_earlier_attempt_of_the_same"
+        "_worker",
+    ),
+    Mutant(
+        "the fence lets any worker through",
+        (
+            Change(_PG, "THEN j.worker_id = %(worker)s END", "THEN true END"),
+            Change(_SQLITE, " AND worker_id = :worker AND state", " AND state"),
+        ),
+        f"{_CLAIM}TestTheFence::test_the_fence_stops_another_worker",
+    ),
+    Mutant(
+        "a lost claim is not told",
+        (
+            Change(
+                "worker/loop/completer.py",
+                'logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)',
+                "pass",
+            ),
+        ),
+        "worker/test_claims_lost.py::test_the_outcome_of_a_lost_claim_changes_no_row"
+        "_and_is_logged",
+    ),
+    Mutant(
+        "heartbeats renew no lease",
+        (
+            Change(
+                "maintenance/leases.py",
+                "rows.update(last_seen=now, expires_at=now + timedelta(seconds=lease))",
+                "rows.count()",
+            ),
+        ),
+        "worker/test_death.py::test_a_keeper_that_is_killed_or_stopped_is_replaced",
+    ),
+    Mutant(
+        "a keeper that lost its connection does no more",
+        (
+            Change(
+                "worker/parent/keeper.py",
+                "            drop(self._alias)\n            return self._pause * ",
+                "            time.sleep(3600)\n            return self._pause * ",
+            ),
+        ),
+        "faults/test_connections.py::test_work_goes_on_when_a_connection_is_terminated"
+        "[heartbeat]",
+        (POSTGRESQL,),
+    ),
+    Mutant(
+        "a keeper that lost its ear polls for ever",
+        (
+            Change(
+                "worker/parent/keeper.py",
+                "        self._listener.open()\n",
+                "        if not hasattr(self, 'opened'):\n"
+                "            self._listener.open()\n"
+                "            self.opened = True\n",
+            ),
+        ),
+        "faults/test_connections.py::test_work_goes_on_when_a_connection_is_terminated"
+        "[listen]",
+        (POSTGRESQL,),
+    ),
+    Mutant(
+        "a child trusts its lease for ever",
+        (Change("worker/loop/worker.py", "TRUST = 0.8", "TRUST = 1000.0"),),
+        "faults/test_heartbeats.py::test_a_worker_without_heartbeats_claims_nothing"
+        "_until_they_arrive_again",
+    ),
+    Mutant(
+        "nobody takes over from the dead",
+        (
+            Change(
+                "maintenance/rescue.py",
+                "    jobs = orphans(alias)\n    crews",
+                "    jobs = []\n    crews",
+            ),
+        ),
+        "worker/test_death.py::test_a_frozen_child_loses_its_job_and_goes_when_it_thaws",
+    ),
+    Mutant(
+        "a job that was lost with its child counts no failure",
+        (
+            Change(
+                "worker/parent/reaper.py",
+                '        return "lost"\n    return "released"',
+                '        return "released"\n    return "released"',
+            ),
+        ),
+        "worker/test_death.py::test_a_dead_childs_job_runs_again_at_once",
+    ),
+    Mutant(
+        "what a lost answer has hidden stays so",
+        (
+            Change(
+                "worker/loop/completer.py",
+                "        self.flush()\n        alias, released",
+                "        return self.flush()\n        alias, released",
+            ),
+        ),
+        "worker/test_completer.py::test_reconciling_gives_back_what_a_lost_answer_has"
+        "_hidden",
+    ),
+    Mutant(
+        "nobody is woken by whoever enqueues",
+        (
+            Change(
+                "jobs/wakeup.py",
+                "    if not dialect.can_notify or now",
+                "    if True or now",
+            ),
+        ),
+        "worker/test_outage.py::test_an_idle_worker_wakes_up[True]",
+        (POSTGRESQL,),
+    ),
+    Mutant(
+        "a commit to the file wakes no child",
+        (
+            Change(
+                "worker/parent/keeper.py",
+                "(after=_SCHEDULE_INTERVAL)\n            self._notices.wake_all()",
+                "(after=_SCHEDULE_INTERVAL)",
+            ),
+        ),
+        "worker/test_outage.py::test_an_idle_worker_sees_that_its_file_was_written_to",
+        (SQLITE,),
+    ),
+    Mutant(
+        "what is not due is promoted",
+        (
+            Change(_PG, " AND run_after <= statement_timestamp()", ""),
+            Change(_SQLITE, " AND run_after <= %(now)s", ""),
+        ),
+        f"{_MAINTENANCE}TestPromotion::test_promotion_leaves_jobs_that_are_not_due",
+    ),
+    Mutant(
+        "the keeper promotes nothing",
+        (
+            Change(
+                "worker/parent/keeper.py",
+                "            queues = promote(alias)",
+                "            queues = set()",
+            ),
+        ),
+        "worker/test_order.py::test_a_delayed_job_runs_on_time",
+    ),
+    Mutant(
+        "a claim forgets the priorities",
+        (
+            Change(
+                "dialects/columns.py",
+                'ORDER_BY = "priority DESC, enqueued_at, id"',
+                'ORDER_BY = "enqueued_at, id"',
+            ),
+        ),
+        "worker/test_order.py::test_hundreds_of_jobs_of_any_queue_and_priority_begin_in"
+        "_their_order[a,b,c]",
+    ),
+    Mutant(
+        "a transaction that a job left open stays",
+        (
+            Change(
+                "worker/process/connections.py",
+                "is_foreign or not dialects.is_idle(connection) or _is_altered",
+                "is_foreign or _is_altered",
+            ),
+        ),
+        "worker/test_isolation.py::test_the_next_job_in_the_thread_is_clean"
+        "[leave_transaction_open]",
+    ),
+    Mutant(
+        "what a job enqueues is committed although it fails",
+        (
+            Change(
+                "worker/run/attempt.py",
+                "make = self._atomically if self._task.atomic else self._make",
+                "make = self._make",
+            ),
+        ),
+        "worker/test_transactions.py::test_what_a_job_enqueues_in_its_transaction_shares"
+        "_its_fate[raises]",
+    ),
+    Mutant(
+        "a decoder may have sockets",
+        (
+            Change(
+                "imaging/child/seccomp.py", "socket 41 198   socketpair", "socketpair"
+            ),
+        ),
+        f"{_HOSTILE}reaches_nothing_and_nobody",
+        (SQLITE,),
+    ),
+    Mutant(
+        "a decoder may open any file",
+        (
+            Change(
+                "imaging/child/confinement.py",
+                '        ("Landlock", _see_only_this_folder),',
+                '        ("Landlock", lambda: None),',
+            ),
+        ),
+        f"{_HOSTILE}reaches_nothing_and_nobody",
+        (SQLITE,),
+    ),
+    Mutant(
+        "a decoder outlives the zygote",
+        (Change("imaging/child/child.py", "    die_with(parent)\n", ""),),
+        f"{_HOSTILE}does_not_outlive_the_zygote",
+        (SQLITE,),
+    ),
+    Mutant(
+        "a decoder that hangs up is taken for dead",
+        (
+            Change(
+                "imaging/conversation.py",
+                "        self._silent = not data",
+                "        self._silent = self._over = not data",
+            ),
+        ),
+        f"{_HOSTILE}cannot_change_the_file_after_the_check",
+        (SQLITE,),
+    ),
+    Mutant(
+        "an upload overwrites what has changed meanwhile",
+        (
+            Change(
+                "uploads/targets.py",
+                "bool(self._row_holding(expected).update(**values))",
+                "bool(self._row().update(**values))",
+            ),
+        ),
+        "uploads/test_uploads.py::TestTwoAtOnce::test_a_change_of_the_field_in_the_meantime_wins"
+        "_over_an_upload",
+    ),
+    Mutant(
+        "an upload that was discarded is saved",
+        (
+            Change(
+                "uploads/processing/promotion.py",
+                "    if state != UploadState.STORED:",
+                "    if False:",
+            ),
+        ),
+        "uploads/test_races.py::test_an_upload_that_is_discarded_as_it_ends_is_one_of"
+        "_both",
+    ),
+    Mutant(
+        "a connection that fell silent is waited for",
+        (Change("worker/process/watchdog.py", "PATIENCE = 8.0", "PATIENCE = 8000.0"),),
+        "worker/test_silence.py::test_a_worker_whose_connections_fell_silent_makes_new"
+        "_ones",
+        (POSTGRESQL,),
+        patience=30.0,
+    ),
+]

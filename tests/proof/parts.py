@@ -1,0 +1,118 @@
+"""The parts of the thorough run, how long each takes, and the shares of it for CI.
+
+Minutes are those of both databases at once, on two cores that do nothing else. A later
+part is added at the end, and all of them together keep to BUDGET.
+"""
+
+from typing import NamedTuple
+
+BUDGET = 80.0  # minutes
+
+FULL = {"DBQUEUE_TEST_SCALE": "10"}
+# What a plain run leaves out, at the size of a plain run.
+HALF = {"DBQUEUE_TEST_FAULTS": "1"}
+
+
+class Part(NamedTuple):
+    name: str
+    what: str
+    minutes: float
+    paths: tuple[str, ...] = ()  # what pytest runs, below tests/
+    # Instead: a module that runs with the arguments, on each database or by itself.
+    command: tuple[str, ...] = ()
+    databases: bool = True
+    environment: dict[str, str] = FULL
+
+
+class Share(NamedTuple):
+    """What CI runs on a day: less than two minutes of a part."""
+
+    part: str
+    paths: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = HALF
+
+
+_WITHOUT = ("memory", "clock", "hosts")
+
+PARTS = [
+    Part(
+        "faults",
+        "each fault of tests/faults, as often as an issue asked for",
+        14,
+        ("faults", *(f"--ignore=tests/faults/test_{name}.py" for name in _WITHOUT)),
+    ),
+    Part("workers", "the tests of workers and of maintenance", 12, ("worker",)),
+    Part(
+        "crash points",
+        "a death after each statement, and a second one after each of the recovery",
+        6,
+        ("model/test_crash_points.py",),
+    ),
+    Part("model", "600 sequences of moves at random", 5, ("model/test_model.py",)),
+    Part(
+        "memory",
+        "200,000 jobs, and the largest that there may be",
+        5,
+        ("faults/test_memory.py", "uploads/test_memory.py"),
+    ),
+    Part("clock", "clocks that are wrong, and that step", 2, ("faults/test_clock.py",)),
+    Part(
+        "uploads",
+        "hundreds of pictures of any size, deaths at every stage, races",
+        5,
+        ("uploads", "--ignore=tests/uploads/test_memory.py"),
+    ),
+    Part(
+        "versions", "old code and new code side by side", 1, ("core/test_upgrade.py",)
+    ),
+    Part(
+        "hosts",
+        "two hosts of eight children behind a table lock of minutes",
+        5,
+        ("faults/test_hosts.py",),
+    ),
+    Part("soak", "faults at random under load", 20, command=("tests.manage", "soak")),
+    Part(
+        "mutants",
+        "tests that must notice what is taken away",
+        5,
+        command=("tests.proof.mutation",),
+        databases=False,
+    ),
+]
+
+SHARES = [
+    Share("faults", ("faults/test_connections.py", "faults/test_heartbeats.py")),
+    Share(
+        "crash points", ("model/test_crash_points.py", "-k", "Prune or SaveFileOver")
+    ),
+    Share("faults", ("faults/test_refusals.py", "faults/test_restore.py")),
+    Share("model", ("model/test_model.py",)),
+    Share("workers", ("worker/test_death.py",)),
+    Share(
+        "faults",
+        ("faults/test_jobs.py", "faults/test_pool.py", "faults/test_sqlite.py"),
+    ),
+    Share("soak", command=("tests.manage", "soak", "1")),
+    Share("workers", ("worker/test_stop.py", "worker/test_claims_lost.py")),
+    Share("crash points", ("model/test_crash_points.py", "-k", "Work")),
+    Share("clock", ("faults/test_clock.py",)),
+    Share("workers", ("worker/test_timeouts.py", "worker/test_silence.py")),
+    Share("versions", ("core/test_upgrade.py",)),
+    Share("faults", ("faults/test_disks.py", "faults/test_answers_lost.py")),
+    Share("uploads", ("uploads/test_faults.py", "uploads/test_races.py")),
+]
+
+
+def named(name):
+    """Return the part of that name; its spaces may be written as dashes."""
+    for part in PARTS:
+        if part.name == name.replace("-", " "):
+            return part
+    raise LookupError(name)
+
+
+def share_of(day):
+    """Return what is due on a day: each in turn."""
+    return SHARES[day.toordinal() % len(SHARES)]

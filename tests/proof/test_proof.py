@@ -1,0 +1,50 @@
+"""The thorough run, its shares and its mutants are what they say."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from tests.proof import mutation, parts
+from tests.proof.mutants import MUTANTS
+from tests.support.processes import ROOT
+
+TODAY = date(2026, 11, 27)
+
+
+def test_all_parts_together_keep_to_the_budget():
+    assert sum(part.minutes for part in parts.PARTS) <= parts.BUDGET
+
+
+@pytest.mark.parametrize("part", [*parts.PARTS, *parts.SHARES], ids=str)
+def test_each_part_and_each_share_names_files_that_there_are(part):
+    files = [path for path in part.paths if path[0] != "-" and "/" in path]
+
+    for file in files:
+        assert (ROOT / "tests" / file.removeprefix("--ignore=tests/")).exists()
+    assert part.paths or part.command
+
+
+def test_each_share_is_of_a_part_and_each_comes_in_turn():
+    days = [TODAY + timedelta(days=i) for i in range(len(parts.SHARES))]
+
+    due = [parts.share_of(day) for day in days]
+    assert sorted(map(str, due)) == sorted(map(str, parts.SHARES))
+    for share in parts.SHARES:
+        assert parts.named(share.part)
+
+
+def test_each_mutant_comes_in_turn():
+    days = [TODAY + timedelta(days=i) for i in range(len(MUTANTS))]
+
+    tried = {mutant.name for day in days for mutant in mutation.share_of(day)}
+    assert tried == {mutant.name for mutant in MUTANTS}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_each_mutant_has_its_place_in_the_code_and_a_test(mutant):
+    for change in mutant.changes:
+        text = (ROOT / "dbqueue" / change.file).read_text()
+        assert text.count(change.old) == 1, change
+    path, _, name = mutant.test.partition("::")
+    function = name.rpartition("::")[2].partition("[")[0]
+    assert f"def {function}(" in (ROOT / "tests" / path).read_text()
