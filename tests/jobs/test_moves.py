@@ -18,6 +18,7 @@ from dbqueue.dialects.moves import EXCEPTIONS
 from dbqueue.exceptions import CannotWait, WrongArguments
 from dbqueue.ids import uuid7
 from dbqueue.jobs import moves
+from dbqueue.jobs.moves import waiting
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.framework import (
     InvalidTask,
@@ -29,6 +30,7 @@ from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.jobs.test_events import received
 from tests.support import invariants
+from tests.support.processes import NEVER, PATIENCE, wait_until
 from tests.support.workers import HandWorker, drain, heard, together
 
 pytestmark = pytest.mark.django_db
@@ -777,6 +779,40 @@ class TestWait:
         waited, _ = together(lambda: asyncio.run(wait()), drain)
 
         assert (waited.state, waited.return_value) == ("SUCCESSFUL", 3)
+
+    @pytest.mark.parametrize("kind", ["sync", "async"])
+    def test_the_end_of_a_job_wakes_who_waits(self, kind, only_postgres, monkeypatch):
+        for name in ("SHORTEST", "LONGEST"):  # seconds: looking would find it too late
+            monkeypatch.setattr(waiting, name, NEVER)
+        result = tasks.add.enqueue(1, 2)
+
+        async def await_result():
+            try:
+                await result.await_result(PATIENCE)
+            finally:
+                await sync_to_async(connections.close_all)()
+
+        def is_waited_for():
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT 1 FROM pg_stat_activity WHERE state = 'idle'"
+                    " AND query = 'LISTEN dbqueue_ended'"
+                )
+                listens = cursor.fetchall()
+            return listens and Job.objects.filter(is_awaited=True).exists()
+
+        def work():
+            wait_until(is_waited_for, "somebody listens")
+            drain()
+
+        together(
+            lambda: (
+                result.wait(PATIENCE) if kind == "sync" else asyncio.run(await_result())
+            ),
+            work,
+        )
+
+        assert result.return_value == 3
 
     def test_a_retried_job_is_waited_for_again(self):
         result = a_job("FAILED")
