@@ -13,8 +13,6 @@ from functools import partial
 from typing import Any
 
 from django.db import connections
-from django.db.models.signals import post_migrate
-from django.dispatch import receiver
 
 from dbqueue import dialects
 from dbqueue.backend import backend_of
@@ -26,7 +24,7 @@ from dbqueue.limits.declarations import VALUES, check_values, check_weight
 from dbqueue.limits.exceptions import InvalidLimit, UnknownLimit
 from dbqueue.limits.facts import Facts
 from dbqueue.limits.models import Lane, LimitRule
-from dbqueue.limits.registry import Rule, limit_of
+from dbqueue.limits.registry import limit_of
 from dbqueue.limits.stores import Store
 from dbqueue.models import Job, JobState
 from dbqueue.tasks import keys
@@ -104,35 +102,6 @@ def declare(alias: str) -> None:
 def demand_known(alias: str, name: str) -> None:
     """Raise UnknownLimit for a limit, or a lane of one, that is not declared."""
     _rule(alias, limit_of(name))
-
-
-def in_use(backend: Any, rule: Rule) -> None:
-    """Write the rule of a job that is enqueued, if this process has not.
-
-    A worker may not have imported the module that declares it.
-    """
-    if not getattr(backend, "stores_jobs", False):
-        return
-    alias: str = backend.database
-    if (alias, rule) not in _known:
-        rules.ensure(alias, [rule.name])
-        # Until then it may be rolled back, together with the job.
-        connections[alias].on_commit(partial(_note_use, alias, rule))
-
-
-def _note_use(alias: str, rule: Rule) -> None:
-    _known[alias, rule] = True
-    if rule in rules.changed(alias):
-        declare(alias)
-
-
-@receiver(post_migrate)
-def _forget(**kwargs: Any) -> None:
-    _known.clear()  # the tables may be empty again
-
-
-# What is in the database, by its alias.
-_known: dict[tuple[str, Rule], bool] = {}
 
 
 def after_pause(alias: str, key: str) -> None:

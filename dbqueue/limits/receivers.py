@@ -2,10 +2,10 @@
 
 from dbqueue import status
 from dbqueue.dialects import hooks
-from dbqueue.limits import changes, gates, reasons, registry
+from dbqueue.limits import changes, enqueueing, gates, reasons, registry
 from dbqueue.queues import pauses
 
-registry.on_use.append(changes.in_use)
+registry.on_use.append(enqueueing.in_use)
 hooks.open_gates.append(gates.open_gates)
 hooks.sweep_gates.append(gates.sweep)
 hooks.after_pause.append(changes.after_pause)

@@ -20,6 +20,8 @@ UNFINISHED = ("SCHEDULED", "BLOCKED", "READY", "RUNNING")
 FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
 COUNTED = ("failed", "lost", "timeout")  # reasons that are failures
 FAULTS = ("lost", "timeout", "released")  # reasons that end an attempt from outside
+# The tasks whose first argument is the key of what they leave.
+NOTING = ("tests.support.worker_tasks.", "tests.support.limited_tasks.")
 LONG = 5.0  # seconds that a transaction of ours may be open
 # Lines that a process may print: in all, for an attempt, for a failure with its
 # traceback, and each second.
@@ -171,7 +173,7 @@ def runs_have_their_attempt(jobs, history, effects, excused):
     known = {
         job.args[0]: job
         for job in (*jobs, *history)
-        if job.args and job.task.startswith("tests.support.worker_tasks.")
+        if job.args and job.task.startswith(NOTING)
     }
     for key in began.keys() - known.keys() - excused:
         yield f"I2: {key!r} ran, and no job is known by it"

@@ -10,7 +10,7 @@ from django.db import Error
 
 from dbqueue import conf
 from dbqueue.dialects import Dialect
-from dbqueue.dialects.gates import NEWS
+from dbqueue.dialects.gates import NEWS, SOON
 from dbqueue.jobs import wakeup
 from dbqueue.worker.process.connections import drop
 from dbqueue.worker.shared import ChildState
@@ -36,6 +36,7 @@ class Polling:
         self._child = child
         self._look_again_at = 0.0
         self._pause = 0.0
+        self._found_nothing = False
         self.look_at = 0.0
         self.paused_until = 0.0
         self._reconcile_at = time.monotonic() + RECONCILE_INTERVAL
@@ -78,6 +79,20 @@ class Polling:
             self.look_at = time.monotonic() + self._interval()
             return True
         return False
+
+    def found_last(self, ready: set[str]) -> bool:
+        """Tell whether no job is left, or look once more.
+
+        `ready` are the queues in which jobs have become ready since the last look.
+        Others may have let them in, or have locked what lets them in.
+        """
+        again = (
+            ready or not self._found_nothing or self.next_gate < time.monotonic() + SOON
+        )
+        self._found_nothing = not ready
+        if again:
+            self.look_at = 0.0
+        return not again
 
     @property
     def paused(self) -> bool:

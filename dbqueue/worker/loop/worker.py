@@ -197,10 +197,7 @@ class Worker:
         busy = jobs or self._completer.in_flight or self._scan.light
         if not self._options.drain or busy:
             return
-        if make_ready(self._dialect.alias):
-            self._polling.look_at = 0.0
-        else:
-            self._drained = True
+        self._drained = self._polling.found_last(make_ready(self._dialect.alias))
 
     def _take_care_of_running(self) -> None:
         if self._dispatch.in_trouble() and leaving.gives_up(self._id, self._dispatch):
