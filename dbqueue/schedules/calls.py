@@ -1,7 +1,7 @@
 """The jobs of a schedule: their task, their arguments, and what travels with them."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -67,6 +67,9 @@ def job_of(row: Any, tick: datetime, previous: datetime | None) -> NewJob:
     backend = backend_of(task)
     job = backend.job_of(task, _call(row, task, backend))
     job.id, job.run_after = tick_id(row.pk, tick), tick
+    if row.expires is not None:
+        columns = {k: v for k, v in (job.more or {}).items() if k != "expires_in"}
+        job.more = columns | {"expires_at": tick + timedelta(seconds=row.expires)}
     job.context = json.dumps({SCHEDULE: _told(row, tick, previous)})
     return job
 

@@ -84,7 +84,7 @@ class TestFilters:
             worker_id="0193a0c0-0000-7000-8000-000000000001",
             kwargs={"user_id": 77, "user": {"name": "Ada"}, "text": "hello"},
             args=["hello"],
-            context={"schedule": {"name": "nightly"}},
+            context={"dbqueue.schedule": {"name": "nightly"}},
         )
 
         rows, _ = found(admin_client, **params)

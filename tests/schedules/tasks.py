@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from dbqueue import Every, current_context, enqueue, task
+from dbqueue import Every, Limit, current_context, enqueue, task
 
 
 @task(takes_context=True)
@@ -24,6 +24,11 @@ def tick_again():
 @task
 def pair(a, b):
     return [a, b]
+
+
+@task(limit=Limit(concurrency=1))
+def one_at_a_time():
+    return None
 
 
 @task(schedule=Every(86_400, offset=3600))

@@ -313,6 +313,33 @@ def test_it_ends_after_its_last_run():
     assert (schedule.runs, schedule.next_run_at, schedule.due_at) == (3, None, None)
 
 
+def test_a_job_is_not_started_long_after_its_tick():
+    come(make("soon", expires=60))
+    come(make("late", expires=2), ago=30)
+    fire()
+
+    run_jobs()
+
+    states = {
+        job.context["dbqueue.schedule"]["name"]: job.state
+        for job in FinishedJob.objects.all()
+    }
+    assert states.pop("soon") == "SUCCESSFUL"
+    assert states.get("late") in (None, "CANCELLED")
+
+
+def test_a_schedule_of_a_task_with_a_limit_waits_for_its_lane():
+    for name in ("one", "two"):
+        come(make(name, task="tests.schedules.tasks.one_at_a_time"))
+
+    fire()
+
+    assert set(Job.objects.values_list("state", flat=True)) <= {"BLOCKED", "READY"}
+    assert set(Job.objects.values_list("lane", flat=True)) != {None}
+    run_jobs()
+    assert FinishedJob.objects.count() == 2
+
+
 def test_jitter_moves_all_ticks_of_a_schedule_alike():
     schedules = [make(f"s{number}", jitter=600) for number in range(20)]
 

@@ -13,6 +13,7 @@ from django.db.models.fields.json import KeyTransform
 from dbqueue import dialects
 from dbqueue.admin.listing.search import AGES, Wanted, as_uuid
 from dbqueue.models import FinishedJob, Job, JobState, Worker
+from dbqueue.tasks.context import SCHEDULE
 from dbqueue.tasks.decorator import declared_tasks
 
 Order = tuple[str, ...]
@@ -54,10 +55,9 @@ def narrow(rows: QuerySet[Any], wanted: Wanted) -> Narrowed:
     for word in wanted.words:
         found.rest &= Q(task__icontains=word)
     if wanted.schedule:
-        found.aliases["_schedule"] = KeyTransform("schedule", "context")
-        found.aliases["_schedule_name"] = KeyTransform("name", F("_schedule"))
-        is_named = Q(_schedule=wanted.schedule) | Q(_schedule_name=wanted.schedule)
-        found.rest &= is_named
+        found.aliases["_tick"] = KeyTransform(SCHEDULE, "context")
+        found.aliases["_schedule"] = KeyTransform("name", F("_tick"))
+        found.rest &= Q(_schedule=wanted.schedule)
     for n, (path, value) in enumerate(wanted.arguments):
         found.rest &= _argument(found, n, path, value)
     return found
