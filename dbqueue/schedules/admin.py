@@ -65,20 +65,20 @@ class ScheduleChangeList(ChangeList):
 class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs
     form = ScheduleForm
     change_form_template = "admin/dbqueue/schedule/change_form.html"
-    list_display = ("name", "times", "next_run", "last_run", "enabled", "task", "notes")
+    list_display = ("name", "times", "next_run", "last_run", "enabled", "notes")
     list_filter = (StateFilter, "origin")
     search_fields = ("name", "task")
     list_per_page = 50
     show_full_result_count = False
     actions = ("enable", "disable", "run_now", "reset")
     readonly_fields: ClassVar[Any] = (
-        *("upcoming", "latest", "runs", "origin", "changes", "problem"),
+        *("times", "upcoming", "latest", "runs", "origin", "changes", "problem"),
     )
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("name", "description", "enabled", "problem")}),
+        (_("Runs"), {"fields": ("times", "upcoming", "latest", "runs")}),
         (_("Times"), {"fields": ("cron", "timezone", ("every", "offset"), "at")}),
         (_("What is run"), {"fields": ("task", "args", "kwargs")}),
-        (_("Runs"), {"fields": ("upcoming", "latest", "runs")}),
         (
             _("Options"),
             {
@@ -119,7 +119,7 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     @admin.display(description=_("when"))
     def times(self, row: Schedule) -> str:
-        return str(row.cadence)
+        return "" if row.cadence is None else str(row.cadence)
 
     @admin.display(description=_("next run"), ordering="next_run_at", empty_value="-")
     def next_run(self, row: Schedule) -> Any:

@@ -50,6 +50,10 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             *("queue_name", "priority", "backend", "catch_up", "catch_up_limit"),
             *("overlap", "jitter", "expires", "starts_at", "ends_at", "max_runs"),
         )
+        widgets = {
+            name: forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"})
+            for name in ("description", "args", "kwargs")
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         row = kwargs.get("instance")

@@ -1,6 +1,7 @@
 """What became of the latest ticks of schedules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,7 +34,7 @@ class Run:
 
 def runs(alias: str, rows: Iterable[Schedule]) -> dict[UUID, list[Run]]:
     """Return the latest runs of each schedule, the last first."""
-    found = {row.pk: list(map(_entry, _entries(row))) for row in rows}
+    found = {row.pk: list(_entries(row)) for row in rows}
     ids = [run.job_id for those in found.values() for run in those if run.job_id]
     jobs: dict[UUID, JobRecord] = {}
     for model in (Job, FinishedJob):  # in this order: a job may end in between
@@ -51,18 +52,11 @@ def _records(model: Any, alias: str, ids: list[UUID]) -> Any:
     return rows.only("state", *(["duration"] if model is FinishedJob else []))
 
 
-def _entries(row: Schedule) -> list[dict[str, Any]]:
-    kept = row.recent if isinstance(row.recent, list) else []
-    return [entry for entry in kept if isinstance(entry, dict) and "tick" in entry]
-
-
-def _entry(entry: dict[str, Any]) -> Run:
-    id = entry.get("job")
-    return Run(
-        moment=datetime.fromisoformat(entry["tick"]),
-        done=str(entry.get("done", "")),
-        job_id=UUID(id) if id else None,
-    )
+def _entries(row: Schedule) -> Iterator[Run]:
+    for entry in row.recent if isinstance(row.recent, list) else []:
+        with suppress(KeyError, TypeError, ValueError):  # it was damaged by hand
+            moment, id = datetime.fromisoformat(entry["tick"]), entry["job"]
+            yield Run(moment, str(entry["done"]), UUID(id) if id else None)
 
 
 def _joined(run: Run, jobs: dict[UUID, JobRecord]) -> Run:
