@@ -23,6 +23,19 @@ def summary_mail(profile, pdf):
     return mail
 
 
+def week_mail(until, profiles):
+    """Return the mail about a week's profiles to whoever runs the site."""
+    names = "\n".join(f"- {profile.name}" for profile in profiles)
+    count = len(profiles)
+    return EmailMessage(
+        subject=f"The week up to {until:%Y-%m-%d}",
+        body=f"People who told about themselves: {count}\n{names}",
+        to=[settings.DEFAULT_FROM_EMAIL],
+        # The tick's own id: should the job run again, it is the same mail.
+        headers={"Message-ID": f"<week-{until:%Y%m%d}@about-me.example.com>"},
+    )
+
+
 class FolderBackend(BaseEmailBackend):
     """Writes each mail to an .eml file, which mail programs can open."""
 

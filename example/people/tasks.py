@@ -1,11 +1,14 @@
-"""The jobs of the example: one that is of use, and three that show a queue at work."""
+"""The jobs of the example: two that are of use, and three that show a queue at work."""
+
+from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
-from dbqueue import task
+from dbqueue import Cron, task
 from dbqueue.exceptions import Retry
 from people import photos
-from people.mail import summary_mail
+from people.mail import summary_mail, week_mail
 from people.models import Profile
 from people.pdf import PdfUnavailable, render_pdf
 
@@ -33,6 +36,20 @@ def send_summary(context, profile_id):
     context.set_progress(80, 100, "Sending the mail")
     summary_mail(profile, pdf).send()
     return {"to": profile.email, "pdf": str(path)}
+
+
+@task(
+    queue_name="mail",
+    takes_context=True,
+    schedule=Cron("0 8 * * mon", timezone="Europe/Berlin"),
+)
+def send_week(context):
+    """Mail to whoever runs the site how many people it met in the week before."""
+    until = context.schedule.scheduled_for if context.schedule else timezone.now()
+    since = until - timedelta(days=7)
+    met = Profile.objects.filter(created_at__gte=since, created_at__lt=until)
+    week_mail(until, list(met.order_by("created_at"))).send()
+    return met.count()
 
 
 @task(takes_context=True, max_attempts=3, backoff=[0.3, 0.3])
