@@ -4,10 +4,12 @@ They write as Django's do, and migrations know them as these. SQLite keeps any t
 any column, and PostgreSQL has moments that Python has not.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 
+from dbqueue.dialects.rows import as_kept
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT
 
 _READABLE = {
@@ -20,6 +22,12 @@ FAR = "9999-12-31 00:00:00"  # what stands for a moment that cannot be read
 class Moment(models.DateTimeField):  # type: ignore[type-arg]  # of the stubs
     def deconstruct(self) -> Any:
         return self.name, "django.db.models.DateTimeField", *super().deconstruct()[2:]
+
+    def get_prep_value(self, value: Any) -> Any:
+        # Without USE_TZ, SQLite takes no aware ones.
+        return super().get_prep_value(
+            as_kept(value) if isinstance(value, datetime) else value
+        )
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
         if params:

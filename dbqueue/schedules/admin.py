@@ -133,6 +133,7 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     def notes(self, row: Schedule) -> Any:
         words = [str(_("retired"))] if row.retired_at is not None else []
         words += [str(_("changed here"))] if row.differs else []
+        words += [str(_("due, and no worker fires it"))] if row.is_late else []
         words += [row.problem[:80]] if row.problem else []
         return ", ".join(words) or None
 

@@ -1,19 +1,25 @@
 """The jobs of a schedule: their task, their arguments, and what travels with them."""
 
 import json
+import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from dbqueue import signals
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.rows import Calls
 from dbqueue.ids import uuid7_at
+from dbqueue.jobs import events
+from dbqueue.jobs.results import NewResults
 from dbqueue.schedules.times.plan import aware
 from dbqueue.schedules.values import told_of
 from dbqueue.tasks import registry, typed
 from dbqueue.tasks.context import SCHEDULE, bind_context
-from dbqueue.tasks.framework import InvalidTaskBackend
+from dbqueue.tasks.framework import InvalidTaskBackend, task_enqueued
 from dbqueue.tasks.payload import Call
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
@@ -72,6 +78,18 @@ def job_of(row: Any, tick: datetime, previous: datetime | None) -> NewJob:
         job.more = columns | {"expires_at": tick + timedelta(seconds=row.expires)}
     job.context = json.dumps({SCHEDULE: _told(row, tick, previous)})
     return job
+
+
+def announce(row: Any, jobs: Iterable[NewJob]) -> None:
+    """Announce the jobs of ticks, which were written, to whoever listens."""
+    heard = events.has_receivers(task_enqueued, logging.DEBUG)
+    if not (heard or signals.job_enqueued.receivers):
+        return
+    task = task_of(row)
+    for job in jobs:
+        one = Calls([job.id.hex], [job.args], [job.kwargs])
+        results = NewResults.expected(task, job, one)
+        events.enqueued(type(task.get_backend()), results)
 
 
 def run_now(row: Any, now: datetime) -> JobResult:

@@ -1,10 +1,11 @@
 """Schedule: a rule by which jobs recur, and how far it has come."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import models, router, transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
@@ -213,6 +214,13 @@ class Schedule(models.Model):
             self.recent = plan.remembered(row, [mine])
             rows.update(recent=self.recent)
         return result
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is due for long, as if no worker were there to fire it."""
+        due = plan.aware(self.due_at)
+        limit = timezone.now() - timedelta(seconds=plan.GRACE)
+        return due is not None and due < limit
 
     @property
     def differs(self) -> list[str]:

@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from dbqueue import Cron, Every
 from dbqueue.models import FinishedJob, Job
+from dbqueue.schedules import duties
 from dbqueue.schedules.firing import changes, looking
 from dbqueue.schedules.models import Schedule
+from dbqueue.signals import job_enqueued
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.support.workers import HandWorker, together
@@ -338,6 +340,53 @@ def test_a_schedule_of_a_task_with_a_limit_waits_for_its_lane():
     assert set(Job.objects.values_list("lane", flat=True)) != {None}
     run_jobs()
     assert FinishedJob.objects.count() == 2
+
+
+def test_whoever_listens_hears_of_the_jobs_of_ticks():
+    come(make())
+    heard = []
+
+    def hear(sender, event, **kwargs):
+        heard.append((event.task, event.state))
+
+    job_enqueued.connect(hear)
+    try:
+        fire()
+    finally:
+        job_enqueued.disconnect(hear)
+
+    assert heard == [("tests.tasks.noop", "READY")]
+
+
+def test_moments_without_a_time_zone_are_those_of_the_project(settings):
+    settings.USE_TZ = False
+    schedule = make(cadence=Cron("0 12 * * *", timezone="UTC"), starts_at=None)
+    schedule.refresh_from_db()
+    local = timezone.make_aware(schedule.next_run_at)
+    assert (local.astimezone(UTC).hour, local.astimezone(UTC).minute) == (12, 0)
+    tick = local - timedelta(days=1)
+    naive = timezone.make_naive(tick)
+    Schedule.objects.update(next_run_at=naive, due_at=naive)
+
+    fire()
+
+    assert ticks() == [tick]
+    schedule.refresh_from_db()
+    assert timezone.make_aware(schedule.next_run_at) == local
+
+
+def test_a_keeper_before_the_migration_says_so_once(transactional_db, caplog):
+    table = Schedule._meta.db_table
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(Schedule, table, "elsewhere")
+    try:
+        for _ in range(3):
+            assert duties.fire("default") is None
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(Schedule, "elsewhere", table)
+
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
 
 
 def test_jitter_moves_all_ticks_of_a_schedule_alike():

@@ -163,6 +163,8 @@ def _state(row: Schedule) -> str:
         words.append("retired")
     elif not row.enabled:
         words.append("disabled")
+    if row.is_late:
+        words.append("due, and no worker fires it")
     if row.differs:
         words.append(f"differs from the code in {', '.join(row.differs)}")
     if row.problem:

@@ -15,7 +15,7 @@ from uuid import UUID
 from dbqueue import dialects
 from dbqueue.jobs import wakeup
 from dbqueue.models import Job
-from dbqueue.schedules import store
+from dbqueue.schedules import calls, store
 from dbqueue.schedules.firing import commits
 from dbqueue.schedules.firing.changes import Change, unknown
 from dbqueue.schedules.models import Schedule
@@ -109,6 +109,7 @@ def _fire(alias: str, due: Sequence[Change]) -> int:
     for change in due:
         if change.row.pk in moved:
             _tell(change)
+            calls.announce(change.row, change.jobs)
         else:
             _note_stuck(alias, change.row)
     return len(moved)
