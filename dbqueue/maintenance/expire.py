@@ -1,8 +1,5 @@
 """Jobs that wait for so long that nobody wants them any more."""
 
-from collections.abc import Collection
-from uuid import UUID
-
 from django.db import Error
 
 from dbqueue import dialects
@@ -24,22 +21,27 @@ def expire(alias: str, *, limit: int = BATCH) -> float | None:
         return None  # on SQLite, whoever looks must not become the writer
     dialect = dialects.of(alias)
     try:
-        return 0.0 if len(_expire(alias, limit)) == limit else None
+        return 0.0 if _expire(alias, limit) == limit else None
     except Exception as error:
         is_refused = dialect.refuses(error)
         too_slow = isinstance(error, Error) and dialect.is_cancelled(error)
         if not (is_refused or (too_slow and limit > 1)):
             raise
-        if limit == 1:
-            first = Job.objects.using(alias).expired().values_list("pk", flat=True)[0]
-            set_aside(dialect, first, NOBODY, error)
+        if limit == 1 and not _set_aside_first(alias, error):
+            raise
         return expire(alias, limit=max(1, limit // 2))
 
 
-def _expire(alias: str, limit: int) -> Collection[UUID]:
+def _expire(alias: str, limit: int) -> int:
     with dialects.of(alias).one_commit():
         late = Job.objects.using(alias).expired()
         free = late.select_for_update(skip_locked=True).values_list("pk", flat=True)
         ids = list(free[:limit])
-        steps.expire(alias, ids)
-    return ids
+        return len(steps.expire(alias, ids))
+
+
+def _set_aside_first(alias: str, error: Exception) -> bool:
+    """End the first of them, which the database refuses to move."""
+    late = Job.objects.using(alias).expired().values_list("pk", flat=True)
+    first = late.first()
+    return first is not None and set_aside(dialects.of(alias), first, NOBODY, error)

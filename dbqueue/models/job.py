@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import ORDER
+from dbqueue.dialects.moves import WAITING
 from dbqueue.ids import uuid7
 from dbqueue.models.fields import Json, Key, Moment
 from dbqueue.models.worker import Worker
@@ -110,7 +111,7 @@ class JobQuerySet(models.QuerySet["Job"]):
     def expired(self) -> "JobQuerySet":
         """Return those that wait and may not be started any more, in order."""
         late = self.filter(expires_at__lte=dialects.of(self.db).clock())
-        return late.exclude(state=JobState.RUNNING).order_by("expires_at")
+        return late.filter(state__in=WAITING).order_by("expires_at")
 
     def held_by(self, worker_id: UUID) -> "JobQuerySet":
         """Return those that the worker has claimed and not given back."""

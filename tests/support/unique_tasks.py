@@ -3,7 +3,7 @@
 import os
 from datetime import timedelta
 
-from dbqueue import Retry, Unique, task
+from dbqueue import Limit, Retry, Unique, task
 
 
 @task(unique=Unique(key="number"))
@@ -166,3 +166,20 @@ def keeps_nothing(number):
 @task(expires=60)
 async def afor_a_minute(number):
     return number
+
+
+@task(
+    unique=Unique(key="number"),
+    limit=Limit("unique lane", concurrency=1),
+    expires=60,
+)
+def laned(number, note=""):
+    return note
+
+
+@task(
+    unique=Unique(key="number", on_conflict="replace"),
+    limit=Limit("replaced lane", key="note", concurrency=1),
+)
+def laned_latest(number, note=""):
+    return note
