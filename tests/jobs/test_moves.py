@@ -35,7 +35,7 @@ from tests.support.workers import HandWorker, drain, heard, together
 
 pytestmark = pytest.mark.django_db
 
-WAITING = ("SCHEDULED", "BLOCKED", "READY")
+WAITING = ("SCHEDULED", "BLOCKED", "PAUSED", "READY")
 FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
 STATES = (*WAITING, "RUNNING", *FINISHED)
 # The arguments of each move, and the states of the jobs that it is for.
@@ -84,6 +84,10 @@ def a_job(state):
     if state == "BLOCKED":
         result = tasks.noop.enqueue()
         Job.objects.filter(pk=result.id).update(state="BLOCKED", lane="user:7")
+        return result
+    if state == "PAUSED":
+        result = tasks.noop.enqueue()
+        Job.objects.filter(pk=result.id).update(state="PAUSED")
         return result
     if state == "RUNNING":
         result = tasks.noop.using(queue_name="now").enqueue()
@@ -367,8 +371,8 @@ class TestRetry:
 
         assert sum(moved.done for moved in answers) == 300
         drain()
-        assert set(FinishedJob.objects.values_list("attempt", flat=True)) == {2}
-        assert FinishedJob.objects.count() == 300
+        # One that a busy worker gives back, without a start, has one attempt more.
+        assert FinishedJob.objects.filter(attempt__gte=2).count() == 300
         invariants.check(committed=ids, at_rest=True)
 
 
@@ -458,7 +462,7 @@ class TestOfWaitingJobs:
 
         result.reschedule(timezone.now() - timedelta(days=1))
 
-        assert row(result).state == ("BLOCKED" if state == "BLOCKED" else "READY")
+        assert row(result).state == {"SCHEDULED": "READY"}.get(state, state)
 
     def test_a_job_is_put_into_another_queue_and_priority(self):
         result = a_job("READY")
@@ -550,7 +554,7 @@ class TestFilter:
 
         moved = jobs.filter().set_priority(5)
 
-        assert (moved.done, moved.skipped) == (3, {})
+        assert (moved.done, moved.skipped) == (len(WAITING), {})
 
     def test_jobs_that_were_retried_and_failed_again_meanwhile_are_not_met_again(self):
         enqueue_many(fail_once, [()] * 4)

@@ -28,6 +28,7 @@ _PG = "dialects/postgresql/statements.py"
 _SQLITE = "dialects/sqlite/statements.py"
 _CLAIM = "dialects/test_claim.py::"
 _MAINTENANCE = "maintenance/test_maintenance.py::"
+_MOVES = "jobs/test_moves.py::"
 _HOSTILE = "imaging/test_hostile.py::test_a_hostile_decoder_"
 
 MUTANTS = [
@@ -306,6 +307,34 @@ MUTANTS = [
         ),
         "uploads/test_races.py::test_an_upload_that_is_discarded_as_it_ends_is_one_of"
         "_both",
+    ),
+    Mutant(
+        "a retried job stays in the history",
+        (
+            Change(
+                "dialects/postgresql/moves.py",
+                "WHERE id = ANY(ARRAY(SELECT id FROM back))",
+                "WHERE false",
+            ),
+            Change(
+                "dialects/sqlite/moves.py",
+                "            self._moved(ERASE, [job.id for job in back], {})\n",
+                "",
+            ),
+        ),
+        f"{_MOVES}TestRetry::test_the_job_runs_again_under_its_id_with_no_failures",
+    ),
+    Mutant(
+        "a cancel ends a job under the worker that runs it",
+        (
+            Change(
+                "dialects/moves.py",
+                'WAITING = ("SCHEDULED", "BLOCKED", "PAUSED", "READY")',
+                'WAITING = ("SCHEDULED", "BLOCKED", "PAUSED", "READY", "RUNNING")',
+            ),
+        ),
+        f"{_MOVES}TestWhatMovesApplyTo::test_a_move_is_made_of_jobs_in_its_states_and"
+        "_skips_the_others[cancel-RUNNING]",
     ),
     Mutant(
         "a connection that fell silent is waited for",

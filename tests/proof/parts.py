@@ -45,9 +45,10 @@ PARTS = [
     Part("workers", "the tests of workers and of maintenance", 12, ("worker",)),
     Part(
         "crash points",
-        "a death after each statement, and a second one after each of the recovery",
+        "a death after each statement, and a second one after each of the recovery; "
+        "operators who retry the same 5,000 jobs",
         6,
-        ("model/test_crash_points.py",),
+        ("model/test_crash_points.py", "jobs/test_operators.py"),
     ),
     Part("model", "600 sequences of moves at random", 5, ("model/test_model.py",)),
     Part(

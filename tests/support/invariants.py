@@ -16,7 +16,7 @@ from dbqueue import dialects, status
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.models import FinishedJob, Job, Worker
 
-UNFINISHED = ("SCHEDULED", "BLOCKED", "READY", "RUNNING")
+UNFINISHED = ("SCHEDULED", "BLOCKED", "PAUSED", "READY", "RUNNING")
 FINISHED = ("SUCCESSFUL", "FAILED", "CANCELLED")
 COUNTED = ("failed", "lost", "timeout")  # reasons that are failures
 FAULTS = ("lost", "timeout", "released")  # reasons that end an attempt from outside
