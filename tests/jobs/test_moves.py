@@ -19,6 +19,9 @@ from dbqueue.exceptions import CannotWait, WrongArguments
 from dbqueue.ids import uuid7
 from dbqueue.jobs import moves
 from dbqueue.jobs.moves import waiting
+from dbqueue.jobs.refusals import set_aside
+from dbqueue.maintenance import leases
+from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.framework import (
     InvalidTask,
@@ -65,6 +68,19 @@ def fail_three_times(context):
 @task(max_attempts=3, backoff=0)
 def fail_always():
     raise LookupError("never")
+
+
+@task(max_attempts=1, takes_context=True)
+def fail_in_turn(context):
+    raise KeyError if context.attempt == 1 else OSError
+
+
+TooLong = type("E" * 400, (Exception,), {})
+
+
+@task(max_attempts=1)
+def long():
+    raise TooLong
 
 
 @task
@@ -575,6 +591,67 @@ class TestFilter:
         moved = jobs.filter(queue_name="default").cancel(batch=1)
 
         assert (moved.done, moved.skipped) == (0, {"unknown": 1})
+
+
+class TestTheExceptionInTheHistory:
+    def end(self):
+        """Return what the history says of the only job."""
+        return FinishedJob.objects.values_list("state", "exception").get()
+
+    def test_it_is_that_of_the_last_attempt(self):
+        fail_once.enqueue()
+        run_jobs()
+
+        assert self.end() == ("FAILED", "builtins.ValueError")
+
+    def test_of_a_job_that_was_lost_it_says_so(self):
+        fail_once.enqueue()
+        worker = HandWorker()
+        worker.claim()
+        leases.retire("default", worker.id)
+        rescue_orphans("default")
+
+        assert self.end() == ("FAILED", "dbqueue.exceptions.WorkerLost")
+
+    def test_a_job_that_may_not_be_run_has_one(self):
+        fail_once.enqueue()
+        Job.objects.update(task="os.system")
+        run_jobs()
+
+        assert self.end() == ("FAILED", "dbqueue.exceptions.TaskNotAllowed")
+
+    def test_a_job_that_is_set_aside_has_one(self):
+        result = fail_once.enqueue()
+
+        set_aside(
+            dialects.of("default"), UUID(result.id), UUID(int=0), ValueError("no")
+        )
+
+        assert self.end() == ("FAILED", "dbqueue.exceptions.InvalidPayload")
+
+    def test_a_path_that_is_longer_than_its_column_is_cut(self):
+        long.enqueue()
+        run_jobs()
+
+        assert self.end() == (
+            "FAILED",
+            f"{__name__}.{TooLong.__name__}"[:255],
+        )
+
+    @pytest.mark.parametrize("state", ["SUCCESSFUL", "CANCELLED"])
+    def test_what_did_not_fail_has_none(self, state):
+        a_job(state)
+
+        assert self.end() == (state, None)
+
+    def test_a_job_that_fails_again_after_a_retry_has_the_new_one(self):
+        result = fail_in_turn.enqueue()
+        run_jobs()
+        assert self.end() == ("FAILED", "builtins.KeyError")
+        result.retry()
+        run_jobs()
+
+        assert self.end() == ("FAILED", "builtins.OSError")
 
 
 class TestTheIndexOfExceptions:
