@@ -18,18 +18,30 @@ _WHEN = ("cron", "timezone", "every", "offset", "at")
 
 
 class _Options(TypedDict, total=False):
+    """What schedule() takes besides."""
+
+    # Of its jobs; default what the task says.
     queue_name: str
     priority: int | None
     backend: str
+    # Whether it is fired at first; default True.
     enabled: bool
+    # Of ticks that nobody was there to fire: none is run, the "last", or "all" of them,
+    # the last 1000 at most, or as many as the limit says. Default "last".
     catch_up: Literal["none", "last", "all"]
     catch_up_limit: int
+    # While the last run has not ended. Default "skip", and "allow" with "all" above.
     overlap: Literal["allow", "skip", "queue_one", "cancel_running"]
+    # Seconds, or a timedelta, over which schedules are spread; default 0.
     jitter: float | timedelta
+    # No tick is before the one, or after the other.
     starts_at: datetime | None
     ends_at: datetime | None
+    # Ticks that are fired, at most.
     max_runs: int | None
+    # Seconds, or a timedelta, after a tick, from which on its job is not started.
     expires: float | timedelta | None
+    # A text for people.
     description: str
 
 
@@ -80,37 +92,14 @@ def schedule(
     """Declare that a task is to be run at the times of a Cron, an Every or an At.
 
     To be called where a worker's start imports it, as in a module `tasks`. `task` is a
-    task, a function, or the dotted path of one.
-
-    args, kwargs: its arguments.
-    name: by which it is known everywhere, for good; default the path of the task.
-    queue_name, priority, backend: of its jobs; default what the task says.
-    enabled: whether it is fired at first; default True.
-    catch_up: of ticks that nobody was there to fire, "none" is run, the "last" one, or
-        "all"; default "last".
-    catch_up_limit: of "all", the last so many; default 1000.
-    overlap: if the last run has not ended, "allow" another one, "skip" the tick,
-        "queue_one" that waits for the end, or "cancel_running"; default "skip", and
-        "allow" with catch_up="all".
-    jitter: seconds, or a timedelta, over which schedules are spread; default 0.
-    starts_at, ends_at: no tick is before the one, or after the other.
-    max_runs: ticks that are fired, at most.
-    expires: seconds, or a timedelta, after which a job is not started any more.
-    description: a text for people.
+    task, a function, or the dotted path of one; `args` and `kwargs` are its arguments.
+    `name` is that of the schedule everywhere, for good; default the path of the task.
+    For the options, and their defaults, see _Options.
 
     Raises InvalidSchedule, ScheduleNameTaken and WrongArguments.
     """
-    unknown = sorted(options.keys() - values.DEFAULTS)
-    if unknown:
-        known = (*values.DEFAULTS, "args", "kwargs", "name")
-        raise InvalidSchedule(values.unknown_option(unknown[0], known))
-    path = _path_of(task)
-    if not isinstance(when, Cadence):
-        raise InvalidSchedule(
-            f"The schedule of {path!r} is {when!r}; it must be a Cron, an Every or an "
-            "At, such as Cron('0 8 * * mon')."
-        )
-    given = list(args)
+    path, given = _path_of(task), list(args)
+    _check(path, when, options)
     if isinstance(task, DjangoTask):
         signatures.check(task, given, kwargs or {})
     made = Declaration(
@@ -162,6 +151,18 @@ def _of_entry(name: Any, entry: Any) -> Declaration:
         kwargs=entry.get("kwargs", {}),
         **{**values.DEFAULTS, **given},
     )
+
+
+def _check(path: str, when: Any, options: Mapping[str, Any]) -> None:
+    unknown = sorted(options.keys() - values.DEFAULTS)
+    if unknown:
+        known = (*values.DEFAULTS, "args", "kwargs", "name")
+        raise InvalidSchedule(values.unknown_option(unknown[0], known))
+    if not isinstance(when, Cadence):
+        raise InvalidSchedule(
+            f"The schedule of {path!r} is {when!r}; it must be a Cron, an Every or an "
+            "At, such as Cron('0 8 * * mon')."
+        )
 
 
 def _path_of(task: Any) -> str:
