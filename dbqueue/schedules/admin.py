@@ -16,11 +16,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from dbqueue.backend import our_backends
 from dbqueue.exceptions import DbqueueError
 from dbqueue.schedules import history
 from dbqueue.schedules.declared import sync
-from dbqueue.schedules.forms import ScheduleForm
+from dbqueue.schedules.forms import ScheduleForm, database
 from dbqueue.schedules.models import Origin, Schedule
 from dbqueue.tasks.framework import InvalidTask, InvalidTaskBackend
 
@@ -94,10 +93,8 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Where the jobs are, regardless of routers; with several databases, the first.
-        backend = next(iter(our_backends().values()), None)
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows if backend is None else rows.using(backend.database)
+        # Where the jobs are, regardless of routers.
+        return super().get_queryset(request).using(database())
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
@@ -115,7 +112,7 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: Any
     ) -> None:
-        obj.save(using=self.get_queryset(request).db)
+        obj.save(using=database())
 
     @admin.display(description=_("when"))
     def times(self, row: Schedule) -> str:

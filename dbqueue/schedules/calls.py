@@ -15,6 +15,7 @@ from dbqueue.dialects.rows import Calls
 from dbqueue.ids import uuid7_at
 from dbqueue.jobs import events
 from dbqueue.jobs.results import NewResults
+from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.times.plan import aware
 from dbqueue.schedules.values import told_of
 from dbqueue.tasks import registry, typed
@@ -62,6 +63,16 @@ def backend_of(task: Task[..., Any]) -> DatabaseBackend:
     return backend
 
 
+def demand_database(backend: DatabaseBackend, given: Any, alias: str) -> None:
+    """Raise InvalidSchedule unless a schedule and its jobs are in one database."""
+    if backend.database != alias:
+        raise InvalidSchedule(
+            f"Schedule {given.name!r}: the jobs of {given.task!r} are in database "
+            f"{backend.database!r}, and the schedule is in {alias!r}. Write it there, "
+            f"as with Schedule.objects.using({backend.database!r})."
+        )
+
+
 def tick_id(pk: UUID, tick: datetime) -> UUID:
     """Return the id of the job of a tick, which is the same from every keeper."""
     return uuid7_at(tick.timestamp(), str(pk))
@@ -71,6 +82,7 @@ def job_of(row: Any, tick: datetime, previous: datetime | None) -> NewJob:
     """Return the job of a tick. Raises what enqueue() raises."""
     task = task_of(row)
     backend = backend_of(task)
+    demand_database(backend, row, row._state.db)
     job = backend.job_of(task, _call(row, task, backend))
     job.id, job.run_after = tick_id(row.pk, tick), tick
     if row.expires is not None:

@@ -6,9 +6,11 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.db import router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue.backend import our_backends
 from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.models import Schedule
 from dbqueue.schedules.times import cadence
@@ -84,9 +86,15 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         super()._post_clean()  # type: ignore[misc]  # Django's, not in the stubs
         if not self.errors:
             try:
-                self.instance.check_values()
+                self.instance.check_values(database())
             except InvalidSchedule as error:
                 self.add_error(None, str(error))
+
+
+def database() -> str:
+    """Return the alias of the database of the jobs; with several, of the first."""
+    backend = next(iter(our_backends().values()), None)
+    return router.db_for_write(Schedule) if backend is None else backend.database
 
 
 def _fields_of(times: Any) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class Schedule(models.Model):
         alias = kwargs.get("using") or router.db_for_write(Schedule, instance=self)
         only = kwargs.get("update_fields")
         if only is None or {*only} & {*values.FIELDS}:
-            self.check_values()
+            self.check_values(alias)
         if self._planned != self.decisive() and (only is None or DECISIVE & {*only}):
             plan.anew(self, store.now(alias))
             if only is not None:
@@ -176,8 +176,11 @@ class Schedule(models.Model):
         self.keep_plan()
         store.announce(alias)
 
-    def check_values(self) -> None:
-        """Check the values that were changed. Raises InvalidSchedule."""
+    def check_values(self, alias: str) -> None:
+        """Check the values that were changed. Raises InvalidSchedule.
+
+        `alias` is of the database to which they will be written.
+        """
         written = plan.some(self, values.FIELDS)
         # What was there before may have been broken since, as by a task that is gone.
         if self._checked == written:
@@ -185,7 +188,7 @@ class Schedule(models.Model):
         values.check(self)
         call = plan.some(self, values.CALL)
         if self._checked is None or call != self._checked[: len(call)]:
-            calls.check(self)
+            calls.demand_database(calls.check(self), self, alias)
         self._checked = plan.some(self, values.FIELDS)
 
     def decisive(self) -> tuple[Any, ...]:

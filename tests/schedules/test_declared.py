@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
@@ -355,6 +356,37 @@ def test_a_row_whose_task_is_gone_can_still_be_disabled():
     row.save()
 
     assert not Schedule.objects.get().enabled
+
+
+def test_a_schedule_is_in_the_database_of_its_jobs(settings):
+    entry = settings.TASKS["default"]
+    elsewhere = entry | {"OPTIONS": {"database": "other"}}
+    settings.TASKS = {"default": entry, "elsewhere": elsewhere}
+    right = {"name": "x", "task": "tests.tasks.noop", "cadence": HOUR}
+
+    with pytest.raises(InvalidSchedule, match=r"objects\.using\('other'\)"):
+        Schedule.objects.create(**right, backend="elsewhere")
+
+
+def test_schedules_are_dumped_and_loaded(tmp_path):
+    Schedule.objects.create(name="x", task="tests.tasks.noop", cadence=DAY)
+    before = Schedule.objects.values().get()
+    file = tmp_path / "schedules.json"
+    call_command("dumpdata", "dbqueue.Schedule", output=str(file), verbosity=0)
+    Schedule.objects.all().delete()
+
+    call_command("loaddata", str(file), verbosity=0)
+
+    after = Schedule.objects.values().get()
+    assert after["created_at"].replace(microsecond=0) == before["created_at"].replace(
+        microsecond=0
+    )
+    assert {**after, "created_at": 0, "due_at": 0, "next_run_at": 0} == {
+        **before,
+        "created_at": 0,
+        "due_at": 0,
+        "next_run_at": 0,
+    }
 
 
 def test_a_cadence_may_be_written_as_the_settings_have_it():
