@@ -156,6 +156,7 @@ class JobAdmin(JobRecordAdmin):
         JobState.RUNNING,
         JobState.SCHEDULED,
         JobState.BLOCKED,
+        JobState.PAUSED,
     )
     other = FinishedJob
     when = gettext_lazy("When")

@@ -26,6 +26,8 @@ class Loader(Protocol):
 
     def forget_known(self, worker_id: UUID) -> None: ...
 
+    def park(self, worker_id: UUID, ids: Sequence[UUID]) -> None: ...
+
     def owe(self, keys: Iterable[str]) -> None: ...
 
 
@@ -75,6 +77,9 @@ def _allowed(
     barred = [job for job in jobs if job.fate in ("known", "paused")]
     if not barred:
         return jobs
+    parked = [job.id for job in barred if job.fate == "paused"]
+    if parked:
+        dialect.park(worker_id, parked)
     known = [job.id for job in barred if job.fate == "known"]
     if known:
         dialect.forget_known(worker_id)

@@ -30,6 +30,10 @@ class RareMoves(Placing):
         """Remove what the worker holds under a chosen id that the history has."""
         raise NotImplementedError
 
+    def park(self, worker_id: UUID, ids: Sequence[UUID]) -> None:
+        """Take back what a claim noted in the rows of jobs that it has parked."""
+        raise NotImplementedError
+
     def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the bytes of the LARGE columns of jobs that the worker holds."""
         raise NotImplementedError

@@ -106,6 +106,13 @@ FATE = """CASE WHEN state = 'PAUSED' THEN 'paused' WHEN once AND
     EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id)
     THEN 'known' WHEN expires_at <= {now} THEN 'expired' END"""
 
+# What a claim has parked is as it was before.
+PARKED = """
+UPDATE dbqueue_job SET worker_id = NULL, attempt = attempt - 1,
+    started_at = CASE WHEN attempt > 1 THEN started_at END
+WHERE id {among} AND state = 'PAUSED' AND worker_id = %(worker)s
+"""
+
 # What a worker has claimed that the history has.
 FORGET_KNOWN = """
 DELETE FROM dbqueue_job

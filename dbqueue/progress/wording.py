@@ -13,6 +13,7 @@ from dbqueue.tasks.results import Progress
 STATUS = {
     "SCHEDULED": "scheduled",
     "BLOCKED": "waiting",
+    "PAUSED": "waiting",
     "READY": "waiting",
     "RUNNING": "running",
     "SUCCESSFUL": "succeeded",

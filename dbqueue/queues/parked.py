@@ -1,6 +1,6 @@
 """Jobs of paused tasks. A claim parks those that it meets; here they come back."""
 
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, Value, When
 
 from dbqueue import dialects
 from dbqueue.models import Job, JobState, Pause
@@ -22,13 +22,7 @@ def unpark(alias: str, task: str) -> set[str]:
             parked = Job.objects.using(alias).paused().filter(task=task)
             free = parked.select_for_update(skip_locked=True)
             found = dict(free.values_list("pk", "queue_name")[:BATCH])
-            # They were claimed, and not begun.
-            parked.filter(pk__in=found).update(
-                state=_DUE_STATE,
-                worker_id=None,
-                started_at=Case(When(attempt__gt=1, then=F("started_at"))),
-                attempt=F("attempt") - 1,
-            )
+            parked.filter(pk__in=found).update(state=_DUE_STATE, worker_id=None)
         queues |= set(found.values())
         if len(found) < BATCH:
             return queues

@@ -114,12 +114,15 @@ def percent(value: Any, total: Any) -> float | None:
         return None
 
 
+_DUE = (JobState.READY, JobState.BLOCKED, JobState.PAUSED)
+
+
 def wait_of(job: Any, now: datetime) -> float | None:
     """Return the seconds between when a job was due and its first start, or now."""
     due = max(filter(None, (job.enqueued_at, job.run_after)), default=None)
     if job.started_at is not None and job.run_after and job.run_after > job.started_at:
         due = job.enqueued_at  # it is due again
-    end = job.started_at or (now if job.state in ("READY", "BLOCKED") else None)
+    end = job.started_at or (now if job.state in _DUE else None)
     return None if due is None or end is None else max(0.0, (end - due).total_seconds())
 
 

@@ -14,7 +14,7 @@ from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
 from dbqueue.dialects.rows import NextDue, QueueCount
-from dbqueue.dialects.statements import ENTRY, QUEUE_COUNTS
+from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
 
 _OF_THOSE_HELD = """FROM dbqueue_job
 WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
@@ -123,6 +123,10 @@ class PostgreSQLRareMoves(Dialect):
 
     def pins(self, seconds: float) -> list[rows.Pin]:
         return [rows.Pin(*row) for row in self._shown(PINS, [seconds])]
+
+    def park(self, worker_id: UUID, ids: Sequence[UUID]) -> None:
+        sql = PARKED.format(among="= ANY(%(ids)s::uuid[])")
+        self._run(sql, params.held(worker_id, ids))
 
     def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
         return dict(self._rows(WEIGHTS, params.held(worker_id, ids)))

@@ -18,7 +18,7 @@ from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.rows import NextDue, QueueCount
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
-from dbqueue.dialects.statements import ENTRY, QUEUE_COUNTS
+from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
 from dbqueue.ids import uuid7
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -119,6 +119,10 @@ REFUSALS = ("malformed JSON", "integer overflow", "too big", "Could not decode")
 
 class SQLiteRareMoves(Dialect):
     _times: Timestamps
+
+    def park(self, worker_id: UUID, ids: Sequence[UUID]) -> None:
+        sql = PARKED.format(among="IN (SELECT value FROM json_each(%(ids)s))")
+        self._run(sql, _held(worker_id, ids))
 
     def weights(self, worker_id: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
         found = self._rows(WEIGHTS, _held(worker_id, ids))
