@@ -94,12 +94,17 @@ class Scan:
     def of(cls, described: str) -> Self:
         """Return the scan that described() tells of."""
         parts = described.split(",")
-        groups = [part.split("|") for part in parts if not part.startswith("-")]
+        served = (without_slots(part) for part in parts if not part.startswith("-"))
+        groups = [part.split("|") for part in served if part]
         return cls(groups, [part[1:] for part in parts if part.startswith("-")])
 
-    def described(self) -> str:
-        """Return the queues as they are typed, in the order of service."""
-        text = ",".join("|".join(group) for group in self.groups)
+    def described(self, slots: Sequence[int | None] = ()) -> str:
+        """Return the queues as they are typed, in the order of service.
+
+        `slots` is how many each group has of its own.
+        """
+        pairs = zip(self.groups, [*slots, *[None] * len(self.groups)], strict=False)
+        text = ",".join(with_slots("|".join(group), own) for group, own in pairs)
         return text + "".join(f",-{name}" for name in self.excluded)
 
     def rank(self, queue: str) -> int | None:
@@ -222,6 +227,22 @@ class Scan:
             len(patterns) == 1 and WILDCARD not in patterns[0]
             for patterns in self.groups
         )
+
+
+def with_slots(name: str, slots: int | None) -> str:
+    """Return the name as it is typed, with its slots if it has some."""
+    if slots is not None:
+        return f"{name}:{slots}"
+    return f"{name}:" if _SLOTS.search(name) else name  # it only looks like them
+
+
+def without_slots(text: str) -> str:
+    """Return the name in a text of with_slots()."""
+    return _SLOTS.sub("", text)
+
+
+# Behind a name; without a number, that the name itself ends in such a thing.
+_SLOTS = re.compile(r":\d*$")
 
 
 def matches(queue: str, pattern: str) -> bool:

@@ -32,6 +32,7 @@ def add_worker_options(parser: CommandParser) -> None:
         parser,
         "runworker",
         "runworker --queues 'mail,reports-*' --processes 2 --threads 8",
+        "runworker --queues 'mail:2,pdf:1,*'",
         "runworker --exclude slow --grace 60 --health-file /run/worker/health",
         "runworker --drain --fail-on-failure",
         "runworker --max-jobs 1000 --exit-at-max",
@@ -42,7 +43,8 @@ def _add_choices(parser: CommandParser) -> None:
     add = parser.add_argument
     backend = "an alias in TASKS; default: the first, and all in its database"
     add("--backend", metavar="ALIAS", help=backend)
-    queues = "'a,b,mail-*', in this order; default: all, the highest priority first"
+    queues = "'a,b,mail-*', in this order; 'mail:2' with 2 slots of its own in each "
+    queues += "process; default: all, the highest priority first"
     add("--queues", type=_names, metavar="A,B", help=queues)
     exclude = "queues to leave out, names or patterns; default: none"
     add("--exclude", type=_names, default=(), metavar="A,B", help=exclude)

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -79,8 +79,9 @@ class Command(BaseCommand):
         backend = choose_backend(given["backend"])
         self._check_backend(backend)
         options = _options(backend, given)
-        if options.threads != conf.current().threads:
-            self._warn(check_pool(options.database, options.threads))
+        threads = options.places - options.async_concurrency
+        if threads != conf.current().threads:
+            self._warn(check_pool(options.database, threads))
         reload = self._reload(given)
         _check_health_file(options.health_file)
         if self._called_from_command_line:
@@ -182,8 +183,9 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
         if not name.isprintable():
             raise CommandError(f"A queue is called {name!r}, which is not printable.")
     known = known_queues(backend, alone=given["backend"] is not None)
-    wanted: Sequence[str] | None = given["queues"]
-    for name in (*(wanted or ()), *given["exclude"]):
+    pairs = [_slots_of(text, known) for text in given["queues"] or ()]
+    wanted = [name for name, _ in pairs]
+    for name in (*wanted, *given["exclude"]):
         if known and not any(matches(q, name) for q in (*known, OPERATIONS)):
             raise CommandError(
                 f"No queue is called {name!r}.{conf.nearest(name, known)} "
@@ -192,15 +194,47 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
     everything = (tuple(sorted(known | {OPERATIONS})) if known else ("*",),)
     queues = tuple((name,) for name in wanted) if wanted else everything
     # What was not given, WorkerOptions fills from DBQUEUE, or omits.
-    names = {field.name for field in fields(WorkerOptions)} - {"queues"}
+    names = {field.name for field in fields(WorkerOptions)} - {"queues", "slots"}
     chosen = {name: given[name] for name in names if given.get(name) not in (None, "")}
     database, sender = backend.database, type(backend)
-    options = WorkerOptions(database=database, sender=sender, queues=queues, **chosen)
+    options = WorkerOptions(
+        database=database,
+        sender=sender,
+        queues=queues,
+        slots=[slots for _, slots in pairs],
+        **chosen,
+    )
+    _demand_places(pairs)
     scan = options.scan()
     if all(scan.rank(name) is None for name in (known or wanted or ("*",))):
         left_out = ",".join(given["exclude"])
         raise CommandError(f"--exclude {left_out!r} leaves no queue to serve.")
     return options
+
+
+def _slots_of(text: str, known: Collection[str]) -> tuple[str, int | None]:
+    """Return what an entry of --queues names, and the slots that it has of its own."""
+    name, colon, slots = text.rpartition(":")
+    if text in known or not colon or not (slots.isdecimal() or not slots):
+        return text, None
+    if not name or (slots and int(slots) < 1):
+        raise CommandError(
+            f"--queues {text!r} gives a queue no slots. Give it one, as in "
+            f"'{name or 'mail'}:1'; or leave out a queue by --exclude."
+        )
+    return name, int(slots) if slots else None
+
+
+def _demand_places(pairs: Sequence[tuple[str, int | None]]) -> None:
+    """Raise CommandError for an entry of --queues whose queues all are another's."""
+    for name, slots in pairs:
+        for other, taken in pairs:
+            if slots is None and taken and matches(name, other):
+                raise CommandError(
+                    f"--queues {name!r} has no places: all its jobs run in the slots "
+                    f"of '{other}:{taken}'. Give it slots before that, as in "
+                    f"'{name}:1'."
+                )
 
 
 def _check_health_file(name: str | None) -> None:

@@ -116,8 +116,8 @@ class Dispatch:
             if job is not None and job.attempt == int(attempt):
                 # Before it: one that begins now looks there.
                 self.holder.cancelled.add((job.id, job.attempt))
-                way = self.ways.get(job.task)
-                asks = way is not None and way.task.takes_context
+                known = registry.is_resolved(job.task)
+                asks = known and registry.resolve(job.task).takes_context
                 self.deadlines.cancel(job.id, COURTESY if asks else 0.0)
         return notes - asked
 

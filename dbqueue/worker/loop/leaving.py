@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -116,10 +116,11 @@ def abandon(child: ChildState, why: str) -> ExitReason:
     return ExitReason.ABANDONED
 
 
-def release_all(dispatch: Dispatch, watchdog: Watchdog) -> None:
+def release_all(dispatches: Sequence[Dispatch], watchdog: Watchdog) -> None:
     """Record what ended and release the rest, which counts as no failure."""
     # All others have begun, or ended a moment ago: their reports are collected next.
-    waiting, completer = dispatch.take_back(), dispatch.completer
+    waiting = set().union(*(dispatch.take_back() for dispatch in dispatches))
+    completer = dispatches[0].completer
     completer.collect()
     completer.release_unfinished(completer.in_flight.keys() - waiting)
     # Before any of them may run elsewhere.

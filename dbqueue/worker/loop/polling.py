@@ -76,7 +76,7 @@ class Polling:
         elif began < self._look_again_at:
             self.look_at = self._look_again_at
         else:
-            self.look_at = time.monotonic() + self._interval()
+            self.look_at = time.monotonic() + self.interval()
             return True
         return False
 
@@ -133,7 +133,8 @@ class Polling:
     def recovered(self) -> None:
         self._pause = 0.0
 
-    def _interval(self) -> float:
+    def interval(self) -> float:
+        """Return the seconds between two looks while there is no news."""
         if self._child.is_listened_for:
             seconds = conf.current().poll_interval * LOOKS_OF_KEEPER
         else:

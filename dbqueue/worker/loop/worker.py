@@ -11,6 +11,7 @@ from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import events
+from dbqueue.jobs.wakeup import WINDOW
 from dbqueue.maintenance.gates import make_ready
 from dbqueue.worker.loop import leaving
 from dbqueue.worker.loop.completer import Completer
@@ -18,6 +19,7 @@ from dbqueue.worker.loop.dispatch import Dispatch
 from dbqueue.worker.loop.notes import Notes
 from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.loop.prefetch import Prefetch
+from dbqueue.worker.loop.slots import HOLD, Slots
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.process.connections import IDLING, prepare_sessions
 from dbqueue.worker.process.pipes import Inbox, WakePipe
@@ -32,8 +34,6 @@ logger = logging.getLogger(__name__)
 # Share of the lease after which a child no longer trusts a heartbeat: it must have
 # stopped before another process may take its jobs.
 TRUST = 0.8
-# Seconds a claimed job may wait for a thread before it goes back to the queue.
-HOLD = 0.5
 _MAX_SLEEP = 1.0
 
 
@@ -57,7 +57,7 @@ class Worker:
             self._id, options.name, options.described()
         )
         self._dialect = dialects.of(options.database)
-        self._scan = options.scan()
+        self._scan = options.shared()
         self._watchdog = Watchdog(options.database)
         self._polling = Polling(self._dialect, child)
         self._prefetch = Prefetch(options.threads)
@@ -80,11 +80,12 @@ class Worker:
             note=self._notes.add,
         )
         sizes = options.threads, options.async_concurrency
-        deadlines = self._deadlines = Deadlines(self._child, sum(sizes))
+        deadlines = self._deadlines = Deadlines(self._child, options.places)
         pools = self._pools = Pools(*sizes, holder, deadlines, completer.done)
         parts = completer, pools, self._prefetch, deadlines, holder
         unknown, watchdog = self._scan.unknown, self._watchdog
         self._dispatch = Dispatch(*parts, unknown, watchdog, drain=options.drain)
+        self._slots = Slots(options, self._dispatch, self._polling)
 
     def _record_now(self, id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         # On the job's own connection: should that fall silent now, its transaction
@@ -113,8 +114,8 @@ class Worker:
             reason = self._loop()
             self._announce_stop()
         if reason is not ExitReason.ABANDONED:
-            leaving.release_all(self._dispatch, self._watchdog)
-        self._pools.close()
+            leaving.release_all(self._slots.dispatches, self._watchdog)
+        self._slots.close()
         return reason
 
     def _loop(self) -> ExitReason:
@@ -124,8 +125,7 @@ class Worker:
             self._take_care_of_running()
             if not self._polling.paused:
                 self._work()
-            reason = self._reason_to_leave()
-            if reason is not None:
+            if (reason := self._reason_to_leave()) is not None:
                 return reason
             self._sleep()
 
@@ -143,7 +143,9 @@ class Worker:
                 # Before the finish, or the last would be lost.
                 if self._notes.latest:
                     self._notes.flush_if_due(ending=self._completer.has_outcomes())
+                ended = self._completer.has_outcomes() or self._options.drain
                 jobs = self._finish_and_claim(limit)
+                self._slots.look(self._most(), due=ended)
             if limit:
                 self._take(jobs, began)
         except Error as error:
@@ -163,9 +165,11 @@ class Worker:
         self._dispatch.dispatch(jobs)
         if not self._scan.light:
             self._prefetch.weigh(len(jobs), self._completer.arguments - before)
-        scan = self._scan
-        if self._polling.looked(began, more=scan.more, owed=scan.owed):
-            self._finish_draining(jobs)
+        scan, polling = self._scan, self._polling
+        if polling.looked(began, more=scan.more, owed=scan.owed):
+            busy = jobs or self._completer.in_flight or scan.light
+            if self._options.drain and not busy:
+                self._drained = polling.found_last(make_ready(self._dialect.alias))
         if jobs:
             self._waiting_since = time.monotonic()
 
@@ -176,48 +180,48 @@ class Worker:
         due |= self._options.drain and not self._completer.in_flight
         return self._room() if due or self._completer.has_outcomes() else 0
 
+    def _most(self) -> int:
+        """Return how many jobs may be claimed, whatever room there is."""
+        leaves = self._stopping or self._recycling or self._child.is_quiet
+        if leaves or self._slots.is_exclusive():
+            return 0
+        most = self._completer.batch.size
+        if self._options.max_jobs is not None:
+            taken = self._completer.finished + len(self._completer.in_flight)
+            most = min(most, self._options.max_jobs - taken)
+        return max(0, most)
+
     def _room(self) -> int:
         """Return how many jobs could be claimed, were it time to look."""
-        leaves = self._stopping or self._recycling or self._child.is_quiet
-        if leaves or self._dispatch.is_exclusive():
+        room = min(self._most(), self._prefetch.room(*self._pools.free()))
+        if not room:
             return 0
-        room = min(self._prefetch.room(*self._pools.free()), self._completer.batch.size)
         light = self._dispatch.is_laden()
         if self._scan.light and not light:
             self._polling.look_at = 0.0  # for what it had to leave
         self._scan.light = light
         if not light:
             room = min(room, self._prefetch.fits(self._completer.weight))
-        if self._options.max_jobs is not None:
-            taken = self._completer.finished + len(self._completer.in_flight)
-            room = min(room, self._options.max_jobs - taken)
         return max(0, room)
 
-    def _finish_draining(self, jobs: list[ClaimedJob]) -> None:
-        busy = jobs or self._completer.in_flight or self._scan.light
-        if not self._options.drain or busy:
-            return
-        self._drained = self._polling.found_last(make_ready(self._dialect.alias))
-
     def _take_care_of_running(self) -> None:
-        if self._dispatch.in_trouble() and leaving.gives_up(self._id, self._dispatch):
-            self._recycling = self._at_once = True
         waited = time.monotonic() - self._waiting_since
-        if waited > HOLD and self._pools.has_waiting():
-            self._dispatch.give_back(waited)
+        if self._slots.take_care(self._id, waited):
+            self._recycling = self._at_once = True
 
     def _sleep(self) -> None:
-        self._dispatch.step(leaving=self._stopping or self._recycling)
+        self._slots.step(leaving=self._stopping or self._recycling)
         now = time.monotonic()
         moments = [now + _MAX_SLEEP, self._distrust_at(), self._stop_at]
         if self._polling.paused:
             moments.append(self._polling.paused_until)
         else:
-            polling = self._polling
+            polling, most = self._polling, self._most()
             moments.append(polling.next_look if self._room() else polling.next_gate)
+            moments.append(self._slots.next_look if most else now + _MAX_SLEEP)
             if self._notes.latest:
                 moments.append(self._notes.due_at)
-        if self._dispatch.has_waiting():
+        if self._slots.has_waiting():
             moments.append(max(self._waiting_since + HOLD, now + HOLD / 5))
         moments.append(self._deadlines.next_limit() or now + _MAX_SLEEP)
         busy = self._completer.fall_asleep() or self._completer.has_outcomes()
@@ -230,6 +234,7 @@ class Worker:
         notes = self._inbox.wait(seconds)
         if notes and (queues := self._dispatch.cancelled_out_of(notes)):
             self._scan.expect(self._polling.notified(queues))
+            self._slots.hear(WINDOW)
         if self._inbox.orphaned and not self._stopping:
             logger.error("The supervisor has exited; stopping")
             self.stop()
@@ -242,8 +247,7 @@ class Worker:
             return leaving.abandon(self._child, "no heartbeat reaches the database")
         idle = not self._completer.in_flight
         if self._stopping:
-            over = idle or now >= self._stop_at
-            return ExitReason.STOPPED if over else None
+            return ExitReason.STOPPED if idle or now >= self._stop_at else None
         if self._drained:
             return ExitReason.DRAINED
         if options.max_jobs or options.max_rss:

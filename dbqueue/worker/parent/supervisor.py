@@ -63,8 +63,7 @@ class Supervisor:
         self._threads = threads
         self._watch_at = 0.0
         self._parent = os.getppid()
-        places = options.threads + options.async_concurrency
-        self._links = Links(options.processes, places)
+        self._links = Links(options.processes, options.places)
         self._signals = WakePipe()
         self._family = Family(places=[Place() for _ in range(options.processes)])
         self._stopping = Stopping(options.grace)

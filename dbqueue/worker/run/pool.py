@@ -32,6 +32,7 @@ class Pool:
     load: int = 0  # jobs it has, running and waiting; counted by the completer
     ended: int | None = None  # native id of a thread that has ended before its time
     is_broken: bool = False  # a job's programs may run on
+    eager: bool = True  # whether its threads are there before the first job
 
     def __post_init__(self) -> None:
         """Set up the threads of this kind of pool."""

@@ -31,11 +31,19 @@ class ThreadPool(Pool):
 
     def __post_init__(self) -> None:
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
-        for i in range(self.size):
-            self.start_thread(f"job-{i}", self._serve)
+        self._started = 0
+        if self.eager:
+            for _ in range(self.size):
+                self._start()
 
     def submit(self, work: Work) -> None:
+        if self._started < min(self.size, self.load):
+            self._start()
         self._waiting.put(work)
+
+    def _start(self) -> None:
+        self.start_thread(f"job-{self._started}", self._serve)
+        self._started += 1
 
     def take_back(self) -> list[ClaimedJob]:
         jobs = []
@@ -45,7 +53,7 @@ class ThreadPool(Pool):
         return jobs
 
     def close(self) -> None:
-        for _ in range(self.size):
+        for _ in range(self._started):
             self._waiting.put(None)
 
     def _serve(self) -> None:
@@ -92,9 +100,11 @@ class Pools:
         holder: Holder,
         deadlines: Deadlines,
         done: Done,
+        *,
+        eager: bool = True,
     ) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL)
-        self.threads = ThreadPool(threads, holder, deadlines, done)
+        self.threads = ThreadPool(threads, holder, deadlines, done, eager=eager)
         self.loop = LoopPool(coroutines, holder, deadlines, done)
         self._all: tuple[Pool, ...] = (self.threads, self.loop)
 
