@@ -7,11 +7,12 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
+from dbqueue import queues
 from dbqueue.admin import site as pages
 from dbqueue.admin.acts import audit
 from dbqueue.backend import OPERATIONS
+from dbqueue.exceptions import DbqueueError
 from dbqueue.models import Job, Pause
-from dbqueue.queues import pauses
 
 REASON_LENGTH = 500
 
@@ -32,21 +33,24 @@ def view(request: HttpRequest, site: AdminSite, name: str) -> HttpResponseBase:
 
 
 def _obey(request: HttpRequest, site: AdminSite, name: str) -> HttpResponseBase:
-    alias, key = pages.chosen(request), f"queue:{name}"
-    if request.POST.get("move") == "resume":
-        done = pauses.end(alias, pauses.QUEUE, name) is not None
-        said = _("Resumed %s") % name
-    elif name == OPERATIONS:
-        done, said = False, _("This queue is for what operators ask, and stays open.")
-        messages.warning(request, said)
-    else:
-        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-        by = audit.user_name(request)
-        how = {"reason": reason, "by": by}
-        _row, done = pauses.begin(alias, pauses.QUEUE, name, **how)
-        said = _("Paused %s") % name + (f": {reason}" if reason else "")
-    if done:
-        audit.log(request.user.pk, Job, said, what=key)
+    entry, what = pages.entry(request), f"queue:{name}"
+    said = ""
+    try:
+        if request.POST.get("move") == "resume":
+            if queues.resume(what, backend=entry) is not None:
+                said = _("Resumed %s") % name
+        elif name == OPERATIONS:
+            told = _("This queue is for what operators ask, and stays open.")
+            messages.warning(request, told)
+        else:
+            reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+            by = audit.user_name(request)
+            queues.pause(what, reason=reason, by=by, backend=entry)
+            said = _("Paused %s") % name + (f": {reason}" if reason else "")
+    except DbqueueError as error:
+        messages.error(request, str(error))
+    if said:
+        audit.log(request.user.pk, Job, said, what=what)
         messages.success(request, said)
     return HttpResponseRedirect(pages.link(site, "dbqueue_queues"))
 

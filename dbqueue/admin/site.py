@@ -157,6 +157,12 @@ def chosen(request: HttpRequest) -> str:
     return str(kept) if kept in names else names[0]
 
 
+def entry(request: HttpRequest) -> str:
+    """Return the entry of TASKS whose jobs the user looks at."""
+    alias, ours = chosen(request), our_backends().items()
+    return next(name for name, b in ours if b.database == alias and b.stores_jobs)
+
+
 def calm(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Answer with a page that says so while the database is away."""
 

@@ -17,7 +17,6 @@ from dbqueue.admin.acts import audit
 from dbqueue.admin.overview import history
 from dbqueue.admin.overview.history import TaskFigures
 from dbqueue.admin.show.signatures import SignatureForm
-from dbqueue.backend import our_backends
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import Job
 from dbqueue.tasks.context import bind_context
@@ -136,13 +135,10 @@ def _enqueue(
     call = form.call()
     if call is None:
         return None
-    alias = pages.chosen(request)
-    ours = our_backends().items()
-    backend = next(n for n, b in ours if b.database == alias and b.stores_jobs)
     args, kwargs = call
     try:
         with bind_context(user=audit.user_name(request)):
-            job = task.using(backend=backend).enqueue(*args, **kwargs)
+            job = task.using(backend=pages.entry(request)).enqueue(*args, **kwargs)
     except (DbqueueError, ImproperlyConfigured, InvalidTask, TypeError) as error:
         form.problem = str(error)
         return None

@@ -78,6 +78,8 @@ def known_queues(backend: DatabaseBackend, *, alone: bool = False) -> set[str]:
 
 def add_backend_option(parser: CommandParser) -> None:
     parser.add_argument("--backend", help="an alias in TASKS; default: the first")
+    database = "an alias in DATABASES, in place of --backend"
+    parser.add_argument("--database", metavar="ALIAS", help=database)
 
 
 class _HelpFormatter(DjangoHelpFormatter):

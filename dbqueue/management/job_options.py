@@ -25,8 +25,6 @@ def add_jobs(parser: CommandParser) -> None:
     """Add the jobs by their ids, and where they are."""
     parser.add_argument("ids", nargs="*", metavar="ID", type=_id, help="jobs")
     add_backend_option(parser)
-    database = "an alias in DATABASES, in place of --backend"
-    parser.add_argument("--database", metavar="ALIAS", help=database)
 
 
 def add_conditions(parser: CommandParser) -> None:

@@ -43,6 +43,8 @@ def _add_choices(parser: CommandParser) -> None:
     add = parser.add_argument
     backend = "an alias in TASKS; default: the first, and all in its database"
     add("--backend", metavar="ALIAS", help=backend)
+    database = "an alias in DATABASES, in place of --backend"
+    add("--database", metavar="ALIAS", help=database)
     queues = "'a,b,mail-*', in this order; 'mail:2' with 2 slots of its own in each "
     queues += "process; default: all, the highest priority first"
     add("--queues", type=_names, metavar="A,B", help=queues)

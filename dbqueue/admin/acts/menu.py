@@ -18,7 +18,7 @@ from dbqueue.admin.acts import acts
 from dbqueue.admin.acts.acts import BY_MOVE, Act
 from dbqueue.admin.listing.listing import Listing
 from dbqueue.admin.listing.search import Wanted, as_uuid
-from dbqueue.backend import OPERATIONS, our_backends
+from dbqueue.backend import OPERATIONS
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import FinishedJob
 from dbqueue.tasks.framework import InvalidTask
@@ -93,7 +93,7 @@ class Menu:
 
         user = self._request.user.pk
         if not across:
-            moved = bulk.make(act, ids, self._backend, values)
+            moved = bulk.make(act, ids, pages.entry(self._request), values)
             bulk.write_log(user, act, moved, None)
             return self._told(act, moved, ids)
         params = Listing.params_of(self._request.GET)
@@ -103,21 +103,21 @@ class Menu:
         rows = bulk.matching(act, alias, params, now)
         few = rows.order_by().values_list("pk")[: INLINE + 1].count() <= INLINE
         if not few and status.is_served(alias, OPERATIONS):
-            call = (act.move, self._backend, params, values, now.isoformat(), user)
-            job = resolve(BULK).using(backend=self._backend).enqueue(*call)
+            call = (
+                act.move,
+                pages.entry(self._request),
+                params,
+                values,
+                now.isoformat(),
+                user,
+            )
+            job = resolve(BULK).using(backend=pages.entry(self._request)).enqueue(*call)
             messages.info(self._request, _("This job does it, in batches."))
             url = pages.link(self._page.admin_site, "dbqueue_job_change", job.id)
             return HttpResponseRedirect(url)
-        moved = bulk.make(act, rows, self._backend, values)
+        moved = bulk.make(act, rows, pages.entry(self._request), values)
         bulk.write_log(user, act, moved, params)
         return self._told(act, moved, [])
-
-    @property
-    def _backend(self) -> str:
-        """The entry of TASKS whose jobs the user looks at."""
-        alias = pages.chosen(self._request)
-        ours = our_backends().items()
-        return next(n for n, b in ours if b.database == alias and b.stores_jobs)
 
     def _told(self, act: Act, moved: Any, ids: list[Any]) -> HttpResponse:
         level = messages.SUCCESS if moved and not moved.skipped else messages.WARNING

@@ -49,7 +49,7 @@ class Listing:
         found = list(rows.order_by(*order)[: PAGE + 1])
         more, found = len(found) > PAGE, found[:PAGE]
         self.result_list = found[::-1] if backwards else found
-        self.result_count = self._count(rows)
+        self.result_count = self._count(more=more)
         self._link(backwards=backwards, start=start, more=more)
 
     def _within_window(
@@ -64,13 +64,15 @@ class Listing:
         self.window = Window(WINDOW, edge)
         return self._narrowed.matching(keyset.up_to(rows, order, edge))
 
-    def _count(self, rows: QuerySet[Any]) -> int:
-        if not self._narrowed.is_windowed:
-            rows = self._narrowed.rows  # of all pages
+    def _count(self, *, more: bool) -> int:
+        """Count the rows of all pages; of a search, those of this one."""
+        if self._narrowed.is_windowed:
+            found = len(self.result_list)
+            return AtLeast(found) if more else found
         cap = CappedPaginator.cap
-        # In an order, so that an index is read and not the table.
-        rows = rows.order_by(*self._order)
-        counted = rows.values_list("pk")[: cap + 1].count()
+        # In an order, so that an index is read, and the column that it has already.
+        rows = self._narrowed.rows.order_by(self._order[0])
+        counted = rows.values_list("state")[: cap + 1].count()
         return counted if counted <= cap else AtLeast(cap)
 
     def _link(self, *, backwards: bool, start: Any, more: bool) -> None:

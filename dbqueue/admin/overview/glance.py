@@ -15,7 +15,7 @@ from dbqueue.dialects.rows import FailureGroup
 from dbqueue.dialects.scan import Scan
 from dbqueue.models import Pause, Worker
 
-MOST_RECENT = 2_000  # rows by whose age the rate of new jobs is told
+MOST_RECENT = 500  # rows by whose age the rate of new jobs is told
 MOST_FAILURES = 10_000
 MOST_SHOWN = 10
 

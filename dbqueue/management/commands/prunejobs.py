@@ -46,7 +46,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        backend = choose_backend(options["backend"])
+        backend = choose_backend(options["backend"], database=options["database"])
         alias = backend.database
         with database_errors_explained(alias):
             for queue in options["queue"] or ():

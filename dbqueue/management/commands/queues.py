@@ -49,7 +49,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        backend = choose_backend(options["backend"])
+        backend = choose_backend(options["backend"], database=options["database"])
         act = {"list": self._list, "pause": self._pause, "resume": self._resume}
         action, names = options["action"], options["names"]
         if action != "list" and not names:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue import status
 from dbqueue.management.backends import (
@@ -14,6 +14,7 @@ from dbqueue.management.backends import (
     add_examples,
     choose_backend,
     database_errors_explained,
+    non_negative,
 )
 from dbqueue.management.tables import table
 
@@ -30,21 +31,41 @@ class Command(BaseCommand):
         parser.add_argument("--watch", action="store_true", help=watch)
         interval = "seconds between refreshes; default: %(default)s"
         parser.add_argument("--interval", type=float, default=2.0, help=interval)
+        most = "exit with 1 if a job has been ready for longer; for monitors"
+        parser.add_argument("--max-wait", type=_seconds, metavar="SECONDS", help=most)
         add_examples(
             parser,
             "queuestatus",
+            "queuestatus --max-wait 300",
             "queuestatus --watch --interval 5",
             "queuestatus --json",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        alias = choose_backend(options["backend"]).database
+        alias = choose_backend(
+            options["backend"], database=options["database"]
+        ).database
         show = self._json if options["json"] else self._text
         try:
             with database_errors_explained(alias):
                 self._show(lambda: show(alias), options)
+                self._judge(alias, options["max_wait"])
         except KeyboardInterrupt:
             return
+
+    def _judge(self, alias: str, most: float | None) -> None:
+        """Exit with 1 if the oldest ready job waits for longer than that."""
+        if most is None:
+            return
+        late = [
+            f"{queue.queue} ({queue.oldest_wait:.0f} s)"
+            for queue in status.queues(alias, cap=1)
+            if (queue.oldest_wait or 0.0) > most
+        ]
+        if late:
+            raise CommandError(
+                f"Jobs wait longer than {most:g} s in: {', '.join(late)}"
+            )
 
     def _show(self, text: Callable[[], str], options: dict[str, Any]) -> None:
         watch = options["watch"]
@@ -93,6 +114,10 @@ def _queues(found: list[status.QueueStatus]) -> list[str]:
 
 def _wait(queue: status.QueueStatus) -> str:
     return "" if queue.oldest_wait is None else f"{queue.oldest_wait:.0f} s"
+
+
+def _seconds(text: str) -> float:
+    return non_negative(text, "seconds")
 
 
 def _runs(worker: status.WorkerStatus) -> str:

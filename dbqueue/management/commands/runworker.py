@@ -76,7 +76,7 @@ class Command(BaseCommand):
         _log_to(self.stderr, given["verbosity"])
         if self._only_restarts(given):
             raise SystemExit(run_with_reload())
-        backend = choose_backend(given["backend"])
+        backend = choose_backend(given["backend"], database=given.pop("database"))
         self._check_backend(backend)
         options = _options(backend, given)
         threads = options.places - options.async_concurrency

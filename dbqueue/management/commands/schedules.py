@@ -65,7 +65,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        backend = choose_backend(options["backend"])
+        backend = choose_backend(options["backend"], database=options["database"])
         with database_errors_explained(backend.database):
             action = getattr(self, f"_{options['action'] or 'list'}")
             try:
