@@ -46,5 +46,10 @@ def test_each_mutant_has_its_place_in_the_code_and_a_test(mutant):
         text = (ROOT / "dbqueue" / change.file).read_text()
         assert text.count(change.old) == 1, change
     path, _, name = mutant.test.partition("::")
-    function = name.rpartition("::")[2].partition("[")[0]
-    assert f"def {function}(" in (ROOT / "tests" / path).read_text()
+    *classes, function = name.partition("[")[0].split("::")
+    text = (ROOT / "tests" / path).read_text()
+    for each in classes:
+        _, found, text = text.partition(f"\nclass {each}:\n")
+        assert found
+    indent = "    " * len(classes)
+    assert f"\n{indent}def {function}(" in f"\n{text}"

@@ -242,7 +242,7 @@ def counts_are_true(jobs):
 
 def connections_are_bounded(processes):
     """I7: each process has its loop's connection, one a thread, and one for async."""
-    if connection.vendor == "sqlite":
+    if connection.vendor == "sqlite" or not processes:
         return []
     most = STRANGERS + sum(process.most_connections() for process in processes)
     deadline = time.monotonic() + LONG
