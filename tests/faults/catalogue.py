@@ -26,6 +26,7 @@ HEARTBEATS, DISKS = "faults/test_heartbeats.py::", "faults/test_disks.py::"
 POOL, HOSTS = "faults/test_pool.py::", "faults/test_hosts.py::"
 CLAIMS_LOST = "worker/test_claims_lost.py::"
 RACES = "uploads/test_races.py::"
+SCHEDULES = "schedules/"
 POOLER, MEMORY = "faults/test_pooler.py::", "faults/test_memory.py::"
 
 FAULTS = [
@@ -81,6 +82,17 @@ FAULTS = [
         "A trigger that refuses each write to the row of one worker, while another one "
         "waits for its jobs",
         (f"{HEARTBEATS}test_",),
+    ),
+    Fault(
+        "Keepers that fire schedules are killed, or freeze, or no worker runs for days",
+        "Another keeper fires what is due, and each tick is one job. What nobody fired "
+        "is caught up as the schedule says.",
+        "`kill -9` and `SIGSTOP` of the keepers of three hosts, for minutes; rows of "
+        "three days ago",
+        (
+            f"{SCHEDULES}test_workers.py::test_",
+            f"{SCHEDULES}test_firing.py::test_after",
+        ),
     ),
     Fault(
         "A worker has lost a claim and does not know it",

@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -53,10 +53,10 @@ def fired():
     """Return the ticks of each schedule, and by how many seconds each job was late."""
     ticks, late = {}, []
     for model in (Job, FinishedJob):
-        rows = model.objects.values_list("context", "run_after", "enqueued_at")
-        for context, tick, enqueued_at in rows:
-            name = context["dbqueue.schedule"]["name"]
-            ticks.setdefault(name, []).append(tick)
+        for context, enqueued_at in model.objects.values_list("context", "enqueued_at"):
+            told = context["dbqueue.schedule"]
+            tick = datetime.fromisoformat(told["scheduled_for"])
+            ticks.setdefault(told["name"], []).append(tick)
             late.append((enqueued_at - tick).total_seconds())
     return {name: sorted(found) for name, found in ticks.items()}, sorted(late)
 
