@@ -11,6 +11,7 @@ from tests.benchmarks.peers import (
     DBQUEUE,
     DBQUEUE_PREPARED,
     HUEY,
+    LANED,
     PGQUEUER,
     PGQUEUER_500,
     PROCRASTINATE,
@@ -197,6 +198,36 @@ def latency_sqlite(bench):
     bench.report.bar("pickup, SQLite, p99", p99, "≤", 20, unit="ms")
 
 
+def lanes(bench):
+    """jobs under limits beside plain ones, PostgreSQL"""
+    _lanes(bench, bench.postgres, "PostgreSQL")
+
+
+def lanes_sqlite(bench):
+    """the same on SQLite"""
+    _lanes(bench, bench.sqlite, "SQLite")
+
+
+def _lanes(bench, store, where):
+    way = partial(bench.drain, store, LANED)
+    contest = {
+        "plain": way,
+        "1,000 lanes of 1": partial(way, step=("backlog", "thousand")),
+        "100,000 lanes of 1": partial(way, step=("backlog", "many")),
+        "one lane of 10": partial(way, jobs=8_000, step=("backlog", "ten")),
+    }
+    found = bench.interleave(f"Drain of no-op jobs with limits, {where}", contest)
+    least = {"1,000 lanes of 1": 0.4, "100,000 lanes of 1": 0.4, "one lane of 10": 0.08}
+    for name, bar in least.items():
+        ratio = found.of(name, "jobs/s") / found.of("plain", "jobs/s")
+        bench.report.bar(f"{name}, {where}, / plain", ratio, "≥", bar)
+    pickup = partial(bench.latency, store, LANED)
+    contest = {"plain": pickup, "laned": partial(pickup, step="trickle_laned")}
+    found = bench.interleave(f"Pickup of a lone job in a lane, {where}", contest)
+    ratio = found.of("laned", "p50 ms") / found.of("plain", "p50 ms")
+    bench.report.bar(f"pickup in a lane, {where}, p50 / plain", ratio, "≤", 2)
+
+
 def sleepers(bench):
     """jobs that sleep 10 ms, in threads and async, PostgreSQL"""
     threads = dbqueue("--processes 2 --threads 32", "dbqueue, 2 x 32 threads")
@@ -268,6 +299,6 @@ MEASURES = {
     for function in (
         *(drain, drain_sqlite, beside_sqlite, drain_beside, drain_pinned),
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
-        *(latency, latency_sqlite, sleepers, photos, idle, ready),
+        *(latency, latency_sqlite, lanes, lanes_sqlite, sleepers, photos, idle, ready),
     )
 }

@@ -103,6 +103,13 @@ def trickle(count):
     return run(function, "noop", range(1, int(count) + 1), (0.05, 0.1))[1:]
 
 
+def trickle_laned(count):
+    """The same, each job in a lane of its own."""
+    run(SIDE.enqueue, "thousand", [0])
+    jobs.Stamps(os.environ["STAMPS"]).started(0, pause=0.01)
+    return run(SIDE.enqueue, "thousand", range(1, int(count) + 1), (0.05, 0.1))[1:]
+
+
 def spaced(count):
     """Enqueue jobs 30 to 50 ms after the last one's start; return as trickle() does.
 

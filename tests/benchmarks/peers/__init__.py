@@ -82,6 +82,13 @@ def pgqueuer(batch, label=""):
 DBQUEUE = dbqueue()
 DBQUEUE_ALONE = replace(DBQUEUE, name="dbqueue-alone", module="dbqueue")
 DBQUEUE_PREPARED = prepared(DBQUEUE)
+LANED = replace(
+    DBQUEUE,
+    name="dbqueue-laned",
+    module="laned",
+    waiting=f"""SELECT ({DBQUEUE.waiting})
+        OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'BLOCKED')""",
+)
 TASKS_DB = Peer(
     name="django-tasks-db",
     module="django_tasks",
@@ -173,7 +180,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED),
+        *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
