@@ -237,5 +237,6 @@ def _override_lane(
     given = {"concurrency": concurrency, "weight": weight}
     changes = {column: value for column, value in given.items() if value is not None}
     key = keys.composed(name, lane)
-    store.make([key])
-    Lane.objects.using(store.alias).filter(pk=key).update(**changes)
+    rows = Lane.objects.using(store.alias)
+    if not rows.filter(pk=key).update(**changes):
+        rows.create(pk=key, limit_name=name, used_at=0.0, **changes)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from dbqueue import dialects
-from dbqueue.dialects.gates import SOON
 from dbqueue.dialects.rows import Opened
 from dbqueue.limits import rules, stores, turns
 from dbqueue.limits.facts import Facts
@@ -12,6 +11,8 @@ from dbqueue.limits.registry import limit_of
 from dbqueue.limits.stores import Store
 
 MOST = 1000  # lanes that a sweep looks at
+# Seconds until a gate is tried again that somebody else had locked; a commit is short.
+LOCKED = 0.005
 TOGETHER = 200  # gates that a sweep opens in one commit
 
 # How far the sweeps of this process have come, by alias: the last lane.
@@ -25,7 +26,7 @@ def open_gates(alias: str, keys: Collection[str]) -> Opened:
     """
     store = stores.of(alias)
     locked = store.lock(sorted(keys))
-    opened = Opened(set(), dict.fromkeys(set(keys) - set(locked), SOON))
+    opened = Opened(set(), dict.fromkeys(set(keys) - set(locked), LOCKED))
     known = _known(store, locked)
     _open_lanes(store, [facts for facts in known if not facts.is_group], opened)
     for group in known:

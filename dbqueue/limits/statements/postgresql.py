@@ -31,14 +31,17 @@ LOCK_LIMIT = f"SELECT pg_advisory_xact_lock({_CLASS}, hashtext(%(name)s))"
 
 # Nobody waits here; what is not locked is owed. REPEATABLE READ would count what was
 # there before the lock.
-LOCK = f"""
+_UNLESS_SHUT = f"""
 WITH free AS MATERIALIZED (
     SELECT name FROM unnest(%(limits)s::text[]) AS n(name)
     WHERE pg_try_advisory_xact_lock_shared({_CLASS}, hashtext(name))
-)
+)"""
+_IS_FREE = """{name} IN (SELECT name FROM free)
+  AND current_setting('transaction_isolation') = 'read committed'"""
+LOCK = f"""
+{_UNLESS_SHUT}
 SELECT key FROM dbqueue_lane
-WHERE key = ANY(%(keys)s::text[]) AND limit_name IN (SELECT name FROM free)
-  AND current_setting('transaction_isolation') = 'read committed'
+WHERE key = ANY(%(keys)s::text[]) AND {_IS_FREE.format(name="limit_name")}
 FOR NO KEY UPDATE OF dbqueue_lane SKIP LOCKED
 """
 ISOLATION = "SHOW transaction_isolation"
@@ -49,11 +52,13 @@ _KEYS = (
 NOW = "SELECT extract(epoch FROM statement_timestamp())::float8"
 _NOW = "extract(epoch FROM statement_timestamp())::float8"
 
-EXISTING = "SELECT key FROM dbqueue_lane WHERE key = ANY(%(keys)s::text[])"
-# In order, or two would wait for each other.
+# What is new is locked, too: nobody else sees it yet. In order, or two would wait for
+# each other.
 MAKE = f"""
+{_UNLESS_SHUT}
 INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)
 SELECT key, name, '', '', 0, 0, '', {_NOW} FROM {_KEYS}
+WHERE {_IS_FREE.format(name="name")}
 ORDER BY key ON CONFLICT DO NOTHING RETURNING key
 """
 

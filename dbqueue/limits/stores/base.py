@@ -94,8 +94,8 @@ class Store:
         """Return the fair groups with BLOCKED jobs."""
         return [name for (name,) in self._dialect.ask(self._sql.GROUPS, {})]
 
-    def make(self, keys: Sequence[str]) -> None:
-        """Make the rows of lanes, where there are none."""
+    def make(self, keys: Sequence[str]) -> list[str]:
+        """Make the rows of lanes, where there are none; return those that are ours."""
         raise NotImplementedError
 
     def make_rule(self, values: dict[str, Any]) -> None:

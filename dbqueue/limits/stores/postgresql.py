@@ -15,21 +15,15 @@ class PostgreSQLStore(Store):
     def lock(self, keys: Collection[str]) -> list[str]:
         known = self._lock(keys)
         missing = sorted(set(keys) - set(known))
-        if not missing:
-            return known
-        if not known and self._is_blind():
+        ours = known + self.make(missing) if missing else known
+        if not ours and self._is_blind():
             self._dialect.gates_alone = True
-            return []
-        found = self._dialect.ask(self._sql.EXISTING, {"keys": missing})
-        new = sorted(set(missing) - {key for (key,) in found})
-        if not new:
-            return known
-        self.make(new)
-        return known + self._lock(new)
+        return ours
 
-    def make(self, keys: Sequence[str]) -> None:
-        values = {"keys": list(keys), "names": [limit_of(key) for key in keys]}
-        self._dialect.do(self._sql.MAKE, values)
+    def make(self, keys: Sequence[str]) -> list[str]:
+        names = [limit_of(key) for key in keys]
+        values = {"keys": list(keys), "names": names, "limits": list(set(names))}
+        return [key for (key,) in self._dialect.ask(self._sql.MAKE, values)]
 
     def guarded(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)

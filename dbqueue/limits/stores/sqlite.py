@@ -15,8 +15,9 @@ class SQLiteStore(Store):
     def lock(self, keys: Collection[str]) -> list[str]:
         return list(keys)  # the only writer has them all
 
-    def make(self, keys: Sequence[str]) -> None:
+    def make(self, keys: Sequence[str]) -> list[str]:
         self._dialect.do(self._sql.MAKE, self._pairs(keys))
+        return list(keys)
 
     def facts(self, keys: Collection[str]) -> list[Facts]:
         rows = self._dialect.ask(self._sql.FACTS, self._pairs(keys))

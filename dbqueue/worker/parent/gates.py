@@ -41,6 +41,8 @@ class GateKeeper:
         self._notices.hand_on(NEWS + key for key in again)
         now = time.monotonic()
         self._next_at = now + max(SOON, (now - began) / SHARE)
+        if queues:  # there may be more
+            return max(SOON, now - began)
         if self._listener.is_listening:
             return INTERVAL
         return min(INTERVAL, conf.current().poll_interval)
