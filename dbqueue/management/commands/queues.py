@@ -71,7 +71,7 @@ class Command(BaseCommand):
             queues.demand_known(name, backend=backend.alias)
         for name in names:
             pause = queues.pause(name, reason=reason, by=by, backend=backend.alias)
-            was = "is paused already" if pause.key in known else "Paused"
+            was = "Paused already" if pause.key in known else "Paused"
             self.stdout.write(f"{was}: {_said(pause)}")
 
     def _resume(self, backend: Any, names: Sequence[str], options: Any) -> None:
