@@ -64,7 +64,7 @@ class Glance:
 
     @property
     def waiting(self) -> int:
-        return _sum(queue.ready for queue in self.counts)
+        return _sum(n for q in self.counts for n in (q.ready, q.blocked, q.paused))
 
     @property
     def running(self) -> int:
@@ -99,7 +99,7 @@ class Glance:
             queue = found.setdefault(count.queue, QueueFigures(count.queue))
             queue.waiting, queue.running = count.ready, count.running
             queue.scheduled, queue.oldest = count.scheduled, count.oldest_wait
-            queue.blocked = getattr(count, "blocked", 0)
+            queue.blocked = _sum((count.blocked, count.paused))
         for task in self.history.tasks:
             queue = found.setdefault(task.queue, QueueFigures(task.queue))
             queue.ended += task.ended

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.db.models import TextField
 from django.db.models.functions import Cast
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from dbqueue import status
@@ -15,6 +16,7 @@ from dbqueue.admin.listing import rows
 from dbqueue.admin.listing.search import as_uuid
 from dbqueue.admin.show import payloads, timeline
 from dbqueue.models import FinishedJob, JobState, entries
+from dbqueue.tasks.context import SCHEDULE
 from dbqueue.tasks.results import progress_of
 
 _TEXTS = ("args", "kwargs", "context")
@@ -91,6 +93,7 @@ class Detail:
         job = self._job
         found = [
             (_("Queue"), job.queue_name),
+            (capfirst(_("schedule")), self._schedule),
             (_("Priority"), job.priority),
             (_("Attempts"), job.attempt),
             (_("Failures"), f"{job.failures} / {job.max_attempts}"),
@@ -103,6 +106,13 @@ class Detail:
             (_("Backend"), job.backend),
         ]
         return [(name, value) for name, value in found if value not in (None, "")]
+
+    @property
+    def _schedule(self) -> str:
+        """The name of the schedule that fired it."""
+        context = self._job.context
+        told = context.get(SCHEDULE) if isinstance(context, dict) else None
+        return str(told.get("name", "")) if isinstance(told, dict) else ""
 
     @property
     def origin_url(self) -> str:
