@@ -367,7 +367,7 @@ class TestTheWorkersShare:
         assert self.sweeps() == 1
 
     def test_a_workers_share_of_the_sweep_is_a_registered_duty(self):
-        assert (60.0, enqueue_sweep_if_due) in duties._registered
+        assert (60.0, enqueue_sweep_if_due, False) in duties._registered
 
 
 @pytest.mark.parametrize("error", [ValueError, DatabaseError])
@@ -377,7 +377,9 @@ def test_a_duty_that_fails_hinders_no_other(monkeypatch, caplog, error):
     def fail(alias):
         raise error("broken")
 
-    monkeypatch.setattr(duties, "_registered", [(60.0, fail), (60.0, done.append)])
+    monkeypatch.setattr(duties, "_registered", [])
+    duties.register(60.0, fail)
+    duties.register(60.0, done.append)
 
     for duty in duties.registered():
         duty.do("default")
@@ -390,7 +392,8 @@ def test_a_duty_that_finds_no_database_says_so_in_a_line(monkeypatch, caplog):
     def fail(alias):
         raise OperationalError("terminating connection")
 
-    monkeypatch.setattr(duties, "_registered", [(60.0, fail)])
+    monkeypatch.setattr(duties, "_registered", [])
+    duties.register(60.0, fail)
     (duty,) = duties.registered()
 
     duty.do("default")

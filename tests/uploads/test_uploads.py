@@ -31,6 +31,7 @@ from dbqueue.imaging.policy import FilePolicy
 from dbqueue.models import (
     FinishedJob,
     Job,
+    JobRecord,
     Upload,
     UploadArtifact,
     UploadChunk,
@@ -702,7 +703,7 @@ class TestTheSweep:
     def test_the_sweep_fails_an_upload_whose_job_was_lost_for_good(self, profile):
         handle = save_file(a_file(), profile)
         job = Job.objects.get()
-        names = {f.attname for f in Job._meta.fields} - {"once"}
+        names = {f.attname for f in JobRecord._meta.fields}
         columns = {name: getattr(job, name) for name in names}
         FinishedJob.objects.create(
             **columns | {"state": "FAILED", "finished_at": job.enqueued_at}
