@@ -49,6 +49,8 @@ class NewJob(JobColumns):
     delay: float | None = None  # seconds from now, by the database's clock
     # Columns that few jobs have, as wings give them; see jobs.insert.shapes.
     more: Mapping[str, Any] | None = None
+    # Of a unique job, whose key is in `more`: a placing.Rule.
+    rule: Any = None
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
 
+KEY = "unique_key"  # the column that carries a key up to here
 # The jobs that have their keys, word for word as the condition of the index is: that is
 # how SQLite recognises it.
 HAS_KEY = """unique_key IS NOT NULL
@@ -33,6 +34,7 @@ class Rule:
 
     until: str | None  # a UniqueUntil; None with `throttle`, which does not ask the job
     replaces: bool = False
+    delay: float | None = None  # of a debounce
     max_wait: float | None = None
     throttle: float | None = None
     cooldown: float | None = None
@@ -57,19 +59,31 @@ class PlacedMany(NamedTuple):
 class Placing:
     """See Dialect, of which it is a part."""
 
-    def place(self, job: NewJob, key: str, rule: Rule, *, once: bool = False) -> Placed:
+    def insert_unique(self, job: NewJob, *, once: bool) -> Written | None:
+        """Insert a job that has a rule; return None if its key or its id is taken."""
+        more = dict(job.more or {})
+        key = more.pop(KEY, None)
+        job = replace(job, more=more, rule=None if key is None else job.rule)
+        if key is None:
+            return self.insert(job, once=once)
+        placed = self.place(job, key, once=once)
+        return new(placed) if placed.is_new else None
+
+    def place(self, job: NewJob, key: str, *, once: bool = False) -> Placed:
         """Write the job, or return the one that has its key; replaced, if so ruled.
 
         With `once`, the one that has its id, too.
         """
+        job, rule = _debounced(job)
         while (placed := self._placed(job, key, rule, once=once)) is None:
             pass  # another one came, or went, since the statement began
         return placed
 
     def place_many(
-        self, job: NewJob, calls: Calls, keys: Sequence[str | None], rule: Rule
+        self, job: NewJob, calls: Calls, keys: Sequence[str | None]
     ) -> PlacedMany:
         """Write a job for each call whose key is free; None is. No two are alike."""
+        job, rule = _debounced(job)
         written, stand = Written.now(job), dict[str, dict[str, Any]]()
         left = list(range(len(calls.ids)))
         with self.one_commit():
@@ -82,6 +96,9 @@ class Placing:
                 stand |= self._standing(asked, rule) if asked else {}
                 left = [place for place in left if keys[place] not in stand]
         return PlacedMany(written, stand)
+
+    def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
+        raise NotImplementedError
 
     def one_commit(self) -> AbstractContextManager[Any]:
         raise NotImplementedError
@@ -101,6 +118,18 @@ class Placing:
     def _standing(self, keys: Sequence[str], rule: Rule) -> dict[str, dict[str, Any]]:
         """Return the columns of the jobs that have the keys."""
         raise NotImplementedError
+
+
+def new(placed: Placed) -> Written:
+    """Return what the database decided when it wrote a job."""
+    row = placed.columns
+    return Written(row["state"], row["enqueued_at"], row["run_after"])
+
+
+def _debounced(job: NewJob) -> tuple[NewJob, Rule]:
+    """Return the job as its rule has it wait, and the rule."""
+    rule: Rule = job.rule
+    return (job if rule.delay is None else replace(job, delay=rule.delay)), rule
 
 
 def told(values: Sequence[Any]) -> dict[str, Any]:

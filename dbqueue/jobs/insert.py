@@ -10,6 +10,7 @@ from django.db import DatabaseError, transaction
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.placing import KEY
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import (
     InvalidKey,
@@ -18,6 +19,7 @@ from dbqueue.exceptions import (
     WrongArguments,
 )
 from dbqueue.ids import hex7s, uuid7
+from dbqueue.jobs.rules import rule_of
 from dbqueue.tasks import context, payload
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.task import Task
@@ -51,6 +53,7 @@ def new_job(alias: str, task: Task[..., Any], call: payload.Call) -> NewJob:
         run_after=after if isinstance(after, datetime) else None,
         delay=after.total_seconds() if isinstance(after, timedelta) else None,
         more=shaped(task, call) if path in shapes or _is_special(task) else None,
+        rule=None if task.unique is None else rule_of(task, task.unique),
     )
 
 
@@ -67,7 +70,7 @@ def of_call(task: Task[..., Any], call: payload.Call) -> dict[str, Any]:
     """Return what is special to a call of the task, of its columns."""
     columns: dict[str, Any] = {}
     if task.unique is not None:
-        columns["unique_key"] = task.unique.key_of(task, call.args, call.kwargs)
+        columns[KEY] = task.unique.key_of(task, call.args, call.kwargs)
     for shape in shapes.get(task.module_path, ()):
         columns |= shape(task, call)
     return columns

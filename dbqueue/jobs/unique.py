@@ -10,27 +10,24 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from dbqueue import conf, dialects
+from dbqueue import dialects
 from dbqueue.dialects.columns import NewJob
-from dbqueue.dialects.placing import Placed, Rule
+from dbqueue.dialects.placing import KEY, new
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import AlreadyEnqueued, JobIdTaken
 from dbqueue.jobs.insert import CHUNK_SIZE, migrated, starts
 from dbqueue.jobs.results import NewResults, job_result, stored_result
-from dbqueue.models import FinishedJob, Job, JobState, UniqueUntil
-from dbqueue.tasks.framework import InvalidTask
+from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.tasks.payload import UNREADABLE
 from dbqueue.tasks.registry import in_name
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.tasks.unique import Unique
 
-KEY = "unique_key"  # the column that carries a call's key up to here
 # All of a list are written in the order of their keys, or two lists could wait for each
 # other: so in few statements.
 CHUNK = 100_000
 _TEXTS = {"args", "kwargs", "context", "progress", "attempt_log", "result"}
-_UNTIL = {"finished": UniqueUntil.FINISHED, "started": UniqueUntil.STARTED, None: None}
 
 
 def place(
@@ -45,11 +42,11 @@ def place(
     key = more.pop(KEY)
     if key is None:
         return None, None
-    job = replace(job, more=more, **_debounced(unique))
+    job = replace(job, more=more)
     with migrated(database):
-        placed = dialects.of(database).place(job, key, rule_of(task), once=once)
+        placed = dialects.of(database).place(job, key, once=once)
     if placed.is_new:
-        return _written(placed), None
+        return new(placed), None
     result = told_result(placed.columns, task, job)
     if placed.columns["id"] == job.id:
         return None, existing(task, job, result)
@@ -76,7 +73,7 @@ def place_many(
     unique, more = _of(task), dict(calls.more)
     own = dict(job.more or {})
     keys = more.pop(KEY, None) or [own.pop(KEY, None)] * len(calls.ids)
-    calls, job = calls._replace(more=more), replace(job, more=own, **_debounced(unique))
+    calls, job = calls._replace(more=more), replace(job, more=own)
     counts = winners(unique, keys)
     stand: dict[int, int | JobResult] = {
         p: counts[key] for p, key in enumerate(keys) if key and counts[key] != p
@@ -86,7 +83,7 @@ def place_many(
     with migrated(database), transaction.atomic(using=database):
         for some in _chunks(calls, left):
             found = dialects.of(database).place_many(
-                job, calls.of(some), [keys[place] for place in some], rule_of(task)
+                job, calls.of(some), [keys[place] for place in some]
             )
             written, rows = written or found.written, rows | found.stand
         for key, columns in rows.items():
@@ -129,39 +126,9 @@ class PlacedResults(NewResults):
         return standing(self._at(found)) if isinstance(found, int) else found
 
 
-def rule_of(task: Task[..., Any]) -> Rule:
-    """Return what the database has to know. Raises InvalidTask."""
-    unique = _of(task)
-    if unique.cooldown is not None and task.keep is None:
-        _check_history(task.module_path, unique.cooldown)
-    return Rule(
-        until=_UNTIL[unique.until],
-        replaces=unique.on_conflict == "replace",
-        max_wait=unique.max_wait,  # type: ignore[arg-type]  # seconds by now, as below
-        throttle=unique.throttle,  # type: ignore[arg-type]
-        cooldown=unique.cooldown,  # type: ignore[arg-type]
-    )
-
-
-def _check_history(path: str, cooldown: Any) -> None:
-    settings = conf.current()
-    for name in ("keep_successful", "keep_failed"):
-        kept = getattr(settings, name)
-        if kept is not None and kept < cooldown:
-            raise InvalidTask(
-                f"The cooldown of {path!r} is {cooldown!r} s, and is looked up in the "
-                f"history, where DBQUEUE[{name.upper()!r}] keeps jobs for {kept!r} s. "
-                "Give the task keep= of no less."
-            )
-
-
 def _of(task: Task[..., Any]) -> Unique:
     assert task.unique is not None
     return task.unique
-
-
-def _debounced(unique: Unique) -> dict[str, Any]:
-    return {} if unique.debounce is None else {"delay": unique.debounce}
 
 
 def winners(unique: Unique, keys: Sequence[str | None]) -> dict[str, int]:
@@ -226,11 +193,6 @@ def _parsed(text: Any) -> Any:
         return json.loads(text)
     except UNREADABLE:
         return text  # null, or damaged by hand
-
-
-def _written(placed: Placed) -> Written:
-    row = placed.columns
-    return Written(row["state"], row["enqueued_at"], row["run_after"])
 
 
 def answered(unique: Unique, key: str, result: JobResult) -> JobResult:

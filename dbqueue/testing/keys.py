@@ -7,8 +7,9 @@ from typing import Any
 from django.utils import timezone
 
 from dbqueue.dialects.columns import NewJob
+from dbqueue.dialects.placing import KEY
 from dbqueue.jobs.insert import of_call
-from dbqueue.jobs.unique import KEY, answered, standing, winners
+from dbqueue.jobs.unique import answered, standing, winners
 from dbqueue.models import JobState
 from dbqueue.tasks.payload import Call
 from dbqueue.tasks.results import JobResult

@@ -14,7 +14,8 @@ from dbqueue.ids import uuid7
 from dbqueue.jobs.moves import cancel, retry
 from dbqueue.models import FinishedJob, Job, JobState, Throttle
 from dbqueue.signals import job_enqueued
-from dbqueue.tasks.framework import InvalidTask
+from dbqueue.tasks import payload
+from dbqueue.tasks.framework import InvalidTask, task_backends
 from dbqueue.testing import run_jobs
 from tests.support import unique_tasks
 from tests.support.workers import together
@@ -440,11 +441,39 @@ class TestCooldown:
         key = FinishedJob.objects.get().unique_key
         Job.objects.filter(pk=new.id).update(unique_key=key)
 
-        from dbqueue.jobs.unique import rule_of
+        from dbqueue.jobs.rules import rule_of
 
-        rule = rule_of(unique_tasks.cooled)
+        declared = unique_tasks.cooled
+        rule = rule_of(declared, declared.unique)
         assert dialect._too_soon([new.id], rule) == {key}
         assert not Job.objects.exists()
+
+
+class TestInserts:
+    @pytest.mark.parametrize("name", ["report", "debounced", "throttled", "cooled"])
+    def test_whoever_inserts_a_job_meets_the_key_as_the_ticks_of_schedules_do(
+        self, name
+    ):
+        declared, backend = getattr(unique_tasks, name), task_backends["default"]
+
+        def insert():
+            call = payload.call(declared, [1], {})
+            return backend.dialect.insert(backend.job_of(declared, call), once=True)
+
+        assert insert() is not None
+        assert insert() is None
+        job = Job.objects.get()
+        assert (job.state == JobState.SCHEDULED) == (name == "debounced")
+        assert job.unique_until == {"debounced": "S", "throttled": None}.get(name, "F")
+
+    def test_one_without_a_key_is_inserted_as_any_other(self):
+        declared, backend = unique_tasks.by_function, task_backends["default"]
+        call = payload.call(declared, [None], {})
+
+        for _ in range(2):
+            backend.dialect.insert(backend.job_of(declared, call))
+
+        assert Job.objects.filter(unique_key=None).count() == 2
 
 
 class TestMany:

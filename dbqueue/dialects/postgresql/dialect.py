@@ -59,6 +59,8 @@ class PostgreSQL(PostgreSQLPlacing):
         if job.run_after is None and job.delay is None and not once and not more:
             (enqueued_at,) = self._row(inserts.INSERT_READY, self.values_of(job)) or ()
             return rows.Written("READY", enqueued_at, None)
+        if job.rule is not None:
+            return self.insert_unique(job, once=once)
         values = self.values_of(job) | dict(more or {})
         sql = inserts.insert_with(tuple(more or ()), rows.entry(more), once=once)
         row = self._row(sql, values)

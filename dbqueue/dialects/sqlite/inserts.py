@@ -63,6 +63,8 @@ FROM json_each(%(jobs)s)
 
 class SQLiteInserts(SQLiteMoves):
     def insert(self, job: NewJob, *, once: bool = False) -> rows.Written | None:
+        if job.rule is not None:
+            return self.insert_unique(job, once=once)
         written = rows.Written.now(job)
         params = self._params(job, written)
         sql = INSERT
