@@ -20,7 +20,8 @@ from dbqueue.progress.seeing.looks import Snapshot
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.5  # seconds between two looks; workers store progress as often
-PLACED = 5  # jobs in line whose place is asked for in one look
+# A place in line costs more to ask for: so many are asked for in each of so many looks.
+PLACED, PLACING = 5, 4
 GONE: Final = Snapshot(state="")  # it is not on record any more
 
 _Key = tuple[str, UUID]  # the alias of the database, and the job
@@ -55,7 +56,7 @@ class Hub:
     def __init__(self) -> None:
         self._viewers: dict[_Key, set[Viewer]] = {}
         self._looking: asyncio.Task[None] | None = None
-        self._turn = 0
+        self._turn = self._looks = 0
 
     @property
     def viewers(self) -> int:
@@ -97,6 +98,9 @@ class Hub:
 
     def _placed(self) -> set[UUID]:
         """Return the jobs in line whose turn it is to be told their place."""
+        self._looks += 1
+        if self._looks % PLACING:
+            return set()
         waiting = [id for (_, id), known in self._viewers.items() if _is_in_line(known)]
         self._turn += PLACED
         return {
