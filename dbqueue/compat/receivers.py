@@ -1,5 +1,6 @@
-"""What the packages that dbqueue replaces did once a field had changed."""
+"""What is done once the models are there, and once a field has changed."""
 
+import sys
 from typing import Any
 
 from django.core.cache import cache
@@ -14,3 +15,7 @@ def clear_cache(sender: Any, upload: Upload, **kwargs: Any) -> None:
     """Empty the whole cache, as async_image_save does."""
     if upload.options.get("clear_cache"):
         cache.clear()
+
+
+if celery := sys.modules.get("dbqueue.compat.celery.app"):
+    celery.declare_waiting()

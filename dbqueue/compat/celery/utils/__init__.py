@@ -1,0 +1,1 @@
+"""Celery's utilities that tasks import."""

@@ -1,0 +1,4 @@
+from django.urls import path
+from main import views
+
+urlpatterns = [path("", views.about_me)]
