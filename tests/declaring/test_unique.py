@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from dbqueue import Unique, task
@@ -6,6 +8,7 @@ from dbqueue.tasks import keys
 from dbqueue.tasks.framework import InvalidTask
 from dbqueue.tasks.unique import LEGAL
 from tests.support import unique_tasks
+from tests.support.processes import ROOT
 
 PERIODS = {None: {}, "debounce": {"debounce": 5}, "throttle": {"throttle": 5}}
 PERIODS["cooldown"] = {"cooldown": 5}
@@ -35,6 +38,22 @@ def test_what_goes_together_is_what_the_table_says(period, until, then):
     else:
         with pytest.raises(InvalidTask, match="does not go together"):
             Unique(**given)
+
+
+def test_the_documented_table_is_the_one_that_is_checked():
+    page = (ROOT / "docs" / "how-to" / "enqueue-once.md").read_text()
+    table = page.partition("| Period | `until` | `on_conflict` |\n")[2].split("\n\n")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()[1:]]
+
+    told = {
+        (period.strip("`"), until.strip('`"'), tuple(re.findall(r'"(\w+)"', then)))
+        for period, until, then in rows
+    }
+    assert told == {
+        (period or "none", until or "none", ways)
+        for period, untils in LEGAL.items()
+        for until, ways in untils.items()
+    }
 
 
 def test_the_defaults_are_to_skip_until_the_end():

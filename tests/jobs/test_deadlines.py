@@ -12,8 +12,10 @@ from dbqueue.signals import job_cancelled, job_started
 from dbqueue.tasks.framework import InvalidTask, task_finished
 from dbqueue.testing import run_jobs
 from tests.support import unique_tasks
+from tests.support.processes import on_demand, wait_until_finished
 from tests.support.workers import drain, heard
 
+pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db
 
 LATER = timedelta(hours=1)
@@ -127,6 +129,19 @@ def test_a_job_that_waits_too_long_is_ended_by_the_keeper(state, caplog):
     assert len(lines) == 1
     assert "state=CANCELLED" in lines[0]
     assert len(finished) == 1
+
+
+@on_demand
+@pytest.mark.django_db(transaction=True)
+def test_a_job_of_a_queue_that_nobody_takes_is_ended_by_a_keeper_of_others(run_worker):
+    worker = run_worker("--queues", "others")
+    worker.wait_until_working()
+    result = enqueue(unique_tasks.renamed.using(expires=0.1), 1)
+
+    job = wait_until_finished(result)
+
+    assert (job.state, job.attempt) == (JobState.CANCELLED, 0)
+    assert worker.output.count(f"id={result.id}") == 1
 
 
 def test_the_keeper_asks_again_while_there_are_more():
