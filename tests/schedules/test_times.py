@@ -155,6 +155,12 @@ STARS = st.one_of(
 )
 
 
+def test_a_stretch_of_one_with_a_step_is_that_one_alone():
+    assert Cron("7-7/3 5-5/2 * * *").after(moment("2026-01-01")) == Cron(
+        "7 5 * * *"
+    ).after(moment("2026-01-01"))
+
+
 def field(lowest, highest):
     number = st.integers(lowest, highest)
     stretch = st.tuples(number, number).map(lambda two: "{}-{}".format(*sorted(two)))

@@ -1,5 +1,6 @@
 """When the ticks of a schedule are: Cron, Every and At, and how rows keep them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -23,6 +24,8 @@ MACROS = {
 }
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH = 200  # characters of a line
+# A stretch of one, with a step: cronsim would go on from it, as from "5/10".
+_LONE = re.compile(r"(?<![\w-])(\w+)-\1/[1-9]\d*(?!\w)")
 _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60))
 
 
@@ -50,7 +53,8 @@ class Cron:
 
     @property
     def _line(self) -> str:
-        return MACROS.get(self.expression.lower(), self.expression)
+        line = MACROS.get(self.expression.lower(), self.expression)
+        return _LONE.sub(r"\1", line)
 
     @property
     def zone(self) -> tzinfo:
