@@ -5,7 +5,7 @@ import pytest
 from dbqueue import dialects, enqueue, enqueue_many, limits
 from dbqueue.dialects import hooks
 from dbqueue.exceptions import InvalidLimit, UnknownLimit
-from dbqueue.limits import changes, pruning, registry, rules
+from dbqueue.limits import changes, duties, registry, rules
 from dbqueue.limits.models import Lane, LimitRule
 from dbqueue.models import Job, Pause
 from tests.support import limited_tasks as limited
@@ -168,10 +168,10 @@ def test_lanes_that_have_nothing_to_tell_are_pruned(worker):
     worker.finish_all(claimed[:4])
     enqueue(limited.one, 0)
     limits.set("one", lane="1", concurrency=5)
-    assert pruning.prune(ALIAS) == 0
+    assert duties.prune(ALIAS) == 0
 
     Lane.objects.update(used_at=1.0)
 
-    assert pruning.prune(ALIAS) == 2
+    assert duties.prune(ALIAS) == 2
     left = {claimed[4].lane, claimed[5].lane, "one:0", "one:1"}
     assert set(Lane.objects.values_list("pk", flat=True)) >= left

@@ -7,6 +7,7 @@ import pytest
 from dbqueue import Fair, Limit, enqueue, enqueue_many, task
 from dbqueue.exceptions import InvalidKey, InvalidLimit
 from dbqueue.limits import registry
+from dbqueue.limits.checks import check_limits
 from dbqueue.models import Job
 from dbqueue.tasks.framework import InvalidTask
 from tests import tasks
@@ -152,3 +153,25 @@ class TestKeys:
         results = enqueue_many(limited.busy, [("",), ("a",)])
 
         assert [result.state for result in results] == ["READY", "BLOCKED"]
+
+
+def test_a_rate_that_its_burst_cannot_reach_is_told_by_check(monkeypatch):
+    monkeypatch.setattr(registry, "uses", {})
+    task(limit=Limit("fast", rate=500))(tasks.add.func)
+    task(limit=Limit("fit", rate=500, burst=50))(tasks.noop.func)
+
+    (told,) = check_limits()
+
+    assert told.id == "dbqueue.W014"
+    assert "'fast'" in told.msg
+
+
+def test_limits_that_differ_by_their_turns_are_told_by_check(monkeypatch):
+    monkeypatch.setattr(registry, "uses", {})
+    shared = Limit("shared", concurrency=1)
+    task(limit=shared)(tasks.add.func)
+    task(limit=shared, fair=Fair(key="seconds"))(tasks.snooze.func)
+
+    (told,) = check_limits()
+
+    assert told.id == "dbqueue.E008"
