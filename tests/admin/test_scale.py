@@ -143,17 +143,24 @@ def test_no_page_reads_a_big_table(many, admin_client, name, params):
 @pytest.mark.skipif(SCALE < 10, reason="times are for DBQUEUE_TEST_SCALE=10")
 def test_every_page_answers_in_time(many, admin_client):
     slow = {}
+    # The page of no workers takes a machine that does nothing else about 10 ms.
+    busy = max(1.0, typical(admin_client, "worker_changelist", {}) / 0.010)
     for name, params in PAGES:
-        times = []
-        for _ in range(ROUNDS):
-            began = time.perf_counter()
-            admin_client.get(address(name), params)
-            times.append(time.perf_counter() - began)
-        typical = statistics.median(times)
-        if typical > MOST_SECONDS:
-            slow[name, tuple(params.items())] = round(typical, 3)
+        seconds = typical(admin_client, name, params) / busy
+        if seconds > MOST_SECONDS:
+            slow[name, tuple(params.items())] = round(seconds, 3)
 
     assert len(slow) <= len(PAGES) // 20, slow
+
+
+def typical(client, name, params):
+    """Return the median of the seconds that the page takes."""
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        client.get(address(name), params)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def plan(sql):

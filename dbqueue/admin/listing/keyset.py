@@ -34,17 +34,17 @@ def beyond(
     if key is None:
         return rows
     first, names = order[0].lstrip("-"), columns(order)
+    # That of the first column alone is a boundary of the index; the rest is filtered.
+    boundary = Q(**{f"{first}__{_after(order[0])}e": key[0]})
+    if len(order) == 1 and inclusive:
+        return rows.filter(boundary)
     condition, equal = Q(), Q()
     for signed, name, value in zip(order, names, key, strict=True):
         condition |= equal & Q(**{f"{name}__{_after(signed)}": value})
         equal &= Q(**{name: value})
     if inclusive:
         condition |= equal
-    # That of the first column alone is a boundary of the index; the rest is filtered.
-    boundary = Q(**{f"{first}__{_after(order[0])}e": key[0]})
-    return (
-        rows.filter(boundary & condition) if len(order) > 1 else rows.filter(condition)
-    )
+    return rows.filter(boundary & condition if len(order) > 1 else condition)
 
 
 def up_to(rows: QuerySet[Any], order: Order, key: Key | None) -> QuerySet[Any]:
