@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -56,6 +57,8 @@ class Listing:
         self, rows: QuerySet[Any], order: tuple[str, ...]
     ) -> QuerySet[Any]:
         """Return what matches among the next rows, as many as a window has."""
+        if len(order) == 2:
+            return self._within_moment(rows, order)
         # The row itself, and not its columns: damaged moments are read as any.
         names = keyset.columns(order)
         bound = rows.order_by(*order).only("id", *names)[WINDOW - 1 : WINDOW]
@@ -63,6 +66,21 @@ class Listing:
         edge = edges[0] if edges else None
         self.window = Window(WINDOW, edge)
         return self._narrowed.matching(keyset.up_to(rows, order, edge))
+
+    def _within_moment(
+        self, rows: QuerySet[Any], order: tuple[str, ...]
+    ) -> QuerySet[Any]:
+        """Return the same where a moment comes first, and others of that moment."""
+        first, last = order[0].lstrip("-"), order[1]
+        bound = rows.order_by(order[0]).only("id", first)[WINDOW - 1 : WINDOW]
+        moments = [getattr(row, first) for row in bound]
+        self.window = Window(WINDOW, None)
+        if moments and moments[0] is not None:
+            # The next window begins after all of its moment.
+            end = UUID(int=0 if last.startswith("-") else (1 << 128) - 1)
+            self.window.edge = (moments[0], end)
+            rows = keyset.up_to(rows, (order[0],), (moments[0],))
+        return self._narrowed.matching(rows)
 
     def _count(self, *, more: bool) -> int:
         """Count the rows of all pages; of a search, those of this one."""
