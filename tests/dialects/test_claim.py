@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from dbqueue import dialects, enqueue_many
 from dbqueue.dialects import scan as scanning
@@ -524,6 +524,21 @@ class TestWorkersAtOnce:
         for worker, share in zip(workers, shares, strict=True):
             held = Job.objects.filter(worker_id=worker.id).count()
             assert held == len(share)
+
+    def test_workers_at_once_pass_over_what_another_is_claiming(self, only_postgres):
+        put(*map(str, range(10)))
+        first, second = HandWorker(), HandWorker()
+
+        def claim():
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '5s'")
+            return names(second.claim(5))
+
+        with transaction.atomic():
+            held = names(first.claim(5))
+            (others,) = together(claim)
+
+        assert (held, others) == ([*"01234"], [*"56789"])
 
     @pytest.mark.parametrize("queues", [["*"], ["default"], ["none", "default"]])
     def test_workers_at_once_never_claim_more_than_they_ask_for(self, queues):

@@ -41,7 +41,8 @@ MUTANTS = [
                 "    ) AS branch",
             ),
         ),
-        f"{_CLAIM}TestWorkersAtOnce::test_workers_at_once_never_claim_the_same_job",
+        f"{_CLAIM}TestWorkersAtOnce::test_workers_at_once_pass_over_what_another_is"
+        "_claiming",
         (POSTGRESQL,),
     ),
     Mutant(
