@@ -75,7 +75,7 @@ def place_many(
     keys = more.pop(KEY, None) or [own.pop(KEY, None)] * len(calls.ids)
     calls, job = calls._replace(more=more), replace(job, more=own)
     counts = winners(unique, keys)
-    stand: dict[int, int | JobResult] = {
+    stand: dict[int, int | Mapping[str, Any]] = {
         p: counts[key] for p, key in enumerate(keys) if key and counts[key] != p
     }
     left = [place for place in range(len(keys)) if place not in stand]
@@ -87,8 +87,9 @@ def place_many(
             )
             written, rows = written or found.written, rows | found.stand
         for key, columns in rows.items():
-            result = told_result(columns, task, job)
-            stand[counts[key]] = answered(unique, key, result)
+            if unique.on_conflict == "raise":
+                answered(unique, key, told_result(columns, task, job))
+            stand[counts[key]] = columns
     return PlacedResults(task, job, calls, written or Written.now(job), stand)
 
 
@@ -101,14 +102,15 @@ class PlacedResults(NewResults):
         job: NewJob,
         calls: Calls,
         written: Written,
-        stand: Mapping[int, int | JobResult],
+        stand: Mapping[int, int | Mapping[str, Any]],
     ) -> None:
         super().__init__(task, job, calls, [written] * len(starts(calls)))
+        # The place of the call that counts, or the columns of the job that stands.
         self._stand = stand
+        self._task = task
         self.first = written
-        self.standing = [
-            found for found in stand.values() if not isinstance(found, int)
-        ]
+        # The states of those.
+        self.states = {s["state"] for s in stand.values() if not isinstance(s, int)}
 
     def new(self) -> Iterator[JobResult]:
         """Yield the results of the jobs that were written."""
@@ -123,7 +125,11 @@ class PlacedResults(NewResults):
         found = self._stand.get(place)
         if found is None:
             return super()._at(place)
-        return standing(self._at(found)) if isinstance(found, int) else found
+        if isinstance(found, int):
+            return standing(self._at(found))
+        if place not in self._made:
+            self._made[place] = told_result(found, self._task, self._job)
+        return self._made[place]
 
 
 def _of(task: Task[..., Any]) -> Unique:

@@ -1,6 +1,6 @@
 """Jobs that are written in another way than most: many, unique ones, or later."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ def place(
     """
     written, stands = unique.place(backend.database, task, job)
     if stands is not None:
-        _tell_of_replaced(backend, task, job, [stands])
+        _tell_of_replaced(backend, task, job, {stands.state})
     return written, stands
 
 
@@ -38,7 +38,7 @@ def write_many(
         placed = unique.place_many(backend.database, task, job, calls)
         if placed.has_new():
             backend.wake(backend.database, job, placed.first, calls)
-        _tell_of_replaced(backend, task, job, placed.standing)
+        _tell_of_replaced(backend, task, job, placed.states)
         events.enqueued(type(backend), placed.new())
         return placed
     written = insert_many(backend.database, job, calls)
@@ -73,9 +73,9 @@ def _write(backend: Any, task: Task[..., Any], job: NewJob, calls: Calls) -> Non
 
 
 def _tell_of_replaced(
-    backend: Any, task: Task[..., Any], job: NewJob, stands: Sequence[JobResult]
+    backend: Any, task: Task[..., Any], job: NewJob, states: Collection[str]
 ) -> None:
     if task.unique is None or task.unique.on_conflict != "replace":
         return
-    for state in {result.state for result in stands}:
+    for state in states:
         backend.wake(backend.database, job, Written(state, timezone.now(), None))
