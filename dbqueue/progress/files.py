@@ -133,7 +133,7 @@ def _checked(name: Any) -> str:
     return name
 
 
-def _opened(file: Any, name: str) -> File[Any]:
+def _opened(file: Any, name: str) -> "File[Any]":
     if isinstance(file, io.TextIOBase):
         file = file.read()
     if isinstance(file, str):

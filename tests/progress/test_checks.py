@@ -7,6 +7,8 @@ from django.test import override_settings
 
 from dbqueue.progress import conf
 
+pytestmark = pytest.mark.django_db  # Django 6.1 checks all databases
+
 
 def found(**progress):
     with override_settings(DBQUEUE={"PROGRESS": progress}):
