@@ -234,8 +234,7 @@ class Completer:
         self.tally.notes += noted(batch, self.in_flight)
         for outcome in batch:
             if outcome.turned and outcome.id in recorded:
-                job = self.in_flight[outcome.id][0]
-                events.ended(job, self._worker_id, outcome)
+                events.ended(self._job(outcome.id), self._worker_id, outcome)
         for outcome in batch:
             self._forget(outcome.id)
         # One that goes back without a record had not begun.

@@ -88,8 +88,7 @@ class Worker:
         self._slots = Slots(options, self._dispatch, self._polling)
 
     def _record_now(self, id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
-        # On the job's own connection: should that fall silent now, its transaction
-        # would keep the row locked for as long as the server believes in it.
+        # On the job's own connection: if it falls silent, the row stays locked so long.
         self._dialect.limit_idling(IDLING, local=True)
         return self._dialect.record(id, outcomes)
 
