@@ -6,9 +6,11 @@ the clock first shows one, or has just passed over it.
 """
 
 import calendar
-from datetime import UTC, timedelta
+from datetime import timedelta
+from functools import lru_cache
 
 MINUTE = timedelta(minutes=1)
+BEFORE = timedelta(hours=5)  # no clock is set back by so much
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MONTHS = tuple(map(str.lower, calendar.month_abbr[1:]))
 
@@ -83,16 +85,21 @@ def numbers(text, lowest, highest, names=(), first=0):
 def ticks(text, zone, start, end):
     """Return when the line is due after `start`, and until `end`, both in UTC."""
     line = Line(text)
-    moment = start.replace(second=0, microsecond=0) - timedelta(hours=30)
     highest, found = None, []
-    while moment <= end:
-        wall = moment.astimezone(zone).replace(tzinfo=None)
+    for moment, wall in walk(zone, start.replace(second=0, microsecond=0), end):
         shown = [wall]
         if line.is_fixed and highest is not None:
             passed = int((wall - highest) / MINUTE)
             shown = [highest + MINUTE * n for n in range(1, passed + 1)]
         if any(map(line.matches, shown)) and moment > start:
-            found.append(moment.astimezone(UTC))
+            found.append(moment)
         highest = wall if highest is None else max(highest, wall)
-        moment += MINUTE
     return found
+
+
+@lru_cache(maxsize=4)
+def walk(zone, start, end):
+    """Return each minute, from before the start, with what the clock shows then."""
+    first = start - BEFORE
+    minutes = (first + MINUTE * n for n in range(int((end - first) / MINUTE) + 1))
+    return [(m, m.astimezone(zone).replace(tzinfo=None)) for m in minutes]
