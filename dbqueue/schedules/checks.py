@@ -8,7 +8,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from dbqueue import dialects
+from dbqueue import conf, dialects
 from dbqueue.backend import our_backends
 from dbqueue.schedules import calls
 from dbqueue.schedules.declared import declarations
@@ -23,6 +23,7 @@ LATE = timedelta(seconds=60)
 def check_declared(**kwargs: Any) -> list[checks.CheckMessage]:
     """E007: a schedule of the settings, or of the code, cannot be fired."""
     try:
+        conf.current()
         entries, wrong = declarations.from_settings()
     except ImproperlyConfigured:
         return []  # E001 tells of it

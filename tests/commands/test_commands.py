@@ -166,7 +166,7 @@ class TestQueueStatus:
             tasks.noop.using(queue_name=f"queue-{i}").enqueue()
             HandWorker()
 
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(8):
             run("queuestatus")
 
     @pytest.mark.parametrize("command", ["queuestatus", "prunejobs"])

@@ -25,13 +25,13 @@ TABLES = (Job, FinishedJob, Worker)
 
 def backup():
     with transaction.atomic():
-        return {model: list(model.objects.values()) for model in TABLES}
+        return {model: list(model._base_manager.values()) for model in TABLES}
 
 
 def restore(rows):
     with transaction.atomic():
         for model in TABLES:
-            model.objects.all().delete()
+            model._base_manager.all().delete()
             model.objects.bulk_create(model(**row) for row in rows[model])
 
 

@@ -157,6 +157,7 @@ class TestKeys:
 
 def test_a_rate_that_its_burst_cannot_reach_is_told_by_check(monkeypatch):
     monkeypatch.setattr(registry, "uses", {})
+    monkeypatch.setattr("dbqueue.jobs.insert.shapes", {})
     task(limit=Limit("fast", rate=500))(tasks.add.func)
     task(limit=Limit("fit", rate=500, burst=50))(tasks.noop.func)
 

@@ -49,6 +49,8 @@ class Row:
         if not self.job.failures:
             return ""
         numbers = {"failures": self.job.failures, "most": self.job.max_attempts}
+        if not all(isinstance(number, int) for number in numbers.values()):
+            return str(self.job.failures)  # SQLite keeps what it is given
         return _("%(failures)d of %(most)d") % numbers
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Place:
     # jobs run elsewhere.
     verdict: Phase = Phase.DEAD
     start_at: float = 0.0  # monotonic
+    thawed_at: float = 0.0  # monotonic: when it went on after a stop
     finished: bool = False  # drained
 
     def clear(
@@ -73,6 +75,16 @@ class Place:
     @property
     def is_hopeless(self) -> bool:
         return self.stillborn >= DEATHS
+
+    def is_disowned(self, since: float) -> bool:
+        """Tell whether its child goes on, though no heartbeat arrived since then.
+
+        One that was stopped and goes on gets a second to find out by itself.
+        """
+        child = self.child
+        if child is None or not child.beat or child.phase is Phase.FROZEN:
+            return False
+        return child.beat < since and time.monotonic() > self.thawed_at + 1.0
 
     def log_crash(self, why: str) -> None:
         what = "The keeper" if self.child is None else "A child"

@@ -1,12 +1,21 @@
-"""Whether the worker is to stop, how soon, and whether it begins again after that."""
+"""Whether the worker is to stop, how soon, and what is killed that does not."""
 
 import logging
+import signal
 import time
+from collections.abc import Iterable
+
+from dbqueue import conf
+from dbqueue.worker.parent.processes import Place, send
+from dbqueue.worker.shared import Phase
 
 logger = logging.getLogger(__name__)
 
 # Seconds after the grace period, or a second request, until what is left is killed.
 KILL_AFTER = 5.0
+# Share of the lease without a heartbeat after which a child is killed that has not left
+# by itself: it may wait for an answer, and others take its jobs when the lease is over.
+DISOWNED = 0.9
 
 
 class Stopping:
@@ -41,3 +50,26 @@ class Stopping:
             self._announced = self.requests
             patience = max(0.0, self.kill_at - KILL_AFTER - time.monotonic())
             logger.info("Stopping; running jobs have %.0f s left", patience)
+
+
+def kill_overdue(places: Iterable[Place], stopping: Stopping) -> bool:
+    """Kill the children whose time is over; return whether any did not stop in time."""
+    now, lease = time.monotonic(), conf.current().lease
+    failed = False
+    for place in places:
+        child = place.child
+        assert child is not None
+        if child.kill_at and now > child.kill_at:
+            message = "Child %s hangs in a job past its timeout, or in an import"
+            logger.warning(message, place.pid)
+            place.verdict = Phase.OVERDUE
+        elif place.is_disowned(now - DISOWNED * lease):
+            message = "Child %s waits for the database while its lease ends; killed"
+            logger.error(message, place.pid)
+        elif child.is_doomed or now > stopping.kill_at:
+            failed |= not child.is_doomed
+            place.verdict = Phase.CUT_SHORT
+        else:
+            continue
+        send(place.pid, signal.SIGKILL)
+    return failed

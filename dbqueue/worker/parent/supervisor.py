@@ -27,7 +27,7 @@ from dbqueue.worker.parent.processes import (
 )
 from dbqueue.worker.parent.reload import RELOAD, ChangeWatcher
 from dbqueue.worker.parent.roles import be_child, be_keeper, warn_of_threads
-from dbqueue.worker.parent.stopping import KILL_AFTER, Stopping
+from dbqueue.worker.parent.stopping import KILL_AFTER, Stopping, kill_overdue
 from dbqueue.worker.process import programs, signals, streams, terminal
 from dbqueue.worker.process.connections import close_all, prepare_connections
 from dbqueue.worker.process.pipes import WakePipe, wait
@@ -80,7 +80,7 @@ class Supervisor:
             self._links.heartbeat.beat()
             self._start_keeper()
             self._start_children()
-            self._kill_overdue()
+            self._failed |= kill_overdue(self._family.children(), self._stopping)
             self._watch()
             wait([self._signals], TICK)
             self._signals.drain()
@@ -191,6 +191,7 @@ class Supervisor:
         if os.WIFSTOPPED(status):
             child.phase = Phase.FROZEN
         elif os.WIFCONTINUED(status):
+            place.thawed_at = time.monotonic()
             if child.phase is Phase.FROZEN:
                 child.phase = Phase.LIVE
         else:
@@ -212,21 +213,6 @@ class Supervisor:
             self._failed = place.is_hopeless
         if self._failed or exit is ExitReason.WORN_OUT:
             self._stop_once(restart=False)
-
-    def _kill_overdue(self) -> None:
-        now = time.monotonic()
-        for place in self._family.children():
-            child = place.child
-            assert child is not None
-            if child.kill_at and now > child.kill_at:
-                message = "Child %s hangs in a job past its timeout, or in an import"
-                logger.warning(message, place.pid)
-                place.verdict = Phase.OVERDUE
-                send(place.pid, signal.SIGKILL)
-            elif child.is_doomed or now > self._stopping.kill_at:
-                self._failed |= not child.is_doomed
-                place.verdict = Phase.CUT_SHORT
-                send(place.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
         now = time.monotonic()
