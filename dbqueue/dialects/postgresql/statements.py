@@ -178,12 +178,13 @@ FROM dbqueue_job WHERE state = 'READY' {{known}}
 ORDER BY queue_name, {ORDER_BY} LIMIT 1
 """
 
+# Beside a WITH, PostgreSQL finds a least value by an index only in a subquery.
 NEXT_DUE = f"""
 {NAMES}
-SELECT {IS_ANY_READY},
-    extract(epoch FROM min(run_after) - statement_timestamp())::float8
-FROM dbqueue_job
-WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
+SELECT {IS_ANY_READY}, extract(epoch FROM (
+    SELECT min(run_after) FROM dbqueue_job
+    WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
+) - statement_timestamp())::float8
 """
 
 # No time may be infinite, and no difference of two.

@@ -115,6 +115,6 @@ RETURNING queue_name, lane, fair_group
 
 NEXT_DUE = f"""
 {NAMES}
-SELECT {IS_ANY_READY}, min(run_after)
-FROM dbqueue_job WHERE state = 'SCHEDULED'
+SELECT {IS_ANY_READY},
+    (SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED')
 """
