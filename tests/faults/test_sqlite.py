@@ -106,7 +106,7 @@ def test_a_reader_that_stalls_the_checkpoint_costs_room_and_no_speed(
     database_address, run_worker, jobs, effects, measured
 ):
     name = Path(connections["default"].settings_dict["NAME"])
-    log, count = name.with_name(f"{name.name}-wal"), scaled(1200, 5000)
+    log, count = name.with_name(f"{name.name}-wal"), scaled(2500, 5000)
     worker = run_worker("--processes", 2)
     worker.wait_until_working(2)
     before = rate_of_notes(count, worker, jobs, effects)

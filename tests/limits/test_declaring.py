@@ -15,6 +15,12 @@ from tests.support import limited_tasks as limited
 from tests.support.lanes import ready, states
 
 
+def forget_declarations(monkeypatch):
+    """Let a test declare limits of tasks that others use."""
+    monkeypatch.setattr(registry, "uses", {})
+    monkeypatch.setattr("dbqueue.jobs.insert.shapes", {})
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -71,7 +77,7 @@ def test_what_is_no_limit_of_the_task_is_refused(given, error, words):
 def test_a_limit_and_turns_that_do_not_go_together_are_refused(
     limit, fair, words, monkeypatch
 ):
-    monkeypatch.setattr(registry, "uses", {})
+    forget_declarations(monkeypatch)
 
     with pytest.raises(InvalidLimit, match=words):
         task(limit=limit, fair=fair)(tasks.add.func)
@@ -84,7 +90,7 @@ def test_a_weight_that_no_lane_can_have_is_refused(weight):
 
 
 def test_two_declarations_of_a_limit_that_differ_are_refused(monkeypatch):
-    monkeypatch.setattr(registry, "uses", {})
+    forget_declarations(monkeypatch)
     task(limit=Limit("shared", concurrency=1))(tasks.add.func)
     task(limit=Limit("shared", concurrency=1))(tasks.noop.func)
 
@@ -95,7 +101,7 @@ def test_two_declarations_of_a_limit_that_differ_are_refused(monkeypatch):
 
 
 def test_a_limit_is_the_same_if_its_time_is_said_otherwise(monkeypatch):
-    monkeypatch.setattr(registry, "uses", {})
+    forget_declarations(monkeypatch)
     task(limit=Limit("shared", rate=5, per=timedelta(minutes=1)))(tasks.add.func)
 
     task(limit=Limit("shared", rate=5, per=60, burst=1))(tasks.noop.func)
@@ -156,8 +162,7 @@ class TestKeys:
 
 
 def test_a_rate_that_its_burst_cannot_reach_is_told_by_check(monkeypatch):
-    monkeypatch.setattr(registry, "uses", {})
-    monkeypatch.setattr("dbqueue.jobs.insert.shapes", {})
+    forget_declarations(monkeypatch)
     task(limit=Limit("fast", rate=500))(tasks.add.func)
     task(limit=Limit("fit", rate=500, burst=50))(tasks.noop.func)
 
@@ -168,7 +173,7 @@ def test_a_rate_that_its_burst_cannot_reach_is_told_by_check(monkeypatch):
 
 
 def test_limits_that_differ_by_their_turns_are_told_by_check(monkeypatch):
-    monkeypatch.setattr(registry, "uses", {})
+    forget_declarations(monkeypatch)
     shared = Limit("shared", concurrency=1)
     task(limit=shared)(tasks.add.func)
     task(limit=shared, fair=Fair(key="seconds"))(tasks.snooze.func)
