@@ -166,7 +166,9 @@ def test_what_ended_without_a_database_is_left_to_others_when_the_worker_stops(
     leave = tmp_path / "leave"
     enqueue(tasks.work_until, "only", str(leave))
     address = url(connections["own"].settings_dict)
-    worker = run_worker("--grace", 1, database_url=address, settings=SHORT)
+    # It has time to try before its lease ends, when it would be killed.
+    longer = {"DBQUEUE": SHORT["DBQUEUE"] | {"LEASE": 8.0}}
+    worker = run_worker("--grace", 1, database_url=address, settings=longer)
     effects.wait_for("began")
     stop(own_server)
     leave.touch()
