@@ -1,11 +1,10 @@
 """Jobs that wait for so long that nobody wants them any more."""
 
-from django.db import Error
+from uuid import UUID
 
 from dbqueue import dialects
 from dbqueue.jobs.moves import steps
-from dbqueue.jobs.refusals import set_aside
-from dbqueue.maintenance.promote import NOBODY
+from dbqueue.maintenance.halves import by_halves
 from dbqueue.models import Job
 
 BATCH = 500
@@ -19,29 +18,17 @@ def expire(alias: str, *, limit: int = BATCH) -> float | None:
     """
     if not Job.objects.using(alias).expired().exists():
         return None  # on SQLite, whoever looks must not become the writer
-    dialect = dialects.of(alias)
-    try:
-        return 0.0 if _expire(alias, limit) == limit else None
-    except Exception as error:
-        is_refused = dialect.refuses(error)
-        too_slow = isinstance(error, Error) and dialect.is_cancelled(error)
-        if not (is_refused or (too_slow and limit > 1)):
-            raise
-        if limit == 1 and not _set_aside_first(alias, error):
-            raise
-        return expire(alias, limit=max(1, limit // 2))
 
+    def some(most: int) -> int:
+        with dialects.of(alias).one_commit():
+            late = (
+                Job.objects.using(alias).expired().select_for_update(skip_locked=True)
+            )
+            ids = list(late.values_list("pk", flat=True)[:most])
+            return len(steps.expire(alias, ids))
 
-def _expire(alias: str, limit: int) -> int:
-    with dialects.of(alias).one_commit():
-        late = Job.objects.using(alias).expired()
-        free = late.select_for_update(skip_locked=True).values_list("pk", flat=True)
-        ids = list(free[:limit])
-        return len(steps.expire(alias, ids))
+    def first() -> UUID | None:
+        return Job.objects.using(alias).expired().values_list("pk", flat=True).first()
 
-
-def _set_aside_first(alias: str, error: Exception) -> bool:
-    """End the first of them, which the database refuses to move."""
-    late = Job.objects.using(alias).expired().values_list("pk", flat=True)
-    first = late.first()
-    return first is not None and set_aside(dialects.of(alias), first, NOBODY, error)
+    ended, tried = by_halves(alias, some, limit, first)
+    return 0.0 if ended == tried else None

@@ -2,14 +2,11 @@
 
 from uuid import UUID
 
-from django.db import Error
-
 from dbqueue import dialects
-from dbqueue.jobs.refusals import set_aside
+from dbqueue.maintenance.halves import by_halves
 from dbqueue.models import Job
 
 BATCH = 1000
-NOBODY = UUID(int=0)  # a worker that there is not
 
 
 def promote(alias: str, *, limit: int = BATCH) -> set[str]:
@@ -18,22 +15,13 @@ def promote(alias: str, *, limit: int = BATCH) -> set[str]:
     Those with a lane are let in by its gate, as far as there is room.
     """
     dialect = dialects.of(alias)
-    while True:
-        try:
-            return dialect.promote(limit) | dialect.open_due()
-        except Exception as error:
-            is_refused = dialect.refuses(error)
-            too_slow = isinstance(error, Error) and dialect.is_cancelled(error)
-            if not (is_refused or (too_slow and limit > 1)):
-                raise
-            if limit == 1 and not _set_aside_first(alias, error):
-                raise
-            limit = max(1, limit // 2)
 
+    def some(most: int) -> set[str]:
+        return dialect.promote(most) | dialect.open_due()
 
-def _set_aside_first(alias: str, error: Exception) -> bool:
-    """End the first due job, which the database refuses to make ready."""
-    dialect = dialects.of(alias)
-    due = Job.objects.using(alias).scheduled().filter(run_after__lte=dialect.clock())
-    first = due.order_by("run_after").values_list("pk", flat=True).first()
-    return first is not None and set_aside(dialect, first, NOBODY, error)
+    def first() -> UUID | None:
+        due = Job.objects.using(alias).scheduled()
+        due = due.filter(run_after__lte=dialect.clock()).order_by("run_after")
+        return due.values_list("pk", flat=True).first()
+
+    return by_halves(alias, some, limit, first)[0]

@@ -18,7 +18,7 @@ from dbqueue.jobs import events, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
-from dbqueue.maintenance.promote import NOBODY
+from dbqueue.maintenance.halves import NOBODY
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.models.job import JobQuerySet
 

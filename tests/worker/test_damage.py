@@ -12,7 +12,8 @@ from django.utils import timezone
 from dbqueue import dialects, enqueue, enqueue_many, status
 from dbqueue.ids import uuid7
 from dbqueue.jobs.refusals import set_aside
-from dbqueue.maintenance.promote import NOBODY, promote
+from dbqueue.maintenance.halves import NOBODY
+from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.models import FinishedJob, Job

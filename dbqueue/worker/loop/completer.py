@@ -235,7 +235,6 @@ class Completer:
         for outcome in batch:
             if outcome.turned and outcome.id in recorded:
                 events.ended(self._job(outcome.id), self._worker_id, outcome)
-        for outcome in batch:
             self._forget(outcome.id)
         # One that goes back without a record had not begun.
         self.finished += len(recorded.difference(o.id for o, _ in back if not o.record))
