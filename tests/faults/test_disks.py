@@ -11,7 +11,13 @@ from dbqueue.uploads import save_file, save_image
 from tests.faults.disk import small_disk
 from tests.gallery.models import Profile
 from tests.support import worker_tasks as tasks
-from tests.support.processes import scaled, unfinished, wait_until, wait_until_empty
+from tests.support.processes import (
+    finished,
+    scaled,
+    unfinished,
+    wait_until,
+    wait_until_empty,
+)
 from tests.uploads.test_images import an_image, picture
 from tests.uploads.test_uploads import a_file
 
@@ -62,6 +68,8 @@ def test_a_full_disk_of_the_worker_costs_no_job_and_no_upload(
 
     # Its plain jobs run, and those that need room are tried again.
     effects.wait_for("ended", times=count)
+    # And are recorded: what a killed child has not recorded yet runs again.
+    wait_until(lambda: finished().count() == count, "their ends are recorded")
     wait_until(
         lambda: unfinished(failures__gt=0).count() == len(handles), "both have failed"
     )

@@ -120,9 +120,9 @@ def test_a_reader_that_stalls_the_checkpoint_costs_room_and_no_speed(
     measured("the WAL grew to", stalled / 2**20, "MiB")
     measured("speed without the reader", before, "jobs/s")
     measured("speed with it", meanwhile, "jobs/s")
-    assert stalled > WRITTEN_BACK
     # Between what two runs of the same differ by, and what a stall would cost.
-    assert meanwhile > before / 4
+    measured("it took longer by a factor of", before / meanwhile, "", at_most=4.0)
+    assert stalled > WRITTEN_BACK
     jobs.check(at_rest=True)
     assert set(effects.counts().values()) == {1}
     with connections["default"].cursor() as cursor:
