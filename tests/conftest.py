@@ -12,7 +12,12 @@ from django.test import override_settings
 from dbqueue.models import FinishedJob, Job
 from dbqueue.pytest_plugin import dbqueue  # noqa: F401  there without installing, too
 from tests.settings import url
+from tests.support.tables import empty_quickly
 from tests.support.workers import HandWorker
+
+
+def pytest_configure():
+    empty_quickly()
 
 
 def pytest_report_header():

@@ -32,7 +32,8 @@ def _note_use(alias: str, rule: Rule) -> None:
 
 
 @receiver(post_migrate)
-def _forget(**kwargs: Any) -> None:
+def forget(**kwargs: Any) -> None:
+    """Read anew what is in the database."""
     _known.clear()  # the tables may be empty again
 
 
