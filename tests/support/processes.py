@@ -59,11 +59,13 @@ def scaled(quick, full):
 
 def wait_until(condition, what, seconds=PATIENCE):
     """Ask until the condition is true; return its answer."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (answer := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             pytest.fail(f"Waited {seconds} s in vain until {what}")
-        time.sleep(0.01)
+        # Others have work to do: what takes long is asked for less often.
+        time.sleep(min(0.05, 0.01 + waited / 50))
     return answer
 
 
@@ -113,16 +115,23 @@ class Effects:
 
 
 class WorkerProcess:
-    """A command, mostly `runworker`, and all below it: a session of its own."""
+    """A command, mostly `runworker`, and all below it: a session of its own.
 
-    def __init__(self, command, environment, log):
+    A `nursery` forks it, if there is one and it can.
+    """
+
+    def __init__(self, command, environment, log, nursery=None):
         self.log = log
         self._began, self._ended = time.monotonic(), None
         self._arguments = [str(word) for word in command]
+        environment = {name: str(value) for name, value in environment.items()}
+        if nursery and nursery.takes(self._arguments, environment):
+            self.process = nursery.fork(self._arguments, environment, log)
+            return
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                list(map(str, command)),
-                env={name: str(value) for name, value in environment.items()},
+                self._arguments,
+                env=environment,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -164,7 +173,11 @@ class WorkerProcess:
 
     def below(self):
         """Return the pids of the processes that the supervisor started."""
-        return {e.pid for e in session(self.pid) if e.parent == self.pid}
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except OSError:  # it has ended
+            return set()
+        return {pid for pid in map(int, listed.split()) if is_in(self.pid, pid)}
 
     def children(self):
         """Return the pids of the children that run jobs, by the database's word."""
@@ -232,20 +245,22 @@ class ProcessEntry:
         fields = stat.rpartition(")")[2].split()
         self.pid = pid
         self.state = fields[0]
-        self.parent = int(fields[1])
 
 
 def session(leader):
     """Return what runs in a session; a zombie does not."""
-    found = []
-    for name in os.listdir("/proc"):
-        # A process may end between any two of these questions.
-        with suppress(OSError):
-            if name.isdigit() and os.getsid(int(name)) == leader:
-                entry = ProcessEntry(int(name))
-                if entry.state not in "ZX":
-                    found.append(entry)
-    return found
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [entry for pid in pids if (entry := is_in(leader, pid))]
+
+
+def is_in(leader, pid):
+    """Return what the process is if it runs in the session, else None."""
+    # It may end between any two of these questions.
+    with suppress(OSError):
+        if os.getsid(pid) == leader:
+            entry = ProcessEntry(pid)
+            return None if entry.state in "ZX" else entry
+    return None
 
 
 def is_stopped(pid):

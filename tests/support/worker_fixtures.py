@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from dbqueue.tasks.framework import task_enqueued
 from tests.settings import url
 from tests.support import invariants
+from tests.support.nursery import Nursery
 from tests.support.processes import (
     ENQUEUER,
     FAULTS,
@@ -103,8 +104,33 @@ def witness(database_address, effects):
         witness.check()
 
 
+@pytest.fixture(scope="session")
+def nurseries():
+    """Hold the process that forks commands, once there is one."""
+    found = []
+    yield found
+    for nursery in found:
+        nursery.close()
+
+
 @pytest.fixture
-def start(database_address, effects, witness, tmp_path):
+def real_start():
+    """Have each command started by an interpreter of its own."""
+
+
+@pytest.fixture
+def nursery(request, nurseries, database_address, effects):
+    """Return what forks commands, None where they are to be started as in life."""
+    if FAULTS or "real_start" in request.fixturenames:
+        return None
+    if not nurseries:
+        common = environment(database_address, effects)
+        nurseries.append(Nursery({name: str(value) for name, value in common.items()}))
+    return nurseries[0]
+
+
+@pytest.fixture
+def start(database_address, effects, witness, tmp_path, nursery):
     """Return a function that starts a command; all it started is killed at the end."""
     started = []
 
@@ -115,6 +141,7 @@ def start(database_address, effects, witness, tmp_path):
             [*command, *map(str, arguments)],
             environment(database_url or database_address, effects, settings, **more),
             logs / f"process-{len(started)}.log",
+            nursery,
         )
         started.append(process)
         witness.processes.append(process)

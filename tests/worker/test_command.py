@@ -26,7 +26,10 @@ from tests.support.processes import (
 )
 
 pytest_plugins = ["tests.support.worker_fixtures"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("real_start"),
+]
 
 OURS = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
 

@@ -29,7 +29,10 @@ from tests.support.processes import (
 )
 
 pytest_plugins = ["tests.support.worker_fixtures"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("real_start"),
+]
 
 
 # What jobs start
