@@ -27,6 +27,9 @@ POOL, HOSTS = "faults/test_pool.py::", "faults/test_hosts.py::"
 CLAIMS_LOST = "worker/test_claims_lost.py::"
 RACES = "uploads/test_races.py::"
 SCHEDULES = "schedules/"
+LIMITS, QUEUES, CANCEL = "limits/", "queues/", "worker/test_cancel.py::"
+MOVES, UNIQUE = "jobs/test_moves.py::", "jobs/test_unique_races.py::"
+OPERATORS = "jobs/test_operators.py::"
 POOLER, MEMORY = "faults/test_pooler.py::", "faults/test_memory.py::"
 
 FAULTS = [
@@ -92,6 +95,52 @@ FAULTS = [
         (
             f"{SCHEDULES}test_workers.py::test_",
             f"{SCHEDULES}test_firing.py::test_after",
+        ),
+    ),
+    Fault(
+        "Clocks are put forward and back, and years have leap days",
+        "A schedule fires in those nights as its page says.",
+        "Both nights of a change in the zones of the world, and any line against a "
+        "reference of its own",
+        (f"{SCHEDULES}test_times.py::test_",),
+    ),
+    Fault(
+        "Workers and keepers die or freeze while limits, orders and turns hold",
+        "No more run than may, what is ordered keeps its order, and no place is lost.",
+        "Three workers and a keeper, one of them killed or frozen every moment; limits "
+        "that change meanwhile; an auditor",
+        (f"{LIMITS}test_checker.py::test_", f"{LIMITS}test_workers.py::test_"),
+    ),
+    Fault(
+        "Several processes enqueue the same unique key, and workers die",
+        "There is one job of the key at a time.",
+        "Processes that enqueue as fast as they can, beside workers that finish, "
+        "retry and are killed",
+        (f"{UNIQUE}test_",),
+    ),
+    Fault(
+        "A queue is paused, and no notification tells of it",
+        "Nothing of it begins, on any host, until it is resumed.",
+        "Two workers without notifications, one of which starts in the meantime",
+        (f"{QUEUES}test_workers.py::test_",),
+    ),
+    Fault(
+        "A running job is cancelled and does not stop, or its worker dies meanwhile",
+        "It is asked to stop, and a second later its child is replaced. It is "
+        "`CANCELLED`, and runs no more.",
+        "Jobs that block, spin, or catch all; a keeper that freezes; a worker that is "
+        "frozen and killed",
+        (f"{CANCEL}test_a_",),
+    ),
+    Fault(
+        "Several operators retry or cancel the same jobs, or one dies in the middle",
+        "Each job runs once more, or is cancelled once.",
+        "Commands that retry the same thousands of failed jobs at once, under workers "
+        "that drain, and `kill -9`",
+        (
+            f"{OPERATORS}test_",
+            f"{MOVES}test_two_that_",
+            f"{MOVES}test_a_job_that_is_cancelled_while_workers_drain",
         ),
     ),
     Fault(

@@ -11,11 +11,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.faults.catalogue import FAULTS, covering
+from tests.proof import parts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / ".thorough"
 PAGE = ROOT / "docs" / "explanation" / "faults.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+NOT_YET = "Not measured yet."
 HEADER = """| What happens if … | What dbqueue does | How it was tested | Measured |
 |---|---|---|---|
 """
@@ -35,28 +37,48 @@ def circumstances():
     facts = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     if not facts:
         return ""
-    rows = "".join(map(circumstance, facts))
-    one = facts[-1]
-    versions = f"Python {one['python']}, Django {one['django']}"
-    if "postgresql" in one:
-        versions += f", PostgreSQL {one['postgresql']}"
+    rows = "".join(map(circumstance, sorted(facts, key=by_part)))
     return (
-        f"Measured on {one['at']} at {one['commit']}, on {one['cores']} cores, with "
-        f"{versions}.\n\n| Part | Minutes | Load at its begin and end | Passed on |\n"
-        f"|---|---|---|---|\n{rows}\n"
+        f"Measured {span('at', facts)} on {span('cores', facts)} cores, with "
+        f"{versions(facts)}.\n\n"
+        "| Part | On | Minutes | Load at its begin and end | At commit | Passed |\n"
+        f"|---|---|---|---|---|---|\n{rows}\n"
     )
+
+
+def by_part(fact):
+    names = [part.name for part in parts.PARTS]
+    return names.index(fact["part"]), fact["database"]
+
+
+def versions(facts):
+    """Return what it was measured with; a part that ran alone may have had others."""
+    databases = {fact["database"]: fact["version"] for fact in facts}
+    named = {"Python": span("python", facts), "Django": span("django", facts)}
+    named |= {name: databases[name] for name in sorted(filter(None, databases))}
+    return ", ".join(f"{name} {version}" for name, version in named.items())
+
+
+def span(key, facts):
+    values = sorted({str(fact[key]) for fact in facts})
+    return values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
 def circumstance(fact):
     load = " to ".join(map(str, fact["load"]))
-    good = ", ".join(name for name, passed in fact["passed"].items() if passed)
-    return f"| {fact['part']} | {fact['minutes']:g} | {load} | {good or '-'} |\n"
+    passed = "yes" if fact["passed"] else "**no**"
+    return (
+        f"| {fact['part']} | {fact['database'] or 'both'} | {fact['minutes']:g} "
+        f"| {load} | {fact['commit']} | {passed} |\n"
+    )
 
 
 def read(report):
     """Return (database, test, outcome, figures) of each test in a report."""
     for case in ElementTree.parse(report).getroot().iter("testcase"):
-        module = case.get("classname").removeprefix("tests.").replace(".", "/")
+        *module, last = case.get("classname").removeprefix("tests.").split(".")
+        # Of a test in a class, that comes last.
+        module = "/".join(module if last[0].isupper() else [*module, last])
         bad = [child.tag for child in case if child.tag != "properties"]
         figures = [
             tuple(prop.get("value").split("|"))
@@ -89,7 +111,7 @@ def measured(fault, results):
                     fact, seen = (what, unit, limit), (float(figure), *map(float, busy))
                     figures[fact] = worst(figures.get(fact, seen), seen)
         sentences += summary(database, outcomes, figures)
-    return " ".join(sentences) or "Not tested."
+    return " ".join(sentences) or NOT_YET
 
 
 def summary(database, outcomes, figures):

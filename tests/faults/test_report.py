@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parent.parent
 NAMES = [
     f"{path.relative_to(TESTS)}::{name}"
     for path in sorted(TESTS.rglob("test_*.py"))
-    for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE)
 ]
 NAMES.append("faults/soak.py::soak")  # a command, see tests/soak
 OURS = [
