@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -40,7 +41,9 @@ def main(arguments):
             urls[SQLITE] = ""
         if given.only != "sqlite":
             urls[POSTGRESQL] = stack.enter_context(postgres_url())
-        runs = [Run(part, urls, given.into) for part in chosen]
+        # A share is less than its part, and does not take its report's place.
+        into = given.into / "share" if share else given.into
+        runs = [Run(part, urls, into) for part in chosen]
         codes = [run.go() for run in runs]
     if share is not None:
         command = [sys.executable, "-m", "tests.proof.mutation", "--share", given.share]
@@ -154,22 +157,30 @@ class Run:
         return self._into / f"{self._name(database)}.log"
 
     def _write_down(self, minutes, load, codes):
-        facts = {
-            "part": self.part.name,
-            "minutes": round(minutes, 1),
-            "load": [round(value, 1) for value in load],
-            "cores": os.cpu_count(),
-            "passed": {name or "all": not code for name, code in codes.items()},
-            "at": datetime.now(UTC).date().isoformat(),
-            "commit": _said("git", "describe", "--always", "--dirty"),
-            "python": platform.python_version(),
-            "django": django.__version__,
-        }
-        if self._urls.get(POSTGRESQL):
-            version = ask(self._urls[POSTGRESQL], "SHOW server_version")
-            facts["postgresql"] = version.split()[0]
-        path = self._into / f"{self.part.name.replace(' ', '-')}.json"
-        path.write_text(json.dumps(facts, indent=1))
+        """Write a file for each database: a part may run on one of them, and later."""
+        for database, code in codes.items():
+            facts = {
+                "part": self.part.name,
+                "database": database,
+                "minutes": round(minutes, 1),
+                "load": [round(value, 1) for value in load],
+                "cores": os.cpu_count(),
+                "passed": not code,
+                "at": datetime.now(UTC).date().isoformat(),
+                "commit": _said("git", "describe", "--always", "--dirty"),
+                "python": platform.python_version(),
+                "django": django.__version__,
+                "version": self._version(database),
+            }
+            path = self._into / f"{self._name(database)}.json"
+            path.write_text(json.dumps(facts, indent=1))
+
+    def _version(self, database):
+        if database == SQLITE:
+            return sqlite3.sqlite_version
+        if database == POSTGRESQL:
+            return ask(self._urls[database], "SHOW server_version").split()[0]
+        return ""
 
 
 def _said(*command):

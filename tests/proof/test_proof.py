@@ -1,14 +1,27 @@
 """The thorough run, its shares and its mutants are what they say."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
 
 from tests.proof import mutation, parts
-from tests.proof.mutants import MUTANTS
+from tests.proof.mutants import MUTANTS, Change, Mutant
 from tests.support.processes import ROOT
 
 TODAY = date(2026, 11, 27)
+TESTS = ROOT / "tests"
+SWITCHES = r"\b(on_demand|thorough|scaled|FAULTS|SCALE)\b"
+LEFT_OUT = [
+    str(path.relative_to(TESTS))
+    for path in sorted(TESTS.glob("*/test_*.py"))
+    for imported in re.findall(
+        r"^from tests\.support\.processes import (\([^)]*\)|.*)",
+        path.read_text(),
+        re.MULTILINE,
+    )
+    if re.search(SWITCHES, imported)
+]
 
 
 def test_all_parts_together_keep_to_the_budget():
@@ -22,6 +35,16 @@ def test_each_part_and_each_share_names_files_that_there_are(part):
     for file in files:
         assert (ROOT / "tests" / file.removeprefix("--ignore=tests/")).exists()
     assert part.paths or part.command
+
+
+@pytest.mark.parametrize("file", LEFT_OUT)
+def test_what_a_plain_run_leaves_out_is_in_a_part(file):
+    assert any(has(part, file) for part in parts.PARTS)
+
+
+def has(part, file):
+    within = any(file == path or file.startswith(f"{path}/") for path in part.paths)
+    return within and f"--ignore=tests/{file}" not in part.paths
 
 
 def test_each_share_is_of_a_part_and_each_comes_in_turn():
@@ -53,3 +76,17 @@ def test_each_mutant_has_its_place_in_the_code_and_a_test(mutant):
         assert found
     indent = "    " * len(classes)
     assert f"\n{indent}def {function}(" in f"\n{text}"
+
+
+@pytest.mark.parametrize("text", ["no such text", "import"], ids=["gone", "twice"])
+def test_a_mutant_that_has_not_its_one_place_is_an_error(text, monkeypatch, capsys):
+    test = "core/test_conf.py::test_a_setting_has_a_default"
+    outdated = Mutant("outdated", (Change("conf.py", text, "pass"),), test)
+    monkeypatch.setattr(mutation, "MUTANTS", [outdated])
+
+    code = mutation.main(["--only", "sqlite", "outdated"])
+
+    assert code == 1
+    said = capsys.readouterr().out
+    assert "BROKEN" in said
+    assert f"conf.py has {text!r}" in said
