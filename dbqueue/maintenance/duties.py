@@ -3,7 +3,8 @@
 A wing registers its own in its module `duties`. Heartbeats wait for a duty: it looks,
 and enqueues a job for what there is to do. One that waits for a moment, as promotion
 does, is timed: it says itself when that is, and is done at once when somebody announces
-that there may be an earlier one.
+that there may be an earlier one. The others do not make it wait: one that may take too
+long gives way.
 """
 
 import logging
@@ -16,6 +17,9 @@ from functools import partial
 from django.db import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
+
+# Seconds by which a duty gives way to moments, at most.
+PATIENCE = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -31,14 +35,25 @@ class Duty:
     is_timed: bool = False
     due_at: float = 0.0
     began_at: float = 0.0
+    took: float = 0.0  # seconds, the last time
 
     def do(self, alias: str) -> None:
         """Do the work, and note when it is due again. Raises what the work raises."""
         self.began_at = time.monotonic()
-        seconds = self.work(alias)
+        try:
+            seconds = self.work(alias)
+        finally:
+            self.took = time.monotonic() - self.began_at
         self.due_at = self.began_at + self.every
         if seconds is not None:
             self.due_at = time.monotonic() + seconds
+
+    def begins_at(self, moment: float) -> float:
+        """Return when to begin it, so that it is over before the moment."""
+        begin = max(time.monotonic(), self.due_at)
+        if begin + self.took <= moment:
+            return self.due_at
+        return max(self.due_at, min(moment, self.due_at + PATIENCE))
 
     def hurry(self, moment: float = 0.0) -> None:
         """Have it done at the moment, if that is before its time; 0 is at once."""

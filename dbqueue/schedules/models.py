@@ -1,11 +1,10 @@
 """Schedule: a rule by which jobs recur, and how far it has come."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import models, router, transaction
-from django.utils import timezone
+from django.db import models, router
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue import dialects
@@ -148,15 +147,27 @@ class Schedule(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    # The values that are checked, and those that are planned by, as they were read.
+    # As they were read: the values that are checked, those that are planned by, and
+    # what keepers write.
     _checked: Any = None
     _planned: Any = None
+    _kept: Any = None
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> "Schedule":
         made = super().from_db(*args, **kwargs)
-        made._checked, made._planned = plan.some(made, values.FIELDS), made.decisive()
+        made._note_read()
         return made
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """As Django's."""
+        super().refresh_from_db(*args, **kwargs)
+        if not (args or kwargs.keys() - {"using"}):
+            self._note_read()
+
+    def _note_read(self) -> None:
+        self._checked, self._planned = plan.some(self, values.FIELDS), self.decisive()
+        self._kept = plan.kept(self)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Check the values, and plan the next run if what decides on it is new.
@@ -169,12 +180,25 @@ class Schedule(models.Model):
             self.check_values(alias)
         if self._planned != self.decisive() and (only is None or DECISIVE & {*only}):
             plan.anew(self, store.now(alias))
+            self._kept = (self._kept or {}) | dict.fromkeys(plan.PLANNED, ())
             if only is not None:
                 kwargs["update_fields"] = {*only, *plan.PLANNED}
+        if not (self._state.adding or args or kwargs.keys() - {"using"}):
+            kwargs |= self._touched(alias)
         with values.name_taken(self.name):
             super().save(*args, **kwargs)
         self.keep_plan()
+        self._kept = plan.kept(self)
         store.announce(alias)
+
+    def _touched(self, alias: str) -> dict[str, Any]:
+        """Return what lets save() not write again what keepers may have moved since."""
+        now, was = plan.kept(self), self._kept or {}
+        if self._state.db != alias or now["id"] != was.get("id"):
+            return {}
+        same = {name for name in was if was[name] == now[name]}
+        names = {field.attname for field in self._meta.concrete_fields}
+        return {"update_fields": names - same - self.get_deferred_fields()}
 
     def check_values(self, alias: str) -> None:
         """Check the values that were changed. Raises InvalidSchedule.
@@ -209,7 +233,7 @@ class Schedule(models.Model):
         Raises what enqueue() raises.
         """
         rows = Schedule.objects.using(self._state.db).filter(pk=self.pk)
-        with transaction.atomic(using=rows.db):
+        with dialects.of(rows.db).one_commit():
             row = rows.select_for_update().get()
             now = store.now(rows.db)
             result = calls.run_now(row, now)
@@ -222,7 +246,7 @@ class Schedule(models.Model):
     def is_late(self) -> bool:
         """Whether it is due for long, as if no worker were there to fire it."""
         due = plan.aware(self.due_at)
-        limit = timezone.now() - timedelta(seconds=plan.GRACE)
+        limit = datetime.now(UTC) - timedelta(seconds=plan.GRACE)
         return due is not None and due < limit
 
     @property

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,12 @@ from dbqueue.schedules.statements import FIRST, KNOWN, NOW
 
 
 def now(alias: str) -> datetime:
-    """Return the present moment, by the database's clock."""
+    """Return the present moment by the database's clock, aware also without USE_TZ."""
     statement = NOW[dialects.of(alias).name]
     if statement is None:
-        return timezone.now()
+        return datetime.now(UTC)
     ((seconds,),) = dialects.of(alias).ask(statement, {})
-    return datetime.fromtimestamp(seconds, timezone.get_default_timezone())
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def first_due(alias: str, unknown: Collection[str]) -> tuple[Any, float | None] | None:

@@ -101,6 +101,10 @@ class Bench:
         with self.run(store, peer, count + 1) as run:
             return run.latency(count, step)
 
+    def lateness(self, store, peer):
+        with self.run(store, peer) as run:
+            return run.lateness(200, self.some(20, least=5))
+
     def idle(self, store, peer):
         with self.run(store, peer, 100) as run:
             return run.idle(self.some(12, least=5))

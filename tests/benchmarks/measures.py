@@ -17,6 +17,7 @@ from tests.benchmarks.peers import (
     PROCRASTINATE,
     Q2,
     REDIS,
+    SCHEDULED,
     TASKS_DB,
     TASKS_DB_PREPARED,
     dbqueue,
@@ -198,6 +199,23 @@ def latency_sqlite(bench):
     bench.report.bar("pickup, SQLite, p99", p99, "≤", 20, unit="ms")
 
 
+def ticks(bench):
+    """200 schedules of a second, on three hosts, PostgreSQL"""
+    _ticks(bench, bench.postgres, "PostgreSQL", 50)
+
+
+def ticks_sqlite(bench):
+    """the same on SQLite"""
+    _ticks(bench, bench.sqlite, "SQLite", 150)
+
+
+def _ticks(bench, store, where, most):
+    contest = {"dbqueue": partial(bench.lateness, store, SCHEDULED)}
+    found = bench.interleave(f"From tick to job, 200 schedules, {where}", contest)
+    p99 = found.of("dbqueue", "p99 ms")
+    bench.report.bar(f"from tick to job, {where}, p99", p99, "≤", most, unit="ms")
+
+
 def lanes(bench):
     """jobs under limits beside plain ones, PostgreSQL"""
     _lanes(bench, bench.postgres, "PostgreSQL")
@@ -299,6 +317,7 @@ MEASURES = {
     for function in (
         *(drain, drain_sqlite, beside_sqlite, drain_beside, drain_pinned),
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
-        *(latency, latency_sqlite, lanes, lanes_sqlite, sleepers, photos, idle, ready),
+        *(latency, latency_sqlite, ticks, ticks_sqlite, lanes, lanes_sqlite),
+        *(sleepers, photos, idle, ready),
     )
 }

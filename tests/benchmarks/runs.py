@@ -141,6 +141,18 @@ class Run:
         ]
         return percentiles(waits)
 
+    def lateness(self, count, seconds):
+        """Return by how many ms the jobs of schedules come after their ticks."""
+        self.side("schedules", count)
+        with self.working():
+            self.wait(self.all_started)
+            time.sleep(3)  # what starting stirred up has settled
+            since = time.time()
+            time.sleep(seconds)
+            until = time.time() - 1  # those of the last second may not have ended
+        there, begun = map(percentiles, self.side("lateness", since, until))
+        return there | {f"begun, {what}": ms for what, ms in begun.items()}
+
     def idle(self, seconds):
         """Return what two processes without jobs take."""
         asked = self.store.audit(self.url)

@@ -128,6 +128,14 @@ def spaced(count):
     return returned
 
 
+def schedules(count):
+    SIDE.make(int(count))
+
+
+def lateness(since, until):
+    return SIDE.lateness(float(since), float(until))
+
+
 def photos(count):
     return SIDE.photos(int(count))
 

@@ -176,6 +176,27 @@ def test_what_nobody_declares_for_an_hour_is_retired_and_may_come_back(declared)
     assert (row.retired_at, row.due_at) == (None, row.next_run_at)
 
 
+def test_of_old_and_new_code_the_last_word_has_the_one_that_still_runs(declared):
+    new = schedule(tasks.noop, DAY, name="backup")
+    write()
+    declared.clear()
+    schedule(tasks.noop, HOUR, name="backup")  # an old worker that was started again
+    write()
+    declared.clear()
+    declared["backup"] = new
+    rows = Schedule.objects.all()
+
+    for minutes in (6, 6):  # the old one is alive
+        rows.update(declared_at=F("declared_at") - timedelta(minutes=minutes))
+        sync.refresh("default")
+    assert rows.get().cadence == HOUR
+    rows.update(declared_at=F("declared_at") - timedelta(minutes=6))
+    sync.refresh("default")
+
+    assert rows.get().cadence == DAY
+    assert rows.get().declared_at > timezone.now() - timedelta(minutes=1)
+
+
 def test_a_service_that_comes_back_later_has_missed_what_the_other_saw(declared):
     schedule(tasks.noop, HOUR, catch_up="all")
     write()

@@ -1,5 +1,6 @@
 """What a keeper fires when it is due, and what it leaves."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
@@ -7,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from dbqueue import Cron, Every
+from dbqueue import At, Cron, Every
 from dbqueue.models import FinishedJob, Job
 from dbqueue.schedules import duties
 from dbqueue.schedules.firing import changes, looking
@@ -19,6 +20,7 @@ from tests.support.workers import HandWorker, together
 
 # One of its ticks was ten minutes ago.
 HOUR = Every(3600, offset=int(timezone.now().timestamp() - 600) % 3600)
+NEW_YEAR = datetime(2100, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
 
 
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.django_db
 def clean():
     changes.unknown.clear()
     looking._prepared.clear()
+    looking._overtaken.clear()
 
 
 def make(name="hourly", task="tests.tasks.noop", cadence=HOUR, **values):
@@ -358,6 +361,111 @@ def test_whoever_listens_hears_of_the_jobs_of_ticks():
     assert heard == [("tests.tasks.noop", "READY")]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_tick_outlasts_whoever_holds_its_row(only_postgres):
+    tick = miss(make(catch_up="all"), minutes=50)
+    other = connection.copy()
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM dbqueue_schedule FOR UPDATE")
+    try:
+        for _ in range(2 * looking.TRIES):
+            fire()
+        assert not Job.objects.exists()
+    finally:
+        other.close()
+
+    fire()
+
+    assert ticks() == [tick]
+
+
+def test_a_keeper_that_was_overtaken_leaves_the_next_tick_to_the_faster_one():
+    schedule = make()
+    moment = come(schedule, ago=-0.4)
+    looking._overtaken.add("default")
+
+    seconds = fire()
+
+    left = (moment - timezone.now()).total_seconds()
+    assert seconds > left + looking.BEHIND[0] - 0.01
+    schedule.next_run_at = moment + timedelta(hours=1)  # the other one has fired it
+    schedule.due_at = schedule.next_run_at
+    schedule.save()
+    time.sleep(max(0.0, seconds))
+    assert fire() > 60
+    assert not Job.objects.exists()
+
+
+def test_the_tick_of_a_keeper_that_is_gone_is_fired_by_one_that_was_overtaken():
+    moment = come(make(), ago=-0.1)
+    looking._overtaken.add("default")
+
+    time.sleep(max(0.0, fire()))
+    fire()
+
+    assert ticks() == [moment]
+    assert not looking._overtaken
+
+
+def test_what_is_made_while_others_are_about_to_be_fired_does_not_wait_for_them():
+    come(make("later"), ago=-0.45)
+    fire()
+    moment = come(make("sooner"), ago=-0.05)
+
+    time.sleep(max(0.0, fire()))
+    fire()
+
+    assert ticks() == [moment]
+
+
+def test_saving_what_was_read_before_a_tick_keeps_what_came_of_it():
+    schedule = make(max_runs=5)
+    tick = miss(schedule, minutes=50)
+    stale = Schedule.objects.get()
+    fire()
+    fired = Schedule.objects.values().get()
+
+    stale.description = "hourly"
+    stale.save()
+
+    assert Schedule.objects.values().get() == fired | {"description": "hourly"}
+    assert (fired["runs"], fired["last_run_at"]) == (1, tick)
+    stale.enabled = False
+    stale.save()
+    assert Schedule.objects.get().runs == 1
+    assert Schedule.objects.get().due_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_schedules_are_run_now_by_many_at_once():
+    make(task="tests.tasks.noop")
+
+    def run():
+        for _ in range(5):
+            Schedule.objects.get().run_now()
+
+    together(run, run, run, run)
+
+    assert Job.objects.count() == 20
+    assert len(Schedule.objects.get().recent) == 10
+
+
+@pytest.mark.parametrize("cadence", [Every(3600), Cron("0 * * * *"), At(NEW_YEAR)])
+def test_without_time_zones_schedules_are_planned_and_fired(settings, cadence):
+    settings.USE_TZ = False
+    schedule = make(cadence=cadence, overlap="allow")
+    moment = timezone.now() - timedelta(seconds=5)
+    Schedule.objects.update(next_run_at=moment, due_at=moment)
+    assert not Schedule.objects.get().is_late
+
+    fire()
+
+    schedule.run_now()
+    assert Job.objects.count() == 2
+    assert Schedule.objects.get().last_run_at == moment
+
+
 def test_moments_without_a_time_zone_are_those_of_the_project(settings):
     settings.USE_TZ = False
     schedule = make(cadence=Cron("0 12 * * *", timezone="UTC"), starts_at=None)
@@ -436,6 +544,27 @@ def test_a_row_that_is_broken_keeps_no_other_from_being_fired(caplog):
     fire()
     assert Schedule.objects.get(name="queue").problem == ""
     assert Job.objects.count() == 2
+
+
+def test_a_schedule_of_a_time_zone_that_is_not_here_is_left_to_be_tried_again():
+    schedule = make(cadence=Cron("0 * * * *", timezone="UTC"))
+    tick = miss(schedule, minutes=50)
+    unknown = {"cron": "0 * * * *", "timezone": "Mars/Olympus"}
+    Schedule.objects.update(cadence=unknown, next_run_at=tick, due_at=tick)
+    for _ in range(2):
+        fire()
+    schedule.refresh_from_db()
+    assert "Mars/Olympus" in schedule.problem
+    assert schedule.next_run_at == tick
+    assert schedule.due_at > timezone.now()
+
+    # The zones of the host are brought up to date, or another host has them.
+    Schedule.objects.update(cadence=Cron("0 * * * *", timezone="UTC"), due_at=tick)
+    Schedule.objects.update(next_run_at=tick)
+    fire()
+
+    assert ticks() == [tick]
+    assert Schedule.objects.get().problem == ""
 
 
 @pytest.fixture

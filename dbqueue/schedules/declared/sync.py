@@ -5,7 +5,8 @@ is theirs. A schedule that no live worker declares any more is retired, not dele
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 RETIRE = 3600.0
 # Seconds between two declarations of a live worker.
 REFRESH = 300.0
+# Seconds without one after which another's declaration takes its place.
+ABANDONED = 3 * REFRESH
 _PART = 500  # names in one statement
 
 
@@ -63,16 +66,46 @@ def sync(alias: str, *, at_once: bool = False) -> Report:
 
 
 def refresh(alias: str) -> None:
-    """Say that what is declared here is alive."""
+    """Say that what is declared here is alive, and write it where that is due.
+
+    Old and new code may run side by side, and what was written last stays as long as
+    anybody declares it; but no longer, or the last old worker that had started would
+    have the last word.
+    """
+    declared = {made.name: made for made in _all_declared()}
+    names, now = sorted(declared), store.now(alias)
+    old = now - timedelta(seconds=REFRESH)
     mine = _declared_rows(alias).filter(declared_by=_settings(), retired_at=None)
-    old = store.now(alias) - timedelta(seconds=REFRESH)
-    names = [
-        *declarations.declared,
-        *(made.name for made in declarations.from_settings()[0]),
-    ]
     for first in range(0, len(names), _PART):
         part = mine.filter(name__in=names[first : first + _PART], declared_at__lt=old)
-        part.update(declared_at=dialects.of(alias).clock())
+        same, other = [], {}
+        for row in part:
+            if row.declared == values.plain(declared[row.name]):
+                same.append(row.pk)
+            elif plan.aware(row.declared_at) < now - timedelta(seconds=ABANDONED):
+                other[row.name] = declared[row.name]
+        mine.filter(pk__in=same).update(declared_at=now)
+        if other:
+            _write_right(alias, other)
+
+
+def _write_right(alias: str, part: dict[str, Declaration]) -> None:
+    """Write those that are right; a start has told of the others."""
+    right = {}
+    for name, made in part.items():
+        with suppress(InvalidSchedule):
+            if calls.check(made).database == alias:
+                right[name] = made
+    report = Report()
+    with dialects.of(alias).one_commit():
+        _write(alias, right, report)
+    for name in report.changed:
+        logger.info("Schedule %r is declared otherwise by now, and was changed", name)
+
+
+def _all_declared() -> Iterator[Declaration]:
+    yield from declarations.declared.values()
+    yield from declarations.from_settings()[0]
 
 
 def retire_forgotten(alias: str) -> None:

@@ -35,20 +35,22 @@ class Change:
     moved: str = ""
     inserted: list[str] = field(default_factory=list)
 
-    def leave_out(self, error: Exception, write: Write) -> None:
+    def leave_out(
+        self, error: Exception, write: Write, step: plan.Step | None, now: datetime
+    ) -> None:
         """Leave out what is due, and say why; the next tick is another try."""
         self.jobs, self.inserted = [], []
         self.problem = f"{type(error).__name__}: {error}"[:1000]
-        self.step = plan.next_try(self.row, self.step)
+        self.step = plan.next_try(self.row, step, now)
         self.moved = json.dumps(self._moved(write))
 
     def plan(
         self, dialect: dialects.Dialect, write: Write, now: datetime, *, busy: bool
     ) -> bool:
         """Note what is to be done; False leaves the schedule to other keepers."""
-        row, self.jobs = self.row, []
+        row, self.jobs, planned = self.row, [], None
         try:
-            self.step = plan.step(row, now, busy=busy)
+            planned = self.step = plan.step(row, now, busy=busy)
             previous = plan.aware(row.last_run_at)
             for tick in self.step.fired:
                 self.jobs.append(calls.job_of(row, tick, previous))
@@ -61,7 +63,7 @@ class Change:
             logger.warning("Schedule %r is left to others: %s", row.name, error)
             return False
         except Exception as error:  # whatever is wrong with it, the others are fired
-            self.leave_out(error, write)
+            self.leave_out(error, write, planned, now)
         return True
 
     def _moved(self, write: Write) -> dict[str, Any]:

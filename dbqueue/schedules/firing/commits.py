@@ -32,7 +32,8 @@ def commit(alias: str, changes: Sequence[Change]) -> Done:
         except Exception as error:
             if not dialects.of(alias).refuses(error):
                 raise
-            change.leave_out(error, store.writer(alias))
+            now = store.now(alias)
+            change.leave_out(error, store.writer(alias), change.step, now)
             some, told = _commit(alias, [change])
         moved, news = moved | some, news | told
     return moved, news

@@ -1,10 +1,13 @@
 """When a keeper looks at schedules, and prepares what it is about to fire.
 
 What is due within a moment is read and made before, as all schedules of a minute are
-due at once: what is left to do when they are due is one commit.
+due at once: what is left to do when they are due is one commit. Of several keepers, the
+one that fired the last time does it on time, and the others look a little later whether
+it has been done: at once, all of them would wait for each other.
 """
 
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,6 +31,9 @@ BATCH = 500
 # Seconds before it is due that a schedule is prepared; and after which it is not fired
 # as it was prepared: the process was frozen, and more may be due by now.
 AHEAD, STALE = 0.5, 1.0
+# Seconds after the moment at which a keeper looks that was overtaken the last time; and
+# what may be due so much earlier than what was prepared is not looked for.
+BEHIND, NEAR = (0.015, 0.03), 0.05
 # Seconds until rows are tried again that somebody else had locked.
 LOCKED = 0.05
 # A clock that is read by another statement may be so far behind.
@@ -39,6 +45,8 @@ _UNUSED = ("description", "declared", "declared_by", "declared_at", "created_at"
 FAR = 9999  # the year of what cannot be read
 # What is to be fired next, by the alias of the database; the first is due first.
 _prepared: dict[str, list[Change]] = {}
+# Aliases where another keeper was faster the last time.
+_overtaken: set[str] = set()
 
 
 def fire_due(alias: str) -> float | None:
@@ -48,7 +56,7 @@ def fire_due(alias: str) -> float | None:
     compare-and-swap, in the commit that inserts the jobs of its ticks.
     """
     ready = _prepared.pop(alias, [])
-    if not ready or time.monotonic() > ready[0].at + STALE:
+    if not ready or not _is_first(alias, ready[0].at - time.monotonic()):
         seconds = _seconds_left(alias)
         if seconds is None or seconds > AHEAD:
             return seconds and seconds - AHEAD
@@ -57,6 +65,8 @@ def fire_due(alias: str) -> float | None:
     due = [change for change in ready if change.at <= now]
     later = ready[len(due) :]
     moved = _fire(alias, due) if due else 0
+    if due:
+        (_overtaken.discard if moved else _overtaken.add)(alias)
     if later:
         _prepared[alias] = later
         return max(0.0, later[0].at - time.monotonic())
@@ -64,6 +74,21 @@ def fire_due(alias: str) -> float | None:
     if seconds is None:
         return None
     return max(0.0 if moved or not due else LOCKED, seconds - AHEAD)
+
+
+def _is_first(alias: str, left: float) -> bool:
+    """Tell whether what was prepared for in so many seconds is still to be done next.
+
+    Another keeper may have fired it, and somebody may have made what is due before it.
+    """
+    if left < -STALE:
+        return False
+    if left <= 0.0 and alias not in _overtaken:
+        return True
+    seconds = _seconds_left(alias)
+    if seconds is None:
+        return False
+    return seconds > left - NEAR if left > 0.0 else seconds <= 0.0
 
 
 def _seconds_left(alias: str) -> float | None:
@@ -85,13 +110,15 @@ def _prepare(alias: str) -> list[Change]:
     soon = Schedule.objects.using(alias).due(clock + timedelta(seconds=AHEAD))
     if unknown:
         soon = soon.exclude(task__in=unknown)
-    rows: list[Any] = list(soon.annotate(seen_at=clock).defer(*_UNUSED)[:BATCH])
-    since = time.monotonic()
+    rows: list[Any] = list(soon.defer(*_UNUSED)[:BATCH])
+    # Asked by itself: how long many rows take to come would make all of them late.
+    now, since = store.now(alias), time.monotonic()
+    behind = random.uniform(*BEHIND) if alias in _overtaken else MARGIN
     prepared = []
     for row in rows:
-        now, due = plan.aware(row.seen_at), plan.aware(row.due_at)
+        due = plan.aware(row.due_at)
         seconds = (due - now).total_seconds() if due.year < FAR else 0.0
-        at = since + seconds + MARGIN if seconds > 0.0 else since
+        at = since + seconds + behind if seconds > 0.0 else since
         change = Change(row, at)
         if change.plan(dialect, write, max(now, due), busy=False):
             prepared.append(change)
@@ -101,8 +128,10 @@ def _prepare(alias: str) -> list[Change]:
 def _fire(alias: str, due: Sequence[Change]) -> int:
     """Fire what was prepared; return how many rows were moved."""
     dialect, write = dialects.of(alias), store.writer(alias)
-    for change in _of_unfinished(alias, due):
-        change.plan(dialect, write, store.now(alias), busy=True)
+    if unfinished := _of_unfinished(alias, due):
+        now = store.now(alias)
+        for change in unfinished:
+            change.plan(dialect, write, now, busy=True)
     moved, news = commits.commit(alias, due)
     for name in news:
         wakeup.announce(alias, name)
@@ -135,7 +164,20 @@ def _note_stuck(alias: str, row: Schedule) -> None:
     _stuck[key] += 1
     if _stuck[key] > TRIES:
         del _stuck[key]
-        _plan_anew(alias, row.pk)
+        with dialects.of(alias).one_commit():
+            if _is_damaged(alias, row.pk):
+                _plan_anew(alias, row.pk)
+
+
+def _is_damaged(alias: str, pk: UUID) -> bool:
+    """Tell whether a row that nobody holds has moments that cannot be compared."""
+    rows = Schedule.objects.using(alias).filter(pk=pk)
+    # Another keeper may be about to move it, or somebody to change it.
+    row = rows.select_for_update(skip_locked=True).first()
+    if row is None:
+        return False
+    read = {"next_run_at": row.next_run_at, "waiting_for": row.waiting_for}
+    return not rows.filter(**read).exists()
 
 
 def _plan_anew(alias: str, pk: Any) -> None:

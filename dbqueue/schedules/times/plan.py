@@ -15,6 +15,8 @@ from dbqueue.schedules.times.cadence import Cadence
 GRACE = 60.0
 # Seconds between looks whether the run before a waiting tick has ended.
 RECHECK = 1.0
+# Seconds between looks at a row that cannot be planned.
+RETRY = 300.0
 # Ticks of one schedule that are fired in one commit.
 PORTION = 100
 # Ticks that a row remembers.
@@ -23,6 +25,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 # What the planning writes.
 PLANNED = ("next_run_at", "due_at", "waiting_for", "problem")
+# What keepers write, as it is fired.
+KEPT = (*PLANNED, "last_run_at", "last_job_id", "runs", "recent")
 
 
 @dataclass(slots=True)
@@ -68,8 +72,16 @@ def step(row: Any, now: datetime, *, busy: bool) -> Step:
     return made
 
 
-def next_try(row: Any, failed: Step) -> Step:
-    """Return the step of a schedule whose jobs cannot be made: they are left out."""
+def next_try(row: Any, failed: Step | None, now: datetime) -> Step:
+    """Return the step of a schedule whose jobs cannot be made: they are left out.
+
+    `failed` is what was to be done; None where that cannot be told, as the row is
+    damaged, or names a time zone that this host does not know. It is looked at again.
+    """
+    if failed is None:
+        tick, waiting = aware(row.next_run_at), aware(row.waiting_for)
+        later = now + timedelta(seconds=RETRY)
+        return Step(next_run_at=tick, due_at=later, waiting_for=waiting)
     made = Step(next_run_at=failed.next_run_at)
     if made.next_run_at is not None:
         made.due_at = made.next_run_at + spread(row)
@@ -139,6 +151,11 @@ def aware(moment: datetime | None) -> datetime | None:
 def some(row: Any, names: Collection[str]) -> tuple[Any, ...]:
     """Return the values of the names, as far as they were read."""
     return tuple(vars(row).get(name) for name in names)
+
+
+def kept(row: Any) -> dict[str, Any]:
+    """Return whose row it is, and what keepers have written there, as it was read."""
+    return {name: vars(row).get(name) for name in ("id", *KEPT)}
 
 
 def latest(

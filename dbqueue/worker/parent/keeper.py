@@ -9,7 +9,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from operator import attrgetter
 
 from django.db import DatabaseError, Error
 
@@ -66,7 +65,9 @@ class Keeper:
         self._gates = GateKeeper(self._notices, self._listener)
         others = chores(links, self._notices.wake_all, self._heartbeats.every)
         ours = self._promotion, self._cancels.duty, self._gates.duty, *others
-        self._duties = [*ours, *duties.registered()]
+        every = [*ours, *duties.registered()]
+        self._timed = [duty for duty in every if duty.is_timed]
+        self._chores = [duty for duty in every if not duty.is_timed]
         self._look_again_at = 0.0
         self._was_listening = False
         self._patience = self._some_beats()
@@ -91,14 +92,21 @@ class Keeper:
         self._register_newcomers()
         self._do_due(self._heartbeats)
         self._reap()
-        for duty in self._duties:
+        for duty in self._timed:
             self._do_due(duty)
+        for duty in self._chores:
+            if self._begins_at(duty) <= time.monotonic():
+                duty.do(self._alias)
         self._listener.open()
         # What came with the answer to a statement does not wake select().
         self._read_news()
         self._show_who_listens()
-        next_at = min(duty.due_at for duty in (self._heartbeats, *self._duties))
-        return max(0.0, next_at - time.monotonic())
+        moments = [duty.due_at for duty in (self._heartbeats, *self._timed)]
+        moments += map(self._begins_at, self._chores)
+        return max(0.0, min(moments) - time.monotonic())
+
+    def _begins_at(self, chore: Duty) -> float:
+        return chore.begins_at(min(duty.due_at for duty in self._timed))
 
     def _do_due(self, duty: Duty) -> None:
         if time.monotonic() >= duty.due_at:
@@ -202,7 +210,7 @@ class Keeper:
             self._notices.wake_all()
 
     def _hurry(self, *, after: float = 0.0) -> None:
-        for duty in filter(attrgetter("is_timed"), self._duties):
+        for duty in self._timed:
             duty.hurry(duty.began_at + after)
 
     def _pause_or(self, work: Callable[[], float | None]) -> float:

@@ -89,6 +89,13 @@ LANED = replace(
     waiting=f"""SELECT ({DBQUEUE.waiting})
         OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'BLOCKED')""",
 )
+# Three hosts, each with a keeper.
+SCHEDULED = replace(
+    DBQUEUE,
+    name="dbqueue-scheduled",
+    module="scheduled",
+    workers=("django runworker --threads 2 --no-reload -v 0",) * 3,
+)
 TASKS_DB = Peer(
     name="django-tasks-db",
     module="django_tasks",
@@ -180,7 +187,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
-        *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED),
+        *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED, SCHEDULED),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
