@@ -41,6 +41,10 @@ IS_ANY_READY = f"""CASE WHEN NOT EXISTS (SELECT 1 FROM dbqueue_pause)
     ELSE EXISTS (SELECT 1 FROM names WHERE name IS NOT NULL AND {_IS_OPEN_NAME}) END"""
 NAMES = f"WITH RECURSIVE {_NAMES}"
 
+# Whether a gate has anything to let in, by the index of what waits for one.
+IS_ANY_BLOCKED = """(SELECT 1 FROM dbqueue_job WHERE state = 'BLOCKED'
+    ORDER BY fair_group, lane LIMIT 1) IS NOT NULL"""
+
 _LEVEL = """FROM dbqueue_job j
     WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
     ORDER BY j.enqueued_at, j.id"""
@@ -99,11 +103,13 @@ TAKEN = """CASE WHEN {any} THEN
 GIVE_UP_KEY = "unique_key = CASE unique_until WHEN 'S' THEN NULL ELSE unique_key END"
 
 # What a claim returns of each job beside its columns: why it must not run, if it must
-# not. That the history has it is asked for chosen ids only, as it takes time. A claim
-# sees what the snapshot of whoever enqueued may miss: an id can be inserted again only
-# when the transaction that moved it to the history has committed.
-FATE = """CASE WHEN state = 'PAUSED' THEN 'paused' WHEN once AND
-    EXISTS (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id)
+# not. That the history has it is asked for chosen ids only, as it takes time: not with
+# AND, which goes on after a null, nor EXISTS, for which PostgreSQL may read all of the
+# history at once. A claim sees what the snapshot of whoever enqueued may miss: an id
+# can be inserted again only when the transaction that moved it to the history has
+# committed.
+FATE = """CASE WHEN state = 'PAUSED' THEN 'paused' WHEN CASE WHEN once THEN
+    (SELECT 1 FROM dbqueue_finishedjob AS f WHERE f.id = dbqueue_job.id) IS NOT NULL END
     THEN 'known' WHEN expires_at <= {now} THEN 'expired' END"""
 
 # What a claim has parked is as it was before.

@@ -6,6 +6,7 @@ virtual machine, and keeps no dead rows.
 
 import re
 from contextlib import contextmanager
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -144,6 +145,29 @@ def test_whether_any_is_ready_is_not_looked_for_among_those_that_are_not(
 
     assert outlook.ready
     assert rows == 0
+
+
+@pytest.mark.parametrize("chosen", [False, True], ids=["new ids", "chosen ids"])
+def test_a_claim_looks_into_the_history_for_chosen_ids_alone(chosen, only_postgres):
+    before = HandWorker("*")
+    enqueue_many(tasks.noop, [()] * LARGE)
+    before.finish_all(before.claim(LARGE))
+    for _ in range(JOBS):
+        enqueue(tasks.noop.using(job_id=uuid4() if chosen else None))
+
+    with transaction.atomic():
+        tables = "dbqueue_finishedjob", "dbqueue_finishedjob_pkey"
+        looks = sum(map(scans, tables))
+        assert len(HandWorker("*").claim(JOBS)) == JOBS
+        looks = sum(map(scans, tables)) - looks
+
+    assert looks == (JOBS if chosen else 0)
+
+
+def scans(relation):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_numscans(%s::regclass)", [relation])
+        return cursor.fetchone()[0]
 
 
 @pytest.fixture
