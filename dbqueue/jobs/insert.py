@@ -95,7 +95,7 @@ def as_call(encode: Encode, item: Any, position: int) -> payload.Call:
     Raises InvalidTask, and what `encode` raises, with the position in its message.
     """
     try:
-        if isinstance(item, list | tuple):
+        if isinstance(item, (tuple, list)):
             return encode(item, {})
         if isinstance(item, Mapping):
             return encode((), item)

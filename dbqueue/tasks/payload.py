@@ -6,7 +6,7 @@ change or a database would refuse is refused here, by name.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -36,10 +36,27 @@ _ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
 # What json.loads() raises: for what is no text, is no JSON, or is nested too deeply.
 UNREADABLE = (TypeError, ValueError, RecursionError)
 _EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
-# A normalized value does not contain itself.
-_encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False
-).encode
+# What comes back as it is; most values are of these types.
+_KEPT = frozenset((int, bool, type(None)))
+
+
+def _encoder() -> Callable[[Json], str]:
+    """Return what encodes a normalized value, which does not contain itself.
+
+    As JSONEncoder.encode() does, but for the parts that this makes anew in every call.
+    """
+    public = json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), check_circular=False
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # in no other Python than CPython
+        return public.encode
+    text, flags = json.encoder.encode_basestring, (False, False, True)
+    chunks = make(None, public.default, text, None, ":", ",", *flags)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_encode = _encoder()
 
 
 def normalize(value: Any, where: str) -> Json:
@@ -60,7 +77,10 @@ def arguments(
 ) -> tuple[list[Json], dict[str, Json]]:
     """Return the normalized arguments of a call. Raises InvalidPayload."""
     return (
-        [normalize(item, f"Argument {i}") for i, item in enumerate(args, 1)],
+        [
+            item if type(item) in _KEPT else normalize(item, f"Argument {i}")
+            for i, item in enumerate(args, 1)
+        ],
         {
             key: normalize(item, f"Argument {check_key(key, 'The call')!r}")
             for key, item in kwargs.items()
@@ -148,8 +168,11 @@ def printable(text: str) -> str:
 
 
 def _normal(value: Any, where: str) -> Json:
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if kind in _KEPT:
         return value
+    if kind is str:
+        return _text(value, where)
     if isinstance(value, Promise):
         raise InvalidPayload(f"{where} is a lazy string. Pass str(value).")
     if isinstance(value, str):
@@ -158,8 +181,11 @@ def _normal(value: Any, where: str) -> Json:
         return int(value)
     if isinstance(value, float):
         return _number(float(value), where)
-    if isinstance(value, list | tuple):
-        return [_normal(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, (list, tuple)):
+        return [
+            item if type(item) in _KEPT else _normal(item, f"{where}[{i}]")
+            for i, item in enumerate(value)
+        ]
     if isinstance(value, Mapping):
         return {
             check_key(key, where): _normal(item, f"{where}[{key!r}]")
