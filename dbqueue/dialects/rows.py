@@ -234,6 +234,7 @@ class NextDue(NamedTuple):
 
     ready: bool  # whether any job is READY
     due: float | None  # seconds until the next SCHEDULED job is due, None without one
+    blocked: bool  # whether any job waits for its gate
 
 
 class QueueHead(NamedTuple):

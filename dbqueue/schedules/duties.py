@@ -13,7 +13,7 @@ from dbqueue.schedules.firing.looking import fire_due
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 1.0  # seconds between looks while nobody announces anything
+INTERVAL = 5.0  # seconds between looks while nothing is due or announced
 # When this process began, by the monotonic clock, and what it has written since.
 _began = time.monotonic()
 _written: set[str] = set()

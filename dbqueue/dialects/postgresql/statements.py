@@ -8,6 +8,7 @@ from dbqueue.dialects.statements import (
     ENTRY,
     FATE,
     GIVE_UP_KEY,
+    IS_ANY_BLOCKED,
     IS_ANY_READY,
     IS_OPEN,
     NAMES,
@@ -184,7 +185,7 @@ NEXT_DUE = f"""
 SELECT {IS_ANY_READY}, extract(epoch FROM (
     SELECT min(run_after) FROM dbqueue_job
     WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
-) - statement_timestamp())::float8
+) - statement_timestamp())::float8, {IS_ANY_BLOCKED}
 """
 
 # No time may be infinite, and no difference of two.

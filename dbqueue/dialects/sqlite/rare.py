@@ -164,13 +164,14 @@ class SQLiteRareMoves(Dialect):
         return {name: most - running.get(name, 0) for name, most in bounds.items()}
 
     def next_due(self) -> NextDue:
-        ((ready, next_at),) = self._rows(statements.NEXT_DUE, {})
+        ((ready, next_at, blocked),) = self._rows(statements.NEXT_DUE, {})
         try:
             age = self._age(next_at)
         except (TypeError, ValueError, OverflowError):
             self._heal()  # it would hide the others, and never be due
-            return NextDue(True, 0.0)
-        return NextDue(bool(ready), None if age is None else -age)
+            return NextDue(True, 0.0, bool(blocked))
+        due = None if age is None else -age
+        return NextDue(bool(ready), due, bool(blocked))
 
     def queue_counts(self, most: int) -> list[QueueCount]:
         found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})

@@ -6,6 +6,7 @@ from dbqueue.dialects.statements import (
     ENTRY,
     FATE,
     GIVE_UP_KEY,
+    IS_ANY_BLOCKED,
     IS_ANY_READY,
     IS_OPEN,
     NAMES,
@@ -116,5 +117,6 @@ RETURNING queue_name, lane, fair_group
 NEXT_DUE = f"""
 {NAMES}
 SELECT {IS_ANY_READY},
-    (SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED')
+    (SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'),
+    {IS_ANY_BLOCKED}
 """

@@ -10,18 +10,30 @@ from dbqueue.maintenance import gates
 from dbqueue.maintenance.duties import Duty
 from dbqueue.worker.parent.notices import Notices
 
-INTERVAL = 1.0  # seconds between two sweeps where news arrive
+# Seconds between two sweeps while a job waits for its gate, and news arrive; and while
+# none seems to wait.
+INTERVAL, RARELY = 1.0, 30.0
 SHARE = 0.05  # of the keeper's time that sweeps may take which news ask for
 
 
 class GateKeeper:
-    """Sweeps each second, and sooner when something was written that may be for it."""
+    """Sweeps each second while a job waits for its gate.
+
+    And sooner when something was written that may be for it.
+    """
 
     def __init__(self, notices: Notices, listener: NullListener) -> None:
         self._notices = notices
         self._listener = listener
         self._next_at = 0.0  # monotonic: the earliest moment of the next sweep
-        self.duty = Duty(INTERVAL, self._sweep)
+        self.duty = Duty(RARELY, self._sweep)
+
+    def expect(self) -> None:
+        """Sweep at the next interval: a job waits for its gate."""
+        seconds = INTERVAL
+        if not self._listener.is_listening:
+            seconds = min(seconds, conf.current().poll_interval)
+        self.duty.hurry(self.duty.began_at + seconds)
 
     def hear(self, news: set[str]) -> set[str]:
         """Hand on the news of gates, each to one child; return the rest."""
@@ -32,7 +44,7 @@ class GateKeeper:
             self.duty.hurry(self._next_at)
         return news - names
 
-    def _sweep(self, alias: str) -> float:
+    def _sweep(self, alias: str) -> float | None:
         began = time.monotonic()
         queues, again = gates.sweep(alias)
         self._notices.wake(queues)
@@ -41,8 +53,5 @@ class GateKeeper:
         self._notices.hand_on(NEWS + key for key in again)
         now = time.monotonic()
         self._next_at = now + max(SOON, (now - began) / SHARE)
-        if queues:  # there may be more
-            return max(SOON, now - began)
-        if self._listener.is_listening:
-            return INTERVAL
-        return min(INTERVAL, conf.current().poll_interval)
+        # There may be more to let in.
+        return max(SOON, now - began) if queues else None

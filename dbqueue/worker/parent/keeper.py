@@ -154,13 +154,15 @@ class Keeper:
 
     def _promote(self, alias: str) -> float:
         """Promote what is due; return the seconds until the next look."""
-        ready, due = self._dialect.next_due()
+        ready, due, blocked = self._dialect.next_due()
         if due is not None and due <= 0.0:
             queues = promote(alias)
             self._notices.wake(queues)
             for queue in queues:
                 wakeup.announce(alias, queue)  # other hosts' workers, too
-            ready, due = self._dialect.next_due()
+            ready, due, blocked = self._dialect.next_due()
+        if blocked:
+            self._gates.expect()
         listening = self._listener.is_listening
         if ready and listening:  # without that, the children poll
             self._notices.wake_all()
