@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks.against import BAR, compare, try_out
+from tests.benchmarks.against import BAR, PARTS, compare, try_out
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.measures import MEASURES
 from tests.benchmarks.pairs import LEAST
@@ -31,7 +31,8 @@ def main():
             sys.exit(try_out(Bench(1, 0.005, stack)))
         if chosen.against:
             rounds, scale = (2, 0.05) if chosen.quick else (chosen.rounds, 1.0)
-            sys.exit(compare(Bench(rounds, scale, stack), chosen.against, chosen.bar))
+            bench = Bench(rounds, scale, stack)
+            sys.exit(compare(bench, chosen.against, chosen.bar, chosen.measures))
         bench = Bench(
             rounds=1 if chosen.quick else int(os.environ.get("ROUNDS", "3")),
             scale=0.1 if chosen.quick else 1.0,
@@ -64,7 +65,8 @@ def arguments():
         "--write", type=Path, metavar="PAGE", help="a page to fill between its marks"
     )
     against = parser.add_argument_group("of dbqueue alone, against another revision")
-    against.add_argument("--against", metavar="REV", help="--quick: in two rounds")
+    parts = f"measures: {', '.join(PARTS)}; --quick: in two rounds"
+    against.add_argument("--against", metavar="REV", help=parts)
     against.add_argument(
         "--rounds", type=int, default=LEAST, help="default: %(default)s"
     )
@@ -75,13 +77,14 @@ def arguments():
         help="what the interval of each ratio has to reach; default: %(default)s",
     )
     chosen = parser.parse_args()
-    if chosen.against and (chosen.measures or chosen.write):
-        parser.error("--against measures all that it can, and writes no page")
+    if chosen.against and chosen.write:
+        parser.error("--against writes no page")
     if chosen.rounds < 1:
         parser.error("--rounds is a number from 1")
+    known = PARTS if chosen.against else MEASURES
     for name in chosen.measures:
-        if name not in MEASURES:
-            parser.error(f"{name!r} is none of {', '.join(MEASURES)}")
+        if name not in known:
+            parser.error(f"{name!r} is none of {', '.join(known)}")
     return chosen
 
 

@@ -29,13 +29,17 @@ from tests.benchmarks.runs import Failed
 BAR = 0.95
 
 
-def compare(bench, revision, bar):
-    """Print the table; return the exit code: 1 if a bar is missed, 2 for a failure."""
+def compare(bench, revision, bar, parts):
+    """Print the table of these PARTS, or of all.
+
+    Return the exit code: 1 if a bar is missed, 2 for a failure.
+    """
     began, load = time.monotonic(), os.getloadavg()[0]
     titles = titled(revision)
     try:
         with TemporaryDirectory(prefix="dbqueue-trees-", dir=DISK) as folder:
-            measures = measured(bench, sides(revision, Path(folder)))
+            peers = sides(revision, Path(folder))
+            measures = measured(bench, peers, parts or PARTS)
     except Failed as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 2
@@ -52,7 +56,7 @@ def compare(bench, revision, bar):
 
 def try_out(bench):
     """Measure dbqueue as it is, once: whether the benchmark works, and no more."""
-    for database, way in ways(bench):
+    for database, way in ways(bench, PARTS):
         print(database, *(f"{what} {n:.4g}" for what, n in way(DBQUEUE_ALONE).items()))
 
 
@@ -84,14 +88,14 @@ def sides(revision, folder):
     }
 
 
-def measured(bench, peers):
-    """Measure both sides in turn; return what was found, in pairs."""
+def measured(bench, peers, parts):
+    """Measure these parts of both sides in turn; return what was found, in pairs."""
     figures = defaultdict(lambda: {who: [] for who in peers})
     began = time.monotonic()
     for done in range(bench.rounds):
         tell(done, bench.rounds, time.monotonic() - began)
         turns = list(peers) if done % 2 == 0 else list(peers)[::-1]
-        for database, way in ways(bench):
+        for database, way in ways(bench, parts):
             for who in turns:
                 for what, figure in way(peers[who]).items():
                     figures[f"{database}: {what}"][who].append(figure)
@@ -104,15 +108,15 @@ def measured(bench, peers):
     ]
 
 
-def ways(bench):
+def ways(bench, parts):
     """Yield what is measured, as functions of a peer, each sized for some seconds."""
-    for database, store, backlog, single, pickups in (
-        ("PostgreSQL", bench.postgres, 40_000, 1_500, 60),
-        ("SQLite", bench.sqlite, 30_000, 4_000, 100),
+    for database, store, *sizes in (
+        ("PostgreSQL", bench.postgres, 40_000, (1_500, 10_000), 60),
+        ("SQLite", bench.sqlite, 30_000, (4_000, 10_000), 100),
     ):
-        yield database, partial(drain, bench, store, backlog)
-        yield database, partial(write, bench, store, single, 10_000)
-        yield database, partial(pick_up, bench, store, pickups)
+        for (name, part), size in zip(PARTS.items(), sizes, strict=True):
+            if name in parts:
+                yield database, partial(part, bench, store, size)
 
 
 def drain(bench, store, jobs, peer):
@@ -120,7 +124,8 @@ def drain(bench, store, jobs, peer):
     return {f"drain, {what}": figure for what, figure in found.items()}
 
 
-def write(bench, store, single, many, peer):
+def write(bench, store, counts, peer):
+    single, many = counts
     with bench.run(store, peer) as run:
         return run.side("writes", bench.some(single, 20), bench.some(many, 20))
 
@@ -128,6 +133,9 @@ def write(bench, store, single, many, peer):
 def pick_up(bench, store, count, peer):
     found = bench.latency(store, peer, step="spaced", count=count)
     return {"pickup, p50 ms": found["p50 ms"]}
+
+
+PARTS = {"drain": drain, "enqueue": write, "latency": pick_up}
 
 
 def tell(done, rounds, seconds):

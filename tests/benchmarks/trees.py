@@ -1,5 +1,6 @@
 """Copies of this repository, as it is and as it was, to import dbqueue from."""
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ def check_out(revision, folder):
     with tarfile.open(fileobj=BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
     shutil.rmtree(folder / "tests", ignore_errors=True)
+    _compile(folder)
 
 
 def copy(folder, *paths):
@@ -39,6 +41,12 @@ def copy(folder, *paths):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    _compile(folder)
+
+
+def _compile(folder):
+    """Compile what is there, as an installer does, whatever the environment says."""
+    compileall.compile_dir(folder, quiet=2)
 
 
 def environment(trees):
