@@ -26,8 +26,6 @@ from dbqueue.admin.listing.search import SEARCH, Wanted, as_uuid
 from dbqueue.admin.show.detail import Detail
 from dbqueue.models import FinishedJob, Job, JobState
 
-PAYLOAD = "dbqueue.view_job_payload"
-
 
 class JobRecordAdmin(ReadOnlyAdmin):
     states: tuple[JobState, ...] = ()
@@ -40,10 +38,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
         pages.adopt(admin_site)
 
     def get_urls(self) -> Any:
-        urls = super().get_urls()
-        for url in urls:
-            url.callback = pages.calm(url.callback)
-        return urls
+        return pages.calm_all(super().get_urls())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = self.model._default_manager.using(pages.chosen(request))
@@ -56,7 +51,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         menu = Menu(self, request)
         wanted = Wanted.of(request.GET)
-        if wanted.arguments and not request.user.has_perm(PAYLOAD):
+        if wanted.arguments and not request.user.has_perm(pages.PAYLOAD):
             raise PermissionDenied  # whoever may ask for values may guess them
         if request.method == "POST":
             return menu.answer()
@@ -77,7 +72,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
                 self.admin_site,
                 listing.result_list,
                 alias,
-                payload=request.user.has_perm(PAYLOAD),
+                payload=request.user.has_perm(pages.PAYLOAD),
             ),
             "chips": self._chips(listing),
             "menu": menu,
@@ -114,7 +109,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
         job = None if id is None else self._found(request, id)
         if job is None:
             return self._elsewhere(request, id)
-        payload = request.user.has_perm(PAYLOAD)
+        payload = request.user.has_perm(pages.PAYLOAD)
         detail = Detail(self.admin_site, job, payload=payload)
         context = {
             **pages.frame(

@@ -1,6 +1,7 @@
 """What all pages share: tabs, the database that is looked at, and a calm answer."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import (
     ProgrammingError,
     connections,
     router,
+    transaction,
 )
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -25,6 +27,8 @@ from dbqueue.backend import our_backends
 from dbqueue.models import Job
 
 DATABASE = "database"  # the name in a page's address, and in the session
+PAYLOAD = "dbqueue.view_job_payload"
+LIVE = "X-Dbqueue-Live"  # the header by which a page asks for its live parts again
 
 View = Callable[..., HttpResponseBase]
 
@@ -95,10 +99,13 @@ def frame(
     request: HttpRequest, site: AdminSite, *, title: Any, active: str
 ) -> dict[str, Any]:
     """Return what the template of every page is given; `active` is its tab."""
-    names = databases()
     request.current_app = site.name  # for {% url %}
+    if LIVE in request.headers:
+        return {"parent": "admin/dbqueue/live.html", "title": title}
+    names = databases()
     return {
         **site.each_context(request),
+        "parent": "admin/base_site.html",
         "title": title,
         "tabs": tabs(request, site, active),
         "databases": names if len(names) > 1 else [],
@@ -169,24 +176,44 @@ def calm(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBas
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            response: Any = view(request, *args, **kwargs)
-            if callable(getattr(response, "render", None)):
-                response.render()  # a template may ask, too
-            return response  # type: ignore[no-any-return]
+            with _transactions(request):
+                response: Any = view(request, *args, **kwargs)
+                if callable(getattr(response, "render", None)):
+                    response.render()  # a template may ask, too
+                return response  # type: ignore[no-any-return]
         except (InterfaceError, OperationalError, ProgrammingError) as error:
             missing = isinstance(error, DatabaseError) and _is_missing(error)
             if isinstance(error, ProgrammingError) and not missing:
                 raise
         return _away(missing=missing)
 
+    # A transaction that cannot begin would fail before the view: it begins inside.
+    for alias in connections:
+        transaction.non_atomic_requests(alias)(guarded)
     return guarded
+
+
+def calm_all(urls: list[Any]) -> list[Any]:
+    """Make the views of the addresses of a model calm; see calm()."""
+    for url in urls:
+        url.callback = calm(url.callback)
+    return urls
+
+
+def _transactions(request: HttpRequest) -> ExitStack:
+    """Begin those of ATOMIC_REQUESTS, where something may be written.
+
+    A page that only reads would keep others from writing, if SQLite locks at once.
+    """
+    with ExitStack() as stack:
+        for alias in connections if request.method == "POST" else ():
+            if connections[alias].settings_dict["ATOMIC_REQUESTS"]:
+                stack.enter_context(transaction.atomic(using=alias))
+        return stack.pop_all()
 
 
 def _away(*, missing: bool) -> HttpResponse:
     # No request: what the project adds to every page may ask the database, too.
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            connection.set_rollback(True)
     text = render_to_string("admin/dbqueue/away.html", {"missing": missing})
     return HttpResponse(text, status=503, headers={"Retry-After": "5"})
 

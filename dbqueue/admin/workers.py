@@ -106,10 +106,7 @@ def crews(site: AdminSite, workers: list[Worker], alias: str) -> list[Crew]:
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
     def get_urls(self) -> Any:
-        urls = super().get_urls()
-        for url in urls:
-            url.callback = pages.calm(url.callback)
-        return urls
+        return pages.calm_all(super().get_urls())
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return Worker.everyone.using(pages.chosen(request))

@@ -16,10 +16,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from dbqueue.admin import site as pages
+from dbqueue.admin.base import StrictAdmin
 from dbqueue.exceptions import DbqueueError
 from dbqueue.schedules import history
 from dbqueue.schedules.declared import sync
-from dbqueue.schedules.forms import ScheduleForm, database
+from dbqueue.schedules.forms import ScheduleForm, database, fieldsets
 from dbqueue.schedules.models import Origin, Schedule
 from dbqueue.tasks.framework import InvalidTask, InvalidTaskBackend
 
@@ -61,7 +63,7 @@ class ScheduleChangeList(ChangeList):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs
+class ScheduleAdmin(StrictAdmin):
     form = ScheduleForm
     change_form_template = "admin/dbqueue/schedule/change_form.html"
     list_display = ("name", "times", "next_run", "last_run", "enabled", "notes")
@@ -73,24 +75,6 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     readonly_fields: ClassVar[Any] = (
         *("times", "upcoming", "latest", "runs", "origin", "changes", "problem"),
     )
-    fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("name", "description", "enabled", "problem")}),
-        (_("Runs"), {"fields": ("times", "upcoming", "latest", "runs")}),
-        (_("Times"), {"fields": ("cron", "timezone", ("every", "offset"), "at")}),
-        (_("What is run"), {"fields": ("task", "args", "kwargs")}),
-        (
-            _("Options"),
-            {
-                "fields": (
-                    ("queue_name", "priority", "backend"),
-                    ("catch_up", "catch_up_limit"),
-                    ("overlap", "jitter", "expires"),
-                    ("starts_at", "ends_at", "max_runs"),
-                )
-            },
-        ),
-        (_("Declared"), {"fields": ("origin", "changes")}),
-    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Where the jobs are, regardless of routers.
@@ -98,6 +82,11 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        may = request.user.has_perm(pages.PAYLOAD)
+        may = may or self.has_change_permission(request, obj)
+        return fieldsets(with_arguments=may)
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may run schedules now."""
@@ -190,14 +179,15 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
         self.message_user(request, text % len(changed), messages.SUCCESS)
 
     def get_urls(self) -> list[Any]:
-        return [
+        ours = [
             path(
                 f"<uuid:object_id>/{name}/",
                 self.admin_site.admin_view(self._view_of(name)),
                 name=f"dbqueue_schedule_{name}",
             )
             for name in ("run_now", "reset")
-        ] + super().get_urls()
+        ]
+        return pages.calm_all([*ours, *super().get_urls()])
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -17,6 +17,25 @@ from dbqueue.schedules.times import cadence
 from dbqueue.schedules.times.cadence import At, Cron, Every
 
 _TIMES = ("cron", "every", "at")
+_ARGUMENTS = ("args", "kwargs", "changes")
+_FIELDSETS: Any = (
+    (None, {"fields": ("name", "description", "enabled", "problem")}),
+    (_("Runs"), {"fields": ("times", "upcoming", "latest", "runs")}),
+    (_("Times"), {"fields": ("cron", "timezone", ("every", "offset"), "at")}),
+    (_("What is run"), {"fields": ("task", "args", "kwargs")}),
+    (
+        _("Options"),
+        {
+            "fields": (
+                ("queue_name", "priority", "backend"),
+                ("catch_up", "catch_up_limit"),
+                ("overlap", "jitter", "expires"),
+                ("starts_at", "ends_at", "max_runs"),
+            )
+        },
+    ),
+    (_("Declared"), {"fields": ("origin", "changes")}),
+)
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs
@@ -89,6 +108,16 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
                 self.instance.check_values(database())
             except InvalidSchedule as error:
                 self.add_error(None, str(error))
+
+
+def fieldsets(*, with_arguments: bool) -> Any:
+    """Return the parts of the page; arguments are as secret as those of jobs."""
+    if with_arguments:
+        return _FIELDSETS
+    return [
+        (title, {"fields": [f for f in part["fields"] if f not in _ARGUMENTS]})
+        for title, part in _FIELDSETS
+    ]
 
 
 def database() -> str:

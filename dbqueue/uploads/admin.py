@@ -18,6 +18,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from dbqueue.admin import site as pages
 from dbqueue.admin.base import ReadOnlyAdmin, RecordAdmin
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import FinishedJob, Job
@@ -151,7 +152,7 @@ class UploadAdmin(RecordAdmin):
             guarded = self.admin_site.admin_view(view)
             route = f"<uuid:object_id>/{name}/"
             ours.append(path(route, guarded, name=f"dbqueue_upload_{name}"))
-        return [*ours, *super().get_urls()]
+        return pages.calm_all([*ours, *super().get_urls()])
 
     def download_view(self, request: HttpRequest, object_id: UUID) -> HttpResponseBase:
         upload = self._found(request, object_id, self.has_operate_permission)
