@@ -11,23 +11,24 @@ from django.utils.dateparse import parse_datetime
 
 from dbqueue.dialects import rows, statistics
 
-# The newest of them by an index, and only then in groups.
-FAILURES = """
-SELECT exception, task, count(*), max(finished_at)
-FROM (SELECT exception, task, finished_at FROM dbqueue_finishedjob
-      WHERE state = 'FAILED' AND finished_at > %s
-      ORDER BY finished_at DESC LIMIT %s) AS latest
-GROUP BY exception, task
-ORDER BY count(*) DESC, task LIMIT 200
-"""
-
-# Ids are in the order of the enqueues.
-RECENT = """
-SELECT queue_name, coalesce(enqueued_at, NULL) FROM (
+# The newest of each kind by an index, and only then in groups; ids are in the order of
+# the enqueues. What is at hand in one statement costs one way to the database.
+LATELY = """
+SELECT * FROM (
+    SELECT 'failed' AS kind, exception AS name, task, count(*) AS jobs,
+        max(finished_at) AS at
+    FROM (SELECT exception, task, finished_at FROM dbqueue_finishedjob
+          WHERE state = 'FAILED' AND finished_at > %s
+          ORDER BY finished_at DESC LIMIT %s) AS latest
+    GROUP BY exception, task
+    ORDER BY count(*) DESC, task LIMIT 200
+) AS failures
+UNION ALL
+SELECT 'enqueued', queue_name, NULL, NULL, coalesce(enqueued_at, NULL) FROM (
     SELECT id, queue_name, enqueued_at FROM dbqueue_job ORDER BY id DESC LIMIT %s
 ) AS unfinished
 UNION ALL
-SELECT queue_name, coalesce(enqueued_at, NULL) FROM (
+SELECT 'enqueued', queue_name, NULL, NULL, coalesce(enqueued_at, NULL) FROM (
     SELECT id, queue_name, enqueued_at FROM dbqueue_finishedjob
     ORDER BY id DESC LIMIT %s
 ) AS finished
@@ -40,31 +41,26 @@ class Shown:
 
     connection: Any
 
-    def failures(self, *, seconds: float, most: int) -> list[rows.FailureGroup]:
-        """Group the jobs that have FAILED within so many seconds, the latest `most`."""
-        since = timezone.now() - timedelta(seconds=seconds)
-        found = self._shown(FAILURES, [_written(self.connection, since), most])
-        return [rows.FailureGroup(e, t, n, _read(last)) for e, t, n, last in found]
+    def lately(
+        self, *, seconds: float, most_failures: int, most_recent: int
+    ) -> tuple[list[rows.FailureGroup], dict[str, float]]:
+        """Return groups of failures, and how many jobs a second came into each queue.
 
-    def recent(self, most: int) -> dict[str, float]:
-        """Return how many jobs a second came within five minutes into each queue.
-
-        It looks at the newest `most` of either table.
+        The first are of the latest `most_failures` jobs that have FAILED within so many
+        seconds; the second of five minutes, by the newest `most_recent` of either
+        table.
         """
-        found = self._shown(RECENT, [most, most])
-        since = timezone.now() - timedelta(seconds=RECENT_SECONDS)
-        if timezone.is_naive(since):
-            since = timezone.make_aware(since)
-        lately = [(q, at) for q, moment in found if (at := _read(moment)) > since]
-        # The others may be older than these, and were not looked at.
-        first = min((at for _, at in lately), default=since)
-        seconds = RECENT_SECONDS
-        if len(lately) >= most:
-            seconds = max(1.0, (timezone.now() - first).total_seconds())
-        rates: dict[str, float] = {}
-        for queue, _ in lately:
-            rates[queue] = rates.get(queue, 0.0) + 1 / seconds
-        return rates
+        since = timezone.now() - timedelta(seconds=seconds)
+        values = [_written(self.connection, since), most_failures]
+        found = self._shown(LATELY, [*values, most_recent, most_recent])
+        failures = [
+            rows.FailureGroup(name, task, jobs, _read(at))
+            for kind, name, task, jobs, at in found
+            if kind == "failed"
+        ]
+        failures.sort(key=lambda group: (-group.jobs, group.task))
+        enqueued = [(row[1], _read(row[-1])) for row in found if row[0] != "failed"]
+        return failures, _rates(enqueued, most_recent)
 
     def pins(self, seconds: float) -> list[rows.Pin]:
         """Return what keeps vacuum from its work for longer than that."""
@@ -89,6 +85,23 @@ class Shown:
             cursor.execute(sql, params)
             found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
+
+
+def _rates(found: list[tuple[str, datetime]], most: int) -> dict[str, float]:
+    """Return how many a second came lately, by queue."""
+    since = timezone.now() - timedelta(seconds=RECENT_SECONDS)
+    if timezone.is_naive(since):
+        since = timezone.make_aware(since)
+    lately = [(queue, at) for queue, at in found if at > since]
+    # The others may be older than these, and were not looked at.
+    first = min((at for _, at in lately), default=since)
+    seconds = RECENT_SECONDS
+    if len(lately) >= most:
+        seconds = max(1.0, (timezone.now() - first).total_seconds())
+    rates: dict[str, float] = {}
+    for queue, _ in lately:
+        rates[queue] = rates.get(queue, 0.0) + 1 / seconds
+    return rates
 
 
 def _written(connection: BaseDatabaseWrapper, moment: datetime) -> Any:

@@ -3,9 +3,12 @@
 from typing import Any
 
 from django import template
+from django.contrib import admin
+from django.contrib.admin.sites import all_sites
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.urls import reverse
 
+from dbqueue.admin import site as pages
 from dbqueue.admin import texts
 from dbqueue.admin.listing.listing import Listing
 
@@ -34,3 +37,12 @@ def site_url(context: Any, name: str, *args: Any) -> str:
     """Return the address of a page of the site that is shown."""
     site_name = getattr(context.get("request"), "current_app", None)
     return reverse(f"admin:dbqueue_{name}", args=args, current_app=site_name)
+
+
+@register.inclusion_tag("admin/dbqueue/tabs.html", takes_context=True)
+def queue_tabs(context: Any) -> dict[str, Any]:
+    """Show the tabs on a page that the admin makes of a model."""
+    request, opts = context["request"], context["opts"]
+    name = getattr(request, "current_app", "admin")
+    site = next((site for site in all_sites if site.name == name), admin.site)
+    return {"tabs": pages.tabs(request, site, str(opts.model_name))}

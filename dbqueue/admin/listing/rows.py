@@ -67,10 +67,20 @@ def lean(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def made(
-    site: AdminSite, jobs: Collection[Any], alias: str, *, payload: bool
+    site: AdminSite,
+    jobs: Collection[Any],
+    alias: str,
+    *,
+    payload: bool,
+    names: Mapping[UUID, str] | None = None,
 ) -> list[Row]:
-    """Return the lines of jobs that lean() has read; without `payload`, no messages."""
-    names, now = worker_names(alias, {job.worker_id for job in jobs}), timezone.now()
+    """Return the lines of jobs that lean() has read; without `payload`, no messages.
+
+    `names` are those of workers, if somebody has asked for them already.
+    """
+    if names is None:
+        names = worker_names(alias, {job.worker_id for job in jobs})
+    now = timezone.now()
     made = [_row(site, job, names, now) for job in jobs]
     for row in made if not payload else []:
         row.message = row.progress = ""

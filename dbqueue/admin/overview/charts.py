@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil, log10
+from math import ceil, floor, log10
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
@@ -23,6 +23,9 @@ class Bar:
     good: int = 0
     bad: int = 0
     retried: int = 0
+    # Seconds that 95 % did not exceed, before their first start and in their last run.
+    wait: float | None = None
+    run: float | None = None
 
     @property
     def all(self) -> int:
@@ -74,6 +77,76 @@ def stacked(bars: Sequence[Bar], *, by_day: bool) -> Chart:
         w=max(1, len(bars)) * STEP,
     )
     return Chart(bars, _ticks(bars, by_day), top, svg, peak)
+
+
+@dataclass(slots=True)
+class Times:
+    """Lines of how long jobs waited and ran; `scale` are its marks, the highest first.
+
+    From one mark to the next it is ten times as long.
+    """
+
+    svg: SafeString
+    scale: Sequence[str]
+
+
+def times(bars: Sequence[Bar], *, by_day: bool) -> Times:
+    """Return the lines of the bars, oldest first."""
+    told = [t for bar in bars for t in (bar.wait, bar.run) if t is not None]
+    low, high = _decades(told)
+    width, unit = max(1, len(bars)) * STEP, HEIGHT / (high - low)
+
+    def line(seconds: Sequence[float | None]) -> str:
+        path, is_drawn = "", False
+        for n, each in enumerate(seconds):
+            if each is not None:
+                y = HEIGHT - unit * (log10(max(each, 10.0**low)) - low)
+                path += f"V{y:.1f}" if is_drawn else f"M{n * STEP} {y:.1f}"
+                path += f"H{(n + 1) * STEP}"
+            is_drawn = each is not None
+        return path
+
+    svg = format_html(
+        '<svg class="dbq-chart" viewBox="0 0 {} {}" preserveAspectRatio="none"'
+        ' role="img" aria-label="{}"><g class="dbq-grid"><path d="{}"/></g>'
+        '<path class="dbq-line-run" d="{}"/><path class="dbq-line-wait" d="{}"/>{}'
+        "</svg>",
+        width,
+        HEIGHT,
+        _("How long 95 of 100 jobs waited and ran at most"),
+        "".join(f"M0 {unit * n:.1f}H{width}" for n in range(1, high - low)),
+        line([bar.run for bar in bars]),
+        line([bar.wait for bar in bars]),
+        format_html_join(
+            "",
+            '<rect class="dbq-hover" x="{}" y="0" width="{}" height="{}">'
+            "<title>{}</title></rect>",
+            [
+                (n * STEP, STEP, HEIGHT, _of_times(bar, by_day))
+                for n, bar in enumerate(bars)
+                if bar.wait is not None or bar.run is not None
+            ],
+        ),
+    )
+    marks = [texts.plain_duration(10.0**n) for n in range(high, low - 1, -1)]
+    return Times(svg, marks)
+
+
+def _of_times(bar: Bar, by_day: bool) -> str:
+    said = {
+        "at": label(bar.at, by_day),
+        "wait": "-" if bar.wait is None else texts.plain_duration(bar.wait),
+        "run": "-" if bar.run is None else texts.plain_duration(bar.run),
+    }
+    return _("%(at)s: 95 of 100 waited %(wait)s and ran %(run)s at most") % said
+
+
+def _decades(seconds: Sequence[float]) -> tuple[int, int]:
+    """Return powers of ten between which the times are, at least two of them."""
+    if not seconds:
+        return -2, 1
+    low = max(-3, floor(log10(max(min(seconds), 0.001))))
+    return low, max(low + 2, ceil(log10(max(*seconds, 0.001))))
 
 
 def sparkline(values: Sequence[int]) -> SafeString:

@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from dbqueue import dialects, status
+from dbqueue.admin.listing.rows import lean
 from dbqueue.admin.overview import history, warnings
 from dbqueue.admin.overview.charts import sparkline
 from dbqueue.admin.overview.history import TaskFigures
-from dbqueue.dialects.rows import FailureGroup
 from dbqueue.dialects.scan import Scan
-from dbqueue.models import Pause, Worker
+from dbqueue.models import Job, Pause, Worker
 
 MOST_RECENT = 500  # rows by whose age the rate of new jobs is told
 MOST_FAILURES = 10_000
 MOST_SHOWN = 10
+MOST_RUNNING = 6  # of the jobs that run, those that began first
+MOST_WORKERS = 1_000
 
 
 @dataclass(slots=True)
@@ -50,12 +55,31 @@ class Glance:
         self.history = history.of(alias, self.range)
         self.counts = status.queues(alias)
         dialect = dialects.of(alias)
-        self.failures: list[FailureGroup] = dialect.failures(
-            seconds=86_400.0, most=MOST_FAILURES
+        self.failures, self._recent = dialect.lately(
+            seconds=86_400.0, most_failures=MOST_FAILURES, most_recent=MOST_RECENT
         )
-        self._recent = dialect.recent(MOST_RECENT)
-        self.workers = list(Worker.everyone.using(alias).order_by("name", "pid"))
+        self.workers = self._workers()
         self.pauses: Mapping[str, Pause] = Pause.objects.using(alias).in_bulk()
+        running = lean(Job.objects.using(alias).running())
+        self.longest = list(running.order_by("last_attempted_at", "id")[:MOST_RUNNING])
+
+    def _workers(self) -> list[Worker]:
+        """Return those that live, and those that were lost lately."""
+        lately = self.now - timedelta(seconds=warnings.LATELY)
+        lost = Q(was_lost=True, ended_at__gte=lately)
+        rows = Worker.everyone.using(self.alias).filter(Q(ended_at=None) | lost)
+        return list(rows.order_by("name", "pid")[:MOST_WORKERS])
+
+    @property
+    def names(self) -> dict[UUID, str]:
+        """The names of workers, by their ids."""
+        return {worker.pk: worker.name for worker in self.workers}
+
+    @property
+    def slots(self) -> int:
+        """How many jobs the threads of live workers can run at once."""
+        facts = [w.facts for w in self.live if isinstance(w.facts, dict)]
+        return sum(n for f in facts if isinstance(n := f.get("threads"), int))
 
     @cached_property
     def live(self) -> list[Worker]:

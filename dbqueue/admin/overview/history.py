@@ -3,12 +3,13 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import add
 from typing import Any
 
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from dbqueue.admin.overview.charts import Bar, Chart, stacked
+from dbqueue.admin.overview.charts import Bar, Chart, Times, stacked, times
 from dbqueue.dialects.statistics import (
     ENDS,
     HOUR,
@@ -67,6 +68,7 @@ class TaskFigures:
 @dataclass(slots=True)
 class History:
     chart: Chart
+    times: Times
     tasks: list[TaskFigures]
     # Jobs that ended in each minute of the last hour, and a second lately, by queue.
     minutes: dict[str, list[int]] = field(default_factory=dict)
@@ -88,20 +90,15 @@ def of(alias: str, wanted: str) -> History:
     found = list(
         rows.filter(Q(span=span, at__gte=begin) | Q(span=MINUTE, at__gte=hour_ago))
         .values_list("span", "at", "queue_name")
-        .annotate(*(Sum(name) for name in ENDS))
+        .annotate(*(Sum(name) for name in (*ENDS, *WAITS, *RUNS)))
         .order_by()
     )
-    by_moment = {begin + timedelta(seconds=span * n): Bar(begin) for n in range(bars)}
-    for at, bar in by_moment.items():
-        bar.at = at
-    for row_span, at, _queue, succeeded, failed, cancelled, retried in found:
-        bar_of = by_moment.get(_aware(at)) if row_span == span else None
-        if bar_of is not None:
-            bar_of.good += succeeded + cancelled
-            bar_of.bad += failed
-            bar_of.retried += retried
+    made = [Bar(begin + timedelta(seconds=span * n)) for n in range(bars)]
+    _fill(made, [row for row in found if row[0] == span])
+    by_day = wanted == "7d"
     history = History(
-        stacked(list(by_moment.values()), by_day=wanted == "7d"),
+        stacked(made, by_day=by_day),
+        times(made, by_day=by_day),
         _tasks(rows.filter(span=span, at__gte=begin)),
     )
     _add_minutes(history, [row for row in found if row[0] == MINUTE], hour_ago)
@@ -137,9 +134,27 @@ def _figures(row: Any) -> TaskFigures:
     )
 
 
+def _fill(bars: list[Bar], rows: list[Any]) -> None:
+    """Add what the rows say to the bars of their moments."""
+    by_moment = {bar.at: bar for bar in bars}
+    counts: dict[datetime, list[int]] = {}
+    for _span, at, _queue, succeeded, failed, cancelled, retried, *buckets in rows:
+        bar = by_moment.get(_aware(at))
+        if bar is not None:
+            bar.good += succeeded + cancelled
+            bar.bad += failed
+            bar.retried += retried
+            known = counts.get(bar.at, [0] * len(buckets))
+            counts[bar.at] = [*map(add, known, buckets)]
+    for at, buckets in counts.items():
+        bar = by_moment[at]
+        bar.wait = percentile(buckets[: len(WAITS)], 0.95)
+        bar.run = percentile(buckets[len(WAITS) :], 0.95)
+
+
 def _add_minutes(history: History, rows: list[Any], begin: datetime) -> None:
     minutes: dict[str, list[int]] = defaultdict(lambda: [0] * 60)
-    for _span, at, queue, succeeded, failed, cancelled, _retried in rows:
+    for _span, at, queue, succeeded, failed, cancelled, *_rest in rows:
         n = int((_aware(at) - begin).total_seconds()) // MINUTE
         if 0 <= n < 60:
             minutes[queue][n] += succeeded + failed + cancelled

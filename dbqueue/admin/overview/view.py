@@ -9,7 +9,8 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue.admin import site as pages
-from dbqueue.admin.overview import history
+from dbqueue.admin.listing import rows
+from dbqueue.admin.overview import history, shared
 from dbqueue.admin.overview.glance import Glance
 
 RANGE = "range"
@@ -28,12 +29,21 @@ def queues(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
 def _answer(
     request: HttpRequest, site: AdminSite, name: str, title: Any
 ) -> HttpResponseBase:
-    alias = pages.chosen(request)
-    glance = Glance(alias, request.GET.get(RANGE, ""))
+    alias, wanted = pages.chosen(request), request.GET.get(RANGE, "")
+    # Whoever has just changed something sees it; pages that look again share a look.
+    is_live = pages.LIVE in request.headers
+    glance = (shared.glance if is_live else Glance)(alias, wanted)
     context = {
         **pages.frame(request, site, title=title, active=name),
         "glance": glance,
         "ranges": [(key, LABELS[key], key == glance.range) for key in history.RANGES],
+        "running": rows.made(
+            site,
+            glance.longest,
+            alias,
+            payload=request.user.has_perm(pages.PAYLOAD),
+            names=glance.names,
+        ),
         "may_pause": request.user.has_perm("dbqueue.pause_queue"),
         "jobs_url": pages.link(site, "dbqueue_job_changelist"),
         "finished_url": pages.link(site, "dbqueue_finishedjob_changelist"),
