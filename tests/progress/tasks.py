@@ -54,3 +54,10 @@ def refuse(message, retry=False):
 @task(backoff=0, max_attempts=2)
 def fail(message):
     raise ValueError(message)
+
+
+@task(takes_context=True, backoff=0, max_attempts=3)
+def attach_two(context, text):
+    context.attach("first.txt", text)
+    context.set_progress(1, 2, "The second")
+    context.attach("second.txt", text)
