@@ -11,6 +11,7 @@ from tests.benchmarks.machine import Postgres, Redis, Sqlite
 from tests.benchmarks.peers import PYTHON
 from tests.benchmarks.report import Found, Report, Spread
 from tests.benchmarks.runs import Failed, Run, percentiles
+from tests.benchmarks.tabs import looking
 
 # /tmp may be memory; this should not be.
 DISK, MEMORY = "/var/tmp", "/dev/shm"
@@ -80,6 +81,19 @@ class Bench:
             with beside(run.url) if beside else nullcontext():
                 found = run.drain()
             return found | run.decay() if beside else found
+
+    def drain_watched(self, store, peer, **who):
+        """Work a backlog off while tabs and viewers look at it.
+
+        For ten seconds: a tab asks every three.
+        """
+        jobs = self.some(10 * peer.pace, least=100)
+        with self.run(store, peer, jobs) as run:
+            run.side("backlog", jobs)
+            store.settle(run.url)
+            with looking(run, **who) as seen:
+                found = run.drain()
+            return found | {"looks": len(seen)}
 
     def crowd_out(self, store, peer):
         """Return the ms that somebody else's writes take during a drain."""

@@ -20,6 +20,8 @@ from tests.benchmarks.peers import (
     SCHEDULED,
     TASKS_DB,
     TASKS_DB_PREPARED,
+    UNCOUNTED,
+    WATCHED,
     dbqueue,
 )
 from tests.benchmarks.report import Spread
@@ -123,6 +125,46 @@ def drain_pinned(bench):
     kept = bench.interleave(title, contest).of("dbqueue", "last/first")
     title = "drain, pinned horizon, last / first tenth"
     bench.report.bar(title, kept, "≥", 0.8, aim=0.9)
+
+
+def watched(bench):
+    """a drain beside ten tabs of the admin, and beside ten who wait, PostgreSQL"""
+    _watched(bench, bench.postgres, "PostgreSQL")
+
+
+def watched_sqlite(bench):
+    """the same on SQLite"""
+    _watched(bench, bench.sqlite, "SQLite")
+
+
+def _watched(bench, store, where):
+    way = partial(bench.drain_watched, store, WATCHED)
+    contest = {
+        "nobody": way,
+        "ten tabs": partial(way, tabs=10),
+        "ten viewers": partial(way, viewers=10),
+    }
+    found = bench.interleave(f"Drain that somebody looks at, {where}", contest)
+    for who in ("ten tabs", "ten viewers"):
+        kept = found.of(who, "jobs/s") / found.of("nobody", "jobs/s")
+        bench.report.bar(f"drain, {where}, {who} / nobody", kept, "≥", 0.95)
+
+
+def counted(bench):
+    """what the statistics take of a drain of no-op jobs, PostgreSQL"""
+    _counted(bench, bench.postgres, "PostgreSQL")
+
+
+def counted_sqlite(bench):
+    """the same on SQLite"""
+    _counted(bench, bench.sqlite, "SQLite")
+
+
+def _counted(bench, store, where):
+    contest = among(partial(bench.drain, store), UNCOUNTED, DBQUEUE)
+    found = bench.interleave(f"Drain with and without statistics, {where}", contest)
+    kept = found.times(UNCOUNTED.label)
+    bench.report.bar(f"drain, {where}, with statistics / without", kept, "≥", 0.98)
 
 
 def enqueue(bench):
@@ -316,6 +358,7 @@ MEASURES = {
     function.__name__.replace("_", "-"): function
     for function in (
         *(drain, drain_sqlite, beside_sqlite, drain_beside, drain_pinned),
+        *(watched, watched_sqlite, counted, counted_sqlite),
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
         *(latency, latency_sqlite, ticks, ticks_sqlite, lanes, lanes_sqlite),
         *(sleepers, photos, idle, ready),

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tests.benchmarks import site
+
 PYTHON = [sys.executable, "-m"]
 HERE = "tests.benchmarks.peers"
 
@@ -95,6 +97,14 @@ SCHEDULED = replace(
     name="dbqueue-scheduled",
     module="scheduled",
     workers=("django runworker --threads 2 --no-reload -v 0",) * 3,
+)
+WATCHED = replace(
+    DBQUEUE, name="dbqueue-watched", settings={**DBQUEUE.settings, **site.SETTINGS}
+)
+UNCOUNTED = replace(
+    DBQUEUE,
+    label="dbqueue, without statistics",
+    workers=(f"{HERE}.uncounted --processes 2 --no-reload -v 0",),
 )
 TASKS_DB = Peer(
     name="django-tasks-db",
@@ -188,6 +198,7 @@ PEERS = {
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
         *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED, SCHEDULED),
+        WATCHED,
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
