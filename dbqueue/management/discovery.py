@@ -6,11 +6,18 @@ from types import FrameType
 from django.core.management.base import CommandError
 from django.utils.module_loading import autodiscover_modules
 
+from dbqueue.tasks import registry
+
 
 def import_tasks() -> None:
-    """Import the module `tasks` of each app; raise CommandError if one exits."""
+    """Import the module `tasks` of each app, and what wings have imported besides.
+
+    Raises CommandError if one exits.
+    """
     try:
         autodiscover_modules("tasks")
+        for import_more in registry.importers:
+            import_more()
     except SystemExit as error:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         modules = [f.f_globals["__name__"] for f in frames if _is_module(f)]

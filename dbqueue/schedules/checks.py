@@ -24,10 +24,10 @@ def check_declared(**kwargs: Any) -> list[checks.CheckMessage]:
     """E007: a schedule of the settings, or of the code, cannot be fired."""
     try:
         conf.current()
-        entries, wrong = declarations.from_settings()
+        declared, wrong = declarations.everything()
     except ImproperlyConfigured:
         return []  # E001 tells of it
-    problems = [*wrong, *_problems((*declarations.declared.values(), *entries))]
+    problems = [*wrong, *_problems(declared)]
     return [checks.Error(str(error), id="dbqueue.E007") for error in problems]
 
 

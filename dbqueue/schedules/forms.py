@@ -96,7 +96,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
                 _("Fill in one of “Cron”, “Or every” and “Or at”.")
             )
         try:
-            self.instance.cadence = _cadence(given[0], cleaned)
+            before = self.instance.cadence
+            both = isinstance(before, Cron) and before.both_days
+            self.instance.cadence = _cadence(given[0], cleaned, both_days=both)
         except InvalidSchedule as error:
             self.add_error(given[0], str(error))
         return cleaned
@@ -139,9 +141,10 @@ def _fields_of(times: Any) -> dict[str, Any]:
     return shown
 
 
-def _cadence(name: str, given: dict[str, Any]) -> cadence.Cadence:
+def _cadence(name: str, given: dict[str, Any], *, both_days: bool) -> cadence.Cadence:
     if name == "cron":
-        return Cron(given["cron"], timezone=given["timezone"])
+        zone = given["timezone"]
+        return Cron(given["cron"], timezone=zone, both_days=both_days)
     if name == "every":
         return Every(given["every"], offset=given["offset"] or timedelta())
     lines = [line.strip() for line in given["at"].splitlines() if line.strip()]

@@ -128,4 +128,6 @@ def _adopt(task: AnyTask) -> Task[..., Any]:
     return unchecked(**{field.name: getattr(task, field.name) for field in fields})
 
 
+# What wings import, beside the modules `tasks`, before a worker starts.
+importers: list[Callable[[], object]] = []
 _resolved: dict[str, Task[..., Any]] = {}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dbqueue import At, Cron, Every
 from dbqueue.exceptions import InvalidSchedule
+from dbqueue.schedules.times.cadence import read
 from dbqueue.schedules.times.plan import latest
 from tests.schedules import reference
 from tests.support.processes import SCALE
@@ -154,6 +155,22 @@ def test_a_macro_is_a_line(macro, line):
 STARS = st.one_of(
     st.just("*"), st.integers(1, 40).map(lambda n: f"*/{n}"), st.just("*")
 )
+
+
+def test_both_days_may_be_wanted():
+    line = Cron("0 8 13 * fri", timezone="UTC", both_days=True)
+    start, found = moment("2026-01-01T00:00Z"), []
+    while len(found) < 3:
+        start = line.after(start)
+        found.append(f"{start:%Y-%m-%d}")
+
+    assert found == ["2026-02-13", "2026-03-13", "2026-11-13"]
+    assert read(line.as_json()) == line
+    assert line.words() == "At 08:00 on day 13 and on Friday, where both days match"
+    with pytest.raises(InvalidSchedule, match="no time matches"):
+        Cron("0 8 30 2 fri", both_days=True)
+    with pytest.raises(InvalidSchedule, match="True or False"):
+        Cron("0 8 30 2 fri", both_days="yes")
 
 
 def test_a_stretch_of_one_with_a_step_is_that_one_alone():

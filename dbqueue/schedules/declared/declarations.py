@@ -14,7 +14,7 @@ from dbqueue.tasks import signatures
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.framework import Task as DjangoTask
 
-_WHEN = ("cron", "timezone", "every", "offset", "at")
+_WHEN = ("cron", "timezone", "both_days", "every", "offset", "at")
 
 
 class _Options(TypedDict, total=False):
@@ -77,6 +77,8 @@ class Declaration:
 
 # What schedule() and @task have declared in this process, by name.
 declared: dict[str, Declaration] = {}
+# What wings declare besides, each time anew: called when the tasks are imported.
+sources: list[Callable[[], tuple[list[Declaration], list[InvalidSchedule]]]] = []
 
 
 def schedule(
@@ -119,6 +121,24 @@ def schedule(
             "name of its own: schedule(…, name='…')."
         )
     return other
+
+
+def everything() -> tuple[list[Declaration], list[InvalidSchedule]]:
+    """Return what is declared anywhere, and what is wrong with the rest of it."""
+    made, wrong = list(declared.values()), list[InvalidSchedule]()
+    for source in (from_settings, *sources):
+        more, refused = source()
+        names = {given.name for given in made}
+        made += [given for given in more if given.name not in names]
+        wrong += [*refused, *(_twice(given) for given in more if given.name in names)]
+    return made, wrong
+
+
+def _twice(given: Declaration) -> ScheduleNameTaken:
+    return ScheduleNameTaken(
+        f"Schedule {given.name!r} is declared twice, once in the {given.origin}. Give "
+        "one of them another name."
+    )
 
 
 def from_settings() -> tuple[list[Declaration], list[InvalidSchedule]]:

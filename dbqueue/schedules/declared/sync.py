@@ -72,7 +72,7 @@ def refresh(alias: str) -> None:
     anybody declares it; but no longer, or the last old worker that had started would
     have the last word.
     """
-    declared = {made.name: made for made in _all_declared()}
+    declared = {made.name: made for made in declarations.everything()[0]}
     names, now = sorted(declared), store.now(alias)
     old = now - timedelta(seconds=REFRESH)
     mine = _declared_rows(alias).filter(declared_by=_settings(), retired_at=None)
@@ -103,11 +103,6 @@ def _write_right(alias: str, part: dict[str, Declaration]) -> None:
         logger.info("Schedule %r is declared otherwise by now, and was changed", name)
 
 
-def _all_declared() -> Iterator[Declaration]:
-    yield from declarations.declared.values()
-    yield from declarations.from_settings()[0]
-
-
 def retire_forgotten(alias: str) -> None:
     """Retire what no live worker has declared for an hour."""
     now = store.now(alias)
@@ -124,15 +119,10 @@ def reset(row: Schedule) -> None:
 
 
 def _declared(alias: str, report: Report) -> Iterable[Declaration]:
-    entries, wrong = declarations.from_settings()
+    declared, wrong = declarations.everything()
     report.wrong += wrong
-    for made in (*declarations.declared.values(), *entries):
+    for made in declared:
         try:
-            if made.origin == Origin.SETTINGS and made.name in declarations.declared:
-                raise ScheduleNameTaken(
-                    f"Schedule {made.name!r} is declared in code and in the settings. "
-                    "Give one of them another name."
-                )
             if calls.check(made).database == alias:
                 yield made
         except InvalidSchedule as error:

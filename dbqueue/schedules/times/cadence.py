@@ -1,31 +1,17 @@
 """When the ticks of a schedule are: Cron, Every and At, and how rows keep them."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from cronsim import CronSim, CronSimError
 from django.conf import settings
 
 from dbqueue.backoff import LONGEST
 from dbqueue.schedules.exceptions import InvalidSchedule
-from dbqueue.schedules.times import clocks
+from dbqueue.schedules.times import clocks, lines
 
-MACROS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LENGTH = 200  # characters of a line
-# A stretch of one, with a step: cronsim would go on from it, as from "5/10".
-_LONE = re.compile(r"(?<![\w-])(\w+)-\1/[1-9]\d*(?!\w)")
 _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60))
 
 
@@ -34,12 +20,14 @@ class Cron:
     """The times of a crontab's line, by the clock of a time zone.
 
     Five fields, six with seconds before them, or a macro as "@daily". The zone is a
-    name as "Europe/Berlin"; by default TIME_ZONE of the settings. Raises
-    InvalidSchedule for a line that cannot be read, or that no time matches.
+    name as "Europe/Berlin"; by default TIME_ZONE of the settings. `both_days` wants the
+    day and the weekday to match; by default either is enough, if neither begins with a
+    star. Raises InvalidSchedule for a line that cannot be read, or has no time.
     """
 
     expression: str
     timezone: str = field(default="", kw_only=True)
+    both_days: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         zone = getattr(self.timezone, "key", self.timezone)
@@ -49,12 +37,11 @@ class Cron:
         object.__setattr__(self, "expression", " ".join(self.expression.split()))
         if self.timezone:
             clocks.zone(self.timezone)
-        _check_line(self.expression, self._line)
-
-    @property
-    def _line(self) -> str:
-        line = MACROS.get(self.expression.lower(), self.expression)
-        return _LONE.sub(r"\1", line)
+        if not isinstance(self.both_days, bool):
+            raise InvalidSchedule(
+                f"Cron(…, both_days={self.both_days!r}): it is True or False."
+            )
+        lines.check(self.expression, both_days=self.both_days)
 
     @property
     def zone(self) -> tzinfo:
@@ -63,26 +50,30 @@ class Cron:
     @property
     def is_fixed(self) -> bool:
         """Whether it names hours and minutes, rather than every one of them."""
-        minute, hour = self._line.split()[-5:-3]
+        minute, hour = lines.plain(self.expression).split()[-5:-3]
         return not (minute.startswith("*") or hour.startswith("*"))
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first tick after the moment, in UTC; None if there is none."""
         find = clocks.fixed if self.is_fixed else clocks.running
         try:
-            return find(self._line, self.zone, moment.astimezone(UTC))
+            return find(self._times, self.zone, moment.astimezone(UTC))
         except OverflowError:
             return None
 
     def words(self) -> str:
         """Return it in plain English, as "At 08:00 on weekdays"."""
-        said: str = CronSim(self._line, datetime(2026, 1, 1)).explain()
-        return said.replace("on Monday through Friday", "on weekdays")
+        said = lines.words(self.expression)
+        return f"{said}, where both days match" if self.both_days else said
 
     def as_json(self) -> dict[str, Any]:
         """Return what a row keeps, with the time zone of here and now."""
         zone = self.timezone or settings.TIME_ZONE
-        return {"cron": self.expression, "timezone": zone}
+        more = {"both_days": True} if self.both_days else {}
+        return {"cron": self.expression, "timezone": zone, **more}
+
+    def _times(self, after: datetime) -> Iterator[datetime]:
+        return lines.times(self.expression, after, both_days=self.both_days)
 
     def __str__(self) -> str:
         return f"{self.words()} ({self.timezone or settings.TIME_ZONE})"
@@ -188,15 +179,16 @@ def read(kept: Any) -> Cadence:
     if isinstance(kept, Mapping):
         given = dict(kept)
         match given:
-            case {"cron": line, **rest} if rest.keys() <= {"timezone"}:
-                return Cron(line, timezone=rest.get("timezone") or "")
+            case {"cron": line, **rest} if rest.keys() <= {"timezone", "both_days"}:
+                zone, both = rest.get("timezone"), rest.get("both_days")
+                return Cron(line, timezone=zone or "", both_days=both or False)
             case {"every": every, **rest} if rest.keys() <= {"offset"}:
                 return Every(every, offset=rest.get("offset") or timedelta())
             case {"at": [*moments]} if len(given) == 1:
                 return At(*map(moment, moments))
     raise InvalidSchedule(
-        f"{kept!r:.200} does not say when: it needs one of 'cron' (with 'timezone'), "
-        "'every' (with 'offset') or 'at'."
+        f"{kept!r:.200} does not say when: it needs one of 'cron' (with 'timezone' and "
+        "'both_days'), 'every' (with 'offset') or 'at'."
     )
 
 
@@ -210,26 +202,6 @@ def moment(value: Any) -> datetime:
         raise InvalidSchedule(
             f"At({value!r}): a moment is an aware datetime."
         ) from None
-
-
-def _check_line(given: str, line: str) -> None:
-    if given.lower() == "@reboot":
-        raise InvalidSchedule(
-            "Cron('@reboot'): workers start often, and on many hosts. Connect to "
-            "dbqueue.signals.worker_ready instead."
-        )
-    try:
-        if len(line) > _LENGTH:
-            raise CronSimError(f"More than {_LENGTH} characters")
-        first = next(CronSim(line, datetime(2026, 1, 1)), None)
-    except (CronSimError, ValueError, AssertionError, ArithmeticError) as error:
-        raise InvalidSchedule(
-            f"Cron({given!r:.300}): {str(error) or 'it cannot be read'}. A line has "
-            "five fields, minute hour day month weekday, or six with seconds before "
-            f"them; or it is one of {', '.join(MACROS)}."
-        ) from None
-    if first is None:
-        raise InvalidSchedule(f"Cron({given!r}): no time matches it in 50 years.")
 
 
 def _duration(name: str, value: Any) -> timedelta:

@@ -1,18 +1,19 @@
 """The next time of a crontab's line, on the clock of a time zone.
 
-The line itself is read by cronsim, and always on a clock that is never changed. What
+The line itself is read elsewhere, and always on a clock that is never changed. What
 daylight saving time does to a time is decided here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from cronsim import CronSim
-
 from dbqueue.schedules.exceptions import InvalidSchedule
+
+# Gives the times of a line after one, on a clock that is never changed.
+Times = Callable[[datetime], Iterator[datetime]]
 
 SECOND = timedelta(seconds=1)
 # How near a change of the clock is looked for; none sets it back by as much.
@@ -30,31 +31,31 @@ def zone(name: Any) -> ZoneInfo:
     raise InvalidSchedule(f"There is no time zone {name!r}.{hint}")
 
 
-def fixed(line: str, zone: tzinfo, after: datetime) -> datetime | None:
+def fixed(times: Times, zone: tzinfo, after: datetime) -> datetime | None:
     """Return when the clock next shows, for the first time, a time of the line.
 
     A time that is left out on the night of a change counts as shown when the clock
     passes over it, and one that is repeated is shown once.
     """
-    for naive in _times(line, _local(after, zone)):
+    for naive in _until_the_end(times, _local(after, zone)):
         moment = _first_shown(naive, zone)
         if moment > after:
             return moment
     return None
 
 
-def running(line: str, zone: tzinfo, after: datetime) -> datetime | None:
+def running(times: Times, zone: tzinfo, after: datetime) -> datetime | None:
     """Return when the clock next shows a time of the line, as often as it does so."""
     change = _change(after, zone)
     if change is not None:
-        naive = next(_times(line, _local(after, zone)), None)
+        naive = next(_until_the_end(times, _local(after, zone)), None)
         offset = _offset(after, zone)
         if naive is not None and (moment := _utc(naive, offset)) < change:
             return moment
     since = after if change is None else change - SECOND
     base = after if change is None else change
     offset = _offset(base, zone)
-    for naive in _times(line, _local(base, zone) - (base - since)):
+    for naive in _until_the_end(times, _local(base, zone) - (base - since)):
         # Within the repeated hour, and near it, the offset of now decides.
         near = _utc(naive, offset)
         for moment in (near, naive.replace(tzinfo=zone).astimezone(UTC)):
@@ -64,10 +65,9 @@ def running(line: str, zone: tzinfo, after: datetime) -> datetime | None:
     return None
 
 
-def _times(line: str, after: datetime) -> Iterator[datetime]:
-    """Yield the times of the line after this one, on a clock that is never changed."""
+def _until_the_end(times: Times, after: datetime) -> Iterator[datetime]:
     try:
-        yield from CronSim(line, after)
+        yield from times(after)
     except OverflowError:  # the end of the calendar
         return
 
