@@ -27,7 +27,7 @@ from dbqueue.jobs.transactions import (
     check_atomic,
     open_elsewhere,
 )
-from dbqueue.jobs.writing import defer, place, write_many
+from dbqueue.jobs.writing import defer, place, replace_arguments, write_many
 from dbqueue.models import Job
 from dbqueue.tasks import options, payload, typed
 from dbqueue.tasks.defaults import Defaults
@@ -157,6 +157,11 @@ class DatabaseBackend(BaseTaskBackend):
         if row is not None:
             return stored_result(row)
         raise TaskResultDoesNotExist(f"No job has the id {result_id!r}.")
+
+    def replace_arguments(self, result: JobResult, args: Any, kwargs: Any) -> None:
+        """See JobContext.replace_arguments()."""
+        task: Any = result.task
+        replace_arguments(self.database, result, self.encoder(task)(task, args, kwargs))
 
     def choose(self, id: str) -> Selection:
         """Return the job as what may be moved."""

@@ -169,6 +169,14 @@ def snooze_until(context, attempt, after=0):
     return context.attempt
 
 
+@task(takes_context=True, codec="typed")
+def next_pages(context, page, seen):
+    if page < 3:
+        context.replace_arguments(page + 1, seen=[*seen, page])
+        raise Retry
+    return [*seen, page]
+
+
 @task(takes_context=True, max_attempts=3, backoff=0)
 def succeed_at(context, attempt):
     if context.attempt < attempt:
@@ -189,7 +197,8 @@ async def acancel():
 @task(takes_context=True)
 def make_progress(context, *calls):
     for arguments in calls:
-        context.set_progress(*arguments)
+        details = arguments[3] if len(arguments) > 3 else None
+        context.set_progress(*arguments[:3], details=details)
 
 
 @task(takes_context=True)

@@ -1,18 +1,23 @@
 """Jobs that are written in another way than most: many, unique ones, or later."""
 
+import json
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 from django.utils import timezone
 
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls, Written
+from dbqueue.exceptions import ClaimLost
 from dbqueue.jobs import events, unique
 from dbqueue.jobs.insert import insert, insert_many
 from dbqueue.jobs.results import NewResults
 from dbqueue.jobs.transactions import warn_of_deferral
+from dbqueue.models import Job
+from dbqueue.tasks import payload
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 
@@ -56,6 +61,18 @@ def defer(
     warn_of_deferral(task.module_path, other=other, database=backend.database)
     connections[other].on_commit(partial(_write, backend, task, job, calls))
     return NewResults.expected(task, job, calls)
+
+
+def replace_arguments(alias: str, result: JobResult, call: payload.Call) -> None:
+    """Give a job that runs, as the result has it, the arguments of its next attempts.
+
+    Raises ClaimLost.
+    """
+    rows = Job.objects.using(alias).held_by(UUID(result.worker_ids[-1]))
+    mine = rows.filter(pk=result.id, attempt=result.attempt)
+    args, kwargs = json.loads(call.args_text), json.loads(call.kwargs_text)
+    if not mine.update(args=args, kwargs=kwargs):
+        raise ClaimLost(f"Job {result.id} was taken over: its arguments stay.")
 
 
 def _write(backend: Any, task: Task[..., Any], job: NewJob, calls: Calls) -> None:

@@ -3,7 +3,14 @@
 For trace ids, a request id, a user's id. Jobs enqueued by a job inherit them.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -153,15 +160,31 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         """
         return self._is_cancelled()
 
+    def replace_arguments(self, *args: Any, **kwargs: Any) -> None:
+        """Have the attempts after this one run with other arguments.
+
+        For a Retry that goes on elsewhere. Written at once, under the claim; the lane
+        and the key of the job stay. Raises what enqueue() raises for arguments, and
+        ClaimLost if the job was taken over.
+        """
+        result: Any = self.task_result
+        result.task.get_backend().replace_arguments(result, args, kwargs)
+
     def set_progress(
-        self, value: float, total: float | None = None, message: str = ""
+        self,
+        value: float,
+        total: float | None = None,
+        message: str = "",
+        *,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         """Say how far the job is; stored within about half a second, the latest wins.
 
-        `value` counts towards `total`, in units of the task's choice. Raises
-        InvalidPayload for what is not a JSON number.
+        `value` counts towards `total`, in units of the task's choice. `details` are for
+        code that reads the progress, and are shown to nobody. Raises InvalidPayload for
+        what is not a JSON number, or not JSON.
         """
-        self._say(value, total, message)
+        self._say(value, total, message, details=details)
 
     def track(
         self,
@@ -186,14 +209,17 @@ class JobContext(AnyContext):  # type: ignore[misc]  # frozen, but not in the st
         total: float | None = None,
         message: str = "",
         seconds_left: float | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
-        progress = {
+        progress: dict[str, Any] = {
             "value": _number(value, "The progress"),
             "total": None if total is None else _number(total, "The total"),
             "message": payload.printable(str(message))[:500],
         }
         if seconds_left is not None:
             progress["seconds_left"] = seconds_left
+        if details is not None:
+            progress["details"] = payload.normalize(details, "The details")
         self._note(payload.dump(progress, "The progress"))
 
     def attach(

@@ -45,6 +45,8 @@ class Progress:
     message: str = ""
     # Until its end, as track() expects; as of when the rest was said.
     seconds_left: float | None = field(default=None, repr=False)
+    # What the task tells code, and shows to nobody.
+    details: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def percent(self) -> int | None:

@@ -4,6 +4,7 @@ A tag is {"$type": name, "value": ...}. A dict of the user's that has the key "$
 wrapped in a tag itself, so that it comes back as it was.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -176,6 +177,10 @@ def _pack_timedelta(value: timedelta, where: str) -> Json:
     return [value.days, value.seconds, value.microseconds]
 
 
+def _as_base64(value: bytes, where: str) -> Json:
+    return b64encode(value).decode("ascii")
+
+
 # A datetime is a date, too, so it comes first.
 _KINDS: dict[str, tuple[type, Callable[[Any, str], Json], Callable[[Any], Any]]] = {
     "datetime": (datetime, _pack_moment, _moment(datetime)),
@@ -184,4 +189,5 @@ _KINDS: dict[str, tuple[type, Callable[[Any, str], Json], Callable[[Any], Any]]]
     "timedelta": (timedelta, _pack_timedelta, lambda packed: timedelta(*packed)),
     "Decimal": (Decimal, _as_text, Decimal),
     "UUID": (UUID, _as_text, UUID),
+    "bytes": (bytes, _as_base64, lambda packed: b64decode(packed, validate=True)),
 }

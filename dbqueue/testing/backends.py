@@ -87,6 +87,10 @@ class ImmediateBackend(RecordingBackend):
     A failing job ends as FAILED, as it would in a worker; its result has the error.
     """
 
+    def replace_arguments(self, result: JobResult, args: Any, kwargs: Any) -> None:
+        task: Any = result.task
+        _rows[result.id].replace(self.encoder(task)(task, args, kwargs))
+
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         result = super()._take(task, call)
         if not result.was_enqueued:
@@ -103,6 +107,7 @@ class ImmediateBackend(RecordingBackend):
         )
         placed = defaults.placed(task, task.queue_name, self.alias)
         object.__setattr__(result, "state", JobState.RUNNING)  # for its own children
+        _rows[result.id] = row
         while row.state == JobState.READY:
             claimed = row.claimed()
             if is_late(job):
@@ -111,6 +116,7 @@ class ImmediateBackend(RecordingBackend):
                 outcome = Attempt(claimed, placed, holder).run_to_end(contained())
             if outcome is not None:
                 holder.record(outcome)
+        del _rows[result.id]
         result.update_from(row.result(task, call, holder.worker_id))
         return result
 
@@ -169,6 +175,9 @@ class _Row:
         self._job.last_attempted_at = timezone.now()
         return self._job
 
+    def replace(self, call: payload.Call) -> None:
+        self._job.args, self._job.kwargs = call.args_text, call.kwargs_text
+
     def record(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         for outcome in outcomes:
             self.state, self._returned = outcome.state, outcome.result or "null"
@@ -197,3 +206,7 @@ class _Row:
             finished_at=timezone.now(),
             return_value=returned(self._job, self._returned),
         )
+
+
+# Those of jobs that run, by id.
+_rows: dict[str, _Row] = {}

@@ -49,6 +49,8 @@ VALUES = [
     timedelta(days=-3, microseconds=7),
     timedelta.max,
     timedelta.min,
+    b"",
+    b"\x00\xff text",
     Decimal("1.10"),
     Decimal("-0"),
     Decimal("1E+999999"),
@@ -116,6 +118,7 @@ LEAVES = st.one_of(
     st.timedeltas(),
     st.decimals(allow_nan=False),
     st.uuids(),
+    st.binary(),
     st.sampled_from(["date", "dict", "model", "UUID"]),
 )
 
@@ -149,7 +152,7 @@ class Later(datetime):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (b"bytes", "Argument 1 .*bytes"),
+        (bytearray(b"bytes"), "Argument 1 .*bytearray"),
         ({1, 2}, r"Argument 1 .*set.*sorted"),
         ([{"a": object()}], r"Argument 1\[0\]\['a'\] .*object"),
         ({"$type": object()}, "object"),

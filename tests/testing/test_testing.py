@@ -453,6 +453,9 @@ class TestTheImmediateBackend:
 
         assert result.return_value == 3
 
+    def test_the_immediate_backend_goes_on_with_other_arguments(self):
+        assert tasks.next_pages.enqueue(1, seen=[]).return_value == [1, 2, 3]
+
     def test_the_immediate_backend_retries_without_waiting(self):
         result = tasks.fail.enqueue()
 

@@ -231,6 +231,20 @@ class TestRetry:
         assert entry["message"] == "not before attempt 2"
         assert "traceback" not in entry
 
+    def test_retry_may_go_on_with_other_arguments(self):
+        result = run_to_the_end(tasks.next_pages, 1, seen=[b"first"])
+
+        assert result.return_value == [b"first", 1, 2, 3]
+
+    def test_arguments_of_a_job_that_was_taken_over_stay(self, worker):
+        result = tasks.next_pages.enqueue(1, seen=[])
+        (job,) = worker.claim()
+        Job.objects.filter(pk=job.id).update(attempt=job.attempt + 1)
+
+        worker.run(job)
+
+        assert Job.objects.get(pk=result.id).args == {"typed": [1]}
+
     def test_retry_of_very_many_leaves_the_first_and_the_latest_in_the_log(self):
         result = run_to_the_end(tasks.snooze_until, 60)
 
@@ -425,6 +439,11 @@ class TestProgress:
         result = run_to_the_end(tasks.make_progress, [1, 4, "first"], [2, 4, "half"])
 
         assert result.progress == Progress(value=2, total=4, message="half")
+
+    def test_progress_has_details_for_code(self):
+        result = run_to_the_end(tasks.make_progress, [0, 1, "", {"state": ["a"]}])
+
+        assert result.progress.details == {"state": ["a"]}
 
     def test_progress_needs_no_total(self):
         result = run_to_the_end(tasks.make_progress, [0.5])
