@@ -17,5 +17,5 @@ def clear_cache(sender: Any, upload: Upload, **kwargs: Any) -> None:
         cache.clear()
 
 
-if celery := sys.modules.get("dbqueue.compat.celery.app"):
+if celery := sys.modules.get("dbqueue.compat.celery.app.making"):
     celery.declare_waiting()

@@ -7,20 +7,30 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Celery": "app",
-    "Task": "task",
-    "current_app": "app",
-    "shared_task": "app",
-    **dict.fromkeys(("chain", "chord", "group", "signature"), "refused"),
+    "Celery": "app.base",
+    "Signature": "canvas",
+    "Task": "app.task",
+    "current_app": "app.base",
+    "current_task": "app.base",
+    "shared_task": "app.making",
+    **dict.fromkeys(
+        ("chain", "chord", "chunks", "group", "signature", "subtask", "xmap"), "canvas"
+    ),
 }
+_MODULES = (
+    *("app", "bootsteps", "canvas", "exceptions", "result", "schedules", "signals"),
+    *("states", "utils"),
+)
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     # As in dbqueue: settings may import this package before the models are loaded.
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(
             f"module 'dbqueue.compat.celery' has no attribute {name!r}. The guide "
             '"From Celery" lists what there is.'
         )
-    return getattr(import_module(f"dbqueue.compat.celery.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

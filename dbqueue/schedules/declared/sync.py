@@ -5,7 +5,7 @@ is theirs. A schedule that no live worker declares any more is retired, not dele
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,0 +1,1 @@
+"""What is set of tasks and of apps: settings, options, routes."""

@@ -1,0 +1,238 @@
+"""Celery's signals, and what is asked of workers."""
+
+from uuid import uuid4
+
+import pytest
+from django.test import override_settings
+
+from dbqueue import signals as ours
+from dbqueue.compat.celery import bootsteps, signals
+from dbqueue.compat.celery.result import AsyncResult
+from dbqueue.jobs import events
+from dbqueue.jobs.facts import JobEvent, WorkerEvent
+from dbqueue.models import Job, Worker
+from dbqueue.testing import run_jobs
+from tests.compat import celery_tasks as tasks
+from tests.compat.test_celery import EAGER, ran
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def heard():
+    """Note which signals are sent, with what they say."""
+    found, connected = [], []
+
+    def listen(*names, sender=None):
+        for name in names:
+
+            def note(name=name, **told):
+                found.append((name, told))
+
+            signal = getattr(signals, name)
+            signal.connect(note, sender=sender, weak=False)
+            connected.append((signal, note, sender))
+        return found
+
+    yield listen
+    for signal, note, sender in connected:
+        signal.disconnect(note, sender=sender)
+
+
+RUN = ("task_prerun", "task_postrun", "task_success", "task_failure", "task_retry")
+
+
+class TestSignals:
+    def test_of_a_run_come_in_celerys_order(self, heard):
+        found = heard(*RUN)
+
+        ran(tasks.add.delay(1))
+        ran(tasks.fail.delay("bad"))
+        ran(tasks.stubborn.delay(1))
+
+        assert [name for name, _ in found] == [
+            *("task_prerun", "task_success", "task_postrun"),
+            *("task_prerun", "task_failure", "task_postrun"),
+            *("task_prerun", "task_retry", "task_postrun"),
+            *("task_prerun", "task_success", "task_postrun"),
+        ]
+
+    def test_say_what_celerys_say(self, heard):
+        found = heard(*RUN)
+
+        id = ran(tasks.fail.delay("bad")).id
+
+        first, failure, last = (told for _, told in found)
+        assert (first["sender"], first["task_id"], first["args"]) == (
+            *(tasks.fail, id, ["bad"]),
+        )
+        assert str(failure["exception"]) == "bad"
+        assert "ValueError: bad" in str(failure["einfo"])
+        assert (last["state"], str(last["retval"])) == ("FAILURE", "bad")
+
+    def test_are_sent_in_eager_mode_and_for_one_sender(self, heard):
+        found = heard("task_success", sender=tasks.add)
+
+        with EAGER:
+            tasks.add.delay(1)
+            tasks.named.delay()
+
+        assert [told["result"] for _, told in found] == [2]
+
+    def test_a_receiver_is_a_decorator_and_disturbs_nothing(self):
+        @signals.task_prerun.connect
+        def broken(**kwargs):
+            raise ValueError("a receiver")
+
+        @signals.task_prerun.connect(sender=tasks.fail)
+        def other(**kwargs): ...
+
+        try:
+            assert ran(tasks.add.delay(1)).result == 2
+        finally:
+            signals.task_prerun.disconnect(broken)
+            signals.task_prerun.disconnect(other, sender=tasks.fail)
+
+    def test_of_a_publisher_may_add_headers(self, heard):
+        after = heard("after_task_publish", sender=tasks.tells.name)
+
+        @signals.before_task_publish.connect(sender=tasks.tells.name)
+        def add(headers, body, **kwargs):
+            headers["trace"] = "t2"
+
+        try:
+            found = ran(tasks.tells.delay())
+        finally:
+            signals.before_task_publish.disconnect(add, sender=tasks.tells.name)
+
+        assert found.result[2] == "t2"
+        assert after[0][1]["headers"]["id"] == found.id
+
+    def test_a_revoked_task_is_told(self, heard, django_capture_on_commit_callbacks):
+        found = heard("task_revoked")
+
+        with django_capture_on_commit_callbacks(execute=True):
+            id = tasks.add.delay(1).id
+            AsyncResult(id).revoke()
+
+        ((_, told),) = found
+        assert (told["sender"], told["request"].id, told["expired"]) == (
+            *(tasks.add, id, False),
+        )
+
+    def test_a_worker_says_that_it_is_ready_and_stops(self, heard):
+        found = heard("worker_ready", "worker_process_init", "worker_shutdown")
+        event = WorkerEvent.of_this_process(uuid4(), "w", "*")
+
+        events.worker_ready(event)
+        events.worker_stopping(event)
+
+        assert [name for name, _ in found] == [
+            *("worker_process_init", "worker_ready", "worker_shutdown"),
+        ]
+
+    def test_a_task_that_failed_with_its_worker_is_told(self, heard):
+        found = heard("task_failure")
+        tasks.heard.clear()
+        event = JobEvent(
+            id=uuid4(),
+            task=tasks.add.path,
+            queue_name="default",
+            attempt=3,
+            state="FAILED",
+            reason="lost",
+        )
+
+        events.deliver(ours.job_rescued, Job, event=event)
+
+        ((_, told),) = found
+        assert (told["sender"], told["task_id"]) == (tasks.add, str(event.id))
+
+    def test_one_that_is_never_sent_says_so(self, caplog):
+        signals.heartbeat_sent.connect(print)
+
+        assert "never sends heartbeat_sent" in caplog.text
+        with pytest.raises(AttributeError, match="no signal 'task_begins'"):
+            signals.task_begins  # noqa: B018
+
+
+@pytest.fixture
+def alive(worker):
+    return Worker.objects.get()
+
+
+class TestControl:
+    def test_a_worker_answers(self, alive):
+        inspect = tasks.app.control.inspect()
+
+        assert inspect.ping() == {alive.name: {"ok": "pong"}}
+        assert tasks.app.control.ping() == [{alive.name: {"ok": "pong"}}]
+        assert tasks.add.name in inspect.registered()[alive.name]
+        assert inspect.stats()[alive.name]["pid"] == alive.pid
+        assert inspect.active_queues()[alive.name]
+        assert tasks.app.control.inspect([alive.name]).ping()
+        assert tasks.app.control.inspect(["another"]).ping() is None
+
+    def test_nobody_answers_where_nobody_lives(self):
+        assert tasks.app.control.inspect().ping() is None
+        assert tasks.app.control.ping() == []
+
+    def test_what_runs_and_waits_is_told(self, worker, alive):
+        running = tasks.add.apply_async((1,), task_id="order-1")
+        worker.claim()
+        later = tasks.add.apply_async((2,), countdown=60)
+        inspect = tasks.app.control.inspect()
+
+        (active,) = inspect.active()[alive.name]
+        assert (active["id"], active["name"], active["args"]) == (
+            *(running.id, tasks.add.name, [1]),
+        )
+        (scheduled,) = inspect.scheduled()[alive.name]
+        assert scheduled["request"]["id"] == later.id
+        assert inspect.query_task("order-1")[alive.name]["order-1"][0] == "active"
+        assert inspect.stats()[alive.name]["total"] == {tasks.add.name: 1}
+
+    def test_tasks_are_revoked_by_their_ids(self):
+        ids = [tasks.add.delay(1).id, tasks.add.apply_async((1,), task_id="mine").id]
+
+        tasks.app.control.revoke(ids, terminate=True, signal="SIGKILL")
+
+        assert {AsyncResult(id).state for id in ids} == {"REVOKED"}
+
+    def test_what_waits_is_purged(self):
+        tasks.add.delay(1)
+        assert tasks.app.control.purge() == 1
+
+    def test_a_rate_is_changed_while_tasks_run(self):
+        tasks.seldom.delay()
+        tasks.app.control.rate_limit("tests.compat.celery_tasks.seldom", "100/s")
+        run_jobs()
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda control: control.broadcast("x"),
+            lambda control: control.add_consumer("mail"),
+            lambda control: control.cancel_consumer("mail"),
+            lambda control: control.pool_grow(1),
+            lambda control: control.time_limit("x", 1),
+            lambda control: control.inspect().objgraph(),
+            lambda control: bootsteps.StartStopStep,
+            lambda control: tasks.app.steps["worker"],
+            lambda control: tasks.app.worker_main(),
+            lambda control: tasks.app.connection(),
+        ],
+    )
+    def test_what_there_is_not_is_refused_in_words(self, ask):
+        with pytest.raises(NotImplementedError, match="not supported by dbqueue"):
+            ask(tasks.app.control)
+
+
+@override_settings(CELERY_TASK_ROUTES={"tests.compat.*": {"queue": "routed"}})
+def test_routes_choose_the_queue_unless_the_call_does():
+    first, second = tasks.add.delay(1), tasks.add.apply_async((1,), queue="mine")
+
+    queues = dict(Job.objects.values_list("pk", "queue_name"))
+    assert [queues[type(next(iter(queues)))(r.id)] for r in (first, second)] == [
+        *("routed", "mine"),
+    ]
