@@ -16,6 +16,7 @@ from dbqueue.dialects.rows import Outcome, QueueHead
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.refusals import set_aside
+from dbqueue.maintenance.halves import of_halves
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +40,12 @@ class Refusals:
 
     def record(self, batch: list[Outcome]) -> None:
         """Record all but the outcomes that the database refuses; their jobs FAIL."""
-        try:
-            recorded = self._dialect.record(self._worker_id, batch)
-        except Exception as error:
-            if not self._dialect.refuses(error):
-                raise
-            if len(batch) == 1:
-                self._end(batch[0], error)
-                return
-            half = len(batch) // 2
-            self.record(batch[:half])
-            self.record(batch[half:])
-        else:
-            self._confirm(batch, recorded)
+
+        def some(outcomes: Sequence[Outcome]) -> None:
+            recorded = self._dialect.record(self._worker_id, outcomes)
+            self._confirm(list(outcomes), recorded)
+
+        of_halves(self._dialect, batch, some, self._end)
 
     def claim(self, heads: Sequence[QueueHead], error: Exception) -> list[ClaimedJob]:
         """Claim the first job of each queue; what the database refuses has FAILED.
