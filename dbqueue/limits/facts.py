@@ -24,7 +24,7 @@ class Facts:
     rate: int | None
     per: float | None  # seconds
     burst: int
-    is_ordered: bool
+    is_ordered: bool  # SQLite has numbers for these
     is_fair: bool
     of_group: bool
     spent_until: float | None  # seconds since the epoch, as `now`
@@ -38,16 +38,15 @@ class Facts:
     is_paused: bool
     # The states of the jobs that it has let in and that are unfinished, by their ids.
     holders: dict[str, str] = field(default_factory=dict)
+    _free: int | None = None
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Self:
         """Return the facts of a row of the statement FACTS."""
-        *values, holders = row
-        pairs = (pair.split(":") for pair in (holders or "").split(",") if pair)
-        facts = cls(*values)
-        facts.holders = dict(pairs)
-        for name in ("is_ordered", "is_fair", "of_group", "is_paused"):
-            setattr(facts, name, bool(getattr(facts, name)))  # SQLite has numbers
+        facts = cls(*row[:-1])
+        if row[-1]:
+            pairs = (pair.split(":") for pair in row[-1].split(","))
+            facts.holders = dict(pairs)
         return facts
 
     @property
@@ -92,15 +91,18 @@ class Facts:
 
     def free(self) -> int:
         """Return how many jobs may enter."""
-        if self.is_paused:
-            return 0
-        return max(0, min(self._room(), self._tokens(), self._window()))
+        if self._free is None:
+            most = min(self._room(), self._tokens(), self._window())
+            self._free = 0 if self.is_paused else max(0, most)
+        return self._free
 
     def again(self, entered: int) -> float | None:
         """Return the seconds until more may enter without an end; None: never.
 
         `entered` is how many entered now.
         """
+        if self.rate is None and not self.is_fair:
+            return None  # an end is next
         step, spent = self.step, self.spent
         if self.is_group and self._room() > entered and not self.is_paused:
             if self.previous:

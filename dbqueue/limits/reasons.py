@@ -46,7 +46,7 @@ def status(name: str, lane: str = "", *, backend: str = "default") -> LaneStatus
         held_by=[str(UUID(id)) for id in facts.held],
         blocked=waiting[:10_000].count(),
         next_token=_next_token(facts),
-        is_paused=facts.is_paused,
+        is_paused=bool(facts.is_paused),
     )
 
 

@@ -5,24 +5,10 @@ begin, and in one it would be that of before the lock.
 """
 
 from dbqueue.dialects.columns import ORDER_BY
-from dbqueue.limits.statements.common import (
-    BLOCKED,
-    CANDIDATES,
-    FIRST,
-    MAY_START,
-)
-from dbqueue.limits.statements.common import (
-    FACTS as _FACTS,
-)
-from dbqueue.limits.statements.common import (
-    GROUPS as GROUPS,
-)
-from dbqueue.limits.statements.common import (
-    LANES as LANES,
-)
-from dbqueue.limits.statements.common import (
-    PICK as _PICK,
-)
+from dbqueue.limits.statements import common
+from dbqueue.limits.statements.common import BLOCKED, CANDIDATES, FIRST, MAY_START
+
+LANES, GROUPS = common.LANES, common.GROUPS
 
 # A gate holds these shared, a change of the limit holds one alone: of new lanes, too,
 # nobody lets jobs in meanwhile. Any number, and the hash of the limit's name.
@@ -62,7 +48,7 @@ WHERE {_IS_FREE.format(name="name")}
 ORDER BY key ON CONFLICT DO NOTHING RETURNING key
 """
 
-FACTS = _FACTS.format(
+FACTS = common.FACTS.format(
     now=_NOW,
     listed="string_agg(h.id || ':' || h.state, ',')",
     held="h.id = ANY(string_to_array(l.held, ',')::uuid[])",
@@ -106,7 +92,7 @@ MOVE_HEADS = _MOVE.format(
     FOR UPDATE OF j SKIP LOCKED"""
 )
 
-PICK = _PICK.format(
+PICK = common.PICK.format(
     wanted="""SELECT * FROM ROWS FROM (
         unnest(%(keys)s::text[]), unnest(%(weights)s::int[]), unnest(%(ahead)s::int[]),
         unnest(%(most)s::int[])

@@ -4,31 +4,17 @@ A statement that moves is for one lane. Ids are 32 hexadecimal digits, lists are
 """
 
 from dbqueue.dialects.columns import ORDER_BY
-from dbqueue.limits.statements.common import (
-    BLOCKED,
-    CANDIDATES,
-    FIRST,
-    MAY_START,
-)
-from dbqueue.limits.statements.common import (
-    FACTS as _FACTS,
-)
-from dbqueue.limits.statements.common import (
-    GROUPS as GROUPS,
-)
-from dbqueue.limits.statements.common import (
-    LANES as LANES,
-)
-from dbqueue.limits.statements.common import (
-    PICK as _PICK,
-)
+from dbqueue.limits.statements import common
+from dbqueue.limits.statements.common import BLOCKED, CANDIDATES, FIRST, MAY_START
+
+LANES, GROUPS = common.LANES, common.GROUPS
 
 _KEYS = """(SELECT json_extract(value, '$[0]') AS key,
         json_extract(value, '$[1]') AS name
     FROM json_each(%(pairs)s)) AS k"""
 _LISTED = """h.id IN (SELECT value
         FROM json_each('["' || replace({}, ',', '","') || '"]'))"""
-FACTS = _FACTS.format(
+FACTS = common.FACTS.format(
     now="%(now)s",
     listed="group_concat(h.id || ':' || h.state)",
     held=_LISTED.format("l.held"),
@@ -97,4 +83,4 @@ def pick(lanes: int) -> str:
         json_extract(value, '$[1]') AS weight,
         json_extract(value, '$[2]') AS ahead FROM json_each(%(wanted)s)"""
     chosen = f"JOIN ({' UNION ALL '.join(branches)}) AS c ON c.at = w.place"
-    return _PICK.format(wanted=wanted, chosen=chosen)
+    return common.PICK.format(wanted=wanted, chosen=chosen)

@@ -1,6 +1,6 @@
 """Gates on PostgreSQL: they lock rows, and move the jobs of many lanes at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,8 +22,8 @@ class PostgreSQLStore(Store):
 
     def make(self, keys: Sequence[str]) -> list[str]:
         names = [limit_of(key) for key in keys]
-        values = {"keys": list(keys), "names": names, "limits": list(set(names))}
-        return [key for (key,) in self._dialect.ask(self._sql.MAKE, values)]
+        values = {"keys": keys, "names": names, "limits": set(names)}
+        return [key for (key,) in self._ask(self._sql.MAKE, values)]
 
     def guarded(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
@@ -34,12 +34,12 @@ class PostgreSQLStore(Store):
         return bool(level != "read committed")
 
     def _lock(self, keys: Collection[str]) -> list[str]:
-        values = {"keys": list(keys), "limits": list({limit_of(key) for key in keys})}
-        return [key for (key,) in self._dialect.ask(self._sql.LOCK, values)]
+        values = {"keys": keys, "limits": {limit_of(key) for key in keys}}
+        return [key for (key,) in self._ask(self._sql.LOCK, values)]
 
     def facts(self, keys: Collection[str]) -> list[Facts]:
-        values = {"keys": list(keys), "names": [limit_of(key) for key in keys]}
-        return [Facts.of(row) for row in self._dialect.ask(self._sql.FACTS, values)]
+        values = {"keys": keys, "names": [limit_of(key) for key in keys]}
+        return [Facts.of(row) for row in self._ask(self._sql.FACTS, values)]
 
     def move(self, facts: Sequence[Facts]) -> Moved:
         moved: list[tuple[str, str]] = []
@@ -54,21 +54,20 @@ class PostgreSQLStore(Store):
                     "spent": [one.spent for one in some],
                     "steps": [one.step for one in some],
                 }
-                moved += self._dialect.ask(sql, values)
+                moved += self._ask(sql, values)
         return moved
 
     def pick(
         self, facts: Sequence[Facts], weights: Sequence[int], ahead: int, room: int
     ) -> list[Picked]:
+        group = limit_of(facts[0].key)
         values = {
-            "group": limit_of(facts[0].key),
             "keys": [one.key for one in facts],
             "weights": list(weights),
             "ahead": [ahead, *[0] * (len(facts) - 1)],
             "most": [min(room, one.free()) for one in facts],
-            "room": room,
         }
-        rows = self._dialect.ask(self._sql.PICK, values)
+        rows = self._ask(self._sql.PICK, values, room=room, group=group)
         return [Picked(str(id), lane, turn) for id, lane, turn in rows]
 
     def take_in(self, ids: Sequence[str], notes: Sequence[Note]) -> Moved:
@@ -82,8 +81,13 @@ class PostgreSQLStore(Store):
             "sizes": [note.size for note in notes],
             "previous": [",".join(note.previous) for note in notes],
         }
-        self._dialect.do(self._sql.NOTE, values)
+        self._dialect.do(self._sql.NOTE, _arrays(values))
         return moved
+
+    def _ask(
+        self, sql: str, values: Mapping[str, Collection[Any]], **more: Any
+    ) -> list[tuple[Any, ...]]:
+        return self._dialect.ask(sql, _arrays(values) | more)
 
     def lock_limit(self, name: str) -> None:
         self._dialect.ask(self._sql.LOCK_LIMIT, {"name": name})
@@ -94,3 +98,14 @@ class PostgreSQLStore(Store):
 
     def _ids(self, ids: Collection[str]) -> Any:
         return "{" + ",".join(ids) + "}"
+
+
+def _arrays(values: Mapping[str, Collection[Any]]) -> dict[str, Any]:
+    # As text: the driver looks at each item of a list for longer than the server does.
+    return {name: f"{{{','.join(map(_item, some))}}}" for name, some in values.items()}
+
+
+def _item(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "NULL" if value is None else str(value)
