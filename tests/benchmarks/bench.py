@@ -119,6 +119,11 @@ class Bench:
         with self.run(store, peer) as run:
             return run.lateness(200, self.some(20, least=5))
 
+    def fairness(self, store, peer, *, big, tenants=9, each=100):
+        big, each = self.some(big, least=5_000), self.some(each, least=10)
+        with self.run(store, peer, big + tenants * each) as run:
+            return run.fairness(big, tenants, each)
+
     def idle(self, store, peer):
         with self.run(store, peer, 100) as run:
             return run.idle(self.some(12, least=5))

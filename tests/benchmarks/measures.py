@@ -273,19 +273,77 @@ def _lanes(bench, store, where):
     contest = {
         "plain": way,
         "1,000 lanes of 1": partial(way, step=("backlog", "thousand")),
-        "100,000 lanes of 1": partial(way, step=("backlog", "many")),
         "one lane of 10": partial(way, jobs=8_000, step=("backlog", "ten")),
     }
+    if store is not bench.sqlite:
+        locks, limit = ("backlog", "thousand"), ("backlog", "ten")
+        contest["procrastinate, 1,000 locks"] = partial(
+            bench.drain, store, PROCRASTINATE, step=locks
+        )
+        contest["pgqueuer, concurrency_limit=10"] = partial(
+            bench.drain, store, PGQUEUER, jobs=8_000, step=limit
+        )
     found = bench.interleave(f"Drain of no-op jobs with limits, {where}", contest)
-    least = {"1,000 lanes of 1": 0.4, "100,000 lanes of 1": 0.4, "one lane of 10": 0.08}
-    for name, bar in least.items():
-        ratio = found.of(name, "jobs/s") / found.of("plain", "jobs/s")
-        bench.report.bar(f"{name}, {where}, / plain", ratio, "≥", bar)
+    bar, times = bench.report.bar, found.times
+    bar(
+        f"1,000 lanes of 1, {where}, / plain",
+        times("plain", "1,000 lanes of 1"),
+        "≥",
+        0.4,
+    )
+    bar(
+        f"one lane of 10, {where}, / plain", times("plain", "one lane of 10"), "≥", 0.08
+    )
+    for theirs, ours in (
+        ("procrastinate, 1,000 locks", "1,000 lanes of 1"),
+        ("pgqueuer, concurrency_limit=10", "one lane of 10"),
+    ):
+        if theirs in found:
+            bar(f"{ours}, times {theirs}", times(theirs, ours))
     pickup = partial(bench.latency, store, LANED)
     contest = {"plain": pickup, "laned": partial(pickup, step="trickle_laned")}
     found = bench.interleave(f"Pickup of a lone job in a lane, {where}", contest)
     ratio = found.of("laned", "p50 ms") / found.of("plain", "p50 ms")
-    bench.report.bar(f"pickup in a lane, {where}, p50 / plain", ratio, "≤", 2)
+    bar(f"pickup in a lane, {where}, p50 / plain", ratio, "≤", 2)
+
+
+def many_lanes(bench):
+    """a million jobs that wait in 100,000 lanes, beside as many plain ones"""
+    _many_lanes(bench, bench.postgres, "PostgreSQL")
+
+
+def many_lanes_sqlite(bench):
+    """the same on SQLite"""
+    _many_lanes(bench, bench.sqlite, "SQLite")
+
+
+def _many_lanes(bench, store, where):
+    way = partial(bench.drain, store, LANED, jobs=1_000_000)
+    contest = {
+        "plain": way,
+        "100,000 lanes of 1": partial(way, step=("backlog", "many")),
+    }
+    found = bench.interleave(
+        f"Drain of 1 million no-op jobs, {where}", contest, rounds=1
+    )
+    ratio = found.times("plain", "100,000 lanes of 1")
+    bench.report.bar(f"100,000 lanes of 1, {where}, / plain", ratio, "≥", 0.4)
+
+
+def fairness(bench):
+    """small tenants that come while 200,000 jobs of a big one wait"""
+    contest = {
+        "PostgreSQL": partial(bench.fairness, bench.postgres, LANED, big=200_000),
+        "SQLite": partial(bench.fairness, bench.sqlite, LANED, big=200_000),
+    }
+    found = bench.interleave(
+        "Small tenants beside a big one, nine of 100 jobs", contest
+    )
+    for where in found:
+        first = found.of(where, "first job, ms")
+        bench.report.bar(
+            f"a small tenant's first job, {where}", first, "≤", 100, unit="ms"
+        )
 
 
 def sleepers(bench):
@@ -361,6 +419,6 @@ MEASURES = {
         *(watched, watched_sqlite, counted, counted_sqlite),
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
         *(latency, latency_sqlite, ticks, ticks_sqlite, lanes, lanes_sqlite),
-        *(sleepers, photos, idle, ready),
+        *(many_lanes, many_lanes_sqlite, fairness, sleepers, photos, idle, ready),
     )
 }

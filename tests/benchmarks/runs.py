@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import statistics
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from statistics import quantiles
 
 from tests.benchmarks import trees
@@ -152,6 +154,33 @@ class Run:
             until = time.time() - 1  # those of the last second may not have ended
         there, begun = map(percentiles, self.side("lateness", since, until))
         return there | {f"begun, {what}": ms for what, ms in begun.items()}
+
+    def fairness(self, big, tenants, each):
+        """Return the ms until each small tenant's first job, and its last, began.
+
+        They come while workers are busy with a tenant of so many jobs.
+        """
+        self.side("tenant", "big", 0, big)
+        self.store.settle(self.url)
+        firsts, lasts = [], []
+        with self.working():
+            self.first_start()
+            for number in range(tenants):
+                begin = big + number * each
+                returned = self.side("tenant", f"small {number}", begin, each)
+                starts = self.stamps.starts[begin : begin + each]
+                self.wait(partial(all, starts))
+                firsts.append((min(starts) - returned) * 1000)
+                lasts.append((max(starts) - returned) * 1000)
+            waiting = self.stamps.missing()
+        if not waiting:
+            raise Failed("the big tenant had nothing waiting any more")
+        return {
+            "first job, ms": statistics.median(firsts),
+            "last job, ms": statistics.median(lasts),
+            "latest first, ms": max(firsts),
+            "of the big one waiting": waiting,
+        }
 
     def idle(self, seconds):
         """Return what two processes without jobs take."""

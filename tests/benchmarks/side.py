@@ -110,6 +110,16 @@ def trickle_laned(count):
     return run(SIDE.enqueue, "thousand", range(1, int(count) + 1), (0.05, 0.1))[1:]
 
 
+def tenant(name, first, count):
+    """Enqueue jobs of a tenant; return when the call came back."""
+    numbers, first = int(count), int(first)
+    chunks = [min(CHUNK, numbers - at) for at in range(0, numbers, CHUNK)]
+    for size in chunks:
+        returned = SIDE.enqueue_shared(range(first, first + size), name)
+        first += size
+    return returned
+
+
 def spaced(count):
     """Enqueue jobs 30 to 50 ms after the last one's start; return as trickle() does.
 

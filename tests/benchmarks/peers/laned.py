@@ -1,6 +1,8 @@
 """dbqueue with limits; the plain job is beside them."""
 
-from dbqueue import Limit, task
+import time
+
+from dbqueue import Fair, Limit, task
 from dbqueue import enqueue as write
 from dbqueue import enqueue_many as write_many
 from tests.benchmarks import jobs
@@ -26,6 +28,11 @@ def ten(number):
     return jobs.noop(number)
 
 
+@task(fair=Fair("tenants", key="tenant"))
+def shared(number, tenant):
+    return jobs.noop(number)
+
+
 TASKS = {task.name: task for task in (noop, thousand, many, ten)}
 
 
@@ -35,6 +42,12 @@ def enqueue(job, number):
 
 def enqueue_lane(job, number):
     write(thousand, number)
+
+
+def enqueue_shared(numbers, tenant):
+    """Write jobs of a tenant, in one call; return when it came back."""
+    write_many(shared, [(number, tenant) for number in numbers])
+    return time.monotonic()
 
 
 def enqueue_many(job, numbers):

@@ -47,6 +47,10 @@ async def work(batch):
     async def noop(job):
         jobs.noop(int(job.payload))
 
+    @manager.entrypoint("ten", concurrency_limit=10)
+    async def ten(job):
+        jobs.noop(int(job.payload))
+
     @manager.entrypoint("asleep")
     async def asleep(job):
         await jobs.asleep(int(job.payload))

@@ -15,5 +15,13 @@ async def noop(number):
 
 
 async def enqueue_many(job, numbers):
+    """Write the jobs; those of "thousand" with one of a thousand locks each."""
+    numbers = list(numbers)
+    calls = {"": numbers}
+    if job == "thousand":
+        calls = {f"lock {n}": numbers[n::1000] for n in range(1000)}
     async with app.open_async():
-        await noop.batch_defer_async(*({"number": number} for number in numbers))
+        for lock, some in calls.items():
+            if some:
+                locked = noop.configure(lock=lock or None)
+                await locked.batch_defer_async(*({"number": n} for n in some))
