@@ -96,6 +96,9 @@ class Retry(DbqueueError):
 class Cancel(DbqueueError):
     """Raise inside a job to end it for good, as CANCELLED."""
 
+    # Who asked for it from outside, and why; None if the job did.
+    request: Any = None
+
 
 class CannotWait(DbqueueError, RuntimeError):
     """The end of a job cannot be waited for here: it would not come, or not be seen."""

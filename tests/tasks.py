@@ -14,6 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone, translation
 
 from dbqueue import Cancel, Retry, bind_context, task
+from dbqueue.dialects.rows import UNEXPLAINED
 from dbqueue.ids import uuid7
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.context import running
@@ -440,12 +441,12 @@ def make_any_progress(context):
 
 
 # What a test has asked to stop: (job, attempt).
-wanted_to_stop = set()
+wanted_to_stop = {}
 
 
 def _want_to_stop():
     job = running.get()
-    wanted_to_stop.add((job.id, job.attempt))
+    wanted_to_stop[job.id, job.attempt] = UNEXPLAINED
 
 
 @task

@@ -220,11 +220,7 @@ class Dialect(RareMoves, OutsideMoves, BoundedMoves, Gates, Shown, Driver):
         if len(held) == len(back):
             return held
         # The others were taken over by somebody, or cancelled, and then end here.
-        rest = [outcome for outcome in back if outcome.id not in held]
-        for outcome in rest:
-            outcome.state, outcome.delay, outcome.turned = "CANCELLED", 0.0, True
-            if outcome.record is None:  # it had not begun
-                outcome.record = rows.ended_in_waiting(outcome.attempt)
+        rest = self.turned([outcome for outcome in back if outcome.id not in held])
         return held | self.finish(worker_id, rest)
 
     def _take_in_order(

@@ -93,6 +93,8 @@ class ClaimedJob(JobColumns):
             self.lane,
             self.fair_group,
             None,
+            None,
+            None,
             self.context,
             self.attempt_log,
         )
@@ -112,6 +114,8 @@ class HeldJob(NamedTuple):
     lane: str | None
     fair_group: str | None
     cancelled_at: datetime | None  # since when it is to stop for good
+    cancelled_by: str | None
+    cancel_reason: str | None
     # JSON text, not yet trusted.
     context: str
     attempt_log: str

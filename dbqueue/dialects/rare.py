@@ -8,7 +8,7 @@ from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 
 from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.placing import Placing
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, Request, ended_in_waiting
 
 
 class RareMoves(Placing):
@@ -16,6 +16,21 @@ class RareMoves(Placing):
 
     def release(self, worker_id: UUID, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Return jobs to the queue but for cancelled ones; return the ids of those."""
+        raise NotImplementedError
+
+    def turned(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Have outcomes that were to give their jobs back end them as CANCELLED."""
+        requests = self.requests([outcome.id for outcome in outcomes])
+        for outcome in outcomes:
+            outcome.state, outcome.delay, outcome.turned = "CANCELLED", 0.0, True
+            if outcome.record is None:  # it had not begun
+                outcome.record = ended_in_waiting(outcome.attempt)
+            if outcome.id in requests:
+                outcome.record |= requests[outcome.id].noted()
+        return outcomes
+
+    def requests(self, ids: Sequence[UUID]) -> dict[UUID, Request]:
+        """Return how those explain it who have cancelled these running jobs."""
         raise NotImplementedError
 
     def as_due(self, job: NewJob) -> str:

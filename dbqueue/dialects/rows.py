@@ -142,14 +142,27 @@ def noted(
     ]
 
 
-def ended_in_waiting(attempt: int = 0, message: str = "") -> dict[str, Any]:
+class Request(NamedTuple):
+    """A cancel, as whoever asked for it explains it to others; both may be ""."""
+
+    by: str = ""
+    why: str = ""
+
+    def noted(self) -> dict[str, str]:
+        """Return what the attempt log says of it."""
+        return {name: text for name, text in self._asdict().items() if text}
+
+
+UNEXPLAINED = Request()
+
+
+def ended_in_waiting(attempt: int = 0) -> dict[str, Any]:
     """Return the record of a job that was cancelled when it did not run.
 
     It is of no attempt, and has no worker; there were `attempt` before.
     """
     now = timezone.now().isoformat()
-    record = {"attempt": attempt, "ended_at": now, "reason": "cancelled"}
-    return record | ({"message": message} if message else {})
+    return {"attempt": attempt, "ended_at": now, "reason": "cancelled"}
 
 
 LOWEST, HIGHEST = -32_768, 32_767  # what a smallint priority can be

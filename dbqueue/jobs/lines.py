@@ -1,9 +1,10 @@
 """What the log says of a job's end: one line, and its parts as attributes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, Request
 from dbqueue.jobs.results import readable
 from dbqueue.models import JobState
 from dbqueue.tasks.framework import log_task_finished, task_finished
@@ -26,6 +27,9 @@ def end(job: ClaimedJob | HeldJob, outcome: Outcome) -> Line:
     if outcome.reason:
         words, extra["reason"] = f"{words} reason=%s", outcome.reason
         values.append(outcome.reason)
+    if outcome.record is not None and (said := asked(outcome.record)):
+        words, values = words + in_words(said), [*values, *said.values()]
+        extra |= said
     if outcome.duration is not None:
         milliseconds = outcome.duration * 1000
         words, extra["duration_ms"] = (
@@ -39,6 +43,16 @@ def end(job: ClaimedJob | HeldJob, outcome: Outcome) -> Line:
     if job.context != "{}":
         extra["context"] = readable(job, "context", dict)
     return words, values, extra
+
+
+def asked(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a record says of who has cancelled the job, and why."""
+    return {name: record[name] for name in Request._fields if name in record}
+
+
+def in_words(said: Mapping[str, str]) -> str:
+    """Return the words for that, whose values are to follow."""
+    return "".join(f" {name}=%r" for name in said)
 
 
 def _when(delay: float) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dbqueue import backoff, dialects
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, Request
 from dbqueue.exceptions import (
     Cancel,
     DbqueueError,
@@ -65,7 +65,10 @@ def raised(
     if isinstance(error, Retry):
         return _ended(job, worker_id, "READY", "snoozed", error, delay=error.after)
     if isinstance(error, Cancel):
-        return _ended(job, worker_id, "CANCELLED", "cancelled", error)
+        outcome = _ended(job, worker_id, "CANCELLED", "cancelled", error)
+        if error.request is not None and outcome.record is not None:
+            outcome.record |= error.request.noted()
+        return outcome
     soon = _serialization_delay(job, task, error, database)
     if soon is not None:
         return _ended(job, worker_id, "READY", "released", error, delay=soon)
@@ -75,13 +78,15 @@ def raised(
     return _ended(job, worker_id, state, reason, error, failed=1, delay=delay or 0.0)
 
 
-def as_cancel(error: BaseException) -> Cancel:
+def as_cancel(error: BaseException, request: Request) -> Cancel:
     """Return what a job ends by that was cancelled while it ran, and raised this."""
     if isinstance(error, Cancel):
-        error.args = error.args or (_CANCELLED,)
-        return error
-    cancel = Cancel(_CANCELLED)
-    cancel.__cause__ = error
+        cancel = error
+        cancel.args = cancel.args or (_CANCELLED,)
+    else:
+        cancel = Cancel(_CANCELLED)
+        cancel.__cause__ = error
+    cancel.request = request
     return cancel
 
 
@@ -142,8 +147,14 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
 def _cancelled(job: HeldJob) -> Outcome:
     record = _record(job, job.worker_id, "cancelled")
     record |= told(Cancel(_CANCELLED)) | {"traceback": ""}
-    state = JobState.CANCELLED
-    return Outcome(id=job.id, attempt=job.attempt, state=state, record=record)
+    record |= Request(job.cancelled_by or "", job.cancel_reason or "").noted()
+    return Outcome(
+        id=job.id,
+        attempt=job.attempt,
+        state=JobState.CANCELLED,
+        record=record,
+        gate=job.gate,
+    )
 
 
 def cause(job: HeldJob, reason: str) -> DbqueueError | None:

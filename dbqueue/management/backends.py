@@ -1,5 +1,6 @@
 """What several commands share: the choice of a backend, options, counts and errors."""
 
+import getpass
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
@@ -128,6 +129,14 @@ def add_pruning_options(
 def counted(number: int, noun: str, *, plural: str = "") -> str:
     """Return the number with its noun, as in "1 file" and "2 files"."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def shell_user() -> str:
+    """Return the name of the user of this shell; "" if there is none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have no name for its user
+        return ""
 
 
 def positive(text: str) -> int:

@@ -16,7 +16,7 @@ _MOMENTS = (
     *("cancelled_at", "finished_at", "keep_until"),
 )
 _JSON = ("args", "kwargs", "context", "progress", "result")
-_ENTRY = ("worker", "started_at", "ended_at", "exception", "message")
+_ENTRY = ("worker", "started_at", "ended_at", "by", "why", "exception", "message")
 
 
 def listed(rows: Iterable[JobRecord]) -> list[str]:

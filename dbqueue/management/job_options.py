@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dbqueue.jobs.moves.selection import BATCH
-from dbqueue.management.backends import add_backend_option, positive
+from dbqueue.management.backends import add_backend_option, positive, shell_user
 from dbqueue.models import JobState
 
 # Options for columns that are asked for most.
@@ -59,6 +59,8 @@ def add_values(parser: CommandParser) -> None:
             help=arguments.format(word),
         )
     parser.add_argument("--reason", metavar="TEXT", help="cancel: for the record")
+    by = "cancel: who wants it; default: the user of this shell"
+    parser.add_argument("--by", metavar="NAME", default=shell_user(), help=by)
     at = "reschedule: a moment, or an age such as 90s, 30m, 2h, 1d from now"
     parser.add_argument("--at", type=_moment, metavar="WHEN", help=at)
     parser.add_argument("--to", metavar="QUEUE", help="move-to: the other queue")

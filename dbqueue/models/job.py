@@ -153,6 +153,9 @@ class Job(JobRecord):
     is_awaited = models.BooleanField(_("awaited"), null=True)
     # When it was asked to stop while it ran.
     cancelled_at = Moment(_("asked to stop at"), null=True)
+    # Who asked for that, and why, for others to read.
+    cancelled_by = models.CharField(_("cancelled by"), max_length=255, null=True)
+    cancel_reason = models.TextField(_("reason of the cancel"), null=True)
 
     objects = JobQuerySet.as_manager()
 

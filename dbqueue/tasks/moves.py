@@ -82,12 +82,12 @@ class Movable:
 
     __slots__ = ()
 
-    def cancel(self, *, reason: str = "") -> Moved:
+    def cancel(self, *, reason: str = "", by: str = "") -> Moved:
         """End the job as CANCELLED; ask it to stop if it runs.
 
-        `reason` is for the record.
+        `reason`, and `by`, who wants it, are for the record.
         """
-        return self._chosen().cancel(reason=reason)
+        return self._chosen().cancel(reason=reason, by=by)
 
     def retry(
         self,

@@ -20,7 +20,7 @@ class KeptJob:
         self._backend = backend
         self._id = id
 
-    def cancel(self, *, reason: str = "") -> Moved:
+    def cancel(self, *, reason: str = "", by: str = "") -> Moved:
         result = self._backend.get_result(self._id)
         if result.is_finished:
             return Moved(move="cancel", skipped={result.state.lower(): 1})

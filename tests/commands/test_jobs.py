@@ -87,7 +87,7 @@ def test_jobs_are_moved_by_their_ids(failed):
     run("jobs", "move-to", failed.id, waiting.id, "--to", "reports")
     run("jobs", "set-priority", failed.id, "--priority", "-7")
     run("jobs", "reschedule", failed.id, "--at", "2h")
-    run("jobs", "cancel", waiting.id, "--reason", "a mistake")
+    run("jobs", "cancel", waiting.id, "--reason", "a mistake", "--by", "ada")
 
     moved = Job.objects.get()
     assert (moved.queue_name, moved.priority, moved.state) == (
@@ -97,7 +97,10 @@ def test_jobs_are_moved_by_their_ids(failed):
     )
     assert moved.run_after > timezone.now() + timedelta(hours=1)
     cancelled = FinishedJob.objects.get()
-    assert cancelled.attempt_log[0]["message"] == "a mistake"
+    assert cancelled.attempt_log[0]["why"] == "a mistake"
+    shown = run("jobs", "show", waiting.id)
+    assert "by: ada" in shown
+    assert "why: a mistake" in shown
     assert run("jobs", "discard", waiting.id) == "1 discarded.\n"
     assert not FinishedJob.objects.exists()
 

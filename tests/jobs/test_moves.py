@@ -234,7 +234,7 @@ class TestCancel:
     def test_a_job_that_waits_is_over_at_once(self, state):
         result = a_job(state)
 
-        result.cancel(reason="a mistake")
+        result.cancel(reason="a mistake", by="ada")
 
         assert not run_jobs(scheduled=True)
         result.refresh()
@@ -244,7 +244,8 @@ class TestCancel:
             0,
         )
         (entry,) = row(result).attempt_log
-        assert (entry["reason"], entry["message"]) == ("cancelled", "a mistake")
+        assert (entry["reason"], entry["why"]) == ("cancelled", "a mistake")
+        assert entry["by"] == "ada"
         assert not result.worker_ids
         invariants.check(committed=[UUID(result.id)])
 
@@ -271,9 +272,18 @@ class TestCancel:
     def test_a_reason_that_a_column_cannot_hold_is_made_to_fit(self):
         result = a_job("READY")
 
-        result.cancel(reason="\0" + "x" * 1000)
+        result.cancel(reason="\0" + "x" * 1000, by="y" * 1000)
 
-        assert len(row(result).attempt_log[0]["message"]) == 500
+        (entry,) = row(result).attempt_log
+        assert (len(entry["why"]), len(entry["by"])) == (500, 255)
+
+    def test_a_running_job_shows_who_has_asked_it_to_stop_and_why(self):
+        result = a_job("RUNNING")
+
+        jobs.cancel(result, by="ada", reason="a mistake")
+
+        job = row(result)
+        assert (job.cancelled_by, job.cancel_reason) == ("ada", "a mistake")
 
 
 class TestRetry:

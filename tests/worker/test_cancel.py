@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from dbqueue import enqueue, jobs
+from dbqueue.dialects.rows import Request
 from dbqueue.jobs.moves.stopping import request_cancel
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue_orphans
@@ -93,6 +94,22 @@ def test_a_running_job_that_is_cancelled_stops_and_the_worker_goes_on(
     assert "ERROR" not in worker.output
 
 
+@pytest.mark.parametrize(
+    "task", [tasks.await_cancelled, tasks.spin_for_ever, tasks.block_for_ever]
+)
+def test_the_record_says_who_has_cancelled_a_running_job_and_why(
+    task, run_worker, effects
+):
+    job = enqueue(task, "job")
+    run_worker()
+    effects.wait_for("began", "job")
+    reason = "Zu groß 🐘" + '"\\' * 300
+
+    job.cancel(by="ä" * 300, reason=reason)
+
+    assert said(wait_until_finished(job)) == ("ä" * 255, reason[:500])
+
+
 def test_a_worker_that_no_notification_reaches_looks_with_its_heartbeat(
     run_worker, effects
 ):
@@ -136,11 +153,13 @@ def test_a_cancel_is_said_once_and_at_info(run_worker, effects):
     worker = run_worker()
     effects.wait_for("began", "job")
 
-    job.cancel()
+    job.cancel(by="ada", reason="It is not needed: 100 %.")
 
-    wait_until_finished(job)
+    record = wait_until_finished(job)
     wait_until(lambda: "state=CANCELLED" in worker.output, "it is said")
     assert worker.output.count("state=CANCELLED") == 1
+    assert "by='ada' why='It is not needed: 100 %.'" in worker.output
+    assert said(record) == ("ada", "It is not needed: 100 %.")
     assert not {"WARNING", "ERROR"} & set(worker.output.split())
 
 
@@ -150,8 +169,16 @@ def running_job(task=plain.noop):
     return worker, job, result
 
 
+REQUEST = Request("ada", "The customer has left.")
+
+
 def asked(result):
-    return request_cancel("default", [UUID(result.id)])
+    return request_cancel("default", [UUID(result.id)], REQUEST)
+
+
+def said(record):
+    """Return who has cancelled the job and why, as its record has it."""
+    return record.attempt_log[-1].get("by"), record.attempt_log[-1].get("why")
 
 
 def test_a_job_that_ends_at_that_very_moment_is_successful():
@@ -187,6 +214,7 @@ def test_a_cancelled_job_that_is_given_back_ends_instead(delay):
     result.refresh()
     assert result.state == "CANCELLED"
     assert FinishedJob.objects.get().failures == 1
+    assert said(FinishedJob.objects.get()) == REQUEST
     assert not Job.objects.exists()
 
 
@@ -212,6 +240,7 @@ def test_a_cancelled_job_is_not_rescued_from_a_lost_worker(caplog):
 
     result.refresh()
     assert result.state == "CANCELLED"
+    assert said(FinishedJob.objects.get()) == REQUEST
     assert not Worker.objects.exists()
     assert [r.levelname for r in caplog.records if "CANCELLED" in r.message] in (
         [],
@@ -220,7 +249,7 @@ def test_a_cancelled_job_is_not_rescued_from_a_lost_worker(caplog):
 
 
 def run(worker, job):
-    return worker.run(job, cancelled={(job.id, job.attempt)})
+    return worker.run(job, cancelled={(job.id, job.attempt): REQUEST})
 
 
 def test_a_job_that_was_cancelled_before_it_began_does_not_begin():
@@ -230,12 +259,13 @@ def test_a_job_that_was_cancelled_before_it_began_does_not_begin():
 
     assert (outcome.state, outcome.failed) == ("CANCELLED", 0)
     assert outcome.record["exception"] == "dbqueue.exceptions.Cancel"
+    assert (outcome.record["by"], outcome.record["why"]) == REQUEST
 
 
 def test_the_cancel_of_an_earlier_attempt_is_not_of_this_one():
     worker, job, _ = running_job()
 
-    outcome = worker.run(job, cancelled={(job.id, job.attempt - 1)})
+    outcome = worker.run(job, cancelled={(job.id, job.attempt - 1): REQUEST})
 
     assert outcome.state == "SUCCESSFUL"
 

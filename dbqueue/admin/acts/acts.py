@@ -22,7 +22,7 @@ class Act:
     label: Any
     permission: str
     done: Any
-    field: str = ""  # what it needs: a queue, or a priority
+    field: str = ""  # what it takes: a queue, a priority, or a reason
     question: Any = ""  # asked before what cannot be taken back
     kind: str = ""
 
@@ -54,7 +54,7 @@ class Act:
             except ValueError:
                 message = _("%r is not a whole number from -100 to 100.") % text
                 raise ValueError(message) from None
-        return {}
+        return {self.field: text} if self.field else {}
 
 
 ACTS = (
@@ -93,6 +93,7 @@ ACTS = (
         label=gettext_lazy("Cancel…"),
         permission="cancel_job",
         done=ngettext_lazy("%s job was cancelled", "%s jobs were cancelled"),
+        field="reason",
         question=gettext_lazy(
             "Jobs that wait end as cancelled, and running ones are asked to stop."
         ),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.http import HttpRequest
@@ -42,6 +43,12 @@ def log(
 def user_name(request: HttpRequest) -> str:
     """Return what the user is called in records."""
     return str(request.user.get_username())[:255]
+
+
+def name_of(user_id: Any) -> str:
+    """Return that name by the user's id; "" if there is no such user any more."""
+    user = get_user_model()._default_manager.filter(pk=user_id).first()
+    return "" if user is None else str(user.get_username())[:255]
 
 
 def entries_of(id: Any) -> list[LogEntry]:

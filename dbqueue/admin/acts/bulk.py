@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from dbqueue.admin.acts import audit
 from dbqueue.admin.acts.acts import BY_MOVE, Act, outcome
 from dbqueue.admin.listing.listing import Listing
-from dbqueue.backend import OPERATIONS
 from dbqueue.jobs.moves.choosing import choose
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.decorator import task
 from dbqueue.tasks.moves import Moved
+from dbqueue.tasks.options import OPERATIONS
 
 
 @task(queue_name=OPERATIONS, max_attempts=3, timeout=float("inf"), takes_context=True)
@@ -38,7 +38,7 @@ def move_all(
         count = moved.done + moved.asked + sum(moved.skipped.values())
         context.set_progress(count, max(total, count, 1), outcome(act, moved))
 
-    moved = make(act, rows, backend, values, progress=note)
+    moved = make(act, rows, backend, values, user_id, progress=note)
     write_log(user_id, act, moved, params)
     return {"done": moved.done, "asked": moved.asked, "skipped": moved.skipped}
 
@@ -55,11 +55,18 @@ def matching(
 
 
 def make(
-    act: Act, rows: Any, backend: str, values: Mapping[str, Any], **options: Any
+    act: Act,
+    rows: Any,
+    backend: str,
+    values: Mapping[str, Any],
+    user_id: Any,
+    **options: Any,
 ) -> Moved:
     """Make the move. Raises InvalidTask for a wrong value."""
+    if act.move == "cancel":
+        options["by"] = audit.name_of(user_id)
     chosen = choose(rows, backend=backend)
-    moved: Moved = getattr(chosen, act.move)(*values.values(), **options)
+    moved: Moved = getattr(chosen, act.move)(**values, **options)
     return moved
 
 

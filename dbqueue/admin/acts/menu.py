@@ -18,10 +18,10 @@ from dbqueue.admin.acts import acts
 from dbqueue.admin.acts.acts import BY_MOVE, Act
 from dbqueue.admin.listing.listing import Listing
 from dbqueue.admin.listing.search import Wanted, as_uuid
-from dbqueue.backend import OPERATIONS
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import FinishedJob
 from dbqueue.tasks.framework import InvalidTask
+from dbqueue.tasks.options import OPERATIONS
 from dbqueue.tasks.registry import resolve
 
 ACTION, SELECTED, ACROSS, CONFIRMED = (
@@ -93,7 +93,7 @@ class Menu:
 
         user = self._request.user.pk
         if not across:
-            moved = bulk.make(act, ids, pages.entry(self._request), values)
+            moved = bulk.make(act, ids, pages.entry(self._request), values, user)
             bulk.write_log(user, act, moved, None)
             return self._told(act, moved, ids)
         params = Listing.params_of(self._request.GET)
@@ -115,7 +115,7 @@ class Menu:
             messages.info(self._request, _("This job does it, in batches."))
             url = pages.link(self._page.admin_site, "dbqueue_job_change", job.id)
             return HttpResponseRedirect(url)
-        moved = bulk.make(act, rows, pages.entry(self._request), values)
+        moved = bulk.make(act, rows, pages.entry(self._request), values, user)
         bulk.write_log(user, act, moved, params)
         return self._told(act, moved, [])
 

@@ -102,6 +102,8 @@ class Detail:
             (_("Unique key"), getattr(job, "unique_key", None)),
             (_("Deadline"), texts.moment(getattr(job, "expires_at", None))),
             (_("Asked to stop"), texts.moment(getattr(job, "cancelled_at", None))),
+            (_("Asked to stop by"), getattr(job, "cancelled_by", None)),
+            (_("Reason"), getattr(job, "cancel_reason", None)),
             (_("Kept until"), texts.moment(getattr(job, "keep_until", None))),
             (_("Backend"), job.backend),
         ]

@@ -72,6 +72,11 @@ def _attempt(
     if began and ended:
         step.detail.append(texts.duration((ended - began).total_seconds()))
     step.detail.append(_worker(entry.get("worker"), names))
+    # Said by an operator, and not by the job.
+    if entry.get("by"):
+        step.detail.append(_("by %s") % entry["by"])
+    if entry.get("why"):
+        step.detail.append(f"“{entry['why']}”")
     step.exception = str(entry.get("exception", ""))
     if payload:
         step.message = str(entry.get("message", ""))
@@ -79,7 +84,7 @@ def _attempt(
             step.raw = str(entry["traceback"])
             step.traceback = parts(step.raw)
         known = {"attempt", "worker", "started_at", "ended_at", "reason"}
-        known |= {"exception", "message", "traceback"}
+        known |= {"exception", "message", "traceback", "by", "why"}
         step.others = [(k, str(entry[k])) for k in sorted(entry.keys() - known)]
     return step
 

@@ -13,7 +13,7 @@ from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.rows import NextDue, QueueCount
+from dbqueue.dialects.rows import NextDue, QueueCount, Request
 from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -21,6 +21,8 @@ WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'
 _WEIGHT = " + ".join(f"octet_length({name}::text)" for name in columns.LARGE)
 
 WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+REQUESTS = """SELECT id, coalesce(cancelled_by, ''), coalesce(cancel_reason, '')
+FROM dbqueue_job WHERE id = ANY(%(ids)s::uuid[]) AND cancelled_at IS NOT NULL"""
 LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
 # Of a claim with no room for large columns. What is stored in more bytes is not read.
@@ -140,6 +142,10 @@ class PostgreSQLRareMoves(Dialect):
 
     def insert_due(self, jobs: Sequence[str]) -> None:
         self._run(INSERT_DUE, {"jobs": f"[{','.join(jobs)}]"})
+
+    def requests(self, ids: Sequence[UUID]) -> dict[UUID, Request]:
+        found = self._rows(REQUESTS, {"ids": params.ids(ids)})
+        return {id: Request(*said) for id, *said in found}
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id, "worker": worker_id, "limit": 1}

@@ -15,7 +15,7 @@ from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
-from dbqueue.dialects.rows import NextDue, QueueCount
+from dbqueue.dialects.rows import NextDue, QueueCount, Request
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
 from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
@@ -27,6 +27,9 @@ WHERE id IN (SELECT value FROM json_each(%(ids)s))
 _WEIGHT = " + ".join(f"length(CAST({name} AS BLOB))" for name in columns.LARGE)
 
 WEIGHTS = f"SELECT id, {_WEIGHT} {_OF_THOSE_HELD}"
+REQUESTS = """SELECT id, coalesce(cancelled_by, ''), coalesce(cancel_reason, '')
+FROM dbqueue_job WHERE id IN (SELECT value FROM json_each(%(ids)s))
+  AND cancelled_at IS NOT NULL"""
 LOAD = f"SELECT id, {listed(columns.LARGE)} {_OF_THOSE_HELD}"
 
 
@@ -139,6 +142,10 @@ class SQLiteRareMoves(Dialect):
     def insert_due(self, jobs: Sequence[str]) -> None:
         values = {"jobs": f"[{','.join(jobs)}]", "now": self._times.now()}
         self._run(INSERT_DUE, values)
+
+    def requests(self, ids: Sequence[UUID]) -> dict[UUID, Request]:
+        found = self._rows(REQUESTS, {"ids": json.dumps([id.hex for id in ids])})
+        return {as_id(id): Request(*map(str, said)) for id, *said in found}
 
     def take_one(self, worker_id: UUID, id: UUID) -> list[ClaimedJob]:
         values = {"id": id.hex, "worker": worker_id.hex, "now": self._times.now()}

@@ -8,8 +8,8 @@ from django.db import connections
 
 from dbqueue import signals
 from dbqueue.dialects.gates import NEWS
-from dbqueue.dialects.rows import MovedJob
-from dbqueue.jobs import events, wakeup
+from dbqueue.dialects.rows import UNEXPLAINED, MovedJob, Request
+from dbqueue.jobs import events, lines, wakeup
 from dbqueue.jobs.facts import JobEvent
 from dbqueue.jobs.results import finished_result
 from dbqueue.models import Job, JobState
@@ -20,11 +20,14 @@ logger = logging.getLogger(__name__)
 ENDS = {"cancel": "cancelled", "expire": "expired"}
 
 
-def tell(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
+def tell(
+    alias: str, move: str, jobs: Sequence[MovedJob], request: Request = UNEXPLAINED
+) -> None:
     """Announce the move of each job when it is committed."""
     if not jobs:
         return
-    connection, announce = connections[alias], partial(_announce, alias, move, jobs)
+    connection = connections[alias]
+    announce = partial(_announce, alias, move, jobs, request)
     if connection.in_atomic_block or connection.get_autocommit():
         # Not transaction.on_commit(), which tests replace by something of theirs.
         connection.on_commit(announce)
@@ -32,9 +35,11 @@ def tell(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
         announce()
 
 
-def _announce(alias: str, move: str, jobs: Sequence[MovedJob]) -> None:
+def _announce(
+    alias: str, move: str, jobs: Sequence[MovedJob], request: Request
+) -> None:
     for job in jobs:
-        _log(move, job)
+        _log(move, job, request)
         _send(move, job)
         if job.state == JobState.CANCELLED and move in ENDS:
             events.finished(partial(finished_result, alias, job.id))
@@ -50,16 +55,20 @@ def _hint(job: MovedJob) -> str | None:
     return wakeup.SCHEDULE if job.state == JobState.SCHEDULED else None
 
 
-def _log(move: str, job: MovedJob) -> None:
+def _log(move: str, job: MovedJob, request: Request) -> None:
     if logger.isEnabledFor(logging.INFO):
-        facts = job._asdict()
-        names = {"job_id": str(job.id), "task": job.task, "queue": job.queue_name}
-        logger.info(
-            "Job id=%s task=%s queue=%s attempt=%s state=%s move=%s",
-            *(facts[name] for name in MovedJob._fields[:5]),
-            move,
-            extra=names | {"attempt": job.attempt, "state": job.state, "move": move},
-        )
+        extra = {
+            "job_id": str(job.id),
+            "task": job.task,
+            "queue": job.queue_name,
+            "attempt": job.attempt,
+            "state": job.state,
+            "move": move,
+        }
+        extra |= request.noted()
+        words = "Job id=%s task=%s queue=%s attempt=%s state=%s move=%s"
+        words += lines.in_words(request.noted())
+        logger.info(words, *extra.values(), extra=extra)
 
 
 def _send(move: str, job: MovedJob) -> None:

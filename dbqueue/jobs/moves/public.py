@@ -15,16 +15,18 @@ def cancel(
     *,
     backend: str | None = None,
     reason: str = "",
+    by: str = "",
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> Moved:
     """End jobs that wait as CANCELLED, and ask running ones to stop.
 
     `which` is what choose() takes: an id, a result, a row, several of them, a QuerySet
-    or a Selection. `reason` is for the record. See Selection for the rest.
+    or a Selection. `reason`, and `by`, who wants it, are for the record. See Selection
+    for the rest.
     """
     chosen = choose(which, backend=backend)
-    return chosen.cancel(reason=reason, batch=batch, progress=progress)
+    return chosen.cancel(reason=reason, by=by, batch=batch, progress=progress)
 
 
 def retry(

@@ -83,14 +83,15 @@ class Selection:
         self,
         *,
         reason: str = "",
+        by: str = "",
         batch: int = BATCH,
         progress: Progress | None = None,
     ) -> Moved:
         """End jobs that wait as CANCELLED, and ask running ones to stop.
 
-        `reason` is for the record.
+        `reason`, and `by`, who wants it, are for the record.
         """
-        step = partial(steps.cancel, reason=reason)
+        step = partial(steps.cancel, reason=reason, by=by)
         return self._each("cancel", step, batch, progress)
 
     def retry(

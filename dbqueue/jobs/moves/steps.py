@@ -14,7 +14,13 @@ from uuid import UUID
 from dbqueue import dialects
 from dbqueue.dialects import hooks
 from dbqueue.dialects.moves import CHANGES, WAITING
-from dbqueue.dialects.rows import MovedJob, Outcome, ended_in_waiting
+from dbqueue.dialects.rows import (
+    UNEXPLAINED,
+    MovedJob,
+    Outcome,
+    Request,
+    ended_in_waiting,
+)
 from dbqueue.jobs import expiry, retention
 from dbqueue.jobs.moves.news import tell
 from dbqueue.jobs.moves.stopping import request_cancel
@@ -31,7 +37,7 @@ APPLIES: dict[str, tuple[str, ...]] = {
     "discard": FINISHED,
     **{move: states for move, (states, _) in CHANGES.items()},
 }
-MESSAGE_LENGTH = 500  # characters of a reason that are kept
+LENGTHS = 255, 500  # characters that are kept of who has cancelled a job, and why
 TRIES = 3  # at jobs that others change at the same time
 
 # Takes ids and `wait`, which says what to do about locked jobs; returns what it moved.
@@ -47,20 +53,22 @@ def make_due(alias: str, *, excluding: Collection[UUID] = ()) -> int:
     return waiting.update(run_after=dialects.of(alias).clock())
 
 
-def cancel(alias: str, ids: Iterable[UUID], *, reason: str = "") -> Moved:
+def cancel(alias: str, ids: Iterable[UUID], *, reason: str = "", by: str = "") -> Moved:
     """End jobs that wait as CANCELLED, and ask running ones to stop.
 
-    `reason` is for the record.
+    `reason`, and `by`, who wants it, are for the record.
     """
-    message = payload.printable(str(reason))[:MESSAGE_LENGTH]
+    texts = (payload.printable(str(text)) for text in (by, reason))
+    request = Request(*(t[:most] for t, most in zip(texts, LENGTHS, strict=True)))
+    withdraw = partial(_withdraw, alias, request)
     answer, left = Moved(move="cancel"), list(ids)
     for _ in range(TRIES):
-        moved, passed = _move(alias, "cancel", left, partial(_withdraw, alias, message))
+        moved, passed = _move(alias, "cancel", left, withdraw, request)
         answer.add(moved)
         running = [id for id in passed if passed[id] == JobState.RUNNING]
         others = {i: s for i, s in passed.items() if s != JobState.RUNNING}
         _skip(answer, others)
-        asked = request_cancel(alias, running, reason=message) if running else []
+        asked = request_cancel(alias, running, request) if running else []
         answer.add(Moved(move="cancel", asked=len(asked), ids=list(map(str, asked))))
         # Those of the rest that still run were asked before; the others have moved on.
         here = states(alias, set(running) - set(asked))
@@ -137,9 +145,9 @@ def expire(alias: str, ids: Sequence[UUID]) -> Sequence[MovedJob]:
 
 
 def _withdraw(
-    alias: str, message: str, ids: Sequence[UUID], *, wait: bool
+    alias: str, request: Request, ids: Sequence[UUID], *, wait: bool
 ) -> Sequence[MovedJob]:
-    record = ended_in_waiting(message=message)
+    record = ended_in_waiting() | request.noted()
     return _withdrawn(alias, record, ids, wait=wait)
 
 
@@ -160,7 +168,11 @@ def _withdrawn(
 
 
 def _move(
-    alias: str, move: str, ids: Iterable[UUID], step: Step
+    alias: str,
+    move: str,
+    ids: Iterable[UUID],
+    step: Step,
+    request: Request = UNEXPLAINED,
 ) -> tuple[Moved, dict[UUID, str]]:
     """Take the step; return what it did, and the states of all other jobs.
 
@@ -173,7 +185,7 @@ def _move(
     for turn in range(TRIES):
         portions = [[id] for id in left] if turn else [left]
         moved = [job for some in portions for job in step(some, wait=len(some) == 1)]
-        tell(alias, move, moved)
+        tell(alias, move, moved, request)
         done = {job.id for job in moved}
         ids_done = [str(id) for id in left if id in done]
         answer.add(Moved(move=move, done=len(done), ids=ids_done))

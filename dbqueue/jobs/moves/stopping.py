@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db import connections
 
 from dbqueue import dialects
+from dbqueue.dialects.rows import UNEXPLAINED, Request
 from dbqueue.jobs import wakeup
 from dbqueue.models import Job
 
 
 def request_cancel(
-    alias: str, ids: Collection[UUID], *, reason: str = ""
+    alias: str, ids: Collection[UUID], request: Request = UNEXPLAINED
 ) -> list[UUID]:
     """Ask running jobs to stop; return the ids of those that have been asked now.
 
@@ -21,12 +22,13 @@ def request_cancel(
     CANCELLED, or SUCCESSFUL if it ends at that very moment, and is not run again.
     """
     asked, holders = [], set[UUID | None]()
+    said = {"cancelled_by": request.by or None, "cancel_reason": request.why or None}
     # In this order, as all moves of several jobs: one of two waits for the other. Whose
     # row is locked ends right now, and how is known when it has.
     for id in sorted(ids):
         rows = Job.objects.using(alias).running().filter(pk=id)
         now = dialects.of(alias).clock()
-        if rows.filter(cancelled_at=None).update(cancelled_at=now):
+        if rows.filter(cancelled_at=None).update(cancelled_at=now, **said):
             asked.append(id)
             holders.update(rows.values_list("worker_id", flat=True))
     connection, tell = connections[alias], partial(wakeup.tell_holders, alias, holders)

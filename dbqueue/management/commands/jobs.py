@@ -23,7 +23,7 @@ from dbqueue.tasks.framework import InvalidTask
 # What each move takes beside jobs, and from which options.
 _MOVES: dict[str, dict[str, str]] = {
     "retry": {"args": "new_args", "kwargs": "new_kwargs"},
-    "cancel": {"reason": "reason"},
+    "cancel": {"reason": "reason", "by": "by"},
     "run-now": {},
     "reschedule": {"run_after": "at"},
     "move-to": {"queue_name": "to"},

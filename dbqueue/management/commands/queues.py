@@ -1,6 +1,5 @@
 """manage.py queues"""
 
-import getpass
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from dbqueue.management.backends import (
     choose_backend,
     database_errors_explained,
     known_queues,
+    shell_user,
 )
 from dbqueue.management.tables import table
 from dbqueue.models import Pause
@@ -63,7 +63,7 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
 
     def _pause(self, backend: Any, names: Sequence[str], options: Any) -> None:
-        by = _user() if options["by"] is None else options["by"]
+        by = shell_user() if options["by"] is None else options["by"]
         reason = options["reason"]
         known = {pause.key for pause in queues.paused(backend=backend.alias)}
         # All names first: one that is wrong pauses none of the others.
@@ -121,10 +121,3 @@ def _why(pause: Pause) -> str:
     since = f"since {pause.paused_at:%Y-%m-%d %H:%M}"
     by = f" by {pause.paused_by}" if pause.paused_by else ""
     return f"{since}{by}{f': {pause.reason}' if pause.reason else ''}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may have no name for its user
-        return ""

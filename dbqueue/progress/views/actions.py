@@ -25,7 +25,9 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
 
 def _cancel(request: HttpRequest, key: str) -> HttpResponse:
     seen = see(request, key, "cancel")
-    jobs.cancel(seen.ticket.id, backend=seen.ticket.backend)
+    user = getattr(request, "user", None)
+    by = str(user.get_username()) if user is not None else ""
+    jobs.cancel(seen.ticket.id, by=by, backend=seen.ticket.backend)
     kinds = ["application/json", "text/html"]
     if request.get_preferred_type(kinds) == "text/html":
         response: HttpResponse = HttpResponseRedirect(_back(request, seen))

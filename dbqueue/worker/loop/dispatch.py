@@ -1,5 +1,6 @@
 """From a claim to a pool: each job's task is found, or the job is given back."""
 
+import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from dbqueue import backoff, status
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import Outcome, Request
 from dbqueue.dialects.scan import UnknownTasks
 from dbqueue.exceptions import InvalidPayload, TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import expiry, losses, outcomes
@@ -109,13 +110,15 @@ class Dispatch:
         if asked:
             self.deadlines.heard()
             flying = {(id, job.attempt) for id, (job, _) in held.items()}
-            self.holder.cancelled.intersection_update(flying)  # others have ended
+            for other in self.holder.cancelled.keys() - flying:  # they have ended
+                del self.holder.cancelled[other]
         for note in asked:
-            id, _, attempt = note.removeprefix(CANCEL).partition(":")
+            id, attempt, said = note.removeprefix(CANCEL).split(":", 2)
             job, _ = held.get(UUID(id), (None, None))
             if job is not None and job.attempt == int(attempt):
                 # Before it: one that begins now looks there.
-                self.holder.cancelled.add((job.id, job.attempt))
+                key = job.id, job.attempt
+                self.holder.cancelled[key] = Request(*json.loads(said))
                 known = registry.is_resolved(job.task)
                 asks = known and registry.resolve(job.task).takes_context
                 self.deadlines.cancel(job.id, COURTESY if asks else 0.0)

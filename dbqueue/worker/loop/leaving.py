@@ -11,7 +11,6 @@ from django.db import Error
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import unrun_result
-from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.dispatch import Dispatch
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.process import memory, programs
@@ -65,7 +64,7 @@ def gives_up(worker_id: UUID, dispatch: Dispatch) -> bool:
         if entry := running.get(id):  # or else it has ended, and left this behind
             beside = len(left) - 1 if reason == "lost" else 0
             dispatch.deadlines.end_programs(entry.job)
-            _give_up(entry.job, reason, worker_id, dispatch.completer, beside)
+            _give_up(entry.job, reason, worker_id, dispatch, beside)
     return bool(culprits or ended) or dispatch.pools.are_broken()
 
 
@@ -88,17 +87,18 @@ def _culprits(dispatch: Dispatch) -> Iterator[tuple[UUID, str]]:
 
 
 def _give_up(
-    job: ClaimedJob, reason: str, worker_id: UUID, completer: Completer, beside: int
+    job: ClaimedJob, reason: str, worker_id: UUID, dispatch: Dispatch, beside: int
 ) -> None:
     message = "Job id=%s task=%s is given up (%s); replacing the child process"
     level = logging.INFO if reason == "cancelled" else logging.WARNING
     logger.log(level, message, job.id, job.task, _GIVEN_UP[reason])
-    held = job.held_by(worker_id)
+    by, why = dispatch.holder.request_for(job)
+    held = job.held_by(worker_id)._replace(cancelled_by=by, cancel_reason=why)
     outcome = outcomes.rescued(held, reason, beside=beside)
     error = outcomes.cause(held, reason) if outcome.failed else None
     result = partial(unrun_result, job, worker_id, outcome)
     events.rescued(held, outcome, error, result)
-    completer.done(job, outcome)
+    dispatch.completer.done(job, outcome)
 
 
 _GIVEN_UP = {

@@ -1,5 +1,6 @@
 """Cancelled jobs: children that run them are told, and replaced if they are deaf."""
 
+import json
 import logging
 import time
 from typing import Any
@@ -59,14 +60,15 @@ class Cancels:
     def _tell(self, alias: str, children: dict[UUID, ChildState]) -> None:
         running = Job.objects.using(alias).running()
         cancelled = running.filter(worker_id__in=children, cancelled_at__isnull=False)
-        found: list[Any] = list(cancelled.values_list("worker_id", "pk", "attempt"))
-        held = {(worker_id, id) for worker_id, id, _ in found}
+        columns = "worker_id", "pk", "attempt", "cancelled_by", "cancel_reason"
+        found: list[Any] = list(cancelled.values_list(*columns))
+        held = {(worker_id, id) for worker_id, id, *_ in found}
         self._told = {key: at for key, at in self._told.items() if key in held}
         pipes = self._live()
-        for worker_id, id, attempt in found:
+        for worker_id, id, attempt, by, why in found:
             child = children[worker_id]
             since = self._told.setdefault((worker_id, id), self._looked_at)
-            pipes[child].wake(f"{CANCEL}{id.hex}:{attempt}".encode() + END)
+            pipes[child].wake(_note(id, attempt, by, why) + END)
             if id in child.running():
                 self._give_up_if_deaf(child, id, since)
 
@@ -79,3 +81,9 @@ class Cancels:
 
     def _live(self) -> dict[ChildState, WakePipe]:
         return {c: pipe for c, pipe in self._pipes if c.phase is Phase.LIVE and c.beat}
+
+
+def _note(id: UUID, attempt: int, by: str | None, why: str | None) -> bytes:
+    # Not longer than what a pipe takes as a whole: their lengths are bounded.
+    said = json.dumps([by or "", why or ""], ensure_ascii=False)
+    return f"{CANCEL}{id.hex}:{attempt}:{said}".encode()

@@ -229,7 +229,8 @@ class Attempt:
             logger.warning("Claim lost: %s", error)
             return None
         if self._holder.is_cancelled(self._job):
-            error = outcomes.as_cancel(error)
+            request = self._holder.request_for(self._job)
+            error = outcomes.as_cancel(error, request)
         if isinstance(error, TaskTimeout) and not error.args:
             error.args = (too_long(self._task.seconds_allowed),)
         outcome = outcomes.raised(

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import Error, connections
 
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.dialects.rows import Outcome
+from dbqueue.dialects.rows import UNEXPLAINED, Outcome, Request
 from dbqueue.jobs import events, outcomes
 from dbqueue.maintenance.rescue import finished_by
 from dbqueue.worker.process.connections import drop
@@ -32,11 +32,15 @@ class Holder:
     note: Callable[[UUID, ProgressNotes], None]
     reraise: tuple[type[BaseException], ...] = ()
     # The jobs that somebody wants to stop, and their attempts.
-    cancelled: set[tuple[UUID, int]] = field(default_factory=set)
+    cancelled: dict[tuple[UUID, int], Request] = field(default_factory=dict)
 
     def is_cancelled(self, job: ClaimedJob) -> bool:
         """Tell whether the job, in this attempt, is to stop for good."""
         return (job.id, job.attempt) in self.cancelled
+
+    def request_for(self, job: ClaimedJob) -> Request:
+        """Return how that is explained by whoever wants it."""
+        return self.cancelled.get((job.id, job.attempt), UNEXPLAINED)
 
     def record(self, outcome: Outcome) -> bool:
         """Record an outcome at once; return whether the claim still held."""
