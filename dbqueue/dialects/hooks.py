@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from dbqueue.dialects.rows import Opened, Outcome, Target
+from dbqueue.dialects.columns import HeldJob
+from dbqueue.dialects.rows import MovedJob, Opened, Outcome, Target
 
 # Called before each claim with the database's alias and what would be claimed from;
 # returns what may be.
@@ -10,6 +11,9 @@ before_claim: list[Callable[[str, Sequence[Target]], Sequence[Target]]] = []
 # Called inside the commit that records the ends of attempts, with the database's alias
 # and the outcomes whose claim still held.
 after_record: list[Callable[[str, Sequence[Outcome]], None]] = []
+# Called inside a commit that ends jobs from outside of any attempt, as it cancels those
+# that wait or ends those that were lost, with the database's alias and the jobs.
+after_end: list[Callable[[str, Sequence[MovedJob | HeldJob]], None]] = []
 # Called inside a commit with the database's alias and keys of gates, which are lanes or
 # fair groups: there was an end, or something new, and room may be for what is BLOCKED.
 open_gates: list[Callable[[str, Collection[str]], Opened]] = []

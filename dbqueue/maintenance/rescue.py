@@ -2,23 +2,23 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
-from django.db import Error
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from dbqueue import dialects
+from dbqueue.dialects import hooks
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import Outcome, tell_of_known
 from dbqueue.jobs import events, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
-from dbqueue.maintenance.halves import NOBODY
+from dbqueue.maintenance.halves import NOBODY, of_halves
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.models.job import JobQuerySet
 
@@ -92,23 +92,19 @@ def rescue(
     """
     if not jobs:
         return 0
-    dialect, jobs = dialects.of(alias), list(jobs)
-    try:
+    dialect = dialects.of(alias)
+
+    def some(jobs: Sequence[HeldJob]) -> int:
         return _rescue(alias, jobs, reason, beside)
-    except Exception as error:
-        is_refused = dialect.refuses(error)
-        too_slow = isinstance(error, Error) and dialect.is_cancelled(error)
-        if not (is_refused or (too_slow and len(jobs) > 1)):
-            raise
-        if len(jobs) == 1:
-            return int(set_aside(dialect, jobs[0].id, jobs[0].worker_id, error))
-        half = len(jobs) // 2
-        first = rescue(alias, jobs[:half], reason=reason, beside=beside)
-        return first + rescue(alias, jobs[half:], reason=reason, beside=beside)
+
+    def end(job: HeldJob, error: Exception) -> int:
+        return int(set_aside(dialect, job.id, job.worker_id, error))
+
+    return sum(of_halves(dialect, list(jobs), some, end))
 
 
 def _rescue(
-    alias: str, jobs: Collection[HeldJob], reason: str, beside: Mapping[UUID, int]
+    alias: str, jobs: Sequence[HeldJob], reason: str, beside: Mapping[UUID, int]
 ) -> int:
     dialect, taken = dialects.of(alias), set[UUID]()
     with dialect.one_commit():
@@ -126,6 +122,13 @@ def _rescue(
             by_worker.setdefault(job.worker_id, []).append(outcome)
         for worker_id, batch in by_worker.items():
             taken |= dialect.record(worker_id, batch)
+        over = [
+            job
+            for job, outcome in ended.items()
+            if job.id in taken and outcome.state != JobState.READY
+        ]
+        for hook in hooks.after_end if over else ():
+            hook(alias, over)
     counted = [(job, o) for job, o in ended.items() if job.id in taken]
     statistics.write_rescued(alias, counted)
     # After the commit: a receiver whose query fails would break the transaction.

@@ -1,5 +1,6 @@
 """How uploads end: by one guarded move, even if another process makes one, too."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -8,8 +9,10 @@ from django.apps import apps
 from django.db import transaction
 
 from dbqueue import dialects
+from dbqueue.dialects.columns import HeldJob
+from dbqueue.dialects.rows import MovedJob
 from dbqueue.jobs import events
-from dbqueue.uploads import conf, signals
+from dbqueue.uploads import conf, signals, work
 from dbqueue.uploads.models import Upload, UploadArtifact, UploadChunk, UploadState
 
 # Until the sweep deletes bytes that were received and never saved.
@@ -55,6 +58,21 @@ def end(
         upload.refresh_from_db(using=database)
         announce(state, upload)
     return True
+
+
+def fail(upload: Upload, why: str) -> bool:
+    """End an upload as FAILED, which keeps its bytes; see end()."""
+    message = f"The file could not be saved: {why}."
+    return end(upload, UploadState.FAILED, code="failed", message=message)
+
+
+def after_end(alias: str, jobs: Sequence[MovedJob | HeldJob]) -> None:
+    """Fail the uploads whose jobs ended without them; see dialects.hooks."""
+    ids = [job.id for job in jobs if job.task == work.PROCESS]
+    if ids:
+        waiting = Upload.objects.using(alias).filter(state=UploadState.STORED)
+        for upload in waiting.filter(job_id__in=ids):
+            fail(upload, "its job was cancelled or lost")
 
 
 def announce(state: UploadState, upload: Upload) -> None:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connections
 from dbqueue.models import Job, JobState
 from dbqueue.uploads import endings, work
 from dbqueue.uploads.exceptions import UploadError, UploadPending
-from dbqueue.uploads.models import ENDED, Upload, UploadState
+from dbqueue.uploads.models import ENDED, REOPENED, Upload, UploadState
 
 PROCESSING = "PROCESSING"
 _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two queries of wait()
@@ -118,15 +118,7 @@ class UploadHandle:
         """
         failed = self._upload.rows().filter(state=UploadState.FAILED)
         try:
-            retried = work.enqueue_again(
-                self._upload,
-                failed,
-                state=UploadState.STORED,
-                error_code="",
-                error_message="",
-                finished_at=None,
-                expires_at=None,
-            )
+            retried = work.enqueue_again(self._upload, failed, **REOPENED)
         except IntegrityError as error:
             raise UploadPending(
                 f"Upload {self.id} cannot be retried: a newer one is pending for "

@@ -110,6 +110,14 @@ class Upload(models.Model):
         return Upload.objects.using(self.held_in).filter(pk=self.pk)
 
 
+# What the columns of a failed upload are when it is tried again.
+REOPENED: dict[str, Any] = {
+    "state": UploadState.STORED,
+    "error_code": "",
+    "error_message": "",
+    "finished_at": None,
+    "expires_at": None,
+}
 HOLDING_BYTES = (UploadState.RECEIVING, UploadState.STORED, UploadState.FAILED)
 _PENDING = (UploadState.RECEIVING, UploadState.STORED)
 ENDED = tuple(state for state in UploadState if state not in _PENDING)

@@ -5,6 +5,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError, transaction
+
+from dbqueue.exceptions import Cancel
 from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.decorator import task
 from dbqueue.uploads import conf, endings, work
@@ -13,7 +16,7 @@ from dbqueue.uploads.exceptions import (
     UploadDamaged,
     UploadNotStorable,
 )
-from dbqueue.uploads.models import Upload, UploadState
+from dbqueue.uploads.models import REOPENED, Upload, UploadState
 from dbqueue.uploads.processing.outputs import outputs_of
 from dbqueue.uploads.processing.promotion import promote
 from dbqueue.uploads.processing.storing import Storing, stored_before
@@ -40,6 +43,8 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
     upload = Upload.objects.using(database).filter(pk=UUID(upload_id)).first()
     if upload is None or str(upload.job_id) != context.task_result.id:
         return {"state": "GONE"}
+    if upload.state == UploadState.FAILED and _reopened(upload):
+        upload.refresh_from_db()
     if upload.state != UploadState.STORED:
         return {"state": upload.state}
     try:
@@ -49,7 +54,9 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
         with context.finishing({"state": state, "code": error.code}):
             endings.end(upload, state, code=error.code, message=error.message)
     except Exception as error:
-        if context.is_last_attempt or isinstance(error, GIVE_UP_ON):
+        if isinstance(error, Cancel):
+            endings.fail(upload, "its job was cancelled")
+        elif context.is_last_attempt or isinstance(error, GIVE_UP_ON):
             endings.end(upload, UploadState.FAILED, code="failed", message=FAILED)
         raise
     return {"state": state}
@@ -59,6 +66,16 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
 def sweep() -> dict[str, int]:
     """Delete expired uploads; re-enqueue those whose job was lost."""
     return cleanup.Sweep(work.database()).run()
+
+
+def _reopened(upload: Upload) -> bool:
+    """Have a failed upload tried again whose job was; false if a newer one waits."""
+    try:
+        with transaction.atomic(using=upload.held_in):
+            failed = upload.rows().filter(state=UploadState.FAILED)
+            return bool(failed.update(**REOPENED))
+    except IntegrityError:
+        return False
 
 
 def _bring(context: JobContext, upload: Upload) -> UploadState:

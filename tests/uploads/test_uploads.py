@@ -14,7 +14,9 @@ from django.db.models import F
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
+from dbqueue import jobs
 from dbqueue.exceptions import (
+    Cancel,
     ContentRejected,
     InstanceNotSaved,
     UploadEmpty,
@@ -28,6 +30,8 @@ from dbqueue.exceptions import (
 )
 from dbqueue.ids import uuid7
 from dbqueue.imaging.policy import FilePolicy
+from dbqueue.maintenance.expire import expire
+from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.models import (
     FinishedJob,
     Job,
@@ -35,6 +39,7 @@ from dbqueue.models import (
     Upload,
     UploadArtifact,
     UploadChunk,
+    Worker,
 )
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import save_file, save_image
@@ -48,6 +53,7 @@ from dbqueue.uploads.signals import (
 from dbqueue.uploads.sweep.cleanup import Sweep
 from tests.gallery.models import Artist, Fan, Paper, PastProfile, Profile, saved
 from tests.imaging.pictures import data, quarters
+from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +68,19 @@ def storage(settings, tmp_path):
 @pytest.fixture
 def profile():
     return Profile.objects.create(name="Ada")
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    def refuse(how):
+        def save(self, name, content, max_length=None):
+            if how is None:
+                return None
+            raise how
+
+        monkeypatch.setattr(FileSystemStorage, "save", save)
+
+    return refuse
 
 
 def a_file(content=b"Dear all", name="letter.txt", field_name="letter"):
@@ -452,18 +471,6 @@ class Denied(Exception):
 
 
 class TestAStorageThatRefuses:
-    @pytest.fixture
-    def refuse(self, monkeypatch):
-        def refuse(how):
-            def save(self, name, content, max_length=None):
-                if how is None:
-                    return None
-                raise how
-
-            monkeypatch.setattr(FileSystemStorage, "save", save)
-
-        return refuse
-
     @pytest.mark.parametrize(
         "how", [PermissionError(13, "No"), TypeError("max_length"), Denied("403"), None]
     )
@@ -586,6 +593,76 @@ class TestTheHandle:
 
         with pytest.raises(UploadPending, match="a newer one is pending"):
             handle.retry()
+
+
+class TestAJobThatEndsFromOutside:
+    @pytest.mark.parametrize("end", ["cancel", "expire", "lose"])
+    def test_its_upload_has_failed_at_once_and_its_bytes_are_kept(self, end, profile):
+        handle = save_file(a_file(), profile)
+        if end == "cancel":
+            jobs.cancel(its_job(handle))
+        elif end == "expire":
+            Job.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+            expire("default")
+        else:
+            Job.objects.update(max_attempts=1)
+            HandWorker().claim()
+            Worker.objects.all().delete()
+            rescue_orphans("default")
+
+        handle.refresh()
+
+        assert not Job.objects.exists()
+        assert (handle.state, handle.error.code) == ("FAILED", "failed")
+        assert "cancelled or lost" in handle.error.message
+        assert UploadChunk.objects.exists()
+
+    def test_a_retry_of_the_job_brings_the_upload_to_its_field(self, profile):
+        handle = save_file(a_file(), profile)
+        jobs.cancel(its_job(handle))
+
+        jobs.retry(its_job(handle))
+        run_jobs()
+
+        handle.refresh()
+        profile.refresh_from_db()
+        assert (handle.state, handle.error) == ("DONE", None)
+        assert profile.letter.read() == b"Dear all"
+
+    def test_a_retry_beside_a_newer_upload_leaves_that_alone(self, profile):
+        old = save_file(a_file(b"old"), profile)
+        jobs.cancel(its_job(old))
+        newer = save_file(a_file(b"new"), profile)
+
+        jobs.retry(its_job(old))
+        run_jobs()
+
+        newer.refresh()
+        profile.refresh_from_db()
+        assert newer.state == "DONE"
+        assert profile.letter.read() == b"new"
+
+    def test_a_cancel_in_a_transaction_that_is_rolled_back_leaves_it_waiting(
+        self, profile
+    ):
+        handle = save_file(a_file(), profile)
+
+        with transaction.atomic():
+            jobs.cancel(its_job(handle))
+            transaction.set_rollback(True)
+
+        handle.refresh()
+        assert handle.is_pending
+
+    def test_an_upload_that_is_being_saved_fails_with_the_cancel(self, profile, refuse):
+        handle = save_file(a_file(), profile)
+        refuse(Cancel())
+
+        (result,) = run_jobs()
+
+        handle.refresh()
+        assert (result.state, handle.state) == ("CANCELLED", "FAILED")
+        assert "cancelled" in handle.error.message
 
 
 class TestTheSweep:
@@ -823,6 +900,10 @@ def newer_than(handle):
     row = Upload.objects.get(pk=handle.id)
     columns = {f.attname: getattr(row, f.attname) for f in Upload._meta.fields}
     return columns | {"id": uuid7(), "state": "STORED"}
+
+
+def its_job(handle):
+    return Upload.objects.get(pk=handle.id).job_id
 
 
 def age():

@@ -164,6 +164,8 @@ def _withdrawn(
         ]
         for hook in hooks.after_record:
             hook(alias, outcomes)
+        for end_hook in hooks.after_end if gone else ():
+            end_hook(alias, gone)
     return gone
 
 

@@ -97,7 +97,7 @@ class Sweep:
         for upload in list(self._lost()[: self._batch]):
             ended = FinishedJob.objects.using(self._database).filter(pk=upload.job_id)
             if ended.exists():
-                _fail(upload, "its job failed")
+                endings.fail(upload, "its job failed")
             else:
                 self._enqueue_again(upload)
             self._done["jobs_repaired"] += 1
@@ -108,7 +108,7 @@ class Sweep:
             work.enqueue_again(upload, rows)
         except InvalidTask as error:  # such as a queue that TASKS lacks by now
             logger.warning("Upload id=%s cannot be retried: %s", upload.pk, error)
-            _fail(upload, "its job was lost")
+            endings.fail(upload, "its job was lost")
 
     def _lost(self) -> Any:
         jobs = Job.objects.using(self._database).filter(pk=OuterRef("job_id"))
@@ -213,11 +213,6 @@ class Sweep:
         # No join: SQLite would begin it with all uploads there are.
         ended = Exists(uploads.filter(pk=OuterRef("upload_id")))
         return self._artifacts.planned().filter(ended)
-
-
-def _fail(upload: Upload, reason: str) -> None:
-    message = f"The file could not be saved: {reason}."
-    endings.end(upload, UploadState.FAILED, code="failed", message=message)
 
 
 def _known_target(artifacts: Iterable[UploadArtifact]) -> Target | None:
