@@ -42,8 +42,6 @@ from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task, stored
 
-# A queue that every entry has, for what operators ask of many jobs at once.
-OPERATIONS = "operations"
 # Tasks whose options one backend remembers to have checked.
 _REMEMBERED = 1000
 
@@ -98,7 +96,7 @@ class DatabaseBackend(BaseTaskBackend):
         options.check_run_after(task.run_after)
         if isinstance(task.run_after, timedelta):
             task = stored(task, run_after=None)  # Django's own check knows no timedelta
-        if task.queue_name == OPERATIONS and self.queues:
+        if task.queue_name == options.OPERATIONS and self.queues:
             task = stored(task, queue_name=min(self.queues))  # which Django knows
         super().validate_task(task)
 
@@ -132,8 +130,7 @@ class DatabaseBackend(BaseTaskBackend):
         self, task: Task[..., Any], calls: Iterable[Any]
     ) -> Sequence[JobResult]:
         """See dbqueue.enqueue_many()."""
-        if task.job_id:
-            raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
+        demand_no_id(task)
         task, database = self._usable(task), self.database
         job = self._new_job(task, payload.EMPTY)
         checked = as_calls(task, partial(self.encoder(task), task), calls)
@@ -211,7 +208,7 @@ class DatabaseBackend(BaseTaskBackend):
     def check_queue(self, name: Any) -> None:
         """Raise InvalidTask, saying why, for a queue that this entry has not."""
         options.check_queue_name(name)
-        if self.queues and name not in self.queues and name != OPERATIONS:
+        if self.queues and name not in self.queues and name != options.OPERATIONS:
             near = conf.nearest(name, self.queues)
             raise InvalidTask(
                 f"Queue {name!r} is not valid for backend.{near} "
@@ -231,6 +228,12 @@ class DatabaseBackend(BaseTaskBackend):
             for name in names:
                 # Not transaction.on_commit(), which tests replace by one of theirs.
                 connection.on_commit(partial(wakeup.announce, database, name))
+
+
+def demand_no_id(task: Any) -> None:
+    """Raise InvalidTask for a task of several jobs that has the id of one."""
+    if task.job_id:
+        raise InvalidTask("A job_id is for one job; enqueue_many() writes several.")
 
 
 def backend_of(alias: str) -> DatabaseBackend:

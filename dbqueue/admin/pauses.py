@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from dbqueue import queues
 from dbqueue.admin import site as pages
 from dbqueue.admin.acts import audit
-from dbqueue.backend import OPERATIONS
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import Job, Pause
+from dbqueue.tasks.options import OPERATIONS
 
 REASON_LENGTH = 500
 

@@ -158,6 +158,13 @@ def _demand_known(alias: str, kind: str, name: str) -> None:
 
 
 def _demand_queue(alias: str, name: str) -> None:
+    if name == options.OPERATIONS:
+        raise NotPausable(
+            f"The queue {name!r} is for what operators ask of many jobs, and stays "
+            "open. To stop such a job, cancel it: manage.py jobs cancel --queue "
+            f"{name}. To run none of them on a host: manage.py runworker --exclude "
+            f"{name}."
+        )
     try:
         options.check_queue_name(name)
     except InvalidTask as error:
@@ -172,7 +179,9 @@ def _demand_queue(alias: str, name: str) -> None:
 
 def _demand_task(alias: str, path: str) -> None:
     try:
-        resolve(path)
+        task = resolve(path)
+        if task.queue_name == options.OPERATIONS and path.startswith("dbqueue."):
+            _demand_queue(alias, options.OPERATIONS)
     except (TaskNotAllowed, TaskNotFound) as error:
         # Its jobs may wait for a release that has it, or have outlived one.
         if not Job.objects.using(alias).filter(task=path).exists():

@@ -24,6 +24,8 @@ from dbqueue.tasks.unique import Unique
 
 ExceptionClasses = type[BaseException] | Sequence[type[BaseException]]
 
+# A queue that every entry has, for what operators ask of many jobs at once.
+OPERATIONS = "operations"
 PATH_LENGTH = 255  # what the column of a task's path holds
 CODECS = ("json", "typed")
 MAX_ATTEMPTS_LIMIT = 32_767  # what the smallint column holds

@@ -21,6 +21,13 @@ def run(*arguments):
     return out.getvalue()
 
 
+def test_the_queue_for_operators_stays_open():
+    with pytest.raises(CommandError, match="runworker --exclude operations"):
+        run("pause", "mail", "operations")
+
+    assert not Pause.objects.exists()
+
+
 def test_it_pauses_and_resumes_several():
     paused = run("pause", "mail", "pdf", "--reason", "They move", "--by", "ada")
 

@@ -227,6 +227,9 @@ class TestATask:
         ("task:", "names no task"),
         ("task:tests.tasks.nope", "no such task"),
         ("x" * 101, "1 to 100"),
+        ("operations", "jobs cancel --queue operations"),
+        ("queue:operations", "stays open"),
+        ("task:dbqueue.admin.acts.bulk.move_all", "stays open"),
     ],
 )
 def test_what_is_unknown_is_not_paused(what, words):

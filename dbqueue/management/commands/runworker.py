@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
 
 from dbqueue import conf
-from dbqueue.backend import OPERATIONS, DatabaseBackend
+from dbqueue.backend import DatabaseBackend
 from dbqueue.checks import check_pool
 from dbqueue.dialects.scan import matches
 from dbqueue.management import banner
@@ -27,6 +27,7 @@ from dbqueue.management.backends import (
 from dbqueue.management.discovery import import_tasks
 from dbqueue.management.worker_options import add_worker_options
 from dbqueue.models import Worker
+from dbqueue.tasks.options import OPERATIONS
 from dbqueue.worker.options import WorkerOptions
 from dbqueue.worker.parent import surroundings
 from dbqueue.worker.parent.failures import FAILED_JOBS, FailureNote
