@@ -20,7 +20,7 @@ from dbqueue.models import Job
 # Its import registers the framework's check, which calls ours.
 from dbqueue.tasks import defaults
 from dbqueue.tasks.framework import task_backends
-from dbqueue.tasks.options import CODECS
+from dbqueue.tasks.options import CODECS, OPERATIONS
 
 BACKENDS = (
     "dbqueue.backend.DatabaseBackend",
@@ -75,7 +75,8 @@ ALIAS_LENGTH = 100  # what the column of a job's backend holds
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """E001: DBQUEUE is wrong. W001: another app's runworker comes first.
 
-    W009: there is no TASKS. W012: django-tenants gives each tenant a queue.
+    W009: there is no TASKS. W012: django-tenants gives each tenant a queue. W015:
+    DBQUEUE limits a queue that no entry of TASKS lists.
     """
     found: list[checks.CheckMessage] = []
     for section in (conf, *wings.modules("conf")):
@@ -92,7 +93,27 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
                 id="dbqueue.W001",
             )
         )
-    return [*found, *_check_tasks(), *_check_tenants()]
+    return [*found, *_check_limited(), *_check_tasks(), *_check_tenants()]
+
+
+def _check_limited() -> Iterator[checks.CheckMessage]:
+    try:
+        limited = conf.current().queues
+    except ImproperlyConfigured:  # E001 tells of it
+        return
+    backends: list[Any] = [task_backends[alias] for alias in task_backends.settings]
+    lists = [b.queues for b in backends if getattr(b, "stores_jobs", False)]
+    if not all(lists):  # an entry without QUEUES has any
+        return
+    known = {OPERATIONS}.union(*lists)
+    for name in limited if lists else ():
+        if name not in known:
+            yield checks.Warning(
+                f"DBQUEUE['QUEUES'] limits {name!r}, a queue that no entry of TASKS "
+                f"lists.{conf.nearest(name, known)}",
+                hint="Correct the name, or add it to QUEUES of an entry of TASKS.",
+                id="dbqueue.W015",
+            )
 
 
 def _check_tasks() -> Iterator[checks.CheckMessage]:
@@ -174,15 +195,20 @@ def wrong_defaults(backend: Any) -> list[str]:
     return [f"{where}{words}" for words in defaults.problems(given, backend.queues)]
 
 
-def check_backend(backend: Any) -> list[checks.CheckMessage]:
-    """E002-E004, E006, W002-W005 and W011, for one entry of TASKS."""
-    where = f"TASKS[{backend.alias!r}]['OPTIONS']"
+def check_options(backend: Any) -> list[checks.CheckMessage]:
+    """E002 and E006, for one entry of TASKS, whether it has a database or not."""
     found: list[checks.CheckMessage] = [
         checks.Error(words, id="dbqueue.E002") for words in wrong_names(backend)
     ]
-    found += [
+    return found + [
         checks.Error(words, id="dbqueue.E006") for words in wrong_defaults(backend)
     ]
+
+
+def check_backend(backend: Any) -> list[checks.CheckMessage]:
+    """E002-E004, E006, W002-W005 and W011, for one entry of TASKS."""
+    where = f"TASKS[{backend.alias!r}]['OPTIONS']"
+    found = check_options(backend)
     alias = backend.options.get("database") or router.db_for_write(Job)
     if alias not in connections:
         message = f"{where}['database'] is {alias!r}.{conf.nearest(alias, connections)}"

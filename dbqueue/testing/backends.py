@@ -12,17 +12,18 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils import timezone
 
-from dbqueue.backend import DatabaseBackend
+from dbqueue.backend import DatabaseBackend, demand_no_id
+from dbqueue.checks import check_options
 from dbqueue.dialects.columns import WRITTEN, ClaimedJob, NewJob
 from dbqueue.dialects.rows import Outcome, Written
 from dbqueue.ids import uuid7
 from dbqueue.jobs import events, expiry
 from dbqueue.jobs.insert import as_call
 from dbqueue.jobs.results import job_result, new_result, returned
+from dbqueue.jobs.unique import existing
 from dbqueue.models import JobState
 from dbqueue.tasks import defaults, payload
 from dbqueue.tasks.framework import TaskResultDoesNotExist
-from dbqueue.tasks.registry import as_task
 from dbqueue.tasks.results import JobResult, progress_of
 from dbqueue.tasks.task import Task
 from dbqueue.testing.kept import KeptJob
@@ -46,12 +47,12 @@ class RecordingBackend(DatabaseBackend):
         self.results.clear()
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        task = as_task(task)
-        self.validate_task(task)
+        task = self._usable(task)
         return self._take(task, self.encoder(task)(task, args, kwargs))
 
     def enqueue_many(self, task: Task[..., Any], calls: Any) -> list[JobResult]:
-        self.validate_task(task)
+        demand_no_id(task)
+        task = self._usable(task)
         encode = partial(self.encoder(task), task)
         checked = [as_call(encode, item, i) for i, item in enumerate(calls, 1)]
         self._keys.check(task, checked)
@@ -67,12 +68,15 @@ class RecordingBackend(DatabaseBackend):
         return KeptJob(self, id)
 
     def check(self, **kwargs: Any) -> list[Any]:
-        return []
+        return check_options(self)
 
     def _take(self, task: Task[..., Any], call: payload.Call) -> JobResult:
         job = self._new_job(task, call)
-        if other := self._keys.answer(task, job, call):
-            return other
+        for other in self.results if task.job_id else ():
+            if other.id == str(job.id):
+                return existing(task, job, other)
+        if stands := self._keys.answer(task, job, call):
+            return stands
         written = Written(JobState.READY, timezone.now(), job.run_after)
         result = new_result(task, job, written, call)
         self.results.append(result)

@@ -159,6 +159,48 @@ def test_w005_tells_of_a_local_time_whose_clock_changes(
         assert repr(zone or clock["TIME_ZONE"]) in messages["dbqueue.W005"].msg
 
 
+@pytest.mark.parametrize(
+    ("lists", "told"),
+    [
+        ([["mail"]], ["mial", "pdf"]),
+        ([["mail"], ["pdf"]], ["mial"]),
+        ([["mail"], []], []),
+        ([], []),
+    ],
+)
+def test_w015_tells_of_limited_queues_that_no_entry_lists(settings, lists, told):
+    limits = {
+        name: {"concurrency": 2} for name in ("mial", "mail", "operations", "pdf")
+    }
+    settings.DBQUEUE = {"QUEUES": limits}
+    entry = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
+    entries = {f"b{n}": entry | {"QUEUES": queues} for n, queues in enumerate(lists)}
+    settings.TASKS = entries or {
+        "default": {"BACKEND": "dbqueue.testing.RecordingBackend"}
+    }
+
+    found = [message for message in check_settings() if message.id == "dbqueue.W015"]
+
+    assert [m.msg.partition(", a")[0] for m in found] == [
+        f"DBQUEUE['QUEUES'] limits {name!r}" for name in told
+    ]
+    assert not found or "Did you mean 'mail'?" in found[0].msg
+
+
+@pytest.mark.parametrize("name", ["RecordingBackend", "ImmediateBackend"])
+def test_a_backend_for_tests_is_checked_for_its_options(settings, name):
+    options = {"databse": "x", "defaults": {"queue:mail": {"max_attemps": 3}}}
+    entry = {"BACKEND": f"dbqueue.testing.{name}", "OPTIONS": options, "QUEUES": []}
+    settings.TASKS = {"default": entry}
+
+    found = {m.id: m.msg for m in run_checks() if m.id.startswith("dbqueue.E")}
+
+    assert found.keys() == {"dbqueue.E002", "dbqueue.E006"}
+    assert (
+        "no option 'max_attemps'. Did you mean 'max_attempts'?" in found["dbqueue.E006"]
+    )
+
+
 def test_a_backend_for_tests_needs_no_checks(settings):
     backend = "dbqueue.testing.ImmediateBackend"
     settings.TASKS = {"default": {"BACKEND": backend, "OPTIONS": {"database": "?"}}}

@@ -5,21 +5,29 @@ from dataclasses import FrozenInstanceError, fields
 from datetime import datetime, timedelta
 from functools import partial
 from unittest.mock import patch
+from uuid import UUID
 
 import freezegun
 import pytest
 import time_machine
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from dbqueue import bind_context, enqueue, enqueue_many
 from dbqueue.backend import DatabaseBackend
-from dbqueue.exceptions import CannotWait, DbqueueError, InvalidPayload
+from dbqueue.exceptions import (
+    CannotWait,
+    DbqueueError,
+    InvalidPayload,
+    JobIdTaken,
+)
 from dbqueue.models import FinishedJob, Job, Worker
 from dbqueue.tasks.framework import (
+    InvalidTask,
     InvalidTaskBackend,
     TaskResultDoesNotExist,
     task_backends,
@@ -567,6 +575,33 @@ class TestTheRecordingBackend:
 
     def test_the_recording_backend_is_a_backend_like_the_real_one(self, recording):
         assert isinstance(recording, DatabaseBackend)
+
+
+@pytest.mark.parametrize("name", ["RecordingBackend", "ImmediateBackend"])
+class TestWhatTheRealOneRefuses:
+    def test_wrong_options_of_the_entry_are_refused(self, name, settings):
+        options = {"defaults": {"queue:mail": {"timeout": -1}}}
+        entry = {"BACKEND": f"dbqueue.testing.{name}", "OPTIONS": options, "QUEUES": []}
+        settings.TASKS = {"default": entry}
+
+        with pytest.raises(ImproperlyConfigured, match="timeout"):
+            tasks.noop.enqueue()
+        with pytest.raises(ImproperlyConfigured, match="timeout"):
+            enqueue_many(tasks.noop, [()])
+
+    def test_an_id_is_of_one_job(self, name, settings):
+        with_backend(settings, name)
+        chosen = tasks.add.using(job_id=UUID(int=7))
+        first = chosen.enqueue(1, 2)
+
+        again = chosen.enqueue(3, 4)
+
+        assert (again.id, again.args, again.was_enqueued) == (first.id, [1, 2], False)
+        assert_enqueued(tasks.add, count=1)
+        with pytest.raises(JobIdTaken):
+            tasks.noop.using(job_id=UUID(int=7)).enqueue()
+        with pytest.raises(InvalidTask, match="for one job"):
+            enqueue_many(chosen, [(1, 2)])
 
 
 class TestMovesOfKeptJobs:
