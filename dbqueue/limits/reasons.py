@@ -51,7 +51,7 @@ def status(name: str, lane: str = "", *, backend: str = "default") -> LaneStatus
 
 
 def of_blocked(job: Job) -> str | None:
-    """Say why a job is BLOCKED; None if it is not."""
+    """Say why a job is BLOCKED; None if it is not, or not by a limit."""
     if job.state != JobState.BLOCKED or job.lane is None:
         return None
     alias, gate = str(job._state.db), job.fair_group or job.lane
@@ -66,7 +66,7 @@ def of_blocked(job: Job) -> str | None:
             return why
     if job.fair_group:
         return f"It waits for its turn in the fair group {job.fair_group!r}."
-    return f"Others of the lane {job.lane!r} come before it, or it is let in next."
+    return None  # it is its turn, or no worker is there to let it in
 
 
 def _paused(alias: str, facts: Facts) -> str | None:

@@ -130,10 +130,11 @@ def declare(
                     f"as {_EXAMPLES[option]}."
                 )
             keys.check(option, given.key, task)
-    use = uses.setdefault(path, Use(path))
-    use.limit, use.fair = limit or use.limit, fair or use.fair
+    before = uses.get(path, Use(path))
+    use = Use(path, limit or before.limit, fair or before.fair)
     use.rule()
     _check_limits_of(use)
+    uses[path] = use  # what was refused would refuse those that are declared rightly
     insert.shapes[path] = [
         shape
         for shape in insert.shapes.get(path, [])
@@ -208,7 +209,8 @@ def _check_limits_of(use: Use) -> None:
         return
     rule = use.rule()
     for other in uses.values():
-        if other.limit is None or other.name != use.name or other is use:
+        is_another = other.path != use.path and other.name == use.name
+        if other.limit is None or not is_another:
             continue
         before = other.rule()
         if _values(before) != _values(rule):

@@ -96,7 +96,7 @@ def waits(facts: Facts, job: Job) -> str:
 
 _SENTENCES: dict[str, str] = {
     JobState.SCHEDULED: "It is due, and is made ready within moments.",
-    JobState.BLOCKED: "It waits for its turn in the lane {lane!r}.",
+    JobState.BLOCKED: "Others of the lane {lane!r} come before it, or it is next.",
     JobState.PAUSED: "Its task {task!r} was resumed: it is made ready within moments.",
     JobState.READY: "The {full}.",
 }

@@ -100,6 +100,19 @@ def test_two_declarations_of_a_limit_that_differ_are_refused(monkeypatch):
         task(limit=Limit("shared", concurrency=2))(tasks.snooze.func)
 
 
+def test_a_declaration_that_is_refused_leaves_nothing_behind(monkeypatch):
+    forget_declarations(monkeypatch)
+    task(limit=Limit("shared", concurrency=1))(tasks.add.func)
+
+    for wrong in ({"limit": Limit("shared", concurrency=2)}, {"limit": 5}):
+        with pytest.raises(InvalidLimit):
+            task(**wrong)(tasks.snooze.func)
+
+    (rule,) = registry.rules().values()
+    assert rule.concurrency == 1
+    assert check_limits() == []
+
+
 def test_a_limit_is_the_same_if_its_time_is_said_otherwise(monkeypatch):
     forget_declarations(monkeypatch)
     task(limit=Limit("shared", rate=5, per=timedelta(minutes=1)))(tasks.add.func)

@@ -26,6 +26,12 @@ def test_a_full_lane_is_told_with_those_who_hold_it(worker):
     assert "and 7 more." in why(lane="ten:")
 
 
+def test_a_job_with_room_in_its_lane_and_no_worker_is_told_so():
+    enqueue(limited.one, 7)
+
+    assert "No live worker takes the queue 'default'" in why()
+
+
 def test_the_head_of_an_order_is_told_with_its_state(worker):
     first, _ = enqueue_many(limited.step, [(1, "a"), (1, "b")])
     ready()

@@ -46,7 +46,7 @@ class PostgreSQLStore(Store):
         for sql, is_ordered in ((self._sql.MOVE, False), (self._sql.MOVE_HEADS, True)):
             some = [one for one in facts if one.is_ordered == is_ordered]
             if some:
-                values = {
+                values: dict[str, list[Any]] = {
                     "keys": [one.key for one in some],
                     "free": [one.free() for one in some],
                     "held": ["" if is_ordered else ",".join(one.held) for one in some],
@@ -61,7 +61,7 @@ class PostgreSQLStore(Store):
         self, facts: Sequence[Facts], weights: Sequence[int], ahead: int, room: int
     ) -> list[Picked]:
         group = limit_of(facts[0].key)
-        values = {
+        values: dict[str, list[Any]] = {
             "keys": [one.key for one in facts],
             "weights": list(weights),
             "ahead": [ahead, *[0] * (len(facts) - 1)],
@@ -72,7 +72,7 @@ class PostgreSQLStore(Store):
 
     def take_in(self, ids: Sequence[str], notes: Sequence[Note]) -> Moved:
         moved = self._dialect.ask(self._sql.TAKE_IN, {"ids": self._ids(ids)})
-        values = {
+        values: dict[str, list[Any]] = {
             "keys": [note.facts.key for note in notes],
             "held": [",".join(note.held) for note in notes],
             "spent": [note.spent_until for note in notes],
