@@ -2,7 +2,7 @@
 
 from dbqueue.exceptions import DbqueueError
 
-__all__ = ["InvalidSchedule", "ScheduleNameTaken"]
+__all__ = ["InvalidSchedule", "ScheduleNameTaken", "UnknownCadence"]
 
 
 class InvalidSchedule(DbqueueError, ValueError):
@@ -11,3 +11,7 @@ class InvalidSchedule(DbqueueError, ValueError):
 
 class ScheduleNameTaken(InvalidSchedule):
     """Another schedule has the name."""
+
+
+class UnknownCadence(InvalidSchedule):
+    """The times of a schedule are of a kind that no imported module defines."""

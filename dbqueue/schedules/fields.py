@@ -6,6 +6,7 @@ from typing import Any
 from dbqueue.models.fields import Json
 from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.times import cadence
+from dbqueue.schedules.times.base import Cadence
 
 
 class CadenceField(Json):
@@ -30,4 +31,4 @@ class CadenceField(Json):
 
 
 def _plain(value: Any) -> Any:
-    return value.as_json() if isinstance(value, cadence.Cadence) else value
+    return value.as_json() if isinstance(value, Cadence) else value

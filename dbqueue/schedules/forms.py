@@ -14,6 +14,7 @@ from dbqueue.backend import our_backends
 from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.models import Schedule
 from dbqueue.schedules.times import cadence
+from dbqueue.schedules.times.base import Cadence
 from dbqueue.schedules.times.cadence import At, Cron, Every
 
 _TIMES = ("cron", "every", "at")
@@ -89,7 +90,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         given = [name for name in _TIMES if cleaned.get(name)]
-        if self.errors:
+        if self.errors or (not given and _is_own(self.instance.cadence)):
             return cleaned
         if len(given) != 1:
             raise forms.ValidationError(
@@ -141,7 +142,12 @@ def _fields_of(times: Any) -> dict[str, Any]:
     return shown
 
 
-def _cadence(name: str, given: dict[str, Any], *, both_days: bool) -> cadence.Cadence:
+def _is_own(times: Any) -> bool:
+    """Tell whether it is a project's own cadence, which has no fields here."""
+    return isinstance(times, Cadence) and not isinstance(times, Cron | Every | At)
+
+
+def _cadence(name: str, given: dict[str, Any], *, both_days: bool) -> Cadence:
     if name == "cron":
         zone = given["timezone"]
         return Cron(given["cron"], timezone=zone, both_days=both_days)

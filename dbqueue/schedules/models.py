@@ -13,7 +13,7 @@ from dbqueue.models.fields import Json, Key, Moment
 from dbqueue.schedules import calls, store, values
 from dbqueue.schedules.fields import CadenceField
 from dbqueue.schedules.times import plan
-from dbqueue.schedules.times.cadence import Cadence
+from dbqueue.schedules.times.base import Cadence
 from dbqueue.tasks.results import JobResult
 
 __all__ = ["CatchUp", "Origin", "Overlap", "Schedule"]

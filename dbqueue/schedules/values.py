@@ -17,6 +17,7 @@ from dbqueue.conf import nearest
 from dbqueue.exceptions import DbqueueError
 from dbqueue.schedules.exceptions import InvalidSchedule, ScheduleNameTaken
 from dbqueue.schedules.times import cadence
+from dbqueue.schedules.times.base import Cadence
 from dbqueue.schedules.times.plan import aware
 from dbqueue.tasks import options, typed
 from dbqueue.tasks.framework import InvalidTask, InvalidTaskBackend
@@ -158,7 +159,7 @@ def _moment(name: str, value: Any) -> datetime | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return aware(value).astimezone(UTC).isoformat()
-    return value.as_json() if isinstance(value, cadence.Cadence) else value
+    return value.as_json() if isinstance(value, Cadence) else value
 
 
 def _is_whole(least: int, most: int) -> Callable[[Any], bool]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from dbqueue.schedules import conf, values
 from dbqueue.schedules.exceptions import InvalidSchedule, ScheduleNameTaken
 from dbqueue.schedules.times import cadence
-from dbqueue.schedules.times.cadence import Cadence
+from dbqueue.schedules.times.base import Cadence
 from dbqueue.tasks import signatures
 from dbqueue.tasks.framework import AnyTask
 from dbqueue.tasks.framework import Task as DjangoTask

@@ -12,6 +12,7 @@ from dbqueue import dialects
 from dbqueue.dialects.columns import NewJob
 from dbqueue.exceptions import TaskNotFound
 from dbqueue.schedules import calls
+from dbqueue.schedules.exceptions import UnknownCadence
 from dbqueue.schedules.models import Schedule
 from dbqueue.schedules.times import plan
 
@@ -58,7 +59,7 @@ class Change:
             plain = [job for job in self.jobs if not job.more]
             self.inserted = [dialect.as_due(job) for job in plain]
             self.moved = json.dumps(self._moved(write))
-        except TaskNotFound as error:
+        except (TaskNotFound, UnknownCadence) as error:
             unknown.add(row.task)
             logger.warning("Schedule %r is left to others: %s", row.name, error)
             return False

@@ -10,13 +10,14 @@ from django.conf import settings
 from dbqueue.backoff import LONGEST
 from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.times import clocks, lines
+from dbqueue.schedules.times.base import Cadence, of_kind
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60))
 
 
 @dataclass(frozen=True)
-class Cron:
+class Cron(Cadence):
     """The times of a crontab's line, by the clock of a time zone.
 
     Five fields, six with seconds before them, or a macro as "@daily". The zone is a
@@ -80,7 +81,7 @@ class Cron:
 
 
 @dataclass(frozen=True)
-class Every:
+class Every(Cadence):
     """Ticks that are as far from each other, whatever a clock on the wall shows.
 
     They are counted from the beginning of 1970 (UTC), so that Every(timedelta(hours=6))
@@ -127,12 +128,9 @@ class Every:
             {"offset": self.offset.total_seconds()} if self.offset else {}
         )
 
-    def __str__(self) -> str:
-        return self.words()
-
 
 @dataclass(frozen=True, init=False)
-class At:
+class At(Cadence):
     """One or more moments, each once. Raises InvalidSchedule for a naive one."""
 
     moments: tuple[datetime, ...]
@@ -162,12 +160,6 @@ class At:
         """See Cron.as_json()."""
         return {"at": [moment.isoformat() for moment in self.moments]}
 
-    def __str__(self) -> str:
-        return self.words()
-
-
-Cadence = Cron | Every | At
-
 
 def read(kept: Any) -> Cadence:
     """Return the cadence that a row, or an entry of the settings, describes.
@@ -186,6 +178,8 @@ def read(kept: Any) -> Cadence:
                 return Every(every, offset=rest.get("offset") or timedelta())
             case {"at": [*moments]} if len(given) == 1:
                 return At(*map(moment, moments))
+        if (own := of_kind(given)) is not None:
+            return own
     raise InvalidSchedule(
         f"{kept!r:.200} does not say when: it needs one of 'cron' (with 'timezone' and "
         "'both_days'), 'every' (with 'offset') or 'at'."

@@ -9,7 +9,7 @@ from typing import Any, overload
 from django.utils import timezone
 
 from dbqueue.schedules.times import cadence
-from dbqueue.schedules.times.cadence import Cadence
+from dbqueue.schedules.times.base import Cadence
 
 # Seconds; later than this, a tick counts as missed.
 GRACE = 60.0

@@ -12,7 +12,8 @@ from dbqueue.compat.celery.app import making, periodic
 from dbqueue.compat.celery.move import tables
 from dbqueue.compat.celery.schedules import crontab
 from dbqueue.models import Schedule
-from dbqueue.schedules.times.cadence import At, Cadence, Cron, Every
+from dbqueue.schedules.times.base import Cadence
+from dbqueue.schedules.times.cadence import At, Cron, Every
 
 
 def brought(source: str, target: str, *, dry: bool) -> Iterator[tuple[str, str]]:
