@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dbqueue.tasks.logs import JobFilter as JobFilter
     from dbqueue.tasks.results import JobResult as JobResult
     from dbqueue.tasks.task import Task as Task
+    from dbqueue.tasks.timing import time_limit as time_limit
     from dbqueue.tasks.unique import Unique as Unique
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "enqueue": "jobs.enqueue",
     "enqueue_many": "jobs.enqueue",
     "task": "tasks.decorator",
+    "time_limit": "tasks.timing",
 }
 __all__ = list(_HOMES)
 

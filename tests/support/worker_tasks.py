@@ -20,7 +20,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.utils import timezone, translation
 
-from dbqueue import Cancel, enqueue, task
+from dbqueue import Cancel, enqueue, task, time_limit
 from dbqueue.signals import job_finished
 from dbqueue.tasks.framework import task_finished
 from tests.support import messes
@@ -805,3 +805,22 @@ def look_at_session(key):
     seen = messes.look()
     effect("ended", key)
     return seen
+
+
+@task(max_attempts=1)
+def outlast_a_part(key, seconds):
+    effect("began", key)
+    try:
+        with time_limit(seconds):
+            while True:
+                time.sleep(0.01)
+    finally:
+        effect("ended", key)
+
+
+@task(max_attempts=1)
+def keep_to_a_part(key):
+    with time_limit(1):
+        effect("began", key)
+    time.sleep(1.5)  # longer than the part might
+    effect("ended", key)

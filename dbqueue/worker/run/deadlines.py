@@ -11,6 +11,7 @@ from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.exceptions import Cancel, TaskTimeout
+from dbqueue.tasks import timing
 from dbqueue.worker.process import programs
 from dbqueue.worker.process.programs import Program
 from dbqueue.worker.run.launched import Launched
@@ -56,6 +57,7 @@ class Deadlines:
         self._import: tuple[float, UUID] | None = None  # until when, and for which job
         self.running: dict[UUID, Running] = {}
         self.launched = Launched()
+        timing.limiters[:] = [self.limiting]
 
     def begin(
         self,
@@ -76,6 +78,27 @@ class Deadlines:
             self.running[job.id] = Running(job, place, limit, interrupt, began, thread)
             if limit is not None:
                 self._publish_limit()
+
+    @contextmanager
+    def limiting(self, job_id: UUID, seconds: float) -> Iterator[None]:
+        """Limit what a job of a thread does in the block; see time_limit()."""
+        entry = self.running.get(job_id)
+        if entry is None or entry.thread is None:
+            yield
+            return
+        limit = time.monotonic() + seconds
+        with self._lock:
+            before = entry.soft_limit
+            entry.soft_limit = min(before or limit, limit)
+            self._publish_limit()
+        try:
+            yield
+        finally:
+            with self._lock:
+                # Once it was asked to stop, or is to be cancelled, it is.
+                if entry.asked_at is None and not entry.is_cancelled:
+                    entry.soft_limit = before
+                    self._publish_limit()
 
     def note_task(self) -> None:
         """Note that a job is to run whose task is new here."""
