@@ -1,5 +1,6 @@
 """The app's configuration, and the one line that names the wings."""
 
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -9,7 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from dbqueue import wings
+from dbqueue import conf, wings
+from dbqueue.management import runserver
 
 WINGS = ("schedules", "uploads", "limits", "progress", "compat")
 
@@ -22,6 +24,7 @@ class DbqueueConfig(AppConfig):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         _demand_driver()
+        wings.modules("startup")
 
     def ready(self) -> None:
         # Models must be loaded by now; all of these register themselves.
@@ -32,6 +35,14 @@ class DbqueueConfig(AppConfig):
         lines.replace_djangos()
         for name in ("checks", "duties", "receivers"):
             wings.modules(name)
+        _start_worker()
+
+
+def _start_worker() -> None:
+    # What is wrong with the setting, a check tells.
+    with suppress(ImproperlyConfigured):
+        if conf.current().runserver:
+            runserver.start_beside()
 
 
 def _demand_driver() -> None:

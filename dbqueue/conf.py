@@ -52,6 +52,8 @@ class Settings:
     # Patterns of names, as a shell has them, of arguments and of keys in them whose
     # values the admin does not show.
     redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "*api_key*")
+    # Whether `manage.py runserver` has a worker beside it, which restarts with it.
+    runserver: bool = False
     # Limits of queues by their names: {"mail": {"concurrency": 10}} lets 10 jobs of it
     # run at once, over all workers.
     queues: Mapping[str, Any] = field(default_factory=dict)

@@ -24,6 +24,8 @@ def add_worker_options(parser: CommandParser) -> None:
     hup = "what SIGHUP does; restart: stop, and begin again with the code of then; "
     hup += "default: %(default)s"
     add("--hup", choices=["stop", "restart"], default="stop", help=hup)
+    beside = "a command to run beside it, such as a web server, and to end with"
+    add("--with", dest="beside", metavar="COMMAND", help=beside)
     name = "what lists of workers show; default: host:pid"
     add("--worker-name", dest="name", metavar="NAME", help=name)
     health = "a file to touch at each heartbeat; default: none"
@@ -35,6 +37,7 @@ def add_worker_options(parser: CommandParser) -> None:
         "runworker --queues 'mail:2,pdf:1,*'",
         "runworker --exclude slow --grace 60 --health-file /run/worker/health",
         "runworker --drain --fail-on-failure",
+        "runworker --with 'gunicorn mysite.wsgi'",
         "runworker --max-jobs 1000 --exit-at-max",
     )
 

@@ -3,9 +3,10 @@
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,11 +21,11 @@ from dbqueue.backend import DatabaseBackend
 from dbqueue.checks import check_pool
 from dbqueue.dialects.scan import matches
 from dbqueue.management import banner
-from dbqueue.management.backends import (
-    choose_backend,
-    known_queues,
-)
+from dbqueue.management.backends import choose_backend, known_queues
+from dbqueue.management.beside import BESIDE, Pair, words_of
 from dbqueue.management.discovery import import_tasks
+from dbqueue.management.embedding import is_left, parents
+from dbqueue.management.slots import demand_places, slots_of
 from dbqueue.management.worker_options import add_worker_options
 from dbqueue.models import Worker
 from dbqueue.tasks.options import OPERATIONS
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         super().__init__(*args, **kwargs)
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        if self._only_restarts(options):
+        if self._has_company(options) or self._only_restarts(options):
             # The process that it starts is checked, at each start.
             options["skip_checks"] = True
         return super().execute(*args, **options)
@@ -75,6 +76,8 @@ class Command(BaseCommand):
 
     def _handle(self, ending: ExitStack, given: dict[str, Any]) -> None:
         _log_to(self.stderr, given["verbosity"])
+        if self._has_company(given):
+            raise SystemExit(Pair(words_of(given["beside"])).run())
         if self._only_restarts(given):
             raise SystemExit(run_with_reload())
         backend = choose_backend(given["backend"], database=given.pop("database"))
@@ -116,6 +119,17 @@ class Command(BaseCommand):
             )
         return False
 
+    def _has_company(self, given: dict[str, Any]) -> bool:
+        """Tell whether this process merely starts the worker and a command beside."""
+        if given["beside"] is None or BESIDE in os.environ:
+            return False
+        if not self._called_from_command_line or given["drain"]:
+            raise CommandError(
+                "--with is for the command line, and not with --drain: start the "
+                "command yourself."
+            )
+        return True
+
     def _only_restarts(self, given: dict[str, Any]) -> bool:
         """Tell whether this process merely restarts one that works."""
         return self._reload(given) and WORKING not in os.environ
@@ -128,8 +142,14 @@ class Command(BaseCommand):
             main = threading.main_thread()
             threads = [each for each in threading.enumerate() if each is not main]
         watcher = ChangeWatcher() if reload else None
-        restart = given["hup"] == "restart"
-        return Supervisor(options, watcher, restart=restart, threads=threads)
+        others = parents() if self._called_from_command_line and not reload else ()
+        return Supervisor(
+            options,
+            watcher,
+            restart=given["hup"] == "restart",
+            threads=threads,
+            is_left=partial(is_left, others) if others else None,
+        )
 
     def _say(self, text: str) -> None:
         # Whoever reads it may have gone: that ends no worker.
@@ -184,7 +204,7 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
         if not name.isprintable():
             raise CommandError(f"A queue is called {name!r}, which is not printable.")
     known = known_queues(backend, alone=given["backend"] is not None)
-    pairs = [_slots_of(text, known) for text in given["queues"] or ()]
+    pairs = [slots_of(text, known) for text in given["queues"] or ()]
     wanted = [name for name, _ in pairs]
     for name in (*wanted, *given["exclude"]):
         if known and not any(matches(q, name) for q in (*known, OPERATIONS)):
@@ -205,37 +225,12 @@ def _options(backend: DatabaseBackend, given: dict[str, Any]) -> WorkerOptions:
         slots=[slots for _, slots in pairs],
         **chosen,
     )
-    _demand_places(pairs)
+    demand_places(pairs)
     scan = options.scan()
     if all(scan.rank(name) is None for name in (known or wanted or ("*",))):
         left_out = ",".join(given["exclude"])
         raise CommandError(f"--exclude {left_out!r} leaves no queue to serve.")
     return options
-
-
-def _slots_of(text: str, known: Collection[str]) -> tuple[str, int | None]:
-    """Return what an entry of --queues names, and the slots that it has of its own."""
-    name, colon, slots = text.rpartition(":")
-    if text in known or not colon or not (slots.isdecimal() or not slots):
-        return text, None
-    if not name or (slots and int(slots) < 1):
-        raise CommandError(
-            f"--queues {text!r} gives a queue no slots. Give it one, as in "
-            f"'{name or 'mail'}:1'; or leave out a queue by --exclude."
-        )
-    return name, int(slots) if slots else None
-
-
-def _demand_places(pairs: Sequence[tuple[str, int | None]]) -> None:
-    """Raise CommandError for an entry of --queues whose queues all are another's."""
-    for name, slots in pairs:
-        for other, taken in pairs:
-            if slots is None and taken and matches(name, other):
-                raise CommandError(
-                    f"--queues {name!r} has no places: all its jobs run in the slots "
-                    f"of '{other}:{taken}'. Give it slots before that, as in "
-                    f"'{name}:1'."
-                )
 
 
 def _check_health_file(name: str | None) -> None:

@@ -46,7 +46,8 @@ class Supervisor:
     `run()` returns the exit code of the command: 0 after a graceful stop or a drain, 1
     if children had to be killed or could not even start, RELOAD if the watcher saw a
     change, or at HUP with `restart`. `threads` are those that importing the project
-    has started: the first child tells which of them it lacks.
+    has started: the first child tells which of them it lacks. `is_left` tells whether
+    the process has ended beside which this one is to work.
     """
 
     def __init__(
@@ -56,13 +57,18 @@ class Supervisor:
         *,
         restart: bool = False,
         threads: Sequence[Thread] = (),
+        is_left: Callable[[], bool] | None = None,
     ) -> None:
         self._options = options
         self._watcher = watcher
         self._restart_at_hangup = restart
         self._threads = threads
         self._watch_at = 0.0
-        self._parent = os.getppid()
+        self._is_left = is_left
+        if watcher is not None and is_left is None:
+            # The process that would restart this worker.
+            parent = os.getppid()
+            self._is_left = lambda: os.getppid() != parent
         self._links = Links(options.processes, options.places)
         self._signals = WakePipe()
         self._family = Family(places=[Place() for _ in range(options.processes)])
@@ -216,12 +222,12 @@ class Supervisor:
 
     def _watch(self) -> None:
         now = time.monotonic()
-        if self._watcher is None or self._stopping.requests or now < self._watch_at:
+        if self._is_left is None or self._stopping.requests or now < self._watch_at:
             return
         self._watch_at = now + WATCH_INTERVAL
-        if os.getppid() != self._parent:
-            self.stop()  # the process that would restart this worker has exited
-        elif self._watcher.changed():
+        if self._is_left():
+            self.stop()
+        elif self._watcher is not None and self._watcher.changed():
             logger.info("The code changed; restarting after the running jobs")
             self._stop_once(restart=True)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # From <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 # Processes of multiprocessing's own, which all jobs of a child share, and which end
 # with it: one removes what others would leave behind.
@@ -71,6 +72,13 @@ def adopt(*, on: bool = True) -> bool:
     libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(on), 0, 0, 0)
     return bool(before.value)
+
+
+def end_with_parent() -> None:
+    """Have the system end this process by SIGTERM when its parent has ended."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)
 
 
 def started_by_thread(thread: int) -> list[Program]:
