@@ -19,3 +19,5 @@ def clear_cache(sender: Any, upload: Upload, **kwargs: Any) -> None:
 
 if celery := sys.modules.get("dbqueue.compat.celery.app.making"):
     celery.declare_waiting()
+if spooler := sys.modules.get("dbqueue.compat.spooler.declaring"):
+    spooler.declare_waiting()

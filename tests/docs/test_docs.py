@@ -27,6 +27,7 @@ from django.test.utils import isolate_apps
 import dbqueue
 from dbqueue import conf, exceptions, progress, signals, status, testing, uploads
 from dbqueue.backend import our_backends
+from dbqueue.compat.conf import CompatSettings
 from dbqueue.jobs import events, outcomes
 from dbqueue.limits import exceptions as limit_exceptions
 from dbqueue.models import (
@@ -37,6 +38,7 @@ from dbqueue.models import (
     LimitRule,
     Pause,
     Schedule,
+    SpoolBody,
     Throttle,
     Upload,
     UploadArtifact,
@@ -223,9 +225,14 @@ def test_the_examples_of_a_page_run(page):
 
 
 def test_every_setting_is_documented_with_its_default():
-    parts = re.split(r"\n### (?:SCHEDULES|UPLOADS|PROGRESS)\n", read("settings.md"))
+    parts = re.split(
+        r"\n### (?:SCHEDULES|UPLOADS|PROGRESS|COMPAT)\n", read("settings.md")
+    )
 
-    kinds = (conf.Settings, ScheduleSettings, UploadSettings, ProgressSettings)
+    kinds = (
+        *(conf.Settings, ScheduleSettings, UploadSettings, ProgressSettings),
+        CompatSettings,
+    )
     for text, kind in zip(parts, kinds, strict=True):
         documented = re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", text, re.M)
         default = kind()
@@ -329,7 +336,7 @@ def test_every_event_and_every_field_of_one_is_documented():
     "model",
     [
         *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule, Throttle),
-        *(Upload, UploadArtifact, UploadChunk, JobFile),
+        *(Upload, UploadArtifact, UploadChunk, JobFile, SpoolBody),
     ],
 )
 def test_every_column_and_index_of_a_table_is_documented(model):

@@ -1,0 +1,1 @@
+"""What uWSGI's spooler, its timers and its mules do, on jobs and schedules."""

@@ -1,0 +1,1 @@
+"""A project that uses what uWSGI documents; SIDE says whose modules it imports."""
