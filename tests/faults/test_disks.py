@@ -63,7 +63,8 @@ def test_a_full_disk_of_the_worker_costs_no_job_and_no_upload(
         save_file(a_file(LETTER), profile),
         save_image(an_image(picture((900, 600))), profile),
     ]
-    count = scaled(100, 2000)
+    # So many that a claim of them keeps more aside than SQLite has room for in memory.
+    count = scaled(1000, 2000)
     jobs.many(tasks.note, [(i,) for i in range(count)])
 
     # Its plain jobs run, and those that need room are tried again.

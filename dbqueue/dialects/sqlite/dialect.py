@@ -157,6 +157,11 @@ class SQLite(SQLitePlacing):
     def limit_waiting(self, seconds: float) -> None:
         self._run(PATIENCE.format(milliseconds=int(seconds * 1000)), {})
 
+    def prepare_session(
+        self, *, idling: float, waiting: float, answering: float
+    ) -> None:
+        self._run(statements.KEEP_ASIDE_IN_MEMORY, {})
+
     def is_busy(self, error: DatabaseError) -> bool:
         return "locked" in str(error)
 
