@@ -1,6 +1,7 @@
 """Settings of the test suite: DATABASE_URL chooses the database, SQLite without it."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import gettempdir
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -78,6 +79,15 @@ INSTALLED_APPS = [
 ]
 if django.VERSION < (6, 0):
     INSTALLED_APPS.append("django_tasks")  # the backport of django.tasks
+if find_spec("django_q") is not None:
+    INSTALLED_APPS.append("django_q")
+    MIGRATION_MODULES = {"django_q": None}  # its tables as they are, at once
+Q_CLUSTER = {
+    "name": "tests",
+    "broker_class": "dbqueue.compat.django_q2.Broker",
+    "timeout": 60,
+    "retry": 90,
+}
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -1,4 +1,4 @@
-"""The keepers' share: bodies of spooled jobs are deleted that nobody will read."""
+"""The keepers' share: what compatible packages leave, and nobody will read."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -8,12 +8,13 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from dbqueue import dialects
+from dbqueue.compat.django_q2.forgetting import forget, forget_calls
 from dbqueue.compat.models import SpoolBody
 from dbqueue.ids import uuid7_at
 from dbqueue.maintenance import duties
 from dbqueue.models import FinishedJob, Job, JobState
 
-INTERVAL = 60.0  # seconds
+INTERVAL, RARELY = 60.0, 600.0  # seconds
 BATCH = 100  # pieces that are deleted at a time
 # A job whose insert waits for the commit of another database is not there yet.
 WAITS = timedelta(hours=1)
@@ -46,3 +47,5 @@ def _unread(alias: str) -> list[UUID]:
 
 
 duties.register(INTERVAL, prune_bodies)
+duties.register(RARELY, forget)
+duties.register(RARELY, forget_calls)

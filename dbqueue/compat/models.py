@@ -1,11 +1,12 @@
-"""The bytes that a call of a spool function brings as its body."""
+"""The tables of this wing: those of django-q2, and bodies of spooled jobs."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from dbqueue.compat.django_q2.models import Call, ClusterStat, Package
 from dbqueue.ids import uuid7
 
-__all__ = ["SpoolBody"]
+__all__ = ["Call", "ClusterStat", "Package", "SpoolBody"]
 
 
 class SpoolBody(models.Model):

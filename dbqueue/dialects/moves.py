@@ -97,6 +97,13 @@ class OutsideMoves:
         """Return what hears the ids of jobs that have ended and were awaited."""
         return NullListener()
 
+    def listener_for(self, channel: str) -> NullListener:
+        """Return what hears what tell() says on the channel of a wing's own."""
+        return NullListener()
+
+    def tell(self, channel: str, text: str) -> None:
+        """Say it to whoever listens, after the commit; a hint that never raises."""
+
     def exceptions(self) -> list[str]:
         """Return the paths of the exceptions by which finished jobs have FAILED."""
         raise NotImplementedError

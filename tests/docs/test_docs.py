@@ -31,11 +31,14 @@ from dbqueue.compat.conf import CompatSettings
 from dbqueue.jobs import events, outcomes
 from dbqueue.limits import exceptions as limit_exceptions
 from dbqueue.models import (
+    Call,
+    ClusterStat,
     FinishedJob,
     Job,
     JobFile,
     Lane,
     LimitRule,
+    Package,
     Pause,
     Schedule,
     SpoolBody,
@@ -337,6 +340,7 @@ def test_every_event_and_every_field_of_one_is_documented():
     [
         *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule, Throttle),
         *(Upload, UploadArtifact, UploadChunk, JobFile, SpoolBody),
+        *(Package, ClusterStat, Call),
     ],
 )
 def test_every_column_and_index_of_a_table_is_documented(model):

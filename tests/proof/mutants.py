@@ -345,4 +345,15 @@ MUTANTS = [
         (POSTGRESQL,),
         patience=30.0,
     ),
+    Mutant(
+        "a package is deleted by whoever had it once",
+        (
+            Change(
+                "compat/django_q2/store.py",
+                "return self.packages.filter(pk=id, attempt=attempt)",
+                "return self.packages.filter(pk=id)",
+            ),
+        ),
+        "compat/test_django_q2.py::test_a_late_acknowledgement_deletes_nothing",
+    ),
 ]

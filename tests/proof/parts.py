@@ -6,7 +6,7 @@ part is added at the end, and all of them together keep to BUDGET.
 
 from typing import NamedTuple
 
-BUDGET = 106.0  # minutes
+BUDGET = 112.0  # minutes
 
 FULL = {"DBQUEUE_TEST_SCALE": "10"}
 # What a plain run leaves out, at the size of a plain run.
@@ -103,6 +103,12 @@ PARTS = [
             "jobs/test_enqueue.py",
         ),
     ),
+    Part(
+        "clusters",
+        "clusters of django-q2 on the broker, and the tests of its own wheel",
+        6,
+        ("compat",),
+    ),
     Part("soak", "faults at random under load", 20, command=("tests.manage", "soak")),
     Part(
         "mutants",
@@ -133,6 +139,7 @@ SHARES = [
     Share("versions", ("core/test_upgrade.py",)),
     Share("faults", ("faults/test_disks.py", "faults/test_answers_lost.py")),
     Share("uploads", ("uploads/test_faults.py", "uploads/test_races.py")),
+    Share("clusters", ("compat/test_django_q2_clusters.py",)),
 ]
 
 

@@ -12,8 +12,8 @@ from dbqueue.dialects.listener import FIRST_RETRY, NullListener
 from dbqueue.dialects.postgresql.libpq import KEEPALIVES
 from dbqueue.dialects.postgresql.statements import (
     CHANNEL,
+    ENDS,
     LISTEN,
-    LISTEN_FOR_ENDS,
     PING,
 )
 
@@ -31,10 +31,9 @@ _PING = "\x01ping"  # no queue can be called so: names are printable
 class PostgreSQLListener(NullListener):
     """One LISTEN connection of its own, which tests itself and never raises."""
 
-    statement = LISTEN
-
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, channel: str = CHANNEL) -> None:
         self._alias = alias
+        self._channel = channel
         self._connection: Any = None
         self._test_at = self._retry_at = 0.0
         self._pinged_at: float | None = None
@@ -88,7 +87,7 @@ class PostgreSQLListener(NullListener):
         params |= KEEPALIVES
         params.pop("pool", None)
         self._connection = psycopg.connect(**params, autocommit=True)
-        self._connection.execute(self.statement)
+        self._connection.execute(LISTEN.format(self._channel))
         self._ping()
 
     def _ping(self) -> None:
@@ -96,7 +95,7 @@ class PostgreSQLListener(NullListener):
         # By another connection: a pooler may lend an idle one the same session again,
         # which would hear itself.
         with connections[self._alias].cursor() as cursor:
-            cursor.execute(PING, [CHANNEL, _PING])
+            cursor.execute(PING, [self._channel, _PING])
 
     def _test_passed(self) -> None:
         self._pinged_at = None
@@ -121,7 +120,8 @@ class EndListener(PostgreSQLListener):
     It does not test itself: who waits looks at the job, too.
     """
 
-    statement = LISTEN_FOR_ENDS
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias, ENDS)
 
     def _ping(self) -> None:
         self.is_listening = True

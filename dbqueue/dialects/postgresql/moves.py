@@ -1,10 +1,13 @@
 """The moves of PostgreSQL that are asked for from outside a worker."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db import Error
 
 from dbqueue.dialects import columns, moves
 from dbqueue.dialects.columns import listed
@@ -20,8 +23,10 @@ from dbqueue.dialects.moves import (
 )
 from dbqueue.dialects.postgresql import params
 from dbqueue.dialects.postgresql.rare import PostgreSQLRareMoves
-from dbqueue.dialects.postgresql.statements import TELL_WHO_WAITS, logged
+from dbqueue.dialects.postgresql.statements import PING, TELL_WHO_WAITS, logged
 from dbqueue.dialects.rows import MovedJob
+
+logger = logging.getLogger(__name__)
 
 _NOW = "statement_timestamp()"
 _DUE = f"""coalesce(%(moment)s::timestamptz,
@@ -131,6 +136,25 @@ class PostgreSQLMoves(PostgreSQLRareMoves):
         from dbqueue.dialects.postgresql.listener import EndListener
 
         return EndListener(self.alias)
+
+    def listener_for(self, channel: str) -> NullListener:
+        if not self.can_notify:
+            return NullListener()
+        from dbqueue.dialects.postgresql.listener import PostgreSQLListener
+
+        return PostgreSQLListener(self.alias, channel)
+
+    def tell(self, channel: str, text: str) -> None:
+        if not self.can_notify:
+            return
+        connection = self.connection
+        try:
+            connection.ensure_connection()
+            # The bare cursor, as in notify().
+            with connection.wrap_database_errors:
+                connection.connection.execute(PING, [channel, text])
+        except Error as error:
+            logger.debug("Nobody was told channel=%s error=%s", channel, error)
 
     def exceptions(self) -> list[str]:
         return [path for (path,) in self._rows(moves.EXCEPTIONS, {})]

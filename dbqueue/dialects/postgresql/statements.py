@@ -220,8 +220,7 @@ SELECT set_config(name, 'off', false) FROM unnest(
 """
 
 CHANNEL = "dbqueue"
-LISTEN = f"LISTEN {CHANNEL}"
-LISTEN_FOR_ENDS = f"LISTEN {ENDS}"
+LISTEN = "LISTEN {}"  # to a channel, whose name cannot be bound
 PING = "SELECT pg_notify(%s, %s)"
 # A hint need not be on the disk before its commit returns: the next may be a job's.
 NOTIFY = f"""

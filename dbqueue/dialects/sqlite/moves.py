@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dbqueue.dialects import columns, moves
 from dbqueue.dialects.columns import listed
+from dbqueue.dialects.listener import NullListener
 from dbqueue.dialects.moves import (
     CHANGES,
     DUE_STATE,
@@ -103,6 +104,9 @@ class SQLiteMoves(SQLiteRareMoves):
     def erase(self, ids: Sequence[UUID]) -> list[MovedJob]:
         with self.one_commit():
             return self._moved(ERASE, ids, {})
+
+    def listener_for(self, channel: str) -> NullListener:
+        return self.listener()  # which hears of every commit
 
     def exceptions(self) -> list[str]:
         return [str(path) for (path,) in self._rows(moves.EXCEPTIONS, {})]
