@@ -16,6 +16,8 @@ from tests.benchmarks.peers import (
     PGQUEUER_500,
     PROCRASTINATE,
     Q2,
+    Q2_CLUSTERS,
+    Q2_ON_DBQUEUE,
     REDIS,
     SCHEDULED,
     TASKS_DB,
@@ -412,6 +414,32 @@ def ready(bench):
         bench.report.bar(f"ready to run, {name}, / check", ratio, "≤", 1.5)
 
 
+def clusters(bench):
+    """three clusters of django-q2, on its broker and on dbqueue's, PostgreSQL"""
+    count = bench.some(2000, least=100)
+
+    def way(peer):
+        with bench.run(bench.postgres, peer, count) as run:
+            run.side("backlog", count)
+            before = transactions(run)
+            found = run.drain()
+            return found | {"transactions/task": (transactions(run) - before) / count}
+
+    contest = among(way, Q2_CLUSTERS, Q2_ON_DBQUEUE)
+    found = bench.interleave("Three clusters of django-q2, PostgreSQL", contest)
+    theirs, ours = Q2_CLUSTERS.label, Q2_ON_DBQUEUE.label
+    bar = bench.report.bar
+    bar("clusters of django-q2, our broker / theirs", found.times(theirs, ours), "≥", 1)
+
+
+def transactions(run):
+    """Return how many the database has committed; its sessions have ended."""
+    return run.store.ask(
+        run.url,
+        "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()",
+    )
+
+
 MEASURES = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -420,5 +448,6 @@ MEASURES = {
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
         *(latency, latency_sqlite, ticks, ticks_sqlite, lanes, lanes_sqlite),
         *(many_lanes, many_lanes_sqlite, fairness, sleepers, photos, idle, ready),
+        clusters,
     )
 }

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dbqueue.schedules.exceptions import InvalidSchedule
-from dbqueue.schedules.times.cadence import EPOCH, At, Cadence, Cron, Every
+from dbqueue.schedules.times.base import Cadence
+from dbqueue.schedules.times.cadence import EPOCH, At, Cron, Every
 
 ONCE, CRON = "O", "C"
 _INTERVALS = {"I": timedelta(minutes=1), "H": timedelta(hours=1)}

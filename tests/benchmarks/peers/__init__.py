@@ -150,6 +150,30 @@ Q2 = Peer(
         },
     },
 )
+# Three of them want the same packages, in portions that leave some for the others.
+Q2_CLUSTERS = replace(
+    Q2,
+    name="django-q2-clusters",
+    label="django-q2, its ORM broker",
+    workers=Q2.workers * 3,
+    settings={
+        **Q2.settings,
+        "Q_CLUSTER": {**Q2.settings["Q_CLUSTER"], "bulk": 10, "queue_limit": 20},
+    },
+)
+Q2_ON_DBQUEUE = replace(
+    Q2_CLUSTERS,
+    name="django-q2-on-dbqueue",
+    label="django-q2, dbqueue's broker",
+    waiting="SELECT EXISTS (SELECT 1 FROM dbqueue_package)",
+    settings={
+        "INSTALLED_APPS": ["django_q", "dbqueue"],
+        "Q_CLUSTER": {
+            **Q2_CLUSTERS.settings["Q_CLUSTER"],
+            "broker_class": "dbqueue.compat.django_q2.Broker",
+        },
+    },
+)
 HUEY = Peer(
     name="huey",
     module="huey",
@@ -198,7 +222,7 @@ PEERS = {
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
         *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED, SCHEDULED),
-        WATCHED,
+        *(WATCHED, Q2_CLUSTERS, Q2_ON_DBQUEUE),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
