@@ -33,14 +33,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dbqueue import enqueue_many, jobs
+from dbqueue import dialects, enqueue_many, jobs, limits, queues
 from dbqueue.dialects import scan
 from dbqueue.jobs.outcomes import rescued, untouched
+from dbqueue.limits.enqueueing import _known as limits_known
+from dbqueue.limits.gates import sweep
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import held_by, orphans, rescue
-from dbqueue.models import FinishedJob, Job, Worker
+from dbqueue.models import FinishedJob, Job, Lane, LimitRule, Pause, Worker
 from dbqueue.tasks.registry import resolve
 from dbqueue.worker.loop.notes import Notes
 from tests.gallery.models import Profile
@@ -48,11 +50,17 @@ from tests.support import invariants
 from tests.support.model_worker import (
     ALIAS,
     FINISHING,
+    LANE,
+    LINE,
     ORDERS,
     Hand,
     obey,
+    obey_alone,
     obey_atomically,
+    obey_in_a_lane,
+    obey_in_line,
     obey_once,
+    obey_until_started,
     orders,
 )
 from tests.support.processes import FAULTS, SCALE
@@ -91,7 +99,21 @@ COLUMNS = (
     "worker_id",
     "progress",
 )
-TASKS = st.sampled_from([obey, obey_once, obey_atomically])
+TASKS = st.sampled_from(
+    [
+        *(obey, obey_once, obey_atomically),
+        *(obey_in_a_lane, obey_in_line, obey_alone, obey_until_started),
+    ]
+)
+# What the model has to know of a task's jobs.
+LANES = {
+    obey_in_a_lane.module_path: LANE,
+    obey_until_started.module_path: LANE,
+    obey_in_line.module_path: LINE,
+}
+KEYS = {task.module_path: task.name for task in (obey_alone, obey_until_started)}
+PAUSABLE = (*(f"queue:{name}" for name in QUEUES), f"limit:{LANE}", f"limit:{LINE}")
+MOST = 2  # jobs in the lane, as it is declared
 # Which of the running jobs ends next, and how.
 PLAN = st.lists(
     st.tuples(st.integers(0, 5), st.sampled_from(ORDERS)), min_size=1, max_size=4
@@ -117,8 +139,10 @@ class QueueMachine(RuleBasedStateMachine):
         ),
     )
     def begin(self, served, jobs):
-        for model in (Job, FinishedJob, Worker, Profile):
+        for model in (Job, FinishedJob, Worker, Profile, Lane, LimitRule, Pause):
             model.objects.all().delete()
+        limits_known.clear()
+        self.model.limits[LANE] = MOST
         orders.clear()
         for work, queue in jobs:
             self.enqueue(work, queue, priority=0, hours=0)
@@ -134,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def enqueue(self, work, queue, priority, hours):
         call = self._call(work, queue, priority, hours)
-        self._expect_new(UUID(call.enqueue().id), call, hours)
+        self._expect(call.enqueue(), call, hours)
 
     @rule(
         work=TASKS,
@@ -145,13 +169,13 @@ class QueueMachine(RuleBasedStateMachine):
     def enqueue_many(self, work, queue, count, committed):
         call = self._call(work, queue, 0, 0)
         with transaction.atomic():
-            ids = [UUID(result.id) for result in enqueue_many(call, [()] * count)]
+            results = list(enqueue_many(call, [()] * count))
             transaction.set_rollback(not committed)
-        for id in ids:
+        for result in results:
             if committed:
-                self._expect_new(id, call, 0)
-            else:
-                self.rolled_back.add(id)
+                self._expect(result, call, 0)
+            elif result.was_enqueued:
+                self.rolled_back.add(UUID(result.id))
 
     @rule(
         id=st.sampled_from(CHOSEN),
@@ -166,7 +190,7 @@ class QueueMachine(RuleBasedStateMachine):
 
         assert result.id == str(id)
         if before is None:
-            self._expect_new(id, call, hours)
+            self._expect(result, call, hours)
         else:
             assert result.state == before.state
 
@@ -293,12 +317,37 @@ class QueueMachine(RuleBasedStateMachine):
 
         moved = getattr(jobs, move)(ids, *MOVES[move])
 
-        done = getattr(self.model, move)(ids, *MOVES[move])
+        more = [set(map(UUID, moved.ids))] if move == "retry" else MOVES[move]
+        done = getattr(self.model, move)(ids, *more)
         assert Counter(moved.ids) == Counter(map(str, done))
         assert len(moved.ids) == moved.done + moved.asked
         assert len(moved.ids) + sum(moved.skipped.values()) == len(ids)
         unknown = len(ids) - len(known.keys() & set(ids))
         assert moved.skipped.get("unknown", 0) == unknown
+
+    # Whoever limits and pauses
+
+    @rule(most=st.integers(1, 4))
+    def change_a_limit(self, most):
+        limits.set(LANE, concurrency=most)
+        self.model.limit(LANE, most)
+
+    @rule()
+    def take_a_change_back(self):
+        limits.reset(LANE)
+        self.model.limit(LANE, MOST)
+
+    @rule(what=st.sampled_from(PAUSABLE))
+    def pause(self, what):
+        queues.pause(what)
+        self.model.pause(what)
+
+    @precondition(lambda self: self.model.paused)
+    @rule(which=st.integers(0, 5))
+    def resume(self, which):
+        what = pick(which, sorted(self.model.paused))
+        assert queues.resume(what)
+        self.model.resume(what)
 
     # Keepers
 
@@ -334,9 +383,10 @@ class QueueMachine(RuleBasedStateMachine):
 
         waiting = Job.objects.filter(state="SCHEDULED").values_list("pk", flat=True)
         promoted = due.keys() - set(waiting)
-        assert queues == {self.model.jobs[id].queue for id in promoted}
         assert_first(promoted, due, limit)
+        self.model.admitted.clear()
         self.model.promote(promoted)
+        assert queues == self.model.admitted
 
     @rule(hours=st.integers(1, 3))
     def let_time_pass(self, hours):
@@ -382,6 +432,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_tables_are_as_the_model_says(self):
+        self._sweep()
         assert rows(Job.objects.values_list(*COLUMNS)) == {
             id: told(job) for id, job in self.model.jobs.items()
         }
@@ -411,12 +462,17 @@ class QueueMachine(RuleBasedStateMachine):
             self._drain()
 
     def _drain(self):
+        for what in sorted(self.model.paused):
+            queues.resume(what)
+            self.model.resume(what)
         self.let_time_pass(3)
         self.condemn_and_rescue()
         self.let_time_pass(3)
         self.promote(1000)
         last = self.start_worker(([["*"]], []))
-        while self.model.ready():
+        while self.model.jobs:
+            self._sweep()
+            assert self.model.ready()
             last.forget_marks()
             self._exchange(last, 1000)
             self.hands = [last]
@@ -431,16 +487,23 @@ class QueueMachine(RuleBasedStateMachine):
             worker.in_trouble = False
             worker.completer.reconcile()
             self._expect_recorded(worker)
+            self.model.admitted.clear()  # others were told
+            hidden = {}
             for id in self.model.held_by(worker.id):
-                if (id, self.model.jobs[id].attempt) not in worker.known():
-                    asked = self.model.jobs[id].asked
-                    self.model.end(id, "cancelled" if asked else "released")
+                job = self.model.jobs[id]
+                if (id, job.attempt) not in worker.known():
+                    ending = "cancelled" if job.asked else "released"
+                    hidden[id] = job.attempt, ending
+            self.model.record(worker.id, hidden)
 
     def _exchange(self, worker, limit):
         self._recover(worker)
+        ends_something = bool(worker.ended)
         claimed = worker.completer.finish_and_claim(worker.scan, limit)
 
         self._expect_recorded(worker)
+        if ends_something:
+            worker.search.admit(self.model.admitted)
         expected = self.model.claim(worker.id, limit, worker.search)
         assert [(job.id, job.attempt) for job in claimed] == expected
         for job in claimed:
@@ -492,10 +555,30 @@ class QueueMachine(RuleBasedStateMachine):
         after = timedelta(hours=hours) if hours else None
         return work.using(queue_name=queue, priority=priority, run_after=after)
 
-    def _expect_new(self, id, call, hours):
+    def _expect(self, result, call, hours):
+        id, path = UUID(result.id), call.module_path
+        if not result.was_enqueued:
+            assert id == self.model.stands(KEYS[path])
+            return
+        unique = call.unique
         assert self.model.enqueue(
-            id, call.queue_name, call.priority, call.attempts_allowed, hours * HOUR
+            id,
+            call.queue_name,
+            call.priority,
+            call.attempts_allowed,
+            hours * HOUR,
+            lane=LANES.get(path),
+            key=KEYS.get(path),
+            key_ends=unique is not None and unique.until == "started",
         )
+
+    def _sweep(self):
+        """Look for what may be let in, whatever news of it were lost."""
+        if self.model.blocked():
+            sweep(ALIAS)
+            self.model.sweep()
+        dialects.of(ALIAS).admitted.clear()
+        self.model.admitted.clear()
 
     def _expect_recorded(self, worker):
         self.model.record(worker.id, worker.ended)
@@ -507,13 +590,14 @@ class QueueMachine(RuleBasedStateMachine):
 
         if expected is not None:
             assert {job.id for job in held} == expected
-        endings = {}
+        by_worker = {}
         for job in held:
             # One that was asked to stop is over; perhaps we did not see that yet.
             ending = "cancelled" if job.cancelled_at else reason
-            ended = {job.id: (job.attempt, ending)}
-            endings |= dict.fromkeys(self.model.record(job.worker_id, ended))
-        assert count == len(endings)
+            ended = by_worker.setdefault(job.worker_id, {})
+            ended[job.id] = job.attempt, ending
+        taken = [self.model.record(id, ended) for id, ended in by_worker.items()]
+        assert count == sum(map(len, taken))
         self._hold_pauses()
 
     def _retire(self, worker):
@@ -572,6 +656,7 @@ def assert_first(chosen, candidates, limit):
 def test_the_queue_does_what_the_model_does(monkeypatch):
     # A quarter second is over when the machine says so.
     monkeypatch.setattr(scan, "RESCAN", 1e9)
+    monkeypatch.setattr(scan, "ADMITTED_RESCAN", 1e9)
     print(f"DBQUEUE_TEST_SEED={SEED}")
 
     run_state_machine_as_test(

@@ -32,7 +32,7 @@ from dbqueue.dialects.scan import Scan  # noqa: E402
 from dbqueue.ids import uuid7  # noqa: E402
 from dbqueue.limits.facts import Facts  # noqa: E402
 from dbqueue.limits.statements import postgresql as on_postgresql  # noqa: E402
-from dbqueue.maintenance import leases, rescue  # noqa: E402
+from dbqueue.maintenance import leases, parking, rescue  # noqa: E402
 from dbqueue.maintenance.gates import make_ready  # noqa: E402
 from dbqueue.models import FinishedJob, Job, Pause  # noqa: E402
 from tests.support import limited_tasks as limited  # noqa: E402
@@ -41,7 +41,10 @@ ALIAS = "default"
 LEASE = 1.5  # seconds
 WORKERS, KEEPERS, MEDDLERS = 3, 1, 2
 RATE, BURST = 50, 5
-PAUSABLE = ("limit:ten", "lane:few:1", "queue:other", "limit:order")
+PAUSABLE = (
+    *("limit:ten", "lane:few:1", "queue:other", "limit:order"),
+    f"task:{limited.one.module_path}",
+)
 is_postgresql = connection.vendor == "postgresql"
 
 # (task, arguments) of what is enqueued; few lanes, so that many meet in each.
@@ -219,6 +222,7 @@ def work(rng, said):
                 _, held = dialect.finish_and_claim(
                     me, outcomes, scan, rng.randint(1, 8)
                 )
+            held = [job for job in held if job.fate is None]  # or its task is paused
             if not held:
                 time.sleep(0.005)
             elif rng.random() < 0.3:
@@ -244,6 +248,7 @@ def keep(rng, said):
             with outlived():
                 leases.condemn(ALIAS)
                 rescue.rescue_orphans(ALIAS)
+                parking.sweep(ALIAS)
                 make_ready(ALIAS)
             time.sleep(0.03)
 

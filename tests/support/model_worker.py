@@ -1,6 +1,6 @@
 """A worker for test_model.py, and jobs that do what the next order says."""
 
-from dbqueue import Cancel, Retry, dialects, task
+from dbqueue import Cancel, Limit, Retry, Unique, dialects, task
 from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.scan import Scan
 from dbqueue.ids import uuid7
@@ -12,6 +12,7 @@ from tests.gallery.models import Profile
 from tests.support.reference import Search
 
 ALIAS = "default"
+LANE, LINE = "model lane", "model line"  # limits, each of one lane
 # What a job may do, and what its attempt then comes to.
 PLAIN = (
     "succeeded",
@@ -42,6 +43,33 @@ def obey_once(context):
 @task(takes_context=True, max_attempts=2, backoff=3600, atomic=True)
 def obey_atomically(context):
     leave_effect(context)
+    return obeyed(context)
+
+
+@task(
+    takes_context=True, max_attempts=3, backoff=3600, limit=Limit(LANE, concurrency=2)
+)
+def obey_in_a_lane(context):
+    return obeyed(context)
+
+
+@task(takes_context=True, max_attempts=3, backoff=3600, limit=Limit(LINE, ordered=True))
+def obey_in_line(context):
+    return obeyed(context)
+
+
+@task(takes_context=True, max_attempts=3, backoff=3600, unique=Unique(key=[]))
+def obey_alone(context):
+    return obeyed(context)
+
+
+@task(
+    takes_context=True,
+    max_attempts=2,
+    unique=Unique(key=[], until="started"),
+    limit=Limit(LANE, concurrency=2),
+)
+def obey_until_started(context):
     return obeyed(context)
 
 

@@ -27,7 +27,15 @@ class ModelJob:
     worker: UUID | None = None
     progress: int | None = None
     asked: bool = False  # to stop, while it ran
+    lane: str | None = None
+    key: str | None = None  # of which no other unfinished job may be
+    key_ends: bool = False  # with the first start
     finished_at: float | None = None
+
+    @property
+    def holds_key(self):
+        """Whether it has its key until it has ended for good."""
+        return self.key is not None and not self.key_ends
 
 
 class Reference:
@@ -37,27 +45,46 @@ class Reference:
         self.places = count()
         self.leases = {}  # when each worker's ends, by id
         self.effects = []  # ids of the jobs whose effect was committed with their end
+        self.limits = {}  # how many of each lane may be ready or running
+        self.heads = {}  # of ordered lanes: the last that was let in
+        self.paused = set()  # "queue:…" and "limit:…"
+        self.admitted = set()  # queues in which gates have let jobs in, in this step
 
     # The moves
 
-    def enqueue(self, id, queue, priority, max_attempts, delay):
-        """Write the job unless its id is taken; tell whether it is new."""
-        if id in self.jobs or id in self.history:
+    def enqueue(self, id, queue, priority, max_attempts, delay, **more):
+        """Write the job unless its id or key is taken; tell whether it is new."""
+        if id in self.jobs or id in self.history or self.stands(more.get("key")):
             return False
-        state = "SCHEDULED" if delay else "READY"
         due = self.now + delay
         place = next(self.places)
-        self.jobs[id] = ModelJob(queue, priority, max_attempts, state, due, place)
+        job = ModelJob(queue, priority, max_attempts, "SCHEDULED", due, place, **more)
+        job.state = "SCHEDULED" if delay else self._entry(job)
+        self.jobs[id] = job
         return True
+
+    def stands(self, key):
+        """Return the id of the unfinished job that has the key."""
+        for id, job in self.jobs.items():
+            if key is not None and job.key == key:
+                return id
+        return None
 
     def claim(self, worker, limit, search):
         """Take what the search finds first; return (id, attempt) of each in order."""
         if worker not in self.leases:
             return []
-        ids = search.find(self.ready(), limit)
+        open_ = {
+            id: job
+            for id, job in self.ready().items()
+            if f"queue:{job.queue}" not in self.paused
+        }
+        ids = search.find(open_, limit)
         for id in ids:
             job = self.jobs[id]
             job.state, job.worker, job.attempt = "RUNNING", worker, job.attempt + 1
+            if job.key_ends:
+                job.key = None
         return [(id, self.jobs[id].attempt) for id in ids]
 
     def record(self, worker, endings):
@@ -67,8 +94,10 @@ class Reference:
             for id, (attempt, ending) in endings.items()
             if self.holds(worker, id, attempt)
         }
+        lanes = {self.jobs[id].lane for id in held} - {None}
         for id, ending in held.items():
             self.end(id, ending)
+        self.open_gates(lanes)
         return set(held)
 
     def end(self, id, ending):
@@ -98,8 +127,13 @@ class Reference:
             self.jobs[id].progress = value
 
     def promote(self, ids):
+        """Make the jobs ready; those in lanes, as far as there is room."""
         for id in ids:
-            self.jobs[id].state = "READY"
+            job = self.jobs[id]
+            job.state = self._entry(job)
+            if job.lane is None:
+                self.admitted.add(job.queue)
+        self.open_gates({self.jobs[id].lane for id in ids} - {None})
 
     def condemn(self):
         expired = self.expired_leases()
@@ -123,14 +157,23 @@ class Reference:
             self.jobs[id].asked = True
         return waiting + running
 
-    def retry(self, ids):
-        finished = [id for id in ids if id in self.history]
+    def retry(self, ids, moved):
+        """Run finished jobs again; of several with one key, the one that was moved."""
+        finished = [
+            id
+            for id in ids
+            if id in self.history and (not self.history[id].holds_key or id in moved)
+        ]
         for id in finished:
-            job = self.jobs[id] = self.history.pop(id)
+            job = self.history[id]
+            assert not (job.holds_key and self.stands(job.key))
+            self.jobs[id] = self.history.pop(id)
             if job.state == "SUCCESSFUL":
                 job.reasons.append("successful")
-            job.state, job.failures, job.finished_at = "READY", 0, None
+            job.state, job.failures, job.finished_at = self._entry(job), 0, None
             job.worker, job.progress, job.asked = None, None, False
+            if job.key_ends:
+                job.key = None
         return finished
 
     def discard(self, ids):
@@ -164,6 +207,80 @@ class Reference:
 
     def _waiting(self, ids):
         return [id for id in ids if id in self.jobs and self.jobs[id].worker is None]
+
+    # Gates, and what shuts them
+
+    def open_gates(self, lanes):
+        """Let in what has room, in order."""
+        for lane in lanes:
+            if f"limit:{lane}" in self.paused:
+                continue
+            waiting = self._in_order(lane, "BLOCKED")
+            if lane not in self.limits:  # an ordered one
+                head = self.heads.get(lane)
+                first = [head] if head in self.jobs else waiting[:1]
+                for id in first:
+                    if self.jobs[id].state == "BLOCKED" and self._may_start(id):
+                        self._let_in(id)
+                        self.heads[lane] = id
+                continue
+            room = self.limits[lane] - len(self._held(lane))
+            for id in [id for id in waiting if self._may_start(id)][: max(room, 0)]:
+                self._let_in(id)
+
+    def sweep(self):
+        self.open_gates({job.lane for job in self.jobs.values()} - {None})
+
+    def limit(self, lane, most):
+        """Change a limit; what is ready beyond it waits again, the last first."""
+        self.limits[lane] = most
+        beyond = max(0, len(self._held(lane)) - most)
+        ready = self._in_order(lane, "READY")
+        self._block(ready[len(ready) - min(beyond, len(ready)) :])
+
+    def pause(self, what):
+        """Pause a queue or a limit; what is ready in its lanes waits again."""
+        self.paused.add(what)
+        kind, _, name = what.partition(":")
+        self._block(
+            id
+            for id, job in self.ready().items()
+            if job.lane is not None
+            and name == (job.queue if kind == "queue" else job.lane)
+        )
+
+    def resume(self, what):
+        self.paused.discard(what)
+
+    def blocked(self):
+        return [id for id, job in self.jobs.items() if job.state == "BLOCKED"]
+
+    def _let_in(self, id):
+        self.jobs[id].state = "READY"
+        self.admitted.add(self.jobs[id].queue)
+
+    def _block(self, ids):
+        for id in list(ids):
+            self.jobs[id].state = "BLOCKED"
+
+    def _entry(self, job):
+        return "READY" if job.lane is None else "BLOCKED"
+
+    def _may_start(self, id):
+        return f"queue:{self.jobs[id].queue}" not in self.paused
+
+    def _held(self, lane):
+        return self._in_order(lane, "READY") + self._in_order(lane, "RUNNING")
+
+    def _in_order(self, lane, state):
+        ids = [
+            id
+            for id, job in self.jobs.items()
+            if (job.lane, job.state) == (lane, state)
+        ]
+        return sorted(
+            ids, key=lambda id: (-self.jobs[id].priority, self.jobs[id].place)
+        )
 
     # The questions
 
@@ -207,7 +324,7 @@ class Reference:
         job = self.jobs[id]
         if job.asked:
             return self._finish(id, "CANCELLED")
-        job.state, job.worker = "SCHEDULED" if delay else "READY", None
+        job.state, job.worker = "SCHEDULED" if delay else self._entry(job), None
         job.due = self.now + delay
 
     def _finish(self, id, state):
@@ -227,19 +344,37 @@ class Search:
         self.groups, self.excluded = groups, excluded
         self._keeps_marks = marks
         self._marks = {}
+        self._news, self._was_exhausted = set(), False
+
+    def admit(self, queues):
+        """Note in which queues gates have let jobs in."""
+        self._news |= queues
 
     def find(self, ready, limit):
+        found = self._in_the_only_queue(ready)[:limit] or self._find(ready, limit)
+        self._news, self._was_exhausted = set(), len(found) < limit
+        if self._was_exhausted:
+            self._marks = {}
+        elif self._keeps_marks:
+            for id in found:
+                self._marks[ready[id].queue] = (ready[id].priority, ready[id].place)
+        return found
+
+    def _in_the_only_queue(self, ready):
+        """Return the jobs of the queue with news, if nothing else can come first."""
+        is_of_all = (list(map(list, self.groups)), list(self.excluded)) == ([["*"]], [])
+        if not (is_of_all and self._was_exhausted and len(self._news) == 1):
+            return []
+        ids = [id for id, job in ready.items() if job.queue in self._news]
+        return sorted(ids, key=lambda id: (-ready[id].priority, ready[id].place))
+
+    def _find(self, ready, limit):
         served = {id: job for id, job in ready.items() if self._rank(job) is not None}
         found = self._beyond_the_marks(served)[:limit]
         if len(found) < limit:
             self._marks = {}
             rest = {id: job for id, job in served.items() if id not in found}
             found += self._from_the_start(rest)[: limit - len(found)]
-        if len(found) < limit:
-            self._marks = {}
-        elif self._keeps_marks:
-            for id in found:
-                self._marks[ready[id].queue] = (ready[id].priority, ready[id].place)
         return found
 
     def _beyond_the_marks(self, jobs):
