@@ -7,7 +7,7 @@ from django.db import connection
 
 from dbqueue import enqueue, enqueue_many
 from tests.faults.meddler import Meddler
-from tests.support.processes import wait_until_empty
+from tests.support.processes import PATIENCE, wait_until_empty
 
 
 class Jobs:
@@ -34,7 +34,7 @@ class Jobs:
         """Fail unless all invariants hold; see tests.support.invariants."""
         self._witness.check(**given)
 
-    def drained(self, worker, seconds=60):
+    def drained(self, worker, seconds=PATIENCE):
         """Wait until all is done, and check it."""
         wait_until_empty(worker, seconds)
         self.check(at_rest=True)

@@ -137,7 +137,7 @@ def test_nothing_is_lost_or_doubled_while_answers_are_lost_again_and_again(
         effects.wait_for("ended", times=int(count * share))
         meddler.cut_answers_to(text)
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
 
     jobs.check(at_rest=True)
     assert effects.counts() == dict.fromkeys(range(count), 1)

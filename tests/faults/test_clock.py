@@ -88,7 +88,7 @@ def test_a_step_of_the_databases_clock_is_got_over(
 
     clock.step_to(offset)
 
-    wait_until_empty(workers[0], 60)
+    wait_until_empty(workers[0])
     jobs.check(at_rest=True)
     assert set(effects.counts("ended")) == set(range(count))
     again = sum(effects.counts("began").values()) - count

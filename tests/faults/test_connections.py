@@ -13,6 +13,7 @@ from tests.settings import database
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     NEVER,
+    PATIENCE,
     ROOT,
     finished,
     on_demand,
@@ -121,7 +122,7 @@ def test_nothing_is_lost_when_one_kind_is_terminated_again_and_again(
         effects.wait_for("ended", times=count * share // 10)
         hits += wait_until(lambda: terminate(IN_A_DRAIN[kind]), "it is there")
 
-    wait_until_empty(worker, 120)
+    wait_until_empty(worker, 2 * PATIENCE)
 
     measured(f"terminated ({kind})", hits, "times")
     jobs.check(at_rest=True)
@@ -141,7 +142,7 @@ def test_a_slow_network_costs_speed_and_no_second_run(
     meddler.delay = delay
     began = time.monotonic()
 
-    wait_until_empty(worker, 300)
+    wait_until_empty(worker, 5 * PATIENCE)
 
     measured(f"{count} jobs with {1000 * delay:.0f} ms each way took", since(began))
     assert effects.counts() == dict.fromkeys(range(count), 1)
@@ -263,7 +264,7 @@ def test_a_stricter_default_isolation_changes_no_result(
     for enqueuer in enqueuers:
         assert enqueuer.wait() == 0
 
-    wait_until_empty(workers[0], 60)
+    wait_until_empty(workers[0])
 
     moments = [line["at"] for line in effects.all("ended")]
     measured(level, len(moments) / (max(moments) - min(moments)), "jobs/s")

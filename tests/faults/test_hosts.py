@@ -8,6 +8,7 @@ import pytest
 from tests.support import invariants
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
+    PATIENCE,
     SCALE,
     finished,
     on_demand,
@@ -46,7 +47,7 @@ def test_workers_behind_a_table_lock_keep_to_their_connections_and_then_go_on(
             time.sleep(0.1)  # between two samples
     freed = time.monotonic()
 
-    wait_until_empty(workers[0], 120)
+    wait_until_empty(workers[0], 2 * PATIENCE)
 
     measured(f"connections, of {normal} without the lock ({mode})", most, "")
     measured("all was done after the lock within", time.monotonic() - freed)

@@ -81,7 +81,7 @@ def test_jobs_behind_a_poison_job_wait_no_longer_than_a_child_takes_to_start(
     jobs.many(tasks.note, [(i,) for i in range(count)])
     worker = run_worker("--threads", 1)
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
 
     jobs.check(at_rest=True)
     record = finished().get(pk=poison.id)

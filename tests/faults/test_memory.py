@@ -6,6 +6,7 @@ import pytest
 
 from tests import tasks
 from tests.support.processes import (
+    PATIENCE,
     finished,
     scaled,
     thorough,
@@ -45,7 +46,7 @@ def test_a_worker_needs_no_more_memory_after_200_000_jobs_than_after_20_000(
     memory = []
     for _ in range(10):
         jobs.many(tasks.noop, [()] * BATCH)
-        wait_until_empty(worker, 300)
+        wait_until_empty(worker, 5 * PATIENCE)
         memory.append([resident(pid) for pid in processes])
 
     assert finished(state="SUCCESSFUL", failures=0).count() == 10 * BATCH
@@ -78,7 +79,7 @@ def test_a_child_grows_by_no_more_than_64_mib_and_twice_the_largest_job(
 
     for _ in range(scaled(1, 10)):
         jobs.many(task, [(argument,)] * 100)
-        wait_until_empty(worker, 300)
+        wait_until_empty(worker, 5 * PATIENCE)
 
     grown = resident(child, "VmHWM") - before
     measured("the child grew by", grown, "MiB")

@@ -89,9 +89,9 @@ def test_everything_works_through_a_pooler_in_transaction_mode(
         settings=settings,
         PYTHONPATH=ROOT,
     )
-    assert enqueuer.wait(60) == 0, enqueuer.output
+    assert enqueuer.wait() == 0, enqueuer.output
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
 
     jobs.check(at_rest=True)
     assert set(effects.counts().values()) == {1}

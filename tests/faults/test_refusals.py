@@ -85,7 +85,7 @@ def test_every_internal_statement_may_fail(
     jobs.many(tasks.write_atomically_again, [(key,) for key in atomic])
     worker = run_worker(database_url=meddler.url, settings=BRISK)
 
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
 
     wait_until(lambda: not never_refused(meddler), "each was refused")
     assert worker.stop() == 0

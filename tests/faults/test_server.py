@@ -21,6 +21,7 @@ from tests.faults.server import Server
 from tests.settings import database
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
+    PATIENCE,
     finished,
     scaled,
     send,
@@ -155,7 +156,9 @@ def test_a_drain_survives_servers_that_stop_again_and_again(
         effects.wait_for("ended", times=done + 1)
         pauses.append(time.monotonic() - back)
 
-    wait_until(ask(lambda: finished().count() == count), "all are finished", 90)
+    wait_until(
+        ask(lambda: finished().count() == count), "all are finished", 2 * PATIENCE
+    )
 
     measured(f"stopped ({mode})", times, "times")
     measured("jobs ended again after, at most", max(pauses), at_most=5.0)
@@ -190,7 +193,7 @@ def test_a_full_disk_stops_work_until_there_is_room(
             server.start()
 
         ended = finished(task=tasks.work.module_path)
-        wait_until(ask(lambda: ended.count() == count), "all are finished", 60)
+        wait_until(ask(lambda: ended.count() == count), "all are finished")
         jobs.check()
         ran = {key: n for key, n in effects.counts().items() if isinstance(key, int)}
         assert ran == dict.fromkeys(range(count), 1)
@@ -241,7 +244,7 @@ def test_a_promoted_standby_is_used_without_a_restart_of_the_worker(
     effects.wait_for("ended", times=done + 1)
     seconds = time.monotonic() - promoted
     measured("jobs ended again after the promotion", seconds, at_most=5.0)
-    wait_until(ask(lambda: finished().count() == count), "all are finished", 60)
+    wait_until(ask(lambda: finished().count() == count), "all are finished")
     jobs.check()
     assert finished(state="SUCCESSFUL").count() == count
     assert worker.process.poll() is None

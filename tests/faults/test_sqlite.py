@@ -18,6 +18,7 @@ from tests.settings import database
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     MANAGE,
+    PATIENCE,
     ROOT,
     finished,
     scaled,
@@ -57,8 +58,8 @@ def test_eight_processes_write_at_once_and_nothing_is_lost(
     enqueuers = [run_enqueuer(f"{i} ", count) for i in range(4)]
 
     for enqueuer in enqueuers:
-        assert enqueuer.wait(120) == 0, enqueuer.output
-    wait_until_empty(workers[0], 60)
+        assert enqueuer.wait(2 * PATIENCE) == 0, enqueuer.output
+    wait_until_empty(workers[0])
 
     jobs.check(at_rest=True)
     assert set(effects.counts().values()) == {1}
@@ -137,7 +138,7 @@ def rate_of_notes(count, worker, jobs, effects):
     """Return how many notes a second are done of those that are enqueued now."""
     already, began = len(effects.all("ended")), time.monotonic()
     jobs.many(tasks.note, [(already + i,) for i in range(count)])
-    wait_until_empty(worker, 60)
+    wait_until_empty(worker)
     return count / (time.monotonic() - began)
 
 
@@ -162,7 +163,7 @@ def test_a_full_disk_is_an_error_for_the_caller_and_costs_workers_no_job(
         del entry["TEST"]
         use_small(entry)
         migrated = start([sys.executable, MANAGE, "migrate"], [], database_url=address)
-        assert migrated.wait(60) == 0
+        assert migrated.wait() == 0
         backend = {
             "BACKEND": "dbqueue.backend.DatabaseBackend",
             "QUEUES": [],

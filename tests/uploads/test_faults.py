@@ -16,7 +16,7 @@ from dbqueue.uploads import save_file, save_image
 from dbqueue.uploads.sweep.cleanup import Sweep
 from tests.gallery.models import Profile
 from tests.imaging.test_sandbox import children
-from tests.support.processes import scaled, wait_until, wait_until_empty
+from tests.support.processes import PATIENCE, scaled, wait_until, wait_until_empty
 from tests.support.workers import together
 from tests.uploads.test_images import an_image, picture
 from tests.uploads.test_uploads import a_file, stored_files
@@ -66,7 +66,7 @@ def test_every_upload_is_saved_once_though_workers_die_at_every_stage(
         save_file(a_file(profile.name.encode() * 100_000), profile)
 
     worker = run_mortal_worker(dict.fromkeys(STAGES, deaths))
-    wait_until_empty(worker, seconds=120)
+    wait_until_empty(worker, seconds=2 * PATIENCE)
 
     assert len(list((tmp_path / "deaths").iterdir())) == deaths * len(STAGES)
     for profile in Profile.objects.all():

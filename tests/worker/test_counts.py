@@ -7,6 +7,7 @@ from dbqueue.worker.parent.processes import Family, Place
 from dbqueue.worker.shared import ExitReason
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
+    PATIENCE,
     finished,
     scaled,
     thorough,
@@ -37,8 +38,8 @@ def test_jobs_of_four_enqueuers_run_once_in_four_workers(
 
     enqueuers = [run_enqueuer(f"{i}-", each) for i in range(4)]
 
-    assert [enqueuer.wait(300) for enqueuer in enqueuers] == [0] * 4
-    wait_until_empty(seconds=300)
+    assert [enqueuer.wait(5 * PATIENCE) for enqueuer in enqueuers] == [0] * 4
+    wait_until_empty(seconds=5 * PATIENCE)
     keys = [f"{i}-{j}" for i in range(4) for j in range(each)]
     assert_each_ran_once(effects, keys)
 
@@ -50,7 +51,7 @@ def test_no_outcome_is_lost_between_threads_and_database(run_worker, effects):
         enqueue_many(tasks.note, [(key,) for key in keys])
         worker = run_worker("--drain", "--processes", 2, "--threads", 8, "-v", 0)
 
-        assert worker.wait(120) == 0
+        assert worker.wait(2 * PATIENCE) == 0
 
         # Those that were lost twice wait a little, and a drain waits for no time.
         assert not unfinished().exclude(state="SCHEDULED").exists()
@@ -73,7 +74,7 @@ def test_atomic_async_and_plain_jobs_mixed_run_once(run_worker, effects):
         enqueue_many(task, calls)
     worker = run_worker("--drain", "--processes", 2, "--threads", 4, "-v", 0)
 
-    assert worker.wait(120) == 0
+    assert worker.wait(2 * PATIENCE) == 0
 
     assert_each_ran_once(effects, keys)
 
@@ -84,7 +85,7 @@ def test_progress_from_many_threads_disturbs_nothing(run_worker, effects):
     enqueue_many(tasks.tell_progress, [(f"{i}", 0.5) for i in range(count)])
     worker = run_worker("--drain", "--threads", 8)
 
-    assert worker.wait(120) == 0
+    assert worker.wait(2 * PATIENCE) == 0
 
     assert_each_ran_once(effects, [f"{i}" for i in range(count)])
     assert "Traceback" not in worker.output
