@@ -202,6 +202,8 @@ class TestJson:
     def test_what_neither_has_is_refused(self):
         with pytest.raises(TypeError, match="'set', which is not JSON"):
             tasks.add.delay({1, 2})
+        with EAGER, pytest.raises(TypeError, match="'set', which is not JSON"):
+            tasks.add.delay({1, 2})
 
 
 def test_a_rate_limit_is_one_over_all_workers():

@@ -32,8 +32,8 @@ class BaseSchedule:
 class crontab(BaseSchedule):
     """The times of a crontab; the day of the month and that of the week both count.
 
-    Each field is text as in a crontab, a number, or several numbers. Raises
-    ParseException, a ValueError.
+    Each field is text as in a crontab, a number, or several numbers. Raises ValueError,
+    as ParseException for what cannot be read.
     """
 
     def __init__(
@@ -116,9 +116,7 @@ def _numbers(name: str, value: Any) -> frozenset[int]:
     else:
         raise TypeError(f"crontab({name}={value!r}) is text, a number or several.")
     if not found or min(found) < low or max(found) > high:
-        raise ParseException(
-            f"crontab({name}={value!r}) is outside of {low} to {high}."
-        )
+        raise ValueError(f"crontab({name}={value!r}) is outside of {low} to {high}.")
     return frozenset(found)
 
 

@@ -17,6 +17,7 @@ from dbqueue.compat.celery.result import AsyncResult, EagerResult
 from dbqueue.compat.celery.run import eager, jobs
 from dbqueue.compat.celery.run.arguments import plain
 from dbqueue.compat.celery.run.request import Hooks, Request, running
+from dbqueue.tasks import typed
 
 _EITHER = Parameter.POSITIONAL_OR_KEYWORD
 
@@ -125,6 +126,8 @@ class Task(Hooks):
         if self.typing:
             self.signature_of_run.bind(*args, **kwargs)
         if source.value("task_always_eager"):
+            # As a worker would get them, and refused as there.
+            args, kwargs = typed.normalize(args, kwargs)
             return self.apply(args, kwargs, **chosen)
         return jobs.send(self, args, kwargs, chosen)
 

@@ -46,7 +46,6 @@ def _ended(task: Any, request: Request) -> Any:
         info = ExceptionInfo(raised)
         task.on_retry(raised.exc or raised, id, args, kwargs, info)
         signals.task_retry.tell(task, request=request, reason=raised, einfo=info)
-        task.after_return("RETRY", raised, id, args, kwargs, info)
         raise
     except Ignore:
         raise
