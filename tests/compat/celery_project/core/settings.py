@@ -29,6 +29,13 @@ DATABASES = {
         },
     }
 }
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+    }
+]
+MAKE_PDF = f"main.pdf.{os.environ['PROJECT_PDF']}"
 TASKS = {"default": {"BACKEND": "dbqueue.backend.DatabaseBackend"}}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = f"{os.environ['PROJECT_VAR']}/mail"
