@@ -107,7 +107,7 @@ PARTS = [
     ),
     Part(
         "clusters",
-        "clusters of django-q2 on the broker, and the tests of its own wheel",
+        "clusters of django-q2, the tests of its own wheel, Celery side by side",
         6,
         ("compat",),
     ),
@@ -142,6 +142,7 @@ SHARES = [
     Share("faults", ("faults/test_disks.py", "faults/test_answers_lost.py")),
     Share("uploads", ("uploads/test_faults.py", "uploads/test_races.py")),
     Share("clusters", ("compat/test_django_q2_clusters.py",)),
+    Share("clusters", ("compat/test_celery_sides.py",)),
 ]
 
 

@@ -1,0 +1,1 @@
+"""One project on Celery and on dbqueue: the same questions, and both answers."""
