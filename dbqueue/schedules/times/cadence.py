@@ -65,7 +65,10 @@ class Cron(Cadence):
     def words(self) -> str:
         """Return it in plain English, as "At 08:00 on weekdays"."""
         said = lines.words(self.expression)
-        return f"{said}, where both days match" if self.both_days else said
+        day, _, weekday = lines.plain(self.expression).split()[-3:]
+        if not self.both_days or day.startswith("*") or weekday.startswith("*"):
+            return said
+        return f"{said}, where both days match"
 
     def as_json(self) -> dict[str, Any]:
         """Return what a row keeps, with the time zone of here and now."""
