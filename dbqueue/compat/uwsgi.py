@@ -18,6 +18,7 @@ from dbqueue.compat.spooler.endings import SPOOL_RETRY as SPOOL_RETRY
 from dbqueue.compat.spooler.endings import frequency
 from dbqueue.compat.spooler.handle import SpoolHandle
 from dbqueue.compat.spooler.locks import acquire, is_taken, release
+from dbqueue.compat.spooler.message import raw
 from dbqueue.tasks import context
 
 # What code asks before it decorates: there is a master, and a spooler.
@@ -28,7 +29,7 @@ cores = 1
 applications: dict[str, Any] = {}
 # Hooks that a project may set: what gets messages that name no function, and what is
 # called in each process of a worker.
-spooler: Callable[[dict[str, Any]], Any] | None = None
+spooler: Callable[[dict[Any, Any]], Any] | None = None
 post_fork_hook: Callable[[], Any] | None = None
 
 
@@ -61,8 +62,8 @@ def spooler_jobs() -> list[SpoolHandle]:
     return [handle.of_job(pk) for pk in rows.values_list("pk", flat=True)]
 
 
-def spooler_get_task(name: Any) -> dict[str, Any] | None:
-    """Return the message of a job that waits; None if it runs, or there is none."""
+def spooler_get_task(name: Any) -> dict[Any, Any] | None:
+    """Return the message of a job that waits, as bytes; None if it runs, or is none."""
     id = handle.id_of(name)
     if not id:
         return None
@@ -72,7 +73,8 @@ def spooler_get_task(name: Any) -> dict[str, Any] | None:
         return None
     args = row.args if isinstance(row.args, list) else []
     body = bodies.read(_alias(), id) if len(args) > 1 else None
-    return found.told(args[0] if args else {}, handle.of_job(id).decode(), body)
+    told = found.told(args[0] if args else {}, handle.of_job(id).decode(), body)
+    return raw(told)
 
 
 def set_spooler_frequency(seconds: float) -> None:

@@ -32,7 +32,7 @@ _WORKERS = (signal.SIGUSR2,)
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # Seconds after which a worker counts as one that had worked; how often in a row it may
 # end before that; and the pause between.
-STABLE, DEATHS, PAUSE = 10.0, 5, 1.0
+STABLE, DEATHS, PAUSE = 60.0, 5, 1.0
 
 
 def words_of(command: str) -> list[str]:

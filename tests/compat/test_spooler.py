@@ -436,9 +436,9 @@ class TestTheModule:
         uwsgi.spool(message_dict={"c": "3"})
 
         first, second, third = ran()
-        assert (first["a"], first["body"]) == (b"1", b"x")
-        assert second.keys() == {"b", "spooler_task_name"}
-        assert third["c"] == b"3"
+        assert (first[b"a"], first["body"]) == (b"1", b"x")
+        assert second.keys() == {b"b", "spooler_task_name"}
+        assert third[b"c"] == b"3"
 
     def test_a_message_may_name_a_function(self):
         uwsgi.spool(ud_spool_func="raw", k="v")
@@ -465,7 +465,7 @@ class TestTheModule:
 
         assert uwsgi.spooler_jobs() == [name, other]
         found = uwsgi.spooler_get_task(name)
-        assert (found["k"], found["body"]) == ("v", b"b")
+        assert (found[b"k"], found["body"]) == (b"v", b"b")
         assert uwsgi.spooler_get_task(name.decode()) == found
         worker.claim()
         assert uwsgi.spooler_get_task(name) is None

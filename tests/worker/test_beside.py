@@ -13,7 +13,6 @@ from tests import tasks
 from tests.support.processes import (
     ROOT,
     on_demand,
-    session,
     wait_until,
     wait_until_finished,
 )
@@ -43,15 +42,10 @@ class Both:
         """Return the pid of the worker, once it works."""
 
         def found():
-            below = {e.pid for e in session(self.process.pid) if e.parent == self.pid}
-            rest = below - {self.server}
+            rest = self.process.below() - {self.server}
             return rest.pop() if len(rest) == 1 else None
 
         return wait_until(found, "there is a worker")
-
-    @property
-    def pid(self):
-        return self.process.pid
 
 
 @pytest.fixture
@@ -130,7 +124,7 @@ def test_both_end_when_what_started_them_is_killed(begin):
 def test_a_worker_that_cannot_begin_ends_it_all(begin):
     both = begin("--queues", "nowhere", settings={"TASKS": LISTED})
 
-    assert both.process.wait() == 1
+    assert both.process.wait(300) == 1
     assert "No queue is called 'nowhere'" in both.process.output
     assert "5 times in a row" in both.process.output
     assert both.heard()[1:] == ["SIGTERM"]

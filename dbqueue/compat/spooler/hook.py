@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from dbqueue.compat.spooler.functions import Raw
+from dbqueue.compat.spooler.message import raw
 from dbqueue.exceptions import DbqueueError
 
 
@@ -12,7 +13,7 @@ class NoSpoolerHook(DbqueueError):
 
 
 def spooler(message: dict[str, Any]) -> Any:
-    """Hand a message to the hook: its values are bytes there."""
+    """Hand a message to the hook, as bytes."""
     function = import_module("dbqueue.compat.uwsgi").spooler
     if function is None:
         raise NoSpoolerHook(
@@ -20,13 +21,7 @@ def spooler(message: dict[str, Any]) -> Any:
             "set in this worker. Set it in a module that workers import, as `tasks`."
         )
     own = ("ud_spool_func", "ud_spool_ret")
-    return function(
-        {
-            key: value if isinstance(value, bytes) else str(value).encode()
-            for key, value in message.items()
-            if key not in own
-        }
-    )
+    return function(raw({k: v for k, v in message.items() if k not in own}))
 
 
 unnamed = Raw(spooler)

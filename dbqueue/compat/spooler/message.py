@@ -66,6 +66,19 @@ def texts(message: Mapping[Any, Any]) -> dict[str, str]:
     return found
 
 
+def raw(told: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return a message as uWSGI has it without its decorators: of bytes.
+
+    The keys `spooler_task_name` and `body` alone are text.
+    """
+    return {
+        key if key in ("spooler_task_name", "body") else key.encode(): (
+            value if isinstance(value, bytes) else str(value).encode()
+        )
+        for key, value in told.items()
+    }
+
+
 def queue_of(place: Any) -> str:
     """Return the queue that stands for a directory, or the target of a timer."""
     path = _text(place, "spooler")

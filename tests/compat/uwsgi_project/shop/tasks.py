@@ -58,7 +58,8 @@ def passing(*args, **kwargs):
 @spool
 def with_body(args):
     body = args["body"]
-    note("body", type(body).__name__, len(body), hashlib.sha256(body).hexdigest())
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    note("body", isinstance(body, str), len(body), digest)
 
 
 @spool
@@ -111,6 +112,11 @@ def long_value(args):
 @spool
 def of_two(args):
     note("of_two", "tasks", args["k"])
+
+
+@spool
+def with_bytes(args):
+    note("with_bytes", args["body"] == b"\x80\xff")
 
 
 @spool
@@ -193,7 +199,7 @@ def begin():
     plain.spool(k="backward")
     passing(1, "ü", (1, 2), b=[1], c={"d": None}, e=b"\x00")
     passing.spool(at=str(int(time.time())).encode())
-    with_body(body=bytes(range(256)) * 4000)
+    with_body(body="ü".encode() * 500_000)
     later(wanted=str(time.time() + 3), at=str(int(time.time() + 3)))
     elsewhere(k="v", spooler=os.environ["OTHER"])
     three_times(k="v")
@@ -207,7 +213,7 @@ def begin():
     note("jobs", len(waiting) > 0)
     task = later(wanted="9e9", at=str(int(time.time() + 3600)))
     found = uwsgi.spooler_get_task(task.decode())
-    note("task", found["wanted"], found["ud_spool_func"])
+    note("task", found[b"wanted"].decode(), found[b"ud_spool_func"].decode())
     note("nothing", uwsgi.spooler_get_task(task.decode() + "x"))
 
 
@@ -216,6 +222,7 @@ def repairs():
     of_two(k="1")
     twin.of_two(k="2")
     long_value(k="x" * 70_000)
+    with_bytes(body=b"\x80\xff")
     failing(k="v")
     ignoring(1)
     blocks(k="v")
