@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from dbqueue.backend import our_backends
+from dbqueue.admin import site as pages
 from dbqueue.status import AtLeast
 
 
@@ -63,6 +63,15 @@ class ReadOnlyAdmin(StrictAdmin):
     # Columns that may be long and that the list does not show.
     deferred: tuple[str, ...] = ()
 
+    def get_urls(self) -> Any:
+        return pages.calm_all(super().get_urls())
+
+    def demand_reader(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied for who may not see the rows, or who sends some."""
+        reads = request.method in ("GET", "HEAD")
+        if not reads or not self.has_view_permission(request):
+            raise PermissionDenied
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LeanChangeList
 
@@ -74,10 +83,9 @@ class ReadOnlyAdmin(StrictAdmin):
         return queryset.filter(pk=_as_uuid(search_term)), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Where the jobs are, regardless of routers; with several databases, the first.
-        backend = next(iter(our_backends().values()), None)
+        # Where the jobs are, regardless of routers.
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows if backend is None else rows.using(backend.database)
+        return rows.using(pages.chosen(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

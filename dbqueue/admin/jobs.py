@@ -23,6 +23,7 @@ from dbqueue.admin.base import ReadOnlyAdmin
 from dbqueue.admin.listing import rows
 from dbqueue.admin.listing.listing import Listing
 from dbqueue.admin.listing.search import SEARCH, Wanted, as_uuid
+from dbqueue.admin.show import panels
 from dbqueue.admin.show.detail import Detail
 from dbqueue.models import FinishedJob, Job, JobState
 
@@ -36,9 +37,6 @@ class JobRecordAdmin(ReadOnlyAdmin):
     def __init__(self, model: Any, admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
         pages.adopt(admin_site)
-
-    def get_urls(self) -> Any:
-        return pages.calm_all(super().get_urls())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = self.model._default_manager.using(pages.chosen(request))
@@ -101,10 +99,7 @@ class JobRecordAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        if not self.has_view_permission(request) or request.method not in (
-            *("GET", "HEAD"),
-        ):
-            raise PermissionDenied
+        self.demand_reader(request)
         id = as_uuid(object_id)
         job = None if id is None else self._found(request, id)
         if job is None:
@@ -119,7 +114,8 @@ class JobRecordAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "detail": detail,
             "menu": Menu(self, request, job),
-            "history": audit.entries_of(job.pk),
+            "history": audit.entries_of(job.pk, Job, FinishedJob),
+            "panels": panels.of(request, self.admin_site, job),
             "again_url": self._again_url(request, job),
             **(extra_context or {}),
         }

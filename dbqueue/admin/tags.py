@@ -15,6 +15,7 @@ from dbqueue.admin.listing.listing import Listing
 register = template.Library()
 
 register.simple_tag(texts.amount)
+register.simple_tag(texts.clock)
 register.simple_tag(texts.duration)
 register.simple_tag(texts.moment)
 register.simple_tag(texts.rate)
@@ -45,4 +46,9 @@ def queue_tabs(context: Any) -> dict[str, Any]:
     request, opts = context["request"], context["opts"]
     name = getattr(request, "current_app", "admin")
     site = next((site for site in all_sites if site.name == name), admin.site)
-    return {"tabs": pages.tabs(request, site, str(opts.model_name))}
+    names = pages.databases()
+    return {
+        "tabs": pages.tabs(request, site, str(opts.model_name)),
+        "databases": names if len(names) > 1 else [],
+        "chosen_database": pages.chosen(request),
+    }

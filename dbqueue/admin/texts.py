@@ -50,6 +50,15 @@ def moment(when: datetime | None) -> SafeString | str:
     )
 
 
+def clock(when: datetime) -> SafeString:
+    """Return the time of day to the millisecond, in the site's time zone."""
+    local = as_local(when)
+    text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+    return format_html(
+        '<time datetime="{}" dir="ltr">{}</time>', when.isoformat(), text
+    )
+
+
 def as_local(when: datetime) -> datetime:
     """Return the moment in the site's time zone."""
     return timezone.localtime(when) if timezone.is_aware(when) else when

@@ -62,6 +62,12 @@ class Crew:
         return "" if threads is None else f"{threads} + {others}"
 
     @property
+    def _listens(self) -> str:
+        if self.row.is_listening is None:
+            return ""
+        return _("yes") if self.row.is_listening else _("no, it polls")
+
+    @property
     def versions(self) -> str:
         names = ("dbqueue", "django", "python")
         found = ((name, self.facts.get(name)) for name in names)
@@ -78,6 +84,7 @@ class Crew:
             (_("Queues"), row.queues),
             (_("Slots: threads + async"), self.slots),
             (_("Memory"), texts.size(row.memory)),
+            (_("News of jobs reaches it"), self._listens),
             (_("Started"), texts.moment(row.started_at)),
             (_("Last heartbeat"), texts.moment(row.last_seen)),
             (_("Lease ends"), texts.moment(row.expires_at)),
@@ -105,9 +112,6 @@ def crews(site: AdminSite, workers: list[Worker], alias: str) -> list[Crew]:
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    def get_urls(self) -> Any:
-        return pages.calm_all(super().get_urls())
-
     def get_queryset(self, request: HttpRequest) -> Any:
         return Worker.everyone.using(pages.chosen(request))
 
@@ -131,10 +135,7 @@ class WorkerAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        if request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self.demand_reader(request)
         found = self.get_queryset(request).filter(pk=as_uuid(object_id)).first()
         if found is None:
             raise Http404(_("There is no such worker. It ended over a day ago."))

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from dbqueue import dialects
+from dbqueue.dialects import hooks
 from dbqueue.models import FinishedJob, Throttle
 from dbqueue.models.job import FinishedJobQuerySet
 
@@ -123,4 +124,6 @@ def _delete(alias: str, ids: list[UUID]) -> int:
     for first in range(0, len(ids), size):
         part = ids[first : first + size]
         FinishedJob.objects.using(alias).filter(pk__in=part)._raw_delete(alias)
+        for hook in hooks.after_delete:
+            hook(alias, part)
     return len(ids)

@@ -56,6 +56,8 @@ class Worker(models.Model):
     # What an operator asks of its command; the keeper obeys with its next heartbeat.
     asked = models.CharField(_("asked"), max_length=10, choices=WorkerOrder, null=True)
     is_quiet = models.BooleanField(_("quiet"), null=True)
+    # Whether news of jobs reaches it; null where none is sent.
+    is_listening = models.BooleanField(_("listening"), null=True)
     ended_at = Moment(_("ended at"), null=True)
     was_lost = models.BooleanField(_("lost"), null=True)
 

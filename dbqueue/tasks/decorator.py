@@ -66,6 +66,7 @@ class _Options(TypedDict, total=False):
     limit: Any
     fair: Any
     schedule: Any
+    keep_logs: Any
 
 
 @overload
@@ -114,6 +115,8 @@ def task(function: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     keep: seconds that its finished jobs are kept, math.inf for ever; default as
         DBQUEUE says.
     keep_result: False keeps nothing of what it returns; default True.
+    keep_logs: True keeps what its jobs log from INFO on, or a level from which on;
+        default False.
 
     Raises InvalidTask, InvalidTaskBackend for an unknown `backend`, and TypeError for
     an unknown option.

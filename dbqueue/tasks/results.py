@@ -13,7 +13,7 @@ from dbqueue.tasks.framework import (
     TaskError,
     TaskResultStatus,
 )
-from dbqueue.tasks.moves import Movable
+from dbqueue.tasks.moves import Movable, twin
 
 if TYPE_CHECKING:  # the default, for a plain `JobResult`, is new in Python 3.13
     from typing_extensions import TypeVar
@@ -87,6 +87,18 @@ class JobResult(Movable, GenericResult[Any, R], Generic[R]):  # type: ignore[mis
     async def arefresh(self) -> None:
         """See refresh()."""
         self.update_from(await self.task.get_backend().aget_result(self.id))
+
+    def logs(self) -> list[Any]:
+        """Return what the job has logged so far, if its task says `keep_logs`.
+
+        Each is a dbqueue.logs.lines.LogLine: `attempt`, `at`, `level`, `logger` and
+        `message`, of the latest ten attempts, in order. Those of an attempt that runs
+        are a few seconds old.
+        """
+        found: list[Any] = wings.attribute("results", "logs")(self)
+        return found
+
+    alogs = twin(logs)
 
     def public_token(
         self, *scopes: str, max_age: float | timedelta | None = None

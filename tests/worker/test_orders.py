@@ -2,6 +2,7 @@ import signal
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from dbqueue import enqueue
@@ -67,6 +68,31 @@ def test_a_worker_says_what_it_is(run_worker):
     assert row.facts["command"] == worker.pid
     assert row.facts["settings"] == "tests.support.worker_settings"
     wait_until(lambda: Worker.objects.get(pid=pid).memory, "its memory is known")
+
+
+def test_a_worker_says_whether_news_reaches_it(only_postgres, run_worker):
+    run_worker(settings=HASTY).wait_until_working()
+    heard = Worker.objects.values_list("is_listening", flat=True)
+    wait_until(lambda: list(heard.all()) == [True], "it hears")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+
+    wait_until(lambda: list(heard.all()) == [False], "it hears no more")
+
+
+def test_where_no_news_is_sent_a_worker_says_nothing_of_it(run_worker):
+    no_news = {"DBQUEUE": {**HASTY["DBQUEUE"], "NOTIFY": False}}
+    run_worker(settings=no_news).wait_until_working()
+    seen = set(Worker.objects.values_list("last_seen", flat=True))
+
+    beat = Worker.objects.exclude(last_seen__in=seen)
+    wait_until(beat.exists, "another heartbeat has come")
+
+    assert Worker.objects.get().is_listening is None
 
 
 def test_a_worker_that_ended_claims_nothing_and_its_jobs_are_orphaned(worker):

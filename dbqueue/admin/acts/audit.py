@@ -51,7 +51,8 @@ def name_of(user_id: Any) -> str:
     return "" if user is None else str(user.get_username())[:255]
 
 
-def entries_of(id: Any) -> list[LogEntry]:
-    """Return what operators have done to a job, the latest first."""
-    found = LogEntry.objects.filter(object_id=str(id)).select_related("user")
-    return list(found.order_by("-action_time")[:20])
+def entries_of(id: Any, *models: type[Model]) -> list[LogEntry]:
+    """Return what operators have done to a row of the models, the latest first."""
+    kinds = ContentType.objects.get_for_models(*models, for_concrete_models=False)
+    found = LogEntry.objects.filter(object_id=str(id), content_type__in=kinds.values())
+    return list(found.select_related("user").order_by("-action_time")[:20])

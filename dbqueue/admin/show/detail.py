@@ -32,8 +32,8 @@ class Detail:
         self.payload = payload
         self.is_over = isinstance(job, FinishedJob)
         # Read as it is, and once: each column that was left out is a query of its own.
-        names = ("attempt_log", "context")
-        job.refresh_from_db(fields=[*names, "progress"])
+        names = ["attempt_log", "context", "progress", "unique_key"]
+        job.refresh_from_db(fields=[*names, *(["args"] if payload else [])])
 
     @property
     def title(self) -> str:

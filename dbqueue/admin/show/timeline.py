@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from dbqueue.admin import texts
+from dbqueue.admin.listing.rows import wait_of
 from dbqueue.admin.show.tracebacks import Part, parts
 from dbqueue.dialects.columns import LOG_LENGTH
 from dbqueue.models import FinishedJob, JobState, entries
@@ -35,29 +37,36 @@ class Step:
 def of(job: Any, names: Mapping[UUID, str], *, payload: bool) -> list[Step]:
     """Return the steps of a job; without `payload`, no messages and no tracebacks."""
     steps = [_enqueued(job)]
-    if job.run_after and _is_real(job.run_after) and job.run_after > job.enqueued_at:
-        title = _("Scheduled") if not job.attempt else _("Due")
-        steps.append(Step(title, when=texts.moment(job.run_after)))
+    due = job.run_after if job.run_after and _is_real(job.run_after) else None
+    again = due is not None and job.started_at is not None and due > job.started_at
+    if due is not None and due > job.enqueued_at and not again:
+        steps.append(Step(_("Scheduled"), when=texts.moment(due)))
     log = entries(job.attempt_log)
     if len(log) >= LOG_LENGTH:
         steps.append(Step(_("Some attempts between are not on record"), "warning"))
+    begun = len(steps)
     steps += [_attempt(entry, names, payload=payload) for entry in log]
     damaged = not isinstance(job.attempt_log, list) or len(log) < len(job.attempt_log)
     if damaged and payload:
         steps.append(Step(_("The log is damaged"), "bad", raw=str(job.attempt_log)))
-    last = _last(job, names)
-    return [*steps, last] if last else steps
+    steps += _last(job, names)
+    waited = wait_of(job, timezone.now()) if job.started_at else None
+    if waited is not None and len(log) < LOG_LENGTH and steps[begun:]:
+        words = format_html(_("waited {}"), texts.duration(waited))
+        steps[begun].detail.insert(0, words)
+    return steps
 
 
 def _enqueued(job: Any) -> Step:
     detail = []
     context = job.context if isinstance(job.context, dict) else {}
     user = context.get("user") or context.get("user_id")
-    request = context.get("request_id") or context.get("request")
     if user:
         detail.append(_("by %s") % user)
-    if request:
-        detail.append(_("from request %s") % request)
+    if context.get("request"):  # its method and route
+        detail.append(_("at %s") % context["request"])
+    if context.get("request_id"):
+        detail.append(_("from request %s") % context["request_id"])
     return Step(_("Enqueued"), when=texts.moment(job.enqueued_at), detail=detail)
 
 
@@ -107,7 +116,7 @@ def _kind(reason: str) -> str:
     return "bad" if reason in ("failed", "timeout", "lost") else "warning"
 
 
-def _last(job: Any, names: Mapping[UUID, str]) -> Step | None:
+def _last(job: Any, names: Mapping[UUID, str]) -> list[Step]:
     worker = _worker(job.worker_id, names)
     if job.state == JobState.RUNNING:
         step = Step(_("Attempt %s runs") % job.attempt, "active")
@@ -116,9 +125,9 @@ def _last(job: Any, names: Mapping[UUID, str]) -> Step | None:
             seconds = (timezone.now() - job.last_attempted_at).total_seconds()
             step.detail.append(texts.duration(seconds))
         step.detail.append(worker)
-        return step
+        return [step]
     if not isinstance(job, FinishedJob):
-        return None
+        return _waits(job)
     titles: dict[str, tuple[str, str]] = {
         JobState.SUCCESSFUL: (_("Attempt %s: successful") % job.attempt, "good"),
         JobState.FAILED: (_("Failed for good"), "bad"),
@@ -128,7 +137,18 @@ def _last(job: Any, names: Mapping[UUID, str]) -> Step | None:
     step = Step(title, kind, when=texts.moment(job.finished_at))
     if job.state == JobState.SUCCESSFUL:
         step.detail += [texts.duration(job.duration), worker]
-    return step
+    return [step]
+
+
+def _waits(job: Any) -> list[Step]:
+    words: dict[str, str] = {
+        JobState.READY: _("Waits for a worker of %s") % job.queue_name,
+        JobState.BLOCKED: _("Waits in the lane %s") % job.lane,
+        JobState.PAUSED: _("Waits until its task is resumed"),
+    }
+    if job.state == JobState.SCHEDULED and job.attempt:
+        return [Step(_("Due again"), "active", when=texts.moment(job.run_after))]
+    return [Step(words[job.state], "active")] if job.state in words else []
 
 
 def _worker(id: Any, names: Mapping[UUID, str]) -> str:

@@ -89,7 +89,7 @@ def retry(alias: str, ids: Iterable[UUID]) -> Moved:
 
 def discard(alias: str, ids: Iterable[UUID]) -> Moved:
     """Delete the records of finished jobs."""
-    return _skip(*_move(alias, "discard", ids, partial(_of_history, alias, "erase")))
+    return _skip(*_move(alias, "discard", ids, partial(_erase, alias)))
 
 
 def run_now(alias: str, ids: Iterable[UUID]) -> Moved:
@@ -135,6 +135,14 @@ def _of_history(
     # In order, whoever asks: nobody waits for long, and none for each other.
     moved: Sequence[MovedJob] = getattr(dialects.of(alias), name)(ids)
     return moved
+
+
+def _erase(alias: str, ids: Sequence[UUID], *, wait: bool) -> Sequence[MovedJob]:
+    with dialects.of(alias).one_commit():
+        gone = _of_history(alias, "erase", ids, wait=wait)
+        for hook in hooks.after_delete:
+            hook(alias, [job.id for job in gone])
+    return gone
 
 
 def expire(alias: str, ids: Sequence[UUID]) -> Sequence[MovedJob]:

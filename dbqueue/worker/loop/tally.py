@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from dbqueue.dialects import Dialect
+from dbqueue.dialects import Dialect, hooks
 from dbqueue.jobs import statistics
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ class Tally:
         if now >= self.due_at or at_once:
             self.due_at = now + INTERVAL
             self._write()
+            for hook in hooks.now_and_then:
+                hook(self._dialect.alias)
 
     def _write(self) -> None:
         try:

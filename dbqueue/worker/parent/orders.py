@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
+from dbqueue import dialects
 from dbqueue.maintenance import leases
 from dbqueue.models import Worker
 from dbqueue.models.worker import WorkerOrder
@@ -32,17 +33,20 @@ class Orders:
         live = {c.worker_id: c for c in self._children if c.phase is Phase.LIVE}
         rows = Worker.objects.using(alias).filter(pk__in=live)
         shown = {}
-        for id, asked, is_quiet in rows.values_list("pk", "asked", "is_quiet"):
+        columns = "pk", "asked", "is_quiet", "is_listening"
+        for id, asked, is_quiet, is_listening in rows.values_list(*columns):
             if asked:
                 self._do(asked)
                 rows.filter(pk=id).update(asked=None)
-            shown[id] = bool(is_quiet)
-        for id, was_quiet in shown.items():
-            now = live[id].is_quiet
+            shown[id] = bool(is_quiet), is_listening
+        for id, (was_quiet, was_listening) in shown.items():
+            now, listening = live[id].is_quiet, _listening(alias, live[id])
             if now != was_quiet:
                 rows.filter(pk=id).update(is_quiet=now)
                 what = "takes no more jobs" if now else "takes jobs again"
                 logger.info("Worker id=%s %s", id, what)
+            if listening is not was_listening:
+                rows.filter(pk=id).update(is_listening=listening)
         if time.monotonic() >= self._looked_at + MEMORY_INTERVAL and live:
             self._looked_at = time.monotonic()
             sizes = {id: memory.resident_of(child.pid) for id, child in live.items()}
@@ -56,6 +60,11 @@ class Orders:
             return
         quiet(self._children, asked == WorkerOrder.QUIET)
         self._wake_all()
+
+
+def _listening(alias: str, child: ChildState) -> bool | None:
+    """Return whether news reaches the child; None where none is sent."""
+    return child.is_listened_for if dialects.of(alias).can_notify else None
 
 
 def quiet(children: Sequence[ChildState], is_quiet: bool) -> None:

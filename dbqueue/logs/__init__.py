@@ -1,0 +1,1 @@
+"""The log lines of jobs whose tasks ask for it, kept beside the record of each job."""
