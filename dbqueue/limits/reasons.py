@@ -45,7 +45,7 @@ def status(name: str, lane: str = "", *, backend: str = "default") -> LaneStatus
         most=facts.most,
         held_by=[str(UUID(id)) for id in facts.held],
         blocked=waiting[:10_000].count(),
-        next_token=_next_token(facts),
+        next_token=next_token(facts),
         is_paused=bool(facts.is_paused),
     )
 
@@ -95,13 +95,14 @@ def _closed(alias: str, facts: Facts, job: Job) -> str | None:
             return (
                 f"{what} is full: {len(held)} of {facts.most}, held by {names}{more}."
             )
-    seconds = _next_token(facts)
+    seconds = next_token(facts)
     if seconds:
         return f"{what} has used up its rate; its next token is in {seconds:.1f} s."
     return None
 
 
-def _next_token(facts: Facts) -> float | None:
+def next_token(facts: Facts) -> float | None:
+    """Return the seconds until its rate lets a job start; None without a rate."""
     if facts.spent is None or facts.step is None:
         return None
     return max(0.0, facts.spent + facts.step - facts.now)

@@ -32,6 +32,21 @@ JOIN dbqueue_limitrule AS r ON r.name = k.name
 LEFT JOIN dbqueue_lane AS l ON l.key = k.key
 """
 
+# How many jobs wait at each key, up to `most` of one.
+WAITING = """
+SELECT k.key, CASE WHEN k.key = k.name THEN (
+        SELECT count(*) FROM (SELECT 1 FROM dbqueue_job AS j
+            WHERE j.state = 'BLOCKED' AND j.fair_group = k.key LIMIT %(most)s) AS w)
+    ELSE (
+        SELECT count(*) FROM (SELECT 1 FROM dbqueue_job AS j
+            WHERE j.state = 'BLOCKED' AND j.lane = k.key
+              AND j.fair_group = CASE WHEN r.is_fair THEN r.name ELSE '' END
+            LIMIT %(most)s) AS w)
+    END
+FROM {keys}
+JOIN dbqueue_limitrule AS r ON r.name = k.name
+"""
+
 # Not by the ORM, whose bulk_create() begins a transaction, which SQLite has not within
 # another.
 MAKE_RULE = """

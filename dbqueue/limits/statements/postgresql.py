@@ -55,6 +55,7 @@ FACTS = common.FACTS.format(
     previous="h.id = ANY(string_to_array(l.previous, ',')::uuid[])",
     keys=_KEYS,
 )
+WAITING = common.WAITING.format(keys=_KEYS)
 
 _MOVE = f"""
 WITH wanted AS MATERIALIZED (

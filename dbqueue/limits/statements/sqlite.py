@@ -21,6 +21,7 @@ FACTS = common.FACTS.format(
     previous=_LISTED.format("l.previous"),
     keys=_KEYS,
 )
+WAITING = common.WAITING.format(keys=_KEYS)
 
 MAKE = f"""
 INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)

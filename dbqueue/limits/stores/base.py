@@ -59,6 +59,10 @@ class Store:
         """Return what is known of the keys; of one without a rule, nothing."""
         raise NotImplementedError
 
+    def waiting(self, keys: Collection[str], most: int) -> dict[str, int]:
+        """Return how many jobs are BLOCKED at each key, up to `most` of one."""
+        raise NotImplementedError
+
     def move(self, facts: Sequence[Facts]) -> Moved:
         """Let in from each lane as many as are free."""
         raise NotImplementedError

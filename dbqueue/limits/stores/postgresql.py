@@ -41,6 +41,11 @@ class PostgreSQLStore(Store):
         values = {"keys": keys, "names": [limit_of(key) for key in keys]}
         return [Facts.of(row) for row in self._ask(self._sql.FACTS, values)]
 
+    def waiting(self, keys: Collection[str], most: int) -> dict[str, int]:
+        names = [limit_of(key) for key in keys]
+        values = {"keys": list(keys), "names": names, "most": most}
+        return dict(self._dialect.ask(self._sql.WAITING, values))
+
     def move(self, facts: Sequence[Facts]) -> Moved:
         moved: list[tuple[str, str]] = []
         for sql, is_ordered in ((self._sql.MOVE, False), (self._sql.MOVE_HEADS, True)):

@@ -23,6 +23,10 @@ class SQLiteStore(Store):
         rows = self._dialect.ask(self._sql.FACTS, self._pairs(keys))
         return [Facts.of(row) for row in rows]
 
+    def waiting(self, keys: Collection[str], most: int) -> dict[str, int]:
+        values = {**self._pairs(list(keys)), "most": most}
+        return dict(self._dialect.ask(self._sql.WAITING, values))
+
     def _pairs(self, keys: Collection[str]) -> dict[str, Any]:
         pairs = json.dumps([(key, limit_of(key)) for key in keys])
         return {"pairs": pairs, "now": timezone.now().timestamp()}
