@@ -20,15 +20,16 @@ from django.utils.translation import ngettext_lazy
 
 from dbqueue.admin import site as pages
 from dbqueue.admin.base import ReadOnlyAdmin, RecordAdmin
+from dbqueue.admin.show.panels import panels
 from dbqueue.exceptions import DbqueueError
 from dbqueue.models import FinishedJob, Job
 from dbqueue.uploads import work
-from dbqueue.uploads.display import exposure
+from dbqueue.uploads.display import exposure, on_job
+from dbqueue.uploads.display.on_job import WHOLE
 from dbqueue.uploads.exceptions import UploadPending
 from dbqueue.uploads.handle import UploadHandle
 from dbqueue.uploads.models import HOLDING_BYTES, Upload, UploadState
 
-_WHOLE = (UploadState.STORED, UploadState.FAILED)  # all bytes are there
 _LEFT = ngettext_lazy(
     "%d upload was left: it is in another state, or a newer one is pending.",
     "%d uploads were left: their state is another, or newer ones are pending.",
@@ -105,7 +106,7 @@ class UploadAdmin(RecordAdmin):
 
     @admin.display(description=_("preview"), empty_value="")
     def preview(self, upload: Upload) -> Any:
-        if not upload.is_image or upload.state not in _WHOLE:
+        if not upload.is_image or upload.state not in WHOLE:
             return None
         url = reverse("admin:dbqueue_upload_preview", args=[upload.pk])
         return format_html('<img src="{}" alt="{}">', url, _("No preview"))
@@ -122,7 +123,7 @@ class UploadAdmin(RecordAdmin):
         state = upload.state if upload is not None and may else None
         context = {
             "can_retry": state == UploadState.FAILED,
-            "can_download": state in _WHOLE,
+            "can_download": state in WHOLE,
             "can_discard": state in HOLDING_BYTES,
             **(extra_context or {}),
         }
@@ -152,7 +153,7 @@ class UploadAdmin(RecordAdmin):
             guarded = self.admin_site.admin_view(view)
             route = f"<uuid:object_id>/{name}/"
             ours.append(path(route, guarded, name=f"dbqueue_upload_{name}"))
-        return pages.calm_all([*ours, *super().get_urls()])
+        return [*pages.calm_all(ours), *super().get_urls()]
 
     def download_view(self, request: HttpRequest, object_id: UUID) -> HttpResponseBase:
         upload = self._found(request, object_id, self.has_operate_permission)
@@ -181,7 +182,7 @@ class UploadAdmin(RecordAdmin):
     ) -> Upload:
         if not permitted(request):
             raise PermissionDenied
-        rows = self.get_queryset(request).filter(state__in=_WHOLE)
+        rows = self.get_queryset(request).filter(state__in=WHOLE)
         upload: Upload = get_object_or_404(rows, pk=pk)
         return upload
 
@@ -205,6 +206,9 @@ class UploadAdmin(RecordAdmin):
             self.message_user(request, text % done, messages.SUCCESS)
         if left:
             self.message_user(request, _LEFT % left, messages.WARNING)
+
+
+panels.append(on_job.panel)
 
 
 def _retried(upload: Upload) -> bool:

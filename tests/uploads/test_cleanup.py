@@ -256,6 +256,20 @@ class TestTheCommand:
             "dry_run": False,
         }
 
+    def test_uploads_cleanup_takes_the_database_in_which_uploads_wait(self, settings):
+        over()
+        entry = {"BACKEND": "dbqueue.backend.DatabaseBackend", "QUEUES": []}
+        other = {**entry, "OPTIONS": {"database": "other"}}
+        settings.TASKS = {"default": entry, "second": other}
+
+        for option in ("--database=other", "--backend=second"):
+            with pytest.raises(CommandError, match="No uploads are in 'other'"):
+                run(option)
+        with pytest.raises(CommandError, match="Did you mean 'default'"):
+            run("--database=defualt")
+
+        assert "1 upload deleted" in run("--database=default")
+
     def test_uploads_cleanup_is_quiet_when_told(self):
         assert run("--verbosity", "0") == ""
 

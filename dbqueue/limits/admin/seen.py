@@ -6,6 +6,7 @@ It looks at what runs and what is BLOCKED, by their indexes, and at lanes of tho
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -206,10 +207,11 @@ def _holders(running: QuerySet[Job]) -> dict[str, list[Holder]]:
     worker = Worker.everyone.using(running.db).filter(pk=OuterRef("worker_id"))
     name = Subquery(worker.values("name"))
     columns = ("pk", "task", "lane", "last_attempted_at", "worker_id")
+    rows: Any = running.values_list(*columns, name)
     found: dict[str, list[Holder]] = {}
-    for *values, worker_name in running.values_list(*columns, name)[:MOST_RUNNING]:
-        holder = Holder(*values, worker_name or "")
-        found.setdefault(holder.lane, []).append(holder)
+    for id, task, lane, since, worker_id, known in rows[:MOST_RUNNING]:
+        holder = Holder(id, task, lane, since, worker_id, known or "")
+        found.setdefault(lane, []).append(holder)
     return found
 
 

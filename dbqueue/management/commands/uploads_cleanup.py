@@ -7,8 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dbqueue.management.backends import (
+    add_backend_option,
     add_examples,
     add_pruning_options,
+    choose_backend,
     counted,
     database_errors_explained,
     default,
@@ -28,6 +30,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add_backend_option(parser)
         age = (
             "delete uploads that ended more than HOURS ago; "
             f"{default('KEEP', _hours, conf.current)}; those that failed, "
@@ -48,6 +51,13 @@ class Command(BaseCommand):
             alias = work.database()
         except InvalidTaskBackend as error:
             raise CommandError(str(error)) from error
+        if options["backend"] or options["database"]:
+            named = choose_backend(options["backend"], database=options["database"])
+            if named.database != alias:
+                raise CommandError(
+                    f"No uploads are in {named.database!r}: they wait in {alias!r}, "
+                    "where their jobs are."
+                )
         states = options["state"]
         with database_errors_explained(alias):
             sweep = cleanup.Sweep(

@@ -52,7 +52,8 @@ def preview(upload: Upload) -> HttpResponse:
         copy_out(upload, source)
         picture = sandbox.thumbnail(source.fileno(), Path(folder))
         content = picture.path.read_bytes()
-    return HttpResponse(content, content_type=picture.content_type, headers=SAFE)
+    headers = SAFE | {"Content-Disposition": 'inline; filename="preview"'}
+    return HttpResponse(content, content_type=picture.content_type, headers=headers)
 
 
 async def in_a_thread(found: Iterator[bytes]) -> AsyncIterator[bytes]:
