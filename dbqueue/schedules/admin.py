@@ -21,7 +21,7 @@ from dbqueue.admin.base import StrictAdmin
 from dbqueue.exceptions import DbqueueError
 from dbqueue.schedules import history
 from dbqueue.schedules.declared import sync
-from dbqueue.schedules.forms import ScheduleForm, database, fieldsets
+from dbqueue.schedules.forms import ScheduleForm, fieldsets
 from dbqueue.schedules.models import Origin, Schedule
 from dbqueue.tasks.framework import InvalidTask, InvalidTaskBackend
 
@@ -78,10 +78,17 @@ class ScheduleAdmin(StrictAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Where the jobs are, regardless of routers.
-        return super().get_queryset(request).using(database())
+        return super().get_queryset(request).using(pages.chosen(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ScheduleChangeList
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.alias = pages.chosen(request)
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may = request.user.has_perm(pages.PAYLOAD)
@@ -101,7 +108,7 @@ class ScheduleAdmin(StrictAdmin):
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: Any
     ) -> None:
-        obj.save(using=database())
+        obj.save(using=pages.chosen(request))
 
     @admin.display(description=_("when"))
     def times(self, row: Schedule) -> str:

@@ -6,11 +6,9 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
-from django.db import router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from dbqueue.backend import our_backends
 from dbqueue.schedules.exceptions import InvalidSchedule
 from dbqueue.schedules.models import Schedule
 from dbqueue.schedules.times import cadence
@@ -40,6 +38,8 @@ _FIELDSETS: Any = (
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs
+    alias: str  # of the database that the page is about
+
     cron = forms.CharField(
         label=_("Cron"),
         required=False,
@@ -108,7 +108,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         super()._post_clean()  # type: ignore[misc]  # Django's, not in the stubs
         if not self.errors:
             try:
-                self.instance.check_values(database())
+                self.instance.check_values(self.alias)
             except InvalidSchedule as error:
                 self.add_error(None, str(error))
 
@@ -121,12 +121,6 @@ def fieldsets(*, with_arguments: bool) -> Any:
         (title, {"fields": [f for f in part["fields"] if f not in _ARGUMENTS]})
         for title, part in _FIELDSETS
     ]
-
-
-def database() -> str:
-    """Return the alias of the database of the jobs; with several, of the first."""
-    backend = next(iter(our_backends().values()), None)
-    return router.db_for_write(Schedule) if backend is None else backend.database
 
 
 def _fields_of(times: Any) -> dict[str, Any]:
