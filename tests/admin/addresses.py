@@ -13,6 +13,7 @@ from django.urls import URLResolver, reverse
 SAMPLES = {
     "queue": "mail",
     "task": "tests.tasks.echo",
+    "limit": "two",
 }
 
 

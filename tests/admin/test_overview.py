@@ -8,6 +8,7 @@ from django.test import override_settings
 from django.urls import include, path
 from django.utils import timezone
 
+from dbqueue import enqueue
 from dbqueue.admin.jobs import FinishedJobAdmin, JobAdmin
 from dbqueue.admin.overview import glance, warnings
 from dbqueue.admin.workers import WorkerAdmin
@@ -15,6 +16,7 @@ from dbqueue.dialects.statistics import HOUR, MINUTE
 from dbqueue.models import FinishedJob, Job, Pause, Statistic, Worker
 from tests import tasks
 from tests.admin.rows import VIEW, address, client_of, records
+from tests.support import limited_tasks as limited
 from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +95,15 @@ class TestFigures:
         assert queue.rate_out in (pytest.approx(30 / 300), 0.0)
         assert (queue.ended, queue.failed) == (30, 3)
 
+    def test_queues_show_how_many_may_run(self, admin_client, settings):
+        settings.DBQUEUE = {"QUEUES": {"mail": {"concurrency": 3}}}
+        tasks.echo.using(queue_name="mail").enqueue(1)
+        HandWorker().claim()
+
+        text = admin_client.get(address("queues")).text
+
+        assert re.search(r">1</bdi> / <bdi>3</bdi>", text)
+
     def test_counts_stop_at_their_cap(self, admin_client, monkeypatch):
         monkeypatch.setattr(glance, "MOST_FAILURES", 5)
         records(7, state="FAILED")
@@ -154,12 +165,47 @@ class TestWarnings:
         assert "Worker hand (process 1) was lost" in text
         assert "No live worker can import shop.gone" in text
 
-    def test_a_history_that_is_not_pruned_is_told(self, admin_client):
-        records(seconds=9 * 86_400)
+    @pytest.mark.parametrize(
+        ("state", "days", "told"),
+        [
+            *(("SUCCESSFUL", 9, True), ("SUCCESSFUL", 6, False)),
+            *(("FAILED", 9, False), ("FAILED", 31, True), ("CANCELLED", 31, True)),
+        ],
+    )
+    def test_a_history_that_is_not_pruned_is_told(
+        self, admin_client, state, days, told
+    ):
+        records(state=state, seconds=days * 86_400)
 
         text, _ = overview(admin_client)
 
-        assert "grows faster than it is pruned" in text
+        assert ("grows faster than it is pruned" in text) is told
+
+    def test_a_history_that_is_kept_for_ever_is_not_told(self, admin_client, settings):
+        settings.DBQUEUE = {"KEEP_SUCCESSFUL": None, "KEEP_FAILED": None}
+        records(seconds=900 * 86_400)
+
+        text, _ = overview(admin_client)
+
+        assert "grows faster" not in text
+
+    def test_workers_that_no_news_reaches_are_told(self, admin_client):
+        deaf, hearing, polling, new = (HandWorker() for _ in range(4))
+        past = timezone.now() - timedelta(minutes=1)
+        Worker.objects.exclude(pk=new.id).update(started_at=past)
+        Worker.objects.filter(pk__in=[deaf.id, new.id]).update(is_listening=False)
+        Worker.objects.filter(pk=hearing.id).update(is_listening=True)
+
+        text, seen = overview(admin_client)
+
+        told = [notice.text for notice in seen.warnings if "news" in notice.text]
+        assert told == ["No news of jobs reaches 1 worker (hand); it polls instead."]
+        assert "NOTIFY" in text
+        for worker, words in ((deaf, "no, it polls"), (hearing, "yes")):
+            page = admin_client.get(address("worker_change", worker.id)).text
+            assert words in page
+        page = admin_client.get(address("worker_change", polling.id)).text
+        assert "News of jobs" not in page
 
     def test_a_session_that_keeps_vacuum_from_its_work_is_told(
         self, admin_client, monkeypatch, only_postgres
@@ -183,7 +229,9 @@ class TestSites:
     def test_another_site_has_the_pages_and_links_to_its_own(self, admin_client):
         result = tasks.echo.enqueue(1)
         Pause.objects.create(key="queue:x", paused_at=timezone.now())
+        enqueue(limited.one, "ada")
         urls = ["", "queues/", "tasks/", "job/", "finishedjob/", "worker/"]
+        urls += ["limits/", "limits/one/"]
         for url in [*urls, f"job/{result.id}/change/"]:
             text = admin_client.get(f"/own/dbqueue/{url}").text
             links = re.findall(r'(?:href|action)="(/[^"]*)"', text)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dbqueue import Cron
-from dbqueue.models import Job, Pause, Schedule
+from dbqueue.models import Job, LimitRule, Pause, Schedule
 from tests import tasks
 from tests.admin import addresses
 from tests.admin.rows import client_of, failure, records
@@ -50,6 +50,7 @@ def rows(settings, tmp_path):
     )
     (failed,) = records(state="FAILED", exception="a.Broken", failures=1, **said)
     records(result=SECRET, **said)
+    LimitRule.objects.create(name="two", concurrency=2, declared_at=now)
     Pause.objects.create(key="queue:mail", paused_at=now, paused_by="ada")
     schedule = Schedule.objects.create(
         name="nightly",

@@ -1,14 +1,17 @@
+import ast
 import gettext
 import re
 from pathlib import Path
 
 import pytest
 from django.utils import translation
+from django.utils.translation.template import templatize
 
 import dbqueue
 
 LOCALE = Path(dbqueue.__file__).parent / "locale"
 LANGUAGES = ["ar", "de", "es", "fr"]
+MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 
 
 def catalogue(language):
@@ -37,6 +40,27 @@ def test_a_catalogue_has_all_messages_with_their_values(language):
         message = key if isinstance(key, str) else key[0]
         assert text, message
         assert names(text) == names(message), message
+
+
+def marked():
+    """Return the messages that code and templates mark for translation."""
+    folder = LOCALE.parent
+    for path in folder.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in MARKS:
+                first = call.args[0]
+                if isinstance(first, ast.Constant):
+                    yield first.value
+    for path in folder.rglob("*.html"):
+        for line in templatize(path.read_text()).splitlines():
+            for text in re.findall(r"n?gettext\((u?['\"].*?['\"])[,)]", line):
+                yield ast.literal_eval(text.removeprefix("u"))
+
+
+def test_a_catalogue_has_all_that_is_marked():
+    known = {k if isinstance(k, str) else k[0] for k in catalogue("de")}
+
+    assert {text for text in marked() if text} - known == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from dbqueue import dialects, status
+from dbqueue import conf, dialects, status
 from dbqueue.admin.listing.rows import lean
 from dbqueue.admin.overview import history, warnings
 from dbqueue.admin.overview.charts import sparkline
@@ -142,6 +142,7 @@ class Glance:
         queue.is_served = any(
             Scan.of(worker.queues).rank(queue.name) is not None for worker in self.live
         )
+        queue.limit = conf.current().queues.get(queue.name, {}).get("concurrency")
         queue.rate_in = self._recent.get(queue.name)
         queue.rate_out = self.history.rates.get(queue.name)
         queue.spark = sparkline(self.history.minutes.get(queue.name, [0] * 60))

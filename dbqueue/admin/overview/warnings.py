@@ -12,6 +12,7 @@ from dbqueue.admin import texts
 from dbqueue.models import FinishedJob, JobState
 
 UNSERVED_AFTER = 10.0  # seconds that a job waits in a queue that nobody takes
+DEAF_AFTER = 30.0  # seconds since a worker has started that hears of no jobs
 LATELY = 3600.0  # seconds since a worker was lost
 PINNED_AFTER = 300.0  # seconds of a transaction that keeps vacuum from its work
 LATE_PRUNING = 2 * 3600.0  # seconds past the age at which a job is pruned
@@ -35,6 +36,7 @@ def of(glance: Any) -> list[Notice]:
         *_unserved(glance),
         *_unknown(glance),
         *_lost(glance),
+        *_deaf(glance),
         *_paused(glance),
         *_slow_facts(glance.alias),
     ]
@@ -90,6 +92,28 @@ def _lost(glance: Any) -> list[Notice]:
     return found[:5]
 
 
+def _deaf(glance: Any) -> list[Notice]:
+    # One that has just started has not heard itself yet.
+    deaf = [
+        worker
+        for worker in glance.live
+        if worker.is_listening is False
+        and (glance.now - worker.started_at).total_seconds() > DEAF_AFTER
+    ]
+    if not deaf:
+        return []
+    text = ngettext(
+        "No news of jobs reaches %(workers)s worker (%(name)s); it polls instead.",
+        "No news of jobs reaches %(workers)s workers (%(name)s, …); they poll instead.",
+        len(deaf),
+    ) % {"workers": len(deaf), "name": deaf[0].name}
+    cure = _(
+        "Its connection to LISTEN fails, or a pooler swallows it: connect without the "
+        "pooler, or say that there is none:"
+    )
+    return [Notice(text, cure, 'DBQUEUE = {"NOTIFY": False}')]
+
+
 def _paused(glance: Any) -> list[Notice]:
     found = []
     for queue in glance.queues:
@@ -127,13 +151,19 @@ def _pins(alias: str) -> list[Notice]:
 
 
 def _pruning(alias: str) -> list[Notice]:
-    seconds = conf.current().keep_successful
-    if seconds is None:
-        return []
-    history = FinishedJob.objects.using(alias)
-    rows = history.expired(JobState.SUCCESSFUL, seconds + LATE_PRUNING)
-    late = list(rows.values_list("pk", flat=True)[:1])
-    if not late:
+    settings, history = conf.current(), FinishedJob.objects.using(alias)
+    kept = {
+        JobState.SUCCESSFUL: settings.keep_successful,
+        JobState.FAILED: settings.keep_failed,
+        JobState.CANCELLED: settings.keep_failed,
+    }
+    late = [
+        history.expired(state, seconds + LATE_PRUNING).order_by().values_list("pk")
+        for state, seconds in kept.items()
+        if seconds is not None
+    ]
+    # In one question, and each part of it by the index.
+    if not late or not list(late[0].union(*late[1:], all=True)[:1]):
         return []
     text = _("The history grows faster than it is pruned.")
     cure = _("Keep less (KEEP_SUCCESSFUL, KEEP_FAILED), or prune by hand:")
