@@ -169,6 +169,19 @@ class TestOutcomes:
         assert "This is for 2 jobs" in response.text
         assert everything() == before
 
+    def test_a_cancel_keeps_its_reason_and_who_asked_and_the_page_shows_both(
+        self, admin_client
+    ):
+        (job, _) = rows_of("job")
+
+        act(admin_client, "cancel", "job", job, value="The customer has left.")
+
+        (entry,) = FinishedJob.objects.get().attempt_log
+        assert (entry["by"], entry["why"]) == ("admin", "The customer has left.")
+        page = admin_client.get(address("finishedjob_change", job.pk)).text
+        assert "by admin" in page
+        assert "The customer has left." in page
+
     def test_an_action_without_jobs_or_without_a_name_says_so(self, admin_client):
         for data in (
             {},
