@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from functools import partial
 from statistics import quantiles
 
 from tests.benchmarks import trees
@@ -162,19 +161,18 @@ class Run:
         """
         self.side("tenant", "big", 0, big)
         self.store.settle(self.url)
-        firsts, lasts = [], []
         with self.working():
             self.first_start()
-            for number in range(tenants):
-                begin = big + number * each
-                returned = self.side("tenant", f"small {number}", begin, each)
-                starts = self.stamps.starts[begin : begin + each]
-                self.wait(partial(all, starts))
-                firsts.append((min(starts) - returned) * 1000)
-                lasts.append((max(starts) - returned) * 1000)
+            returned = self.side("small_tenants", big, tenants, each)
+            begins = range(big, big + tenants * each, each)
+            shares = [self.stamps.starts[begin : begin + each] for begin in begins]
+            self.wait(lambda: all(map(all, shares)))
             waiting = self.stamps.missing()
         if not waiting:
             raise Failed("the big tenant had nothing waiting any more")
+        pairs = list(zip(shares, returned, strict=True))
+        firsts = [(min(starts) - moment) * 1000 for starts, moment in pairs]
+        lasts = [(max(starts) - moment) * 1000 for starts, moment in pairs]
         return {
             "first job, ms": statistics.median(firsts),
             "last job, ms": statistics.median(lasts),

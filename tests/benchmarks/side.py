@@ -120,6 +120,15 @@ def tenant(name, first, count):
     return returned
 
 
+def small_tenants(first, tenants, each):
+    """Enqueue jobs of one tenant after the other; return when each call came back."""
+    first, each, returned = int(first), int(each), []
+    for number in range(int(tenants)):
+        time.sleep(random.uniform(0.05, 0.1))
+        returned.append(tenant(f"small {number}", first + number * each, each))
+    return returned
+
+
 def spaced(count):
     """Enqueue jobs 30 to 50 ms after the last one's start; return as trickle() does.
 
