@@ -75,6 +75,8 @@ class Pair:
                 break
         self._stop([self._worker])
         worker = self._worker.wait() if self._worker else 0
+        if worker == -signal.SIGTERM:  # it was only about to begin
+            worker = 0
         return self._failed or _code(self._server.returncode) or _code(worker)
 
     def _handle_signals(self) -> None:

@@ -200,7 +200,8 @@ def begin():
     passing(1, "ü", (1, 2), b=[1], c={"d": None}, e=b"\x00")
     passing.spool(at=str(int(time.time())).encode())
     with_body(body="ü".encode() * 500_000)
-    later(wanted=str(time.time() + 3), at=str(int(time.time() + 3)))
+    soon = str(int(time.time() + 3))
+    later(wanted=soon, at=soon)
     elsewhere(k="v", spooler=os.environ["OTHER"])
     three_times(k="v")
     forever(k="v")
@@ -230,8 +231,16 @@ def repairs():
 
 
 def order():
+    blocks(k="v")  # what comes while it runs has to wait, and so can be ordered
+    while not has_begun():
+        time.sleep(0.02)
     for priority in ("3", "1", "2"):
         ordered(k=priority, priority=priority)
+
+
+def has_begun():
+    with open(os.environ["NOTES"]) as file:
+        return '"begins"' in file.read()
 
 
 def poison():
