@@ -66,7 +66,7 @@ PARTS = [
         5,
         (
             "uploads",
-            "imaging/test_sizes.py",
+            *("imaging/test_sizes.py", "progress/test_killed.py"),
             "--ignore=tests/uploads/test_memory.py",
         ),
     ),
