@@ -151,7 +151,10 @@ class Run:
             since = time.time()
             time.sleep(seconds)
             until = time.time() - 1  # those of the last second may not have ended
-        there, begun = map(percentiles, self.side("lateness", since, until))
+        found = self.side("lateness", since, until)
+        if len(found[0]) < 2:
+            raise Failed(f"no tick of {seconds} seconds was fired in time")
+        there, begun = map(percentiles, found)
         return there | {f"begun, {what}": ms for what, ms in begun.items()}
 
     def fairness(self, big, tenants, each):

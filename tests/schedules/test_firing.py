@@ -195,6 +195,23 @@ def test_all_that_was_missed_is_fired_in_portions_up_to_the_limit():
     assert timezone.now() - found[-1] < timedelta(minutes=2)
 
 
+def test_what_many_have_missed_is_fired_in_commits_of_a_size_that_is_bounded():
+    rows = [make(f"s{n}", cadence=Every(60), catch_up="all") for n in range(20)]
+    for row in rows:
+        miss(row, minutes=70)
+    count, sizes = 0, []
+
+    while not sizes or sizes[-1]:
+        assert fire() is not None
+        sizes.append(Job.objects.count() - count)
+        count += sizes[-1]
+
+    assert max(sizes) <= looking.MOST + 100
+    runs = list(Schedule.objects.values_list("runs", flat=True))
+    assert len(set(Job.objects.values_list("pk", flat=True))) == count == sum(runs)
+    assert min(runs) >= 70
+
+
 def test_a_tick_is_skipped_while_the_last_run_is_unfinished():
     schedule = make()
     miss(schedule, minutes=100)

@@ -26,8 +26,9 @@ from dbqueue.schedules.times import plan
 
 logger = logging.getLogger(__name__)
 
-# Schedules that are prepared at a time.
-BATCH = 500
+# Schedules that are prepared at a time, and jobs, more or less: heartbeats wait for the
+# commit, and a keeper that dies in the middle of it leaves all of it to the next.
+BATCH, MOST = 500, 500
 # Seconds before it is due that a schedule is prepared; and after which it is not fired
 # as it was prepared: the process was frozen, and more may be due by now.
 AHEAD, STALE = 0.5, 1.0
@@ -114,14 +115,17 @@ def _prepare(alias: str) -> list[Change]:
     # Asked by itself: how long many rows take to come would make all of them late.
     now, since = store.now(alias), time.monotonic()
     behind = random.uniform(*BEHIND) if alias in _overtaken else MARGIN
-    prepared = []
+    prepared, jobs = list[Change](), 0
     for row in rows:
+        if jobs >= MOST:  # after an outage
+            break
         due = plan.aware(row.due_at)
         seconds = (due - now).total_seconds() if due.year < FAR else 0.0
         at = since + seconds + behind if seconds > 0.0 else since
         change = Change(row, at)
         if change.plan(dialect, write, max(now, due), busy=False):
             prepared.append(change)
+            jobs += len(change.jobs)
     return prepared
 
 
