@@ -7,6 +7,7 @@ LEFT = {
     "test_redis": "asks for a Redis that is not there",
     "test_custom": "names the broker of Redis",
     "test_redis_connection": "asks Redis",
+    "test_sqs": "asks SQS",
     "test_recycle": "counts statements with a broker that needs none",
 }
 
