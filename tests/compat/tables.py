@@ -18,6 +18,13 @@ GUIDES = {
         "tests.compat.test_spooler",
         "tests.compat.test_spooler_signals",
     ],
+    "from-celery": [
+        "tests.compat.test_celery",
+        "tests.compat.test_celery_calls",
+        "tests.compat.test_celery_schedules",
+        "tests.compat.test_celery_signals",
+        "tests.compat.test_celery_moving",
+    ],
 }
 STATUSES = ("yes", "differs", "ignored", "refused")
 _TABLE = re.compile(

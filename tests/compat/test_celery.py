@@ -18,6 +18,7 @@ from dbqueue.compat.celery.run import trace
 from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
+from tests.compat.tables import shows
 
 pytestmark = pytest.mark.django_db
 EAGER = override_settings(CELERY_TASK_ALWAYS_EAGER=True)
@@ -30,10 +31,24 @@ def ran(call):
 
 
 class TestATask:
+    @shows(
+        "shared_task",
+        "Celery(…).task",
+        how="Also without parentheses. `async def` is refused: use `@dbqueue.task`.",
+    )
     def test_it_is_called_directly(self):
         assert tasks.add(1, b=2) == 3
         assert tasks.add.run(1) == 2
 
+    @shows(
+        "delay",
+        "apply_async",
+        "run",
+        "apply",
+        "delay_on_commit",
+        how="In the open transaction, with an id at once.",
+        about="a direct call",
+    )
     def test_delay_enqueues_it_and_an_id_is_enough(self):
         result = tasks.add.delay(1, b=2)
         assert AsyncResult(result.id).state == "PENDING"
@@ -52,6 +67,18 @@ class TestATask:
 
         assert not Job.objects.exists()
 
+    @shows(
+        "bind",
+        "name",
+        "base",
+        "queue",
+        "priority",
+        "expires",
+        how="`priority`: -100 to 100, higher first.",
+    )
+    @shows(
+        "apply_async(args, kwargs, countdown, eta, expires, queue, priority)",
+    )
     def test_options_of_a_call(self):
         eta = timezone.now() + timedelta(hours=1)
         id = str(uuid4())
@@ -72,16 +99,31 @@ class TestATask:
         with patch.object(tasks.add, "run", lambda a, b=1: [a == value, b]):
             assert ran(tasks.add.delay(value)).result == [True, 1]
 
+    @shows(
+        "typing",
+        how="Arguments that do not fit are refused by `delay()`.",
+    )
     def test_arguments_that_do_not_fit_are_refused_at_once(self):
         with pytest.raises(TypeError, match="missing a required argument"):
             tasks.add.delay()
 
+    @shows(
+        "send_task",
+        "app.tasks",
+        "app.register_task",
+        status="differs",
+        how="The task must be importable where it is sent: `NotRegistered` "
+        "names the nearest.",
+    )
     def test_a_name_of_its_own_and_send_task(self):
         assert tasks.named.name == "short.name"
         assert ran(tasks.app.send_task("short.name")).result is None
         path = "tests.compat.celery_tasks.add"
         assert ran(tasks.app.send_task(path, [1], {"b": 4})).result == 5
 
+    @shows(
+        '@patch("app.tasks.x.delay")',
+    )
     def test_it_can_be_replaced_in_a_test(self):
         with patch("tests.compat.celery_tasks.add.delay") as delay:
             tasks.add.delay(5)
@@ -90,6 +132,11 @@ class TestATask:
 
 
 class TestARetry:
+    @shows(
+        "self.retry(args, kwargs, exc, throw, eta, countdown, max_retries)",
+        how="Under the same id. With `throw=False` the task runs again "
+        "once it has returned.",
+    )
     def test_it_runs_again_under_its_id_and_counts(self):
         result = tasks.stubborn.delay(2)
 
@@ -114,6 +161,17 @@ class TestARetry:
 
         assert FinishedJob.objects.get().result[1] == 2
 
+    @shows(
+        "max_retries",
+        "default_retry_delay",
+        "autoretry_for",
+        "dont_autoretry_for",
+        "retry_kwargs",
+        "retry_backoff",
+        "retry_backoff_max",
+        "retry_jitter",
+        how="With Celery's defaults: 3 retries, 180 seconds, full jitter.",
+    )
     def test_autoretry_is_for_some_exceptions(self):
         assert ran(tasks.flaky.delay()).state == "FAILURE"
         assert FinishedJob.objects.get().attempt == 3
@@ -152,6 +210,11 @@ class TestARetry:
         with pytest.raises(ValueError, match="not yet"):
             tasks.stubborn(1)
 
+    @shows(
+        "self.retry(queue, priority, …)",
+        status="refused",
+        how="A retry stays where it is.",
+    )
     def test_options_that_a_retry_cannot_have_are_refused(self):
         with EAGER, patch.object(tasks.named, "run", _to_another_queue):
             result = tasks.named.delay()
@@ -164,6 +227,18 @@ def _to_another_queue():
     raise tasks.named.retry(queue="slow")
 
 
+@shows(
+    "before_start",
+    "on_success",
+    "on_failure",
+    "on_retry",
+    "after_return",
+    "__init__",
+    "__call__",
+    "apply_async",
+    "base=",
+    about="of a class",
+)
 def test_hooks_of_a_base_class_are_called_in_order():
     tasks.heard.clear()
 
@@ -180,6 +255,31 @@ def test_hooks_of_a_base_class_are_called_in_order():
 
 
 class TestAState:
+    @shows(
+        "AsyncResult(id)",
+        "state",
+        "status",
+        "result",
+        "info",
+        "traceback",
+        "date_done",
+        "ready",
+        "successful",
+        "failed",
+        "get",
+        "wait",
+        "forget",
+        "revoke",
+        "name",
+        "args",
+        "kwargs",
+        "retries",
+        "queue",
+        "worker",
+        how="An unknown id is `PENDING`, and `get()` does not wait for it. "
+        "It raises inside a task, unless it is allowed, and inside a "
+        "transaction.",
+    )
     def test_of_an_unknown_id_it_is_pending(self):
         assert AsyncResult(str(uuid4())).state == "PENDING"
         assert AsyncResult("nonsense").state == "PENDING"
@@ -195,6 +295,12 @@ class TestAState:
         assert AsyncResult(result.id).state == "PROGRESS"
         assert AsyncResult(result.id).info == {"current": 3, "total": 10}
 
+    @shows(
+        "revoke(terminate, signal)",
+        status="differs",
+        how="A task that runs is asked to stop, and made to, with or "
+        "without `terminate`.",
+    )
     def test_of_a_revoked_task_it_is_revoked(self):
         result = tasks.add.delay(1)
 
@@ -204,6 +310,13 @@ class TestAState:
         with pytest.raises(TaskRevokedError):
             result.get(propagate=True)
 
+    @shows(
+        "Ignore",
+        "Reject",
+        status="differs",
+        how="The task is `REVOKED`, or what `update_state()` has said "
+        "before. `Reject(requeue=True)` is refused.",
+    )
     def test_ignore_and_reject_end_a_task(self):
         assert ran(tasks.ignore.delay()).state == "REVOKED"
         assert ran(tasks.reject.delay()).state == "REVOKED"
@@ -219,6 +332,13 @@ class TestAState:
 
 
 class TestEager:
+    @shows(
+        "EagerResult",
+        "CELERY_TASK_ALWAYS_EAGER",
+        "CELERY_TASK_EAGER_PROPAGATES",
+        how="Nested tasks run at once, too. `override_settings` and "
+        "`app.conf` set them.",
+    )
     def test_tasks_run_at_once_nested_ones_too(self):
         with EAGER:
             result = tasks.outer.delay(1)
@@ -245,6 +365,19 @@ class TestEager:
 
 
 class TestWhatThereIsNot:
+    @shows(
+        "chain",
+        "group",
+        "chord",
+        "\\|",
+        "chunks",
+        "map",
+        "starmap",
+        "replace",
+        "GroupResult",
+        status="refused",
+        how="Enqueue the next task at the end of the one before, or by `link`.",
+    )
     @pytest.mark.parametrize("name", ["chain", "group", "chord"])
     def test_a_canvas_is_refused_in_words(self, name):
         with pytest.raises(NotImplementedError, match=rf"{name}\(\) is not supported"):
@@ -254,6 +387,11 @@ class TestWhatThereIsNot:
         with pytest.raises(NotImplementedError, match="at the end of the one before"):
             tasks.add.s(1) | tasks.add.s(2)
 
+    @shows(
+        status="refused",
+        how="A `TypeError` names the nearest one. Celery takes it and does nothing.",
+        about="a misspelt option",
+    )
     @pytest.mark.parametrize(
         ("options", "words"),
         [
@@ -266,6 +404,11 @@ class TestWhatThereIsNot:
         with pytest.raises(TypeError, match=words):
             celery.shared_task(**options)(len_of)
 
+    @shows(
+        "serializer",
+        status="refused",
+        how='All but `"json"`. [What arrives](#what-arrives) keeps its type.',
+    )
     @pytest.mark.parametrize(
         "options",
         [{"serializer": "pickle"}, {"chain": [1]}, {"Request": object}],
@@ -274,6 +417,11 @@ class TestWhatThereIsNot:
         with pytest.raises(NotImplementedError, match="is not supported"):
             celery.shared_task(**options)(len_of)
 
+    @shows(
+        "apply_async(time_limit, soft_time_limit)",
+        status="refused",
+        how="Say it where the task is declared.",
+    )
     def test_what_only_a_declaration_may_say_is_refused(self):
         with pytest.raises(NotImplementedError, match="where the task is declared"):
             tasks.add.apply_async((1,), time_limit=5)
@@ -282,6 +430,28 @@ class TestWhatThereIsNot:
         with pytest.raises(TypeError, match="takes no self"):
             celery.shared_task(bind=True)(nothing)
 
+    @shows(
+        "throws",
+        "track_started",
+        status="ignored",
+        how="A task that runs is always `STARTED`.",
+    )
+    @shows(
+        "acks_late",
+        "acks_on_failure_or_timeout",
+        "reject_on_worker_lost",
+        "compression",
+        "send_events",
+        "delivery_mode",
+        "exchange",
+        "routing_key",
+        "retry",
+        "retry_policy",
+        "shadow",
+        status="ignored",
+        how="A line in the log says so once. A job is always acknowledged at its end.",
+        about="and the like",
+    )
     def test_what_has_no_effect_is_accepted(self):
         assert ran(tasks.accepted.delay()).result == "accepted"
 

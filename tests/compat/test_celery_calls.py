@@ -17,6 +17,7 @@ from dbqueue.compat.celery.result import AsyncResult, EagerResult
 from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
+from tests.compat.tables import shows
 from tests.compat.test_celery import EAGER, ran
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +29,11 @@ def _forget():
 
 
 class TestALink:
+    @shows(
+        "apply_async(link)",
+        status="differs",
+        how="The next task is enqueued by the commit that ends this one, once.",
+    )
     def test_is_called_with_what_the_task_returned(self):
         tasks.add.apply_async((1,), {"b": 2}, link=tasks.collect.s("more"))
         run_jobs()
@@ -50,6 +56,12 @@ class TestALink:
 
         assert Job.objects.filter(task__endswith="collect").count() == 0
 
+    @shows(
+        ".s()",
+        ".si()",
+        "signature",
+        how="With `link`, `link_error`, `clone`, `set`, `delay`, `apply_async`.",
+    )
     def test_waits_and_keeps_types(self):
         day = date(2026, 1, 2)
         sig = tasks.collect.s(day).set(countdown=60, queue="slow", priority=3)
@@ -74,6 +86,12 @@ class TestALink:
 
 
 class TestALinkForErrors:
+    @shows(
+        "apply_async(link_error)",
+        how="A task of one argument gets the id; one of several is called "
+        "in the worker with the request, the exception and the "
+        "traceback.",
+    )
     def test_of_one_argument_is_enqueued_with_the_id(self):
         id = tasks.fail.apply_async(("no luck",), link_error=tasks.told_of_id.s()).id
         run_jobs()
@@ -94,6 +112,19 @@ class TestALinkForErrors:
 
 
 class TestTheRequest:
+    @shows(
+        "apply_async(headers)",
+        how="In `self.request.headers`, and `self.request.get(name)`.",
+    )
+    @shows(
+        "self.request",
+        "current_task",
+        status="differs",
+        how="`id`, `args`, `kwargs`, `retries`, `headers`, `root_id`, "
+        "`parent_id`, `eta`, `called_directly`, `is_eager`, "
+        "`delivery_info`, `hostname` (the id of the worker); and "
+        "`context`, the [JobContext](../reference/api.md#jobcontext).",
+    )
     def test_has_headers_and_who_called(self):
         given = {"trace": "t1", "at": date(2026, 1, 2)}
         found = ran(tasks.tells.apply_async(headers=given))
@@ -108,6 +139,11 @@ class TestTheRequest:
         inner = AsyncResult(outer.result)
         assert inner.result[3] == outer.id
 
+    @shows(
+        "apply_async(task_id)",
+        status="differs",
+        how="Any text. A second call with an id enqueues nothing.",
+    )
     def test_has_an_id_of_any_text(self):
         found = ran(tasks.tells.apply_async(task_id="order-17"))
 
@@ -115,6 +151,12 @@ class TestTheRequest:
             *("order-17", "SUCCESS", "order-17"),
         )
 
+    @shows(
+        "ignore_result",
+        "CELERY_TASK_IGNORE_RESULT",
+        status="differs",
+        how="The state is kept, what the task returns is not.",
+    )
     def test_ignores_the_result_of_one_call(self):
         assert ran(tasks.add.apply_async((1,), ignore_result=True)).result is None
         with override_settings(CELERY_TASK_IGNORE_RESULT=True):
@@ -140,6 +182,13 @@ class TestAClass:
 
 
 class TestAState:
+    @shows(
+        "self.update_state",
+        status="differs",
+        how="Of the task itself. Stored within half a second. `current`, "
+        "`total` and `status` of the meta are the progress, which "
+        "pages show.",
+    )
     def test_of_ones_own_and_its_meta_are_shown(self, worker):
         result = tasks.details.delay()
         (job,) = worker.claim()
@@ -206,6 +255,12 @@ class TestJson:
             tasks.add.delay({1, 2})
 
 
+@shows(
+    "rate_limit",
+    "control.rate_limit()",
+    status="differs",
+    how="It is one over all workers, not one in each. A [limit](limit.md).",
+)
 def test_a_rate_limit_is_one_over_all_workers():
     for _ in range(3):
         tasks.seldom.delay()
@@ -226,6 +281,13 @@ def _nothing():
     return None
 
 
+@shows(
+    "time_limit",
+    "soft_time_limit",
+    status="differs",
+    how="The lower one counts. Code sees `SoftTimeLimitExceeded`; if "
+    "it has not stopped a second later, its process is replaced.",
+)
 def test_time_limits_are_the_timeout_of_the_job():
     assert tasks.limited.job.timeout == 5
     with override_settings(CELERY_TASK_TIME_LIMIT=9):

@@ -20,6 +20,7 @@ from dbqueue.compat.celery.result import AsyncResult
 from dbqueue.models import FinishedJob, Schedule
 from dbqueue.schedules.times.cadence import At, Cron, Every
 from tests.compat import celery_tasks as tasks
+from tests.compat.tables import shows
 
 
 @pytest.fixture
@@ -29,6 +30,14 @@ def conf(monkeypatch):
 
 
 class TestSettings:
+    @shows(
+        "config_from_object",
+        "app.conf",
+        "autodiscover_tasks",
+        "imports",
+        "include",
+        how="Workers import the modules `tasks` of all apps in any case.",
+    )
     def test_they_are_read_with_and_without_a_namespace(self, conf):
         old = {"CELERY_ALWAYS_EAGER": True, "CELERYD_TASK_TIME_LIMIT": 9}
         app = base.Celery()
@@ -72,13 +81,19 @@ class TestSettings:
     def test_modules_of_other_names_are_imported(self, monkeypatch, conf):
         monkeypatch.setattr(base, "discovered", [])
         app = base.Celery()
-        app.autodiscover_tasks(["tests.compat"], related_name="celery_status")
+        app.autodiscover_tasks(["tests.compat"], related_name="celery_tasks")
         conf.conf.update(imports=["tests.compat.not_there"])
         with pytest.raises(ModuleNotFoundError, match="not_there"):
             joining.import_modules()
         conf.conf.update(imports=["tests.compat.celery_tasks"])
         joining.import_modules()
 
+    @shows(
+        "CELERY_TASK_SERIALIZER='pickle'",
+        "CELERY_WORKER_POOL='gevent'",
+        status="refused",
+        how="[dbqueue.E010](../reference/checks.md#dbqueue-e010).",
+    )
     @override_settings(CELERY_TASK_ALWAYS_EAGR=True, CELERY_EMAIL_BACKEND="x")
     def test_what_cannot_be_is_told_by_check(self, conf):
         conf.conf.update(task_serializer="pickle", worker_pool="gevent")
@@ -274,6 +289,12 @@ def bring(*arguments):
 
 @pytest.mark.django_db
 class TestImport:
+    @shows(
+        "django_celery_beat",
+        "django_celery_results",
+        status="differs",
+        how="`manage.py import_celery` takes over their rows.",
+    )
     def test_periodic_tasks_become_schedules(self, theirs):
         every = tables.Interval._default_manager.create(every=10, period="minutes")
         short = tables.Interval._default_manager.create(every=10, period="microseconds")

@@ -14,6 +14,7 @@ from dbqueue.schedules.firing.looking import fire_due
 from dbqueue.schedules.times.cadence import Cron, Every
 from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
+from tests.compat.tables import shows
 
 WEEK = datetime(2026, 11, 2, tzinfo=UTC)  # a Monday
 
@@ -27,6 +28,16 @@ def ticks(when, count, after=WEEK):
 
 
 class TestACrontab:
+    @shows(
+        "crontab",
+        "schedule",
+        "beat_schedule",
+        status="differs",
+        how="The day of the month and the weekday both count, as in "
+        "Celery. There is no beat: workers fire, once. Intervals are "
+        "counted from midnight UTC, and last a second at least. Of the "
+        "options, `queue`, `priority` and `expires` count.",
+    )
     @pytest.mark.parametrize(
         ("given", "line"),
         [
@@ -87,6 +98,11 @@ class TestACrontab:
         assert periodic.cadence(timedelta(hours=1)) == Every(3600)
         assert periodic.cadence(schedule(timedelta(hours=1))) == Every(3600)
 
+    @shows(
+        "solar",
+        status="refused",
+        how="Each says what to do.",
+    )
     def test_of_the_sun_is_refused_in_words(self):
         with pytest.raises(NotImplementedError, match="solar"):
             solar("sunset", 1, 2)
@@ -127,6 +143,12 @@ class TestPeriodicTasks:
         sums.run_now()
         assert [r.return_value for r in run_jobs(queues=["slow"])] == [3]
 
+    @shows(
+        "add_periodic_task",
+        "on_after_configure",
+        "on_after_finalize",
+        how="Sent when a worker has imported the tasks.",
+    )
     def test_those_of_the_app_are_added_once_it_is_configured(self, monkeypatch):
         monkeypatch.setattr(periodic, "added", {})
         monkeypatch.setattr(base, "apps", [])

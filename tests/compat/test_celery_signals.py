@@ -13,6 +13,7 @@ from dbqueue.jobs.facts import JobEvent, WorkerEvent
 from dbqueue.models import Job, Worker
 from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
+from tests.compat.tables import shows
 from tests.compat.test_celery import EAGER, ran
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +44,14 @@ RUN = ("task_prerun", "task_postrun", "task_success", "task_failure", "task_retr
 
 
 class TestSignals:
+    @shows(
+        "task_prerun",
+        "task_postrun",
+        "task_success",
+        "task_failure",
+        "task_retry",
+        "task_revoked",
+    )
     def test_of_a_run_come_in_celerys_order(self, heard):
         found = heard(*RUN)
 
@@ -93,6 +102,11 @@ class TestSignals:
             signals.task_prerun.disconnect(broken)
             signals.task_prerun.disconnect(other, sender=tasks.fail)
 
+    @shows(
+        "before_task_publish",
+        "after_task_publish",
+        how="What a receiver adds to the headers goes along.",
+    )
     def test_of_a_publisher_may_add_headers(self, heard):
         after = heard("after_task_publish", sender=tasks.tells.name)
 
@@ -120,6 +134,17 @@ class TestSignals:
             *(tasks.add, id, False),
         )
 
+    @shows(
+        "worker_init",
+        "worker_ready",
+        "worker_process_init",
+        "worker_shutdown",
+        "worker_shutting_down",
+        "worker_process_shutdown",
+        "setup_logging",
+        status="differs",
+        how="Each is sent in every process that runs tasks.",
+    )
     def test_a_worker_says_that_it_is_ready_and_stops(self, heard):
         found = heard("worker_ready", "worker_process_init", "worker_shutdown")
         event = WorkerEvent.of_this_process(uuid4(), "w", "*")
@@ -148,6 +173,14 @@ class TestSignals:
         ((_, told),) = found
         assert (told["sender"], told["task_id"]) == (tasks.add, str(event.id))
 
+    @shows(
+        "heartbeat_sent",
+        "task_received",
+        "beat_init",
+        status="ignored",
+        how="They are never sent; connecting logs it.",
+        about="and others",
+    )
     def test_one_that_is_never_sent_says_so(self, caplog):
         signals.heartbeat_sent.connect(print)
 
@@ -162,6 +195,21 @@ def alive(worker):
 
 
 class TestControl:
+    @shows(
+        "control.inspect()",
+        "ping",
+        "active",
+        "scheduled",
+        "reserved",
+        "registered",
+        "stats",
+        "active_queues",
+        "revoked",
+        "query_task",
+        status="differs",
+        how="Asked of the database. What waits is of no worker: the first "
+        "by name has it.",
+    )
     def test_a_worker_answers(self, alive):
         inspect = tasks.app.control.inspect()
 
@@ -199,6 +247,14 @@ class TestControl:
 
         assert {AsyncResult(id).state for id in ids} == {"REVOKED"}
 
+    @shows(
+        "control.ping",
+        "revoke",
+        "terminate",
+        "purge",
+        "shutdown",
+        how="`purge` cancels what waits.",
+    )
     def test_what_waits_is_purged(self):
         tasks.add.delay(1)
         assert tasks.app.control.purge() == 1
@@ -208,6 +264,17 @@ class TestControl:
         tasks.app.control.rate_limit("tests.compat.celery_tasks.seldom", "100/s")
         run_jobs()
 
+    @shows(
+        "control.broadcast",
+        "add_consumer",
+        "cancel_consumer",
+        "pool_grow",
+        "app.connection()",
+        "app.steps",
+        status="refused",
+        how="Each says what to do.",
+        about="bootsteps",
+    )
     @pytest.mark.parametrize(
         "ask",
         [
@@ -228,6 +295,11 @@ class TestControl:
             ask(tasks.app.control)
 
 
+@shows(
+    "CELERY_TASK_ROUTES",
+    "CELERY_TASK_ANNOTATIONS",
+    how="Of a route, the queue and the priority.",
+)
 @override_settings(CELERY_TASK_ROUTES={"tests.compat.*": {"queue": "routed"}})
 def test_routes_choose_the_queue_unless_the_call_does():
     first, second = tasks.add.delay(1), tasks.add.apply_async((1,), queue="mine")
