@@ -119,7 +119,12 @@ def _exists(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:  # not Linux
+        return True
+    # One that has ended, and that nobody has asked for its exit code yet.
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 @contextmanager
