@@ -82,7 +82,7 @@ def test_a_change_of_the_code_brings_another_worker(serve, tmp_path):
     serve(settings=SETTINGS | apps, PYTHONPATH=path)
     first = the_worker()
 
-    os.utime(module, (1, 1))
+    os.utime(module, (2**31, 2**31))  # newer than any
 
     second = the_worker(other_than=first)
     wait_until(lambda: gone(first), "the worker of before has ended")
@@ -91,7 +91,7 @@ def test_a_change_of_the_code_brings_another_worker(serve, tmp_path):
 
 
 def test_without_the_setting_there_is_none(serve):
-    server = serve("--noreload", settings={})
+    server = serve("--noreload", settings={"DEBUG": True})
     server.wait_for_output("Quit the server")
 
     assert not server.below()
