@@ -6,9 +6,20 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from dbqueue import At, Cron, Every
 from dbqueue.dialects.statistics import BOUNDS, BUCKETS, HOUR, MINUTE
 from dbqueue.ids import uuid7_at
-from dbqueue.models import FinishedJob, Job, Pause, Statistic, Worker
+from dbqueue.models import (
+    FinishedJob,
+    Job,
+    JobFile,
+    Pause,
+    Schedule,
+    Statistic,
+    Upload,
+    Worker,
+)
+from dbqueue.progress.seeing.tokens import SCOPES, Ticket, sign
 
 TASKS = {  # queue, jobs a minute, seconds of a run, share that fails
     "shop.tasks.send_receipt": ("mail", 42, 0.21, 0.004),
@@ -55,7 +66,7 @@ QUEUE_OF = {task: facts[0] for task, facts in TASKS.items()}
 
 
 def paint(alias="default", seed=7):
-    """Write the rows; return the ids of jobs that have a page worth a picture."""
+    """Write the rows; return keys of those that have a page worth a picture."""
     dice, now = random.Random(seed), timezone.now()
     workers = _workers(alias, now)
     _statistics(alias, dice, now)
@@ -67,7 +78,62 @@ def paint(alias="default", seed=7):
         paused_by="ada",
         reason="object storage is being moved",
     )
-    return failed, running
+    made = _made(alias, now)
+    _uploads(alias, now)
+    schedules = _schedules(alias, now)
+    return {
+        "failed": str(failed),
+        "running": str(running),
+        "worker": str(workers[0].pk),
+        "schedule": str(schedules[0].pk),
+        "waited_for": sign(Ticket(running, "default", SCOPES)),
+        "made": sign(Ticket(made, "default", SCOPES)),
+    }
+
+
+def _made(alias, now):
+    """Write a job that has ended, and its file."""
+    job = _record(random.Random(1), now, "reports.tasks.yearly_report", [Worker()])
+    job.save(using=alias)
+    later = now + timedelta(days=7)
+    JobFile.objects.using(alias).create(
+        **{"job_id": job.pk, "attempt": 1, "state": "LIVE", "name": "2026.pdf"},
+        **{"storage": "results", "stored_as": "x", "size": 1_204_000},
+        **{"content_type": "application/pdf", "expires_at": later},
+        purge_after=later,
+    )
+    return job.pk
+
+
+def _schedules(alias, now):
+    rules = {
+        "nightly backup": Cron("30 2 * * *", timezone="Europe/Berlin"),
+        "figures of the hour": Every(3600),
+        "invoices": Cron("0 6 1 * *", timezone="Europe/Berlin"),
+        "newsletter": Cron("0 9 * * tue,thu", timezone="Europe/Paris"),
+        "end of the sale": At(now + timedelta(days=9)),
+    }
+    return [
+        Schedule.objects.using(alias).create(
+            **{"name": name, "cadence": rule, "enabled": name != "newsletter"},
+            **{"task": "people.tasks.reminder", "kwargs": {"text": name}},
+        )
+        for name, rule in rules.items()
+    ]
+
+
+def _uploads(alias, now):
+    states = ("DONE", "STORED", "FAILED", "REJECTED", "DONE", "DONE")
+    Upload.objects.using(alias).bulk_create(
+        Upload(
+            **{"state": state, "model": "people.Profile", "given_as": "people.Profile"},
+            **{"object_pk": str(n), "field_name": "photo", "database": alias},
+            **{"is_image": True, "filename": f"IMG_20{40 + n}.jpg"},
+            **{"size": 2_400_000 + n * 91_000, "chunk_size": 262_144},
+            **{"chunk_count": 10, "created_at": now - timedelta(minutes=3 * n)},
+        )
+        for n, state in enumerate(states)
+    )
 
 
 def _workers(alias, now):
@@ -233,7 +299,10 @@ def _unfinished(alias, dice, now, workers):
     report = _job("reports.tasks.yearly_report", now - timedelta(minutes=2), "RUNNING")
     report.worker_id, report.attempt = workers[3].pk, 1
     report.started_at = report.last_attempted_at = now - timedelta(seconds=96)
-    report.progress = {"value": 640, "total": 1000, "message": "Adding up August"}
+    report.progress = {
+        **{"value": 640, "total": 1000, "message": "Adding up August"},
+        "seconds_left": 54.0,
+    }
     rows.append(report)
     Job.objects.using(alias).bulk_create(rows)
     return report.pk

@@ -1,5 +1,6 @@
 """The example as a real site, for tests in a browser and for pictures."""
 
+import json
 import os
 import socket
 import subprocess
@@ -17,6 +18,15 @@ USER, PASSWORD = "ada", "lovelace"
 _SET_UP = f"""
 from django.contrib.auth.models import User
 User.objects.create_superuser({USER!r}, "ada@example.com", {PASSWORD!r})
+"""
+_ROWS = """
+from dbqueue.models import FinishedJob, Job, Schedule, Upload, Worker
+for model in (FinishedJob, Job, Schedule, Upload, Worker):
+    row = model._base_manager.first()
+    if row is not None:
+        print(f"{model._meta.model_name}/{row.pk}/change/")
+        if model is FinishedJob:
+            print(f"finishedjob/{row.pk}/again/")
 """
 
 
@@ -49,6 +59,20 @@ class AdminSite:
     def start_worker(self, *arguments):
         command = [*MANAGE, "runworker", "--no-reload", *arguments]
         return WorkerProcess(command, self._environment, self._folder / "worker.log")
+
+    def paint(self, code):
+        """Run code that prints JSON; return what it says."""
+        return json.loads(self.run(code).splitlines()[-1])
+
+    def live_workers(self):
+        """Return the ids of the workers that live, by the word of the database."""
+        code = "from dbqueue.models import Worker; "
+        code += "print(*Worker.objects.values_list('pk', flat=True))"
+        return set(self.run(code).split())
+
+    def pages_of_rows(self):
+        """Return the places of pages that show one row, of each kind that there is."""
+        return self.run(_ROWS).split()
 
     def wait_for(self, selector):
         wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
