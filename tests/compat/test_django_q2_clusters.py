@@ -56,12 +56,14 @@ def wait_until_done(clusters):
 
 def test_a_cluster_killed_in_the_middle_loses_nothing(run_cluster, effects):
     count = scaled(30, 2000)
+    # Of many, results wait for long until one process has saved them.
+    lease = {"retry": 4, "timeout": 3} if count < 100 else {"retry": 30, "timeout": 20}
     send(count)
-    killed = run_cluster(retry=4, timeout=3)
+    killed = run_cluster(**lease)
     effects.wait_for("ended")
 
     killed.kill_all()
-    other = run_cluster(retry=4, timeout=3)
+    other = run_cluster(**lease)
     wait_until_done([other])
 
     assert set(effects.keys()) == {str(n) for n in range(count)}
