@@ -222,12 +222,12 @@ MUTANTS = [
         "_their_order[a,b,c]",
     ),
     Mutant(
-        "a transaction that a job left open stays",
+        "what a job left open in its session stays",
         (
             Change(
                 "worker/process/connections.py",
                 "is_foreign or not dialects.is_idle(connection) or _is_altered",
-                "is_foreign or _is_altered",
+                "is_foreign and _is_altered",
             ),
         ),
         "worker/test_isolation.py::test_the_next_job_in_the_thread_is_clean"
