@@ -154,6 +154,10 @@ class Dialect(RareMoves, OutsideMoves, BoundedMoves, Gates, Shown, Driver):
         """Tell whether the server cancelled the statement, as for its time limit."""
         return False
 
+    def is_short_of_room(self, error: Error) -> bool:
+        """Tell whether a disk is full, and a smaller statement may need none of it."""
+        return False
+
     def is_serialization_failure(self, error: Error) -> bool:
         """Tell whether the server asks for the same transaction once more."""
         return False

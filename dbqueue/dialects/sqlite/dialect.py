@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 from django.db.models import DateTimeField, Value
 from django.utils import timezone
 
@@ -157,13 +157,12 @@ class SQLite(SQLitePlacing):
     def limit_waiting(self, seconds: float) -> None:
         self._run(PATIENCE.format(milliseconds=int(seconds * 1000)), {})
 
-    def prepare_session(
-        self, *, idling: float, waiting: float, answering: float
-    ) -> None:
-        self._run(statements.KEEP_ASIDE_IN_MEMORY, {})
-
     def is_busy(self, error: DatabaseError) -> bool:
         return "locked" in str(error)
+
+    def is_short_of_room(self, error: Error) -> bool:
+        # A large statement keeps aside in a temporary file what it changes.
+        return "disk is full" in str(error)
 
     @staticmethod
     def driver_is_idle(raw: Any) -> bool:

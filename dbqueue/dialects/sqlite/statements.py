@@ -22,9 +22,6 @@ _READY = f"""SELECT id FROM dbqueue_job
 
 KNOWN = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
 
-# What a large statement keeps aside would go into a file, whose disk may be full.
-KEEP_ASIDE_IN_MEMORY = "PRAGMA temp_store = MEMORY"
-
 # An idle worker looks often, and must not become the writer to find nothing.
 PEEK = f"{_READY} LIMIT 1"
 
