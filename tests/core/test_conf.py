@@ -46,7 +46,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest(settings):
         conf.current()
 
 
-@pytest.mark.parametrize("key", ["lease", "Q", 1, None, "COMPAT", "uploads"])
+@pytest.mark.parametrize("key", ["lease", "Q", 1, None, "Compat", "uploads"])
 def test_an_unknown_key_is_refused(settings, key):
     settings.DBQUEUE = {key: 1}
 

@@ -80,6 +80,7 @@ def test_a_live_database_is_upgraded_under_workers_and_enqueuers_of_before(
     ]
     old = before("-m", "django", "runworker")
     effects.wait_for("ended", times=5)
+    assert enqueuers[0].wait() == 0
 
     migrate()
 
