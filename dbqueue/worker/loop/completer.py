@@ -214,10 +214,8 @@ class Completer:
         except Error as error:
             # A server may fall over a statement, or end its session: once is no sign.
             fell, self._fell = self._fell, self._dialect.may_fall_over(error)
-            is_too_large = fell and self._fell
-            for tells in (self._dialect.is_cancelled, self._dialect.is_short_of_room):
-                is_too_large = is_too_large or tells(error)
-            if is_too_large:
+            signs = self._dialect.is_cancelled, self._dialect.is_short_of_room
+            if (fell and self._fell) or any(sign(error) for sign in signs):
                 self.batch.shrink(jobs, time.monotonic())
             if self.batch.size == 1 and self._outcomes:
                 last = next(iter(self._outcomes))  # others go first the next time
