@@ -23,7 +23,8 @@ levels: dict[str, int] = {}
 # By attempt, the oldest first. Those of one that ended stay for a while: its commit may
 # fail, and is then made again.
 kept: dict[Key, Lines] = {}
-_OURS = "dbqueue"
+# What dbqueue and the tasks framework say of a job, its page says anyway.
+_OURS = ("dbqueue", "django.tasks", "django_tasks")
 _formatter = logging.Formatter()
 
 
@@ -56,7 +57,6 @@ def new() -> Iterator[tuple[Key, Lines]]:
 
 def _keep(job: ClaimedJob, record: logging.LogRecord) -> None:
     level: Any = record.levelno  # None from makeLogRecord()
-    # What dbqueue says of a job, its page says anyway.
     if level is None or level < levels[job.task] or _is_ours(record.name):
         return
     try:
@@ -73,7 +73,7 @@ def _keep(job: ClaimedJob, record: logging.LogRecord) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name == _OURS or name.startswith(f"{_OURS}.")
+    return name in _OURS or name.startswith("dbqueue.")
 
 
 def _make_room() -> None:
