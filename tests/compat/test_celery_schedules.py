@@ -17,6 +17,7 @@ from tests.compat import celery_tasks as tasks
 from tests.compat.tables import shows
 
 WEEK = datetime(2026, 11, 2, tzinfo=UTC)  # a Monday
+MINE = {"queue": "mine"}
 
 
 def ticks(when, count, after=WEEK):
@@ -180,3 +181,12 @@ class TestPeriodicTasks:
         fire_due("default")
 
         assert Job.objects.filter(task=tasks.named.path).count() == 1
+
+
+@override_settings(CELERY_TASK_ROUTES={"tests.compat.*": {"queue": "routed"}})
+def test_a_periodic_task_goes_where_its_route_says_unless_its_entry_does():
+    entries = [periodic.Entry(tasks.add.name, 60.0, options=o) for o in ({}, MINE)]
+
+    made = [periodic.declaration("adds", entry) for entry in entries]
+
+    assert [one.queue_name for one in made] == ["routed", "mine"]

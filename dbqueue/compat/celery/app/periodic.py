@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from dbqueue.compat.celery.app import making
-from dbqueue.compat.celery.conf import source
+from dbqueue.compat.celery.conf import routes, source
 from dbqueue.compat.celery.schedules import crontab, maybe_schedule, schedule
 
 logger = logging.getLogger(__name__)
@@ -80,14 +80,16 @@ def declaration(name: str, entry: Entry) -> Any:
     """
     declarations = import_module("dbqueue.schedules.declared.declarations")
     values = import_module("dbqueue.schedules.values")
-    given = {_OPTIONS[n]: v for n, v in entry.options.items() if n in _OPTIONS}
+    task = making.find(entry.task)
+    options = routes.routed(task, entry.args, entry.kwargs, entry.options)
+    given = {_OPTIONS[n]: v for n, v in options.items() if n in _OPTIONS}
     idle = sorted(n for n in entry.options if n not in _OPTIONS)
     if idle:
         logger.info("Periodic task %r: %s has no effect", name, ", ".join(idle))
     return declarations.Declaration(
         name=name,
         origin="code",
-        task=making.find(entry.task).job.module_path,
+        task=task.job.module_path,
         cadence=cadence(entry.when),
         args=list(entry.args),
         kwargs=dict(entry.kwargs),

@@ -25,6 +25,18 @@ def route(
     return {}
 
 
+def routed(
+    task: Any, args: Any, kwargs: Any, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the options of a call of a task, with what its route gives to it.
+
+    A queue that the call or the task names comes first.
+    """
+    if options.get("queue") or task.queue:
+        return options
+    return {**route(task.name, args, kwargs, options, task), **options}
+
+
 def annotated(name: str) -> dict[str, Any]:
     """Return what task_annotations say of a task."""
     found: dict[str, Any] = {}

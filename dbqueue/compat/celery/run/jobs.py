@@ -16,8 +16,7 @@ from dbqueue.compat.celery.run.request import Request, retries, running
 
 def send(task: Any, args: Any, kwargs: Any, chosen: dict[str, Any]) -> AsyncResult:
     """Enqueue a call of a task, with the options that have an effect."""
-    if not chosen.get("queue") and not task.queue:
-        chosen = {**routes.route(task.name, args, kwargs, chosen, task), **chosen}
+    chosen = routes.routed(task, args, kwargs, chosen)
     id = chosen.get("task_id")
     published = _publishing(task, args, kwargs, chosen)
     if published:
