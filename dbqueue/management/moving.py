@@ -4,9 +4,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Model
 
+from dbqueue.backend import DatabaseBackend
+from dbqueue.compat.moving import tables
 from dbqueue.compat.moving.items import Item, counted
+from dbqueue.management.backends import (
+    add_backend_option,
+    add_examples,
+    choose_backend,
+    database_errors_explained,
+)
 from dbqueue.management.discovery import import_tasks
 
 
@@ -47,3 +56,35 @@ class MovingCommand(BaseCommand):
             )
         if not items:
             self.stdout.write("There is nothing to move.")
+
+
+class TableCommand(MovingCommand):
+    """Moves the rows that wait in a table of another queue's, of any database."""
+
+    name: str  # of the command
+    table: type[Model]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--source",
+            metavar="ALIAS",
+            help="the database of that table; default: where the jobs will be",
+        )
+        super().add_arguments(parser)
+        add_backend_option(parser)
+        add_examples(parser, f"{self.name} --dry-run", self.name)
+
+    def move_jobs(
+        self, alias: str, backend: DatabaseBackend, *, write: bool
+    ) -> Iterable[Item]:
+        """Yield what waits in that database, and with `write` move it before."""
+        raise NotImplementedError
+
+    def find(self, *, write: bool, options: dict[str, Any]) -> Iterable[Item]:
+        backend = choose_backend(options["backend"], database=options["database"])
+        alias = options["source"] or backend.database
+        with database_errors_explained(alias):
+            if not tables.is_there(self.table, alias):
+                name = self.table._meta.db_table
+                raise CommandError(f"Database {alias!r} has no table {name}.")
+            yield from self.move_jobs(alias, backend, write=write)
