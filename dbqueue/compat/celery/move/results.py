@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connections
 from django.utils import timezone
 
 from dbqueue.compat.celery.app import making
 from dbqueue.compat.celery.move import tables
 from dbqueue.compat.celery.run import carried
+from dbqueue.compat.moving.tables import is_there
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.models import FinishedJob, JobState
 from dbqueue.tasks import payload
@@ -31,7 +31,7 @@ def brought(source: str, target: str, *, dry: bool) -> Counter[str]:
     "unfinished"; both are left out. With `dry` nothing is written.
     """
     counts = Counter[str]()
-    if not tables.are_there(connections[source], tables.TaskResult):
+    if not is_there(tables.TaskResult, source):
         return counts
     for rows in _portions(source):
         ended = [row for row in rows if row.status in _STATES]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connections
 from django.utils import timezone
 
 from dbqueue.compat.celery.app import making, periodic
 from dbqueue.compat.celery.move import tables
 from dbqueue.compat.celery.schedules import crontab
+from dbqueue.compat.moving.tables import is_there
 from dbqueue.models import Schedule
 from dbqueue.schedules.times.base import Cadence
 from dbqueue.schedules.times.cadence import At, Cron, Every
@@ -21,7 +21,7 @@ def brought(source: str, target: str, *, dry: bool) -> Iterator[tuple[str, str]]
 
     One whose name is taken stays as it is. With `dry` nothing is written.
     """
-    if not tables.are_there(connections[source], tables.PeriodicTask):
+    if not is_there(tables.PeriodicTask, source):
         return
     known = set(Schedule.objects.using(target).values_list("name", flat=True))
     rows = tables.PeriodicTask._default_manager.using(source).order_by("pk")

@@ -1,7 +1,5 @@
 """The tables of django_celery_beat and django_celery_results, without packages."""
 
-from typing import Any
-
 from django.apps.registry import Apps
 from django.db import models
 
@@ -82,8 +80,3 @@ class TaskResult(_Theirs):
 
     class Meta(_Theirs.Meta):
         db_table = "django_celery_results_taskresult"
-
-
-def are_there(connection: Any, model: Any) -> bool:
-    """Tell whether the database has the table of a model."""
-    return model._meta.db_table in connection.introspection.table_names()
