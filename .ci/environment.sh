@@ -43,15 +43,16 @@ make_venv() {
     fi
 }
 
+# What is never imported is not compiled either.
 install_into() {
     venv_python=$1/bin/python
     shift
     if has_uv && logged uv pip install --python "$venv_python" "$@"; then
         return
     elif "$venv_python" -m pip --version >/dev/null 2>&1; then
-        logged "$venv_python" -m pip install "$@"
+        logged "$venv_python" -m pip install --no-compile "$@"
     else
-        logged "$python3" -m pip --python "$venv_python" install "$@"
+        logged "$python3" -m pip --python "$venv_python" install --no-compile "$@"
     fi
 }
 

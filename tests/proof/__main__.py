@@ -147,7 +147,8 @@ class Run:
         command = [sys.executable, "-m", "pytest", "-q", *paths, report]
         # The other family of reports has no place for figures.
         command += ["-o", "junit_family=xunit1", "-p", "no:cacheprovider"]
-        return command + ([f"--ignore={WITHOUT}"] if database == POSTGRESQL else [])
+        without = WITHOUT if database == POSTGRESQL else ()
+        return command + [f"--ignore={path}" for path in without]
 
     def _name(self, database):
         name = self.part.name.replace(" ", "-")

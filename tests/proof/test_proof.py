@@ -11,7 +11,7 @@ from tests.support.processes import ROOT
 
 TODAY = date(2026, 11, 27)
 TESTS = ROOT / "tests"
-SWITCHES = r"\b(on_demand|thorough|scaled|FAULTS|SCALE)\b"
+SWITCHES = r"\b(on_demand|once|thorough|scaled|FAULTS|SCALE)\b"
 LEFT_OUT = [
     str(path.relative_to(TESTS))
     for path in sorted(TESTS.glob("*/test_*.py"))

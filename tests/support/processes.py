@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from dbqueue import conf
 from dbqueue.models import FinishedJob, Job, Worker
@@ -30,6 +31,11 @@ thorough = pytest.mark.skipif(
 FAULTS = SCALE >= 10 or bool(os.environ.get("DBQUEUE_TEST_FAULTS"))
 on_demand = pytest.mark.skipif(
     not FAULTS, reason="for all faults set DBQUEUE_TEST_FAULTS=1"
+)
+# What is the same on every database: a plain run does it on one.
+once = pytest.mark.skipif(
+    not FAULTS and connection.vendor != "sqlite",
+    reason="the same on every database: a plain run does it on SQLite",
 )
 # Seconds until a condition counts as never coming true. Mutants have less of it.
 PATIENCE = float(os.environ.get("DBQUEUE_TEST_PATIENCE", "60"))

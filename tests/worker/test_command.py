@@ -19,6 +19,7 @@ from tests.support.processes import (
     MANAGE,
     ROOT,
     finished,
+    once,
     send,
     thorough,
     unfinished,
@@ -26,10 +27,7 @@ from tests.support.processes import (
 )
 
 pytest_plugins = ["tests.support.worker_fixtures"]
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("real_start"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 OURS = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
 
@@ -80,7 +78,7 @@ def test_a_child_is_replaced_after_max_jobs(task, run_worker, effects):
     assert [len(keys) for keys in by_child.values()] == [5, 5, 5, 5]
 
 
-def test_a_child_is_replaced_when_it_has_grown(run_worker, effects):
+def test_a_child_is_replaced_when_it_has_grown(run_worker, effects, real_start):
     enqueue_many(tasks.grow, [(i, 100) for i in range(4)])
     worker = run_worker("--drain", "--max-rss", 180, "--threads", 1)
 
@@ -128,6 +126,7 @@ def test_the_exit_code_of_a_drain_tells_of_failures(run_worker, effects, task, c
     effects.wait_for("ended", "another")
 
 
+@once
 def test_exiting_at_a_maximum_needs_one(run_worker):
     worker = run_worker("--exit-at-max")
 
@@ -155,6 +154,7 @@ def test_the_first_lines_tell_where_a_worker_looks_and_what_waits_there(
         assert words in worker.output
 
 
+@once
 def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):
     health = tmp_path / "health"
     worker = run_worker("--health-file", health, settings={"DBQUEUE": {"LEASE": 6.0}})
@@ -165,12 +165,14 @@ def test_the_health_file_is_touched_again_and_again(run_worker, tmp_path):
     assert worker.stop() == 0
 
 
+@once
 def test_a_health_file_that_cannot_be_written_is_told(run_worker, tmp_path):
     worker = run_worker("--health-file", tmp_path / "nowhere" / "health")
 
     assert_refused(worker, "nowhere")
 
 
+@once
 def test_a_health_file_that_cannot_be_written_any_more_stops_no_job(
     run_worker, effects, tmp_path
 ):
@@ -230,6 +232,7 @@ def test_verbosity_0_says_nothing_of_jobs_and_1_a_line_for_each(run_worker, effe
         assert worker.output.count("state=SUCCESSFUL") == lines
 
 
+@once
 def test_a_level_that_logging_sets_stays(run_worker, effects):
     enqueue(tasks.note, "quiet")
     level = {"version": 1, "loggers": {"dbqueue": {"level": "ERROR"}}}
@@ -244,6 +247,7 @@ def test_a_level_that_logging_sets_stays(run_worker, effects):
 # What it cannot do
 
 
+@once
 def test_a_queue_that_does_not_exist_is_refused(run_worker):
     tasks_setting = {"default": {**OURS, "QUEUES": ["default", "mail"]}}
     worker = run_worker("--queues", "mial", settings={"TASKS": tasks_setting})
@@ -251,6 +255,7 @@ def test_a_queue_that_does_not_exist_is_refused(run_worker):
     assert_refused(worker, "No queue is called 'mial'. Did you mean 'mail'?")
 
 
+@once
 @pytest.mark.parametrize("more", [(), ("--queues", "mail")])
 def test_a_worker_that_would_serve_no_queue_is_refused(run_worker, more):
     worker = run_worker("--exclude", "*", *more)
@@ -258,6 +263,7 @@ def test_a_worker_that_would_serve_no_queue_is_refused(run_worker, more):
     assert_refused(worker, "--exclude '*' leaves no queue to serve.")
 
 
+@once
 @pytest.mark.parametrize("name", ["a\x1b[31mb", "a\tb", "x" * 256])
 def test_a_name_that_no_list_can_show_is_refused(run_worker, name):
     worker = run_worker("--worker-name", name)
@@ -283,6 +289,7 @@ WRONG_ARGUMENTS = {
 }
 
 
+@once
 def test_settings_with_a_mistake_are_refused(run_worker):
     workers = {
         text: run_worker(settings=settings) for text, settings in WRONG_SETTINGS.items()
@@ -292,6 +299,7 @@ def test_settings_with_a_mistake_are_refused(run_worker):
         assert_refused(worker, text)
 
 
+@once
 def test_arguments_with_a_mistake_are_refused(run_worker):
     workers = {name: run_worker(name, value) for name, value in WRONG_ARGUMENTS.items()}
 
@@ -372,6 +380,7 @@ def enqueue_tell(seconds):
         unfinished(pk=job.id).update(task="changing.tasks.tell", args=[seconds])
 
 
+@once
 def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effects):
     enqueue_tell(2.5)
     worker = start(
@@ -394,6 +403,7 @@ def test_changed_code_restarts_the_worker_but_kills_no_job(project, start, effec
     worker.wait_until_gone()
 
 
+@once
 def test_a_worker_that_restarts_is_checked_once_at_each_start(project, start):
     (project / "changing" / "models.py").write_text(
         "from django.core import checks\n"

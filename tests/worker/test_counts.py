@@ -32,7 +32,7 @@ def assert_each_ran_once(effects, keys):
 def test_jobs_of_four_enqueuers_run_once_in_four_workers(
     run_worker, run_enqueuer, effects
 ):
-    each = scaled(1000, 5000)
+    each = scaled(500, 5000)
     for _ in range(2):
         run_worker("--processes", 2, "--threads", 4, "-v", 0)
 

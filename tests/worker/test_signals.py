@@ -20,6 +20,7 @@ from tests.support.processes import (
     ROOT,
     environment,
     finished,
+    once,
     send,
     session,
     thorough,
@@ -38,6 +39,7 @@ pytestmark = [
 # What jobs start
 
 
+@once
 def test_what_jobs_start_hears_the_signals_that_it_would_hear_elsewhere(run_worker):
     jobs = {
         enqueue(task, f"{task.name} {number}", number).id: -number
@@ -58,6 +60,7 @@ def test_what_jobs_start_hears_the_signals_that_it_would_hear_elsewhere(run_work
 # Hanging up
 
 
+@once
 def test_a_hangup_of_the_group_lets_jobs_end_and_never_means_now(
     run_worker, effects, tmp_path
 ):
@@ -76,6 +79,7 @@ def test_a_hangup_of_the_group_lets_jobs_end_and_never_means_now(
     assert worker.output.count("Stopping") == 1
 
 
+@once
 def test_under_nohup_a_hangup_changes_nothing(start, effects):
     worker = start(["nohup", sys.executable, MANAGE, "runworker"], [])
     worker.wait_until_working()
@@ -88,6 +92,7 @@ def test_under_nohup_a_hangup_changes_nothing(start, effects):
     assert worker.stop() == 0
 
 
+@once
 def test_a_hangup_restarts_in_place_if_that_is_asked_for(run_worker, effects):
     worker = run_worker("--hup", "restart")
     (before,) = worker.wait_until_working()
@@ -175,6 +180,7 @@ def on_terminal(database_address, effects, witness):
         terminal.close()
 
 
+@once
 @pytest.mark.parametrize(
     "arguments", [["--no-reload"], pytest.param(["--reload"], marks=thorough)]
 )
@@ -193,6 +199,7 @@ def test_a_job_may_stop_in_the_debugger_and_ctrl_c_ends_the_worker(
     assert (record.state, record.attempt) == ("SUCCESSFUL", 1)
 
 
+@once
 def test_ctrl_c_lets_running_jobs_end(on_terminal, effects, tmp_path):
     leave = tmp_path / "leave"
     enqueue(tasks.work_until, "running", str(leave))
@@ -210,6 +217,7 @@ def test_ctrl_c_lets_running_jobs_end(on_terminal, effects, tmp_path):
 # Standard streams
 
 
+@once
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams_break_nothing(closed, start, effects):
     for i in range(3):
@@ -244,6 +252,7 @@ with contextlib.redirect_stderr(Proxy(sys.stderr)):
 """
 
 
+@once
 def test_streams_that_are_no_files_break_nothing(start, effects):
     enqueue(tasks.note, "job")
     worker = start([sys.executable, "-c", REDIRECTED], [], PYTHONPATH=ROOT)
@@ -269,6 +278,7 @@ call_command("runworker")
 """
 
 
+@once
 @pytest.mark.parametrize(
     ("how", "cause"),
     [
@@ -289,6 +299,7 @@ def test_a_worker_whose_processes_die_at_once_gives_up_and_says_why(how, cause, 
     assert unfinished(pk=job.id, state="READY").exists()
 
 
+@once
 def test_a_tasks_module_that_exits_is_named(start, tmp_path):
     app = tmp_path / "leaving"
     app.mkdir()
@@ -322,6 +333,7 @@ execute_from_command_line(["manage.py", "runworker", "--drain"])
 """
 
 
+@once
 def test_a_thread_that_an_import_started_is_named(start):
     worker = start([sys.executable, "-c", THREADED], [], PYTHONPATH=ROOT)
 
@@ -330,6 +342,7 @@ def test_a_thread_that_an_import_started_is_named(start):
     assert worker.output.count("Thread 'pump' of threading was started") == 1
 
 
+@once
 def test_more_processes_than_files_are_refused(start):
     shell = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", sys.executable, MANAGE]
     worker = start(shell, ["runworker", "--processes", "300"])
@@ -341,6 +354,7 @@ def test_more_processes_than_files_are_refused(start):
     )
 
 
+@once
 def test_pipes_of_any_number_can_be_waited_for():
     pipe, others = WakePipe(), [WakePipe() for _ in range(3)]
     high = os.dup2(pipe.reader, 1100)
