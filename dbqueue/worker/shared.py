@@ -23,9 +23,10 @@ class Phase(IntEnum):
     DEAD = 4
     OVERDUE = 5  # killed because a job did not stop at its timeout
     CUT_SHORT = 6  # killed because it did not stop in time: no fault of its jobs
+    SILENT = 7  # killed because one of its jobs let it do nothing for others
 
 
-ENDED = (Phase.DEAD, Phase.OVERDUE, Phase.CUT_SHORT)
+ENDED = (Phase.DEAD, Phase.OVERDUE, Phase.CUT_SHORT, Phase.SILENT)
 
 
 class ExitReason(IntEnum):
@@ -42,7 +43,7 @@ class ExitReason(IntEnum):
 # Eight bytes a word, aligned: what another process reads is the old value or the new.
 _WORD = 8
 # Behind the fields of one word; ids take two, and the running jobs come last.
-_WORKER, _CULPRIT, _RUNNING = 12, 14, 16
+_WORKER, _CULPRIT, _RUNNING = 14, 16, 18
 _NOTHING = bytes(16)
 T = TypeVar("T", bound=float)
 
@@ -99,6 +100,9 @@ class ChildState:
     is_doomed = _Word(9, bool)
     # Whether it takes no more jobs, for an operator; also its successors here.
     is_quiet = _Word(10, bool)
+    # When its loop must have turned again, monotonic; 0 = it has time, as no job waits
+    # for another.
+    turn_by = _Word(11, float)
 
     def __init__(self, memory: memoryview, places: int) -> None:
         self._bytes = memory
@@ -112,7 +116,7 @@ class ChildState:
         self.beat = 0.0
         self.exit_reason = ExitReason.NONE
         self.has_begun = self.is_doomed = False
-        self.heard_at = 0.0
+        self.heard_at = self.turn_by = 0.0
         self.set_kill_at(0.0, None, asked=False)
         self.vacate_all()
         self._put_id(_WORKER, worker_id.bytes)

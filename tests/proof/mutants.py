@@ -234,6 +234,19 @@ MUTANTS = [
         "[leave_transaction_open]",
     ),
     Mutant(
+        "a child that stands still is left alone",
+        (
+            Change(
+                "worker/parent/stopping.py",
+                "elif child.turn_by and now >",
+                "elif False and now >",
+            ),
+        ),
+        "worker/test_timeouts.py::test_a_job_that_holds_the_gil_for_ever_does_not_keep"
+        "_those_beside_it_from_ending",
+        patience=20.0,
+    ),
+    Mutant(
         "what a job enqueues is committed although it fails",
         (
             Change(

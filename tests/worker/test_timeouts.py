@@ -30,6 +30,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TIMEOUT = timedelta(seconds=0.5)
 LATE = timedelta(seconds=15)  # of a job that would run for an hour, on a busy machine
 
+# Waits less for something than a worker in life, which does for a minute.
+IMPATIENT = """
+import sys
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+from dbqueue.worker.run import deadlines
+import tests.support.worker_tasks
+deadlines.{limit} = {seconds}
+execute_from_command_line(["manage.py", "runworker", *sys.argv[1:]])
+"""
+
 POLITE = [tasks.spin, tasks.wait_for_ever]
 STUBBORN = [
     tasks.block,
@@ -101,23 +113,68 @@ def test_the_job_that_blocks_the_event_loop_is_blamed_for_it(
         assert (record.state, record.failures) == ("SUCCESSFUL", 0)
 
 
-# On a busy machine the one may hold it again, time after time, before others begin.
-@thorough
-def test_nobody_is_blamed_for_a_neighbour_that_holds_the_gil(
-    run_worker, effects, tmp_path
+@pytest.fixture
+def run_impatient(start):
+    """Return a function that starts a worker with another limit of its own."""
+
+    def run(limit, seconds, *arguments):
+        script = IMPATIENT.format(limit=limit, seconds=seconds)
+        return start([sys.executable, "-c", script], arguments, PYTHONPATH=ROOT)
+
+    return run
+
+
+def assert_released_and_run(job):
+    record = wait_until_finished(job)
+    assert (record.state, record.failures) == ("SUCCESSFUL", 0)
+    assert set(reasons(record)) == {"released"}
+
+
+def test_a_job_that_holds_the_gil_for_ever_does_not_keep_those_beside_it_from_ending(
+    run_impatient, effects, tmp_path
 ):
+    leave = tmp_path / "leave"
+    long = enqueue(tasks.work_until, "long", str(leave))
+    worker = run_impatient("STANDSTILL", 3.0, "--threads", 2)
+    effects.wait_for("began", "long")
+    holding = enqueue(tasks.hold_the_gil_unlimited, "holding")
+    effects.wait_for("began", "holding")
+
+    leave.touch()
+
+    # Nobody knows which of the two it is until they have run alone.
+    assert_released_and_run(long)
+    assert unfinished(pk=holding.id).exists()
+    assert worker.process.poll() is None
+
+
+def test_nobody_is_blamed_for_a_neighbour_that_holds_the_gil(
+    run_impatient, effects, tmp_path
+):
+    """Whether they have begun before it, with limits of their own, or could not."""
     leave = tmp_path / "leave"
     others = [enqueue(tasks.ain_time, i, str(leave)) for i in range(2)]
     enqueue(tasks.hold_the_gil_unlimited.using(priority=-1), "holding")
-    run_worker()
+    run_impatient("STANDSTILL", 3.0)
     effects.wait_for("began", "holding")
+
     leave.touch()
 
-    records = [wait_until_finished(other) for other in others]
+    for other in others:
+        assert_released_and_run(other)
 
-    for record in records:
-        assert (record.state, record.failures) == ("SUCCESSFUL", 0)
-        assert reasons(record) == ["released"]
+
+def test_a_job_that_holds_the_gil_and_has_a_child_to_itself_is_left_alone():
+    (child,) = make_children(1, 2)
+    child.open(uuid7())
+    deadlines = Deadlines(child, 2)
+
+    deadlines.turn(2)
+    several = child.turn_by
+    deadlines.turn(1)
+
+    assert several > time.monotonic()
+    assert child.turn_by == 0.0
 
 
 def test_a_job_that_holds_the_gil_past_its_timeout_ends(run_worker, effects, tmp_path):
@@ -182,22 +239,13 @@ def test_the_setting_limits_tasks_that_name_no_timeout(run_worker, effects):
     assert not unfinished().exists()
 
 
-IMPATIENT = """
-import django
-django.setup()
-from django.core.management import call_command
-from dbqueue.worker.run import deadlines
-import tests.support.worker_tasks
-deadlines.IMPORT_LIMIT = 0.5
-call_command("runworker")
-"""
-
-
-def test_a_job_whose_module_hangs_at_import_is_ended_and_the_others_run(start, effects):
+def test_a_job_whose_module_hangs_at_import_is_ended_and_the_others_run(
+    run_impatient, effects
+):
     hanging = enqueue(tasks.work_once.using(priority=-1), "hanging", 0)
     Job.objects.update(task="tests.support.hanging.noop")
     others = [enqueue(tasks.note, i) for i in range(3)]
-    start([sys.executable, "-c", IMPATIENT], [], PYTHONPATH=ROOT)
+    run_impatient("IMPORT_LIMIT", 0.5)
 
     record = wait_until_finished(hanging)
 

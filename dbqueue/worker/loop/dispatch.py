@@ -65,6 +65,8 @@ class Dispatch:
         self.alone = Alone(self.completer, self._run_alone, drain=self.drain)
 
     def dispatch(self, claimed: list[ClaimedJob]) -> None:
+        # Before any begins, which may be the last that happens here.
+        self.deadlines.turn(len(claimed) + len(self.completer.in_flight))
         jobs, laned = [], False
         for job in claimed:
             laned = laned or job.lane is not None
@@ -126,6 +128,7 @@ class Dispatch:
 
     def step(self, *, leaving: bool) -> None:
         """Begin the next job that runs alone, if it is time."""
+        self.deadlines.turn(len(self.completer.in_flight))
         if self.alone.busy:
             self.alone.step(leaving=leaving)
 

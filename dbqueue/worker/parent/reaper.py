@@ -28,7 +28,10 @@ def _rescue(alias: str, child: ChildState, begun: set[UUID]) -> bool:
     What is locked waits for the next round. Only a child's own keeper knows what had
     not begun.
     """
-    beside = dict.fromkeys(begun, len(begun) - 1)
+    others = len(begun) - 1
+    if child.phase is Phase.SILENT:  # those that could not begin are others, too
+        others = max(1, others)
+    beside = dict.fromkeys(begun, others)
     while held := held_by(alias, child.worker_id):
         by_reason: dict[str, list[HeldJob]] = {}
         for job in held:
@@ -46,6 +49,6 @@ def _reason(child: ChildState, job_id: UUID, begun: set[UUID]) -> str:
     """Return why the job did not end; only what the child had begun is at risk."""
     if child.phase is Phase.OVERDUE and (child.was_asked or len(begun) == 1):
         return "timeout" if job_id == child.culprit else "released"
-    if child.phase in (Phase.DEAD, Phase.OVERDUE) and job_id in begun:
+    if child.phase is not Phase.CUT_SHORT and job_id in begun:
         return "lost"
     return "released"

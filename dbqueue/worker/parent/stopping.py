@@ -16,6 +16,8 @@ KILL_AFTER = 5.0
 # Share of the lease without a heartbeat after which a child is killed that has not left
 # by itself: it may wait for an answer, and others take its jobs when the lease is over.
 DISOWNED = 0.9
+# Seconds that a child has after a stop by a signal until its loop must turn.
+THAW = 10.0
 
 
 class Stopping:
@@ -63,6 +65,12 @@ def kill_overdue(places: Iterable[Place], stopping: Stopping) -> bool:
             message = "Child %s hangs in a job past its timeout, or in an import"
             logger.warning(message, place.pid)
             place.verdict = Phase.OVERDUE
+        elif child.turn_by and now > max(child.turn_by, place.thawed_at + THAW):
+            if child.phase is Phase.FROZEN:
+                continue
+            message = "Child %s stands still: one of its jobs holds the GIL; killed"
+            logger.warning(message, place.pid)
+            place.verdict = Phase.SILENT
         elif place.is_disowned(now - DISOWNED * lease):
             message = "Child %s waits for the database while its lease ends; killed"
             logger.error(message, place.pid)

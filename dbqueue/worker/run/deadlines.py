@@ -23,6 +23,9 @@ STUBBORN = 1.0
 UNRESPONSIVE = 0.5
 # Seconds the import of a task's module may take, until the child is killed for it.
 IMPORT_LIMIT = 60.0
+# Seconds that the loop of a child with several jobs may stand still, as one that holds
+# the GIL makes it: none of the others can begin, end or be stopped meanwhile.
+STANDSTILL = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +103,10 @@ class Deadlines:
                     entry.soft_limit = before
                     self._publish_limit()
 
+    def turn(self, held: int) -> None:
+        """Note that the loop turns, with so many jobs that are claimed."""
+        self._child.turn_by = time.monotonic() + STANDSTILL if held > 1 else 0.0
+
     def note_task(self) -> None:
         """Note that a job is to run whose task is new here."""
         self._child.has_begun = True
@@ -107,6 +114,7 @@ class Deadlines:
     @contextmanager
     def resolving(self, job: ClaimedJob) -> Iterator[None]:
         """Note that the job's task is being imported: that may cost the process."""
+        others, self._child.turn_by = bool(self._child.turn_by), 0.0
         self._child.occupy(self._import_place, job.id)
         self._limit_import((time.monotonic() + IMPORT_LIMIT, job.id))
         try:
@@ -114,6 +122,7 @@ class Deadlines:
         finally:
             self._limit_import(None)
             self._child.vacate(self._import_place)
+            self.turn(2 if others else 1)
 
     def end(self, job: ClaimedJob) -> None:
         with self._lock:
