@@ -1,14 +1,23 @@
 """Heartbeats alone do not arrive, while the database answers all else."""
 
+import os
+import signal
 from contextlib import contextmanager
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from dbqueue import enqueue
 from dbqueue.models import Worker
 from tests.support import worker_tasks as tasks
-from tests.support.processes import on_demand, reasons, wait_until, wait_until_finished
+from tests.support.processes import (
+    on_demand,
+    reasons,
+    wait_until,
+    wait_until_empty,
+    wait_until_finished,
+)
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,15 +26,14 @@ REFUSE = {
     "postgresql": [
         """CREATE FUNCTION refuse_heartbeat() RETURNS trigger LANGUAGE plpgsql
         AS 'BEGIN RAISE EXCEPTION ''no heartbeat today''; END'""",
-        """CREATE TRIGGER late BEFORE INSERT OR UPDATE ON dbqueue_worker FOR EACH ROW
+        """CREATE TRIGGER late BEFORE {events} ON dbqueue_worker FOR EACH ROW
         WHEN (NEW.name = 'late' AND NEW.ended_at IS NULL)
         EXECUTE FUNCTION refuse_heartbeat()""",
     ],
     "sqlite": [
-        f"""CREATE TRIGGER late_{event} BEFORE {event} ON dbqueue_worker
+        """CREATE TRIGGER late_{event} BEFORE {event} ON dbqueue_worker
         WHEN NEW.name = 'late' AND NEW.ended_at IS NULL
-        BEGIN SELECT RAISE(ABORT, 'no heartbeat today'); END"""
-        for event in ("INSERT", "UPDATE")
+        BEGIN SELECT RAISE(ABORT, 'no heartbeat today'); END""",
     ],
 }
 RELENT = {
@@ -37,22 +45,30 @@ RELENT = {
 
 
 @contextmanager
-def refused_heartbeats():
+def refused_heartbeats(events=("INSERT", "UPDATE")):
     """Let the database refuse each write that renews the lease of the worker "late".
 
-    Others may end it when it is over.
+    Others may end it when it is over. With INSERT alone, its newcomers are refused.
     """
-    say(REFUSE)
+    with connection.cursor() as cursor:
+        for statement in refusals(events):
+            cursor.execute(statement)
     try:
         yield
     finally:
-        say(RELENT)
+        with connection.cursor() as cursor:
+            for statement in RELENT[connection.vendor]:
+                cursor.execute(statement)
 
 
-def say(statements):
-    with connection.cursor() as cursor:
-        for statement in statements[connection.vendor]:
-            cursor.execute(statement)
+def refusals(events):
+    """Return the statements that make the triggers."""
+    some = REFUSE[connection.vendor]
+    if connection.vendor == "postgresql":
+        return [
+            statement.replace("{events}", " OR ".join(events)) for statement in some
+        ]
+    return [statement.format(event=event) for statement in some for event in events]
 
 
 # What a child says that leaves, and its supervisor where the child was too late.
@@ -111,3 +127,30 @@ def test_a_worker_without_heartbeats_claims_nothing_until_they_arrive_again(
     effects.wait_for("ended", "waits")
     jobs.drained(worker)
     assert worker.process.poll() is None
+
+
+def test_a_child_that_may_not_register_costs_the_others_nothing(
+    run_worker, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    for key in ("one", "two"):
+        enqueue(tasks.work_until, key, str(leave))
+    settings = {"DBQUEUE": {"LEASE": 6.0}}
+    options = "--worker-name", "late", "--processes", 2, "--threads", 1
+    worker = run_worker(*options, settings=settings)
+    victim, other = effects.wait_for("began", times=2)
+
+    with refused_heartbeats(["INSERT"]):
+        os.kill(victim["pid"], signal.SIGKILL)
+        told = "no heartbeat today"
+        wait_until(lambda: worker.output.count(told) > 5, "its successor is refused")
+        seen = Worker.objects.get(pid=other["pid"]).last_seen
+        wait_until(
+            lambda: Worker.objects.get(pid=other["pid"]).last_seen > seen,
+            "the other one's lease is renewed",
+        )
+        leave.touch()
+        wait_until_empty()
+
+    assert effects.counts() == {"one": 1, "two": 1}
+    assert not has_given_up(worker)

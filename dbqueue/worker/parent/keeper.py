@@ -89,9 +89,13 @@ class Keeper:
     def _round(self) -> float:
         """Do what is due and return the seconds until something else is."""
         self._dialect.limit_waiting(self._heartbeats.every)
-        self._register_newcomers()
+        if self._watchdog.has_new_file:
+            self._watchdog.has_new_file = False
+            self._register(self._live())
+        # First those that there are: of a newcomer, the database may refuse the row.
         self._do_due(self._heartbeats)
         self._reap()
+        self._register([child for child in self._live() if not child.beat])
         for duty in self._timed:
             self._do_due(duty)
         for duty in self._chores:
@@ -112,19 +116,17 @@ class Keeper:
         if time.monotonic() >= duty.due_at:
             duty.do(self._alias)
 
-    def _register_newcomers(self) -> None:
-        everybody, self._watchdog.has_new_file = self._watchdog.has_new_file, False
-        for child in self._live():
-            if everybody or not child.beat:
-                sent_at = time.monotonic()
-                leases.register(
-                    self._alias,
-                    child.worker_id,
-                    pid=child.pid,
-                    lease=conf.current().lease,
-                    **facts.told(self._options),
-                )
-                child.beat = sent_at
+    def _register(self, children: list[ChildState]) -> None:
+        for child in children:
+            sent_at = time.monotonic()
+            leases.register(
+                self._alias,
+                child.worker_id,
+                pid=child.pid,
+                lease=conf.current().lease,
+                **facts.told(self._options),
+            )
+            child.beat = sent_at
 
     def _beat(self, alias: str) -> float | None:
         now, lease = time.monotonic(), conf.current().lease
