@@ -40,7 +40,10 @@ _HOMES = {
     "task": "tasks.decorator",
     "time_limit": "tasks.timing",
 }
-__all__ = list(_HOMES)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]
 
 
 def __getattr__(name: str) -> Any:
@@ -48,6 +51,8 @@ def __getattr__(name: str) -> Any:
     # and the tasks framework can be imported: the names are fetched on first use.
     if name in _HOMES:
         return getattr(import_module(f"dbqueue.{_HOMES[name]}"), name)
+    if name == "__all__":
+        return [*_HOMES, *import_module("dbqueue.wings").listed("public")]
     # Importing a module of this package asks for it here first, also in the sandbox,
     # which does without Django and so without wings.
     if "." in name or find_spec(f"dbqueue.{name}") is not None:

@@ -36,3 +36,8 @@ def attribute(name: str, wanted: str) -> Any:
                 return getattr(module, wanted)
     owner = "dbqueue" if name == "public" else f"dbqueue.{name}"
     raise AttributeError(f"module {owner!r} has no attribute {wanted!r}")
+
+
+def listed(name: str) -> list[str]:
+    """Return what the wings' modules of this name hand on."""
+    return [wanted for module in modules(name) for wanted in module.__all__]

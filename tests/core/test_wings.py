@@ -47,6 +47,18 @@ def test_a_name_of_a_wing_is_found_in_the_core(wing, module, home):
     assert home.Feather is Feather
 
 
+def test_all_public_names_come_with_a_star_and_are_listed(wing):
+    wing("public", Feather=object)
+    names = {}
+
+    exec("from dbqueue import *", names)
+
+    wanted = {"enqueue", "task", "Limit", "Fair", "Cron", "schedule", "Feather"}
+    assert wanted <= names.keys()
+    assert {name for name in names if name != "__builtins__"} == {*dbqueue.__all__}
+    assert {*dbqueue.__all__} <= {*dir(dbqueue)}
+
+
 def test_an_option_of_a_wing_is_taken_by_the_decorator(wing):
     got = []
     wing("options", OPTIONS={"feathers": lambda task, value: got.append((task, value))})
