@@ -73,7 +73,9 @@ class ScheduleAdmin(StrictAdmin):
     show_full_result_count = False
     actions = ("enable", "disable", "run_now", "reset")
     readonly_fields: ClassVar[Any] = (
-        *("times", "upcoming", "latest", "runs", "origin", "changes", "problem"),
+        *("times", "upcoming", "waiting_for", "latest", "runs", "problem"),
+        *("origin", "declared_by", "declared_at", "changes", "retired_at"),
+        "created_at",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -19,8 +19,11 @@ _TIMES = ("cron", "every", "at")
 _ARGUMENTS = ("args", "kwargs", "changes")
 _FIELDSETS: Any = (
     (None, {"fields": ("name", "description", "enabled", "problem")}),
-    (_("Runs"), {"fields": ("times", "upcoming", "latest", "runs")}),
-    (_("Times"), {"fields": ("cron", "timezone", ("every", "offset"), "at")}),
+    (_("Runs"), {"fields": ("times", "upcoming", "waiting_for", "latest", "runs")}),
+    (
+        _("Times"),
+        {"fields": ("cron", ("timezone", "both_days"), ("every", "offset"), "at")},
+    ),
     (_("What is run"), {"fields": ("task", "args", "kwargs")}),
     (
         _("Options"),
@@ -33,7 +36,15 @@ _FIELDSETS: Any = (
             )
         },
     ),
-    (_("Declared"), {"fields": ("origin", "changes")}),
+    (
+        _("Declared"),
+        {
+            "fields": (
+                ("origin", "declared_by", "declared_at"),
+                *("changes", "retired_at", "created_at"),
+            )
+        },
+    ),
 )
 
 
@@ -50,6 +61,11 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
     timezone = forms.ChoiceField(label=_("Time zone"), required=False)
+    both_days = forms.BooleanField(
+        label=_("Both days"),
+        required=False,
+        help_text=_("Of a day and a weekday, both are to match, not either."),
+    )
     every = forms.DurationField(
         label=_("Or every"), required=False, help_text=_("Days and HH:MM:SS.")
     )
@@ -97,9 +113,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
                 _("Fill in one of “Cron”, “Or every” and “Or at”.")
             )
         try:
-            before = self.instance.cadence
-            both = isinstance(before, Cron) and before.both_days
-            self.instance.cadence = _cadence(given[0], cleaned, both_days=both)
+            self.instance.cadence = _cadence(given[0], cleaned)
         except InvalidSchedule as error:
             self.add_error(given[0], str(error))
         return cleaned
@@ -127,7 +141,8 @@ def _fields_of(times: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {"timezone": settings.TIME_ZONE}
     if isinstance(times, Cron):
         zone = times.timezone or settings.TIME_ZONE
-        return {"cron": times.expression, "timezone": zone}
+        both = times.both_days
+        return {"cron": times.expression, "timezone": zone, "both_days": both}
     if isinstance(times, Every):
         return shown | {"every": times.interval, "offset": times.offset or None}
     if isinstance(times, At):
@@ -141,10 +156,10 @@ def _is_own(times: Any) -> bool:
     return isinstance(times, Cadence) and not isinstance(times, Cron | Every | At)
 
 
-def _cadence(name: str, given: dict[str, Any], *, both_days: bool) -> Cadence:
+def _cadence(name: str, given: dict[str, Any]) -> Cadence:
     if name == "cron":
-        zone = given["timezone"]
-        return Cron(given["cron"], timezone=zone, both_days=both_days)
+        zone, both = given["timezone"], given["both_days"]
+        return Cron(given["cron"], timezone=zone, both_days=both)
     if name == "every":
         return Every(given["every"], offset=given["offset"] or timedelta())
     lines = [line.strip() for line in given["at"].splitlines() if line.strip()]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import flatten
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
@@ -140,6 +141,33 @@ def test_one_is_made_and_changed_by_its_form(admin_client, fields, cadence):
     assert (row.priority, row.args) == (9, [1])
     assert row.cadence == Cron("@daily", timezone="Europe/Berlin")
     assert [entry.action_flag for entry in LogEntry.objects.order_by("pk")] == [1, 2]
+
+
+def test_both_days_may_be_wanted_by_the_form(admin_client):
+    line = {"cron": "0 8 13 * fri"}
+    admin_client.post(f"{LIST}add/", FORM | line | {"both_days": "on"})
+    row = Schedule.objects.get()
+    assert row.cadence.both_days
+    form = admin_client.get(page_of(row)).context["adminform"].form
+    assert form["both_days"].value() is True
+
+    admin_client.post(page_of(row), FORM | line)
+
+    row.refresh_from_db()
+    assert row.cadence == Cron("0 8 13 * fri", timezone="Europe/Berlin")
+
+
+def test_each_value_of_a_schedule_is_on_its_page(admin_client, nightly):
+    form = admin_client.get(page_of(nightly)).context["adminform"]
+
+    shown = {name for _, part in form.fieldsets for name in flatten(part["fields"])}
+    # What these show of it.
+    shown |= {"cadence"} if {"cron", "every", "at"} <= shown else set()
+    shown |= {"declared"} if "changes" in shown else set()
+    shown |= {"next_run_at", "due_at"} if "upcoming" in shown else set()
+    shown |= {"recent", "last_run_at", "last_job_id"} if "latest" in shown else set()
+    fields = {field.name for field in Schedule._meta.get_fields()}
+    assert fields - shown == {"id"}
 
 
 @pytest.mark.parametrize(
