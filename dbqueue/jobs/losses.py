@@ -1,9 +1,10 @@
-"""What the attempt log tells of jobs whose process was lost under them."""
+"""What is told of jobs that were lost, and what their attempt log tells of it."""
 
 import json
 from typing import Any
 
 from dbqueue.dialects.columns import ClaimedJob, HeldJob
+from dbqueue.exceptions import DbqueueError, TaskTimeout, WorkerLost
 from dbqueue.models import entries
 from dbqueue.tasks.payload import UNREADABLE
 
@@ -44,6 +45,27 @@ def since_retry(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:
     log = read(job)
     ends = [place for place, entry in enumerate(log, 1) if "retried_at" in entry]
     return log[ends[-1] :] if ends else log
+
+
+def cause(job: HeldJob, reason: str) -> DbqueueError | None:
+    """Return what an attempt failed by that its worker did not bring to an end.
+
+    Error trackers know such an exception, without a traceback, by its words: they name
+    the task, and nothing that is another one each time.
+    """
+    if reason == "lost":
+        return WorkerLost(f"The worker died or was cut off while {job.task} ran.")
+    if reason == "timeout":
+        return TaskTimeout(
+            f"{job.task} ran past its timeout, or the import of its module took too "
+            "long, and did not stop."
+        )
+    if reason == "blocked":
+        return TaskTimeout(
+            f"{job.task} blocked the event loop, so that other async jobs could not "
+            "end. Call what blocks through sync_to_async()."
+        )
+    return None
 
 
 def read(job: ClaimedJob | HeldJob) -> list[dict[str, Any]]:

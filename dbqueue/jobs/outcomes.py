@@ -14,13 +14,11 @@ from dbqueue.dialects.columns import ClaimedJob, HeldJob
 from dbqueue.dialects.rows import Outcome, Request
 from dbqueue.exceptions import (
     Cancel,
-    DbqueueError,
     InstanceGone,
     InvalidPayload,
     Retry,
     TaskTimeout,
     UserVisibleError,
-    WorkerLost,
 )
 from dbqueue.jobs import losses
 from dbqueue.jobs.tracebacks import fold, told
@@ -130,7 +128,7 @@ def rescued(job: HeldJob, reason: str, *, beside: int = 0) -> Outcome:
     record = _record(job, job.worker_id, reason)
     if beside:
         record["beside"] = beside
-    error = cause(job, why if failed else reason)
+    error = losses.cause(job, why if failed else reason)
     if error is not None:
         record |= told(error) | {"traceback": ""}
     return Outcome(
@@ -155,27 +153,6 @@ def _cancelled(job: HeldJob) -> Outcome:
         record=record,
         gate=job.gate,
     )
-
-
-def cause(job: HeldJob, reason: str) -> DbqueueError | None:
-    """Return what an attempt failed by that its worker did not bring to an end.
-
-    Error trackers know such an exception, without a traceback, by its words: they name
-    the task, and nothing that is another one each time.
-    """
-    if reason == "lost":
-        return WorkerLost(f"The worker died or was cut off while {job.task} ran.")
-    if reason == "timeout":
-        return TaskTimeout(
-            f"{job.task} ran past its timeout, or the import of its module took too "
-            "long, and did not stop."
-        )
-    if reason == "blocked":
-        return TaskTimeout(
-            f"{job.task} blocked the event loop, so that other async jobs could not "
-            "end. Call what blocks through sync_to_async()."
-        )
-    return None
 
 
 def _pause(reason: str, failures: int) -> float:

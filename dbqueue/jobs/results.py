@@ -110,6 +110,16 @@ def running_result(
     )
 
 
+def end(result: JobResult, outcome: Outcome, **more: Any) -> None:
+    """Let the result of a job that runs tell of its end; `more` are other values."""
+    state, now = outcome.state, timezone.now()
+    ended = {"state": state, "status": STATUS[state], "finished_at": now, **more}
+    for name, value in ended.items():
+        object.__setattr__(result, name, value)
+    if outcome.record is not None:
+        result.errors.append(task_error(outcome.record))
+
+
 def unrun_result(job: ClaimedJob, worker_id: UUID, outcome: Outcome) -> JobResult:
     """Return the result of a job that has FAILED, but not by what its task did.
 

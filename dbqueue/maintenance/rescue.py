@@ -14,7 +14,7 @@ from dbqueue import dialects
 from dbqueue.dialects import hooks
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import Outcome, tell_of_known
-from dbqueue.jobs import events, outcomes, statistics
+from dbqueue.jobs import events, losses, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
@@ -135,7 +135,7 @@ def _rescue(
     for job, outcome in ended.items():
         if job.id in taken:
             result = partial(finished_result, alias, job.id)
-            error = outcomes.cause(job, reason) if outcome.failed else None
+            error = losses.cause(job, reason) if outcome.failed else None
             events.rescued(job, outcome, error, result)
     return len(taken) + len(known)
 

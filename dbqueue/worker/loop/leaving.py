@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import Error
 
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.jobs import events, outcomes
+from dbqueue.jobs import events, losses, outcomes
 from dbqueue.jobs.results import unrun_result
 from dbqueue.worker.loop.dispatch import Dispatch
 from dbqueue.worker.options import WorkerOptions
@@ -95,7 +95,7 @@ def _give_up(
     by, why = dispatch.holder.request_for(job)
     held = job.held_by(worker_id)._replace(cancelled_by=by, cancel_reason=why)
     outcome = outcomes.rescued(held, reason, beside=beside)
-    error = outcomes.cause(held, reason) if outcome.failed else None
+    error = losses.cause(held, reason) if outcome.failed else None
     result = partial(unrun_result, job, worker_id, outcome)
     events.rescued(held, outcome, error, result)
     dispatch.completer.done(job, outcome)

@@ -28,7 +28,7 @@ from dbqueue.worker.parent.processes import Links, exists
 from dbqueue.worker.parent.pruner import chores
 from dbqueue.worker.parent.reaper import reap
 from dbqueue.worker.process.connections import WAITING, drop, prepare_sessions
-from dbqueue.worker.process.pipes import WakePipe, wait
+from dbqueue.worker.process.pipes import wait
 from dbqueue.worker.process.watchdog import Watchdog
 from dbqueue.worker.shared import ChildState, Phase
 
@@ -46,8 +46,7 @@ _SCHEDULE_INTERVAL = 0.1
 class Keeper:
     """Keeps the children's leases until it is told to quit or all of them have exited.
 
-    The supervisor writes to `links.orders` when a child changed; QUIT on it ends the
-    keeper.
+    The supervisor writes to `links.orders` when a child changed, and QUIT to end it.
     """
 
     def __init__(self, options: WorkerOptions, links: Links) -> None:
@@ -176,13 +175,9 @@ class Keeper:
 
     def _wait(self, seconds: float) -> None:
         # At its end of file it would be ready for ever.
-        pipes: list[WakePipe | int] = (
-            [self._orders] if self._orphaned_at is None else []
-        )
+        pipes = [] if self._orphaned_at else [self._orders]
         news = self._listener.fileno()
-        if news is not None:
-            pipes.append(news)
-        ready = wait(pipes, seconds)
+        ready = wait([*pipes, *([] if news is None else [news])], seconds)
         if news in ready:
             self._read_news()
         if self._orders in ready:

@@ -11,18 +11,16 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.utils import timezone
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import Cancel, ClaimLost, TaskTimeout
-from dbqueue.jobs import events, outcomes
-from dbqueue.jobs.results import running_result, task_error, unrun_result
+from dbqueue.jobs import events, outcomes, results
 from dbqueue.models import JobState
 from dbqueue.tasks import context, payload, typed
 from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.framework import task_finished, task_started
-from dbqueue.tasks.results import STATUS, JobResult
+from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.worker.run.awaiting import Call, announcing, too_long, within
 from dbqueue.worker.run.holder import Holder
@@ -48,7 +46,7 @@ class Attempt:
         self._typed = TypedRow(job) if is_typed else None
         self._dump = self._typed.dump if self._typed else payload.result
         if task.keep_result is False:
-            self._dump = _nothing
+            self._dump = lambda value: "null"
         # The result, as JSON, of a job whose end is written, and then committed.
         self._written: str | None = None
         self._committed: str | None = None
@@ -149,14 +147,11 @@ class Attempt:
         return args, payload.read(self._job, "kwargs", dict)
 
     def _current_result(self) -> JobResult:
-        """Return what receivers get of the job. Built lazily: most jobs have none.
-
-        Raises InvalidPayload if the row was damaged.
-        """
+        """Return what receivers get, if any asks; InvalidPayload if it is damaged."""
         if self._result is None:
             # Read once more: the function may have changed what it was given.
             args, kwargs = self._arguments()
-            self._result = running_result(
+            self._result = results.running_result(
                 self._task,
                 self._job,
                 self._holder.worker_id,
@@ -222,15 +217,13 @@ class Attempt:
         if isinstance(error, self._holder.reraise):
             raise error
         if self._committed is not None:
-            job = self._job
-            logger.exception("Job id=%s task=%s raised after its end", job.id, job.task)
+            logger.exception("Job id=%s raised after its end", self._job.id)
             return self._succeeded(self._committed)
         if isinstance(error, ClaimLost):
             logger.warning("Claim lost: %s", error)
             return None
         if self._holder.is_cancelled(self._job):
-            request = self._holder.request_for(self._job)
-            error = outcomes.as_cancel(error, request)
+            error = outcomes.as_cancel(error, self._holder.request_for(self._job))
         if isinstance(error, TaskTimeout) and not error.args:
             error.args = (too_long(self._task.seconds_allowed),)
         outcome = outcomes.raised(
@@ -251,14 +244,12 @@ class Attempt:
     def _send_finished(self, outcome: Outcome, **more: Any) -> None:
         if not self._is_readable:
             return events.finished(
-                partial(unrun_result, self._job, self._holder.worker_id, outcome)
+                partial(
+                    results.unrun_result, self._job, self._holder.worker_id, outcome
+                )
             )
-        result, state, now = self._current_result(), outcome.state, timezone.now()
-        ended = {"state": state, "status": STATUS[state], "finished_at": now, **more}
-        for name, value in ended.items():
-            object.__setattr__(result, name, value)
-        if outcome.record is not None:
-            result.errors.append(task_error(outcome.record))
+        result = self._current_result()
+        results.end(result, outcome, **more)
         events.deliver(task_finished, self._holder.sender, task_result=result)
 
     def _seconds(self) -> float:
@@ -267,7 +258,3 @@ class Attempt:
 
 def _drop(value: Any) -> str:
     raise Cancel
-
-
-def _nothing(value: Any) -> str:
-    return "null"
