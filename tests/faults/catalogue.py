@@ -215,7 +215,10 @@ FAULTS = [
         "With both in the connection parameters, workers go on there by themselves.",
         "Streaming replication, `kill -9`, `pg_ctl promote`, two hosts and "
         "`target_session_attrs`",
-        (f"{SERVER}test_a_promoted_standby",),
+        (
+            f"{SERVER}test_a_promoted_standby",
+            f"{SERVER}test_a_standby_that_lacks_the_latest",
+        ),
     ),
     Fault(
         "The server refuses a statement: serialization failure, deadlock, lock or "

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,7 +14,8 @@ from django.core.management import call_command
 from django.db import Error, connections
 from django.test import override_settings
 
-from dbqueue import enqueue
+from dbqueue import Every, enqueue
+from dbqueue.schedules.models import Schedule
 from tests.faults.disk import small_disk
 from tests.faults.server import Server
 from tests.settings import database
@@ -21,7 +24,9 @@ from tests.support.processes import (
     PATIENCE,
     finished,
     scaled,
+    send,
     thorough,
+    unfinished,
     wait_until,
 )
 
@@ -222,11 +227,7 @@ def test_a_promoted_standby_is_used_without_a_restart_of_the_worker(
     primary.create().start()
     standby = serve("standby").create_standby_of(primary).start()
     commit_on_both(primary)
-    pair = database(primary.url) | {
-        "HOST": "127.0.0.1,127.0.0.1",
-        "PORT": f"{primary.port},{standby.port}",
-        "OPTIONS": {"target_session_attrs": "read-write", "connect_timeout": 2},
-    }
+    pair = either_of(primary, standby)
     use(**pair)
     count = scaled(300, 1000)
     jobs.many(tasks.work, [(i, 0.02) for i in range(count)])
@@ -247,6 +248,63 @@ def test_a_promoted_standby_is_used_without_a_restart_of_the_worker(
     jobs.check()
     assert finished(state="SUCCESSFUL").count() == count
     assert worker.process.poll() is None
+
+
+@thorough
+@pytest.mark.parametrize("catch_up", ["last", "none"])
+def test_a_standby_that_lacks_the_latest_fires_one_tick_of_a_schedule_again_at_most(
+    catch_up, serve, use, run_worker, effects
+):
+    primary = serve("primary", wal_level="replica", max_wal_senders=5)
+    primary.create().start()
+    standby = serve("standby").create_standby_of(primary).start()
+    pair = either_of(primary, standby)
+    use(**pair)
+    worker = run_worker(settings={"DATABASES": {"default": pair}, **PATIENT})
+    wait_until(lambda: worker.children(), "it works")
+    # One tick of each comes soon, but not before the standby has them; the next one in
+    # ten minutes.
+    soon = Every(600, offset=(time.time() + 20) // 1 % 600)
+    path = tasks.note_tick.module_path
+    Schedule.objects.bulk_create(
+        Schedule(name=f"s{number}", task=path, cadence=soon, catch_up=catch_up)
+        for number in range(20)
+    )
+    sender = wait_until(lambda: has_received_all(primary), "the standby has them")
+    send(sender, signal.SIGSTOP)
+    effects.wait_for("ended", times=20)
+    wait_until(lambda: not unfinished().exists(), "they have ended there")
+
+    connections["own"].close()
+    primary.kill()
+    standby.promote()
+    effects.wait_for("ended", times=40)
+    wait_until(ask(lambda: not unfinished().exists()), "they have ended here")
+
+    assert Counter(effects.counts().values()) == {2: 20}
+    assert finished().count() == 20
+    assert set(Schedule.objects.values_list("runs", flat=True)) == {1}
+
+
+def either_of(primary, standby):
+    """Return the settings of a database that is whichever of both may be written."""
+    return database(primary.url) | {
+        "HOST": "127.0.0.1,127.0.0.1",
+        "PORT": f"{primary.port},{standby.port}",
+        "OPTIONS": {"target_session_attrs": "read-write", "connect_timeout": 2},
+    }
+
+
+def has_received_all(primary):
+    """Return the process that sends to the standby, once it has nothing to send."""
+    import psycopg
+
+    with psycopg.connect(primary.url, autocommit=True) as session:
+        row = session.execute(
+            "SELECT pid FROM pg_stat_replication"
+            " WHERE replay_lsn >= pg_current_wal_flush_lsn()"
+        ).fetchone()
+    return row and row[0]
 
 
 def commit_on_both(primary):

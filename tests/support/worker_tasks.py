@@ -43,6 +43,12 @@ def note(key):
     effect("ended", key)
 
 
+@task(takes_context=True)
+def note_tick(context):
+    tick = context.schedule
+    effect("ended", f"{tick.name} {tick.scheduled_for.isoformat()}")
+
+
 @task
 def work(key, seconds):
     effect("began", key)
