@@ -24,15 +24,19 @@ def now(alias: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def first_due(alias: str, unknown: Collection[str]) -> tuple[Any, float | None] | None:
+def first_due(
+    alias: str, tasks: Collection[str], kinds: Collection[str]
+) -> tuple[Any, float | None] | None:
     """Return the schedule that is due first, by its id, and in how many seconds.
 
-    None for these is a moment that cannot be read; `unknown` tasks are left out. Return
-    None if none is ever due. It costs one look into an index, as it is asked often.
+    None for these is a moment that cannot be read. Those of the tasks, and those whose
+    cadence is of the kinds, are left out. Return None if none is ever due. It costs one
+    look into an index, as it is asked often.
     """
     dialect, known, values = dialects.of(alias), "", dict[str, Any]()
-    if unknown:
-        known, values["unknown"] = KNOWN[dialect.name], json.dumps(sorted(unknown))
+    if tasks or kinds:
+        known = KNOWN[dialect.name]
+        values |= {"tasks": json.dumps([*tasks]), "kinds": json.dumps([*kinds])}
     values["now"] = writer(alias)(timezone.now())
     found = dialect.ask(FIRST[dialect.name].format(known=known), values)
     return (found[0][0], found[0][1]) if found else None

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def clean():
     changes.unknown.clear()
+    changes.unknown_kinds.clear()
     looking._prepared.clear()
     looking._overtaken.clear()
 

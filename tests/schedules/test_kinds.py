@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from dbqueue import schedule
+from dbqueue import Every, schedule
 from dbqueue.exceptions import InvalidSchedule, UnknownCadence
 from dbqueue.models import Job
 from dbqueue.schedules.declared import declarations, sync
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 def clean(monkeypatch):
     monkeypatch.setattr(declarations, "declared", {})
     changes.unknown.clear()
+    changes.unknown_kinds.clear()
     looking._prepared.clear()
 
 
@@ -53,11 +54,15 @@ def test_code_declares_it():
 def test_a_worker_that_does_not_know_its_kind_leaves_it_to_others(monkeypatch):
     row = Schedule.objects.create(name="n", task="tests.tasks.noop", cadence=Noons())
     moment = come(row)
+    known = Schedule.objects.create(name="k", task=row.task, cadence=Every(3600))
+    come(known)
     monkeypatch.delitem(base.kinds, "noons")
 
     looking.fire_due("default")
+    seconds = looking.fire_due("default")
 
-    assert not Job.objects.exists()
+    assert Job.objects.get().context["dbqueue.schedule"]["name"] == "k"
+    assert seconds > 0.0, "it is asked no more"
     row.refresh_from_db()
     assert abs(row.due_at - moment) < timedelta(milliseconds=1)
     assert not row.problem

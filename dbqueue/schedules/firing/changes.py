@@ -19,8 +19,10 @@ from dbqueue.schedules.times import plan
 logger = logging.getLogger(__name__)
 
 Write = Callable[[datetime | None], str | None]  # a moment, as a statement takes it
-# Tasks that this process cannot import, and whose schedules it leaves to others.
+# Tasks that this process cannot import, and kinds of cadences that no module here
+# defines: their schedules are left to others.
 unknown: set[str] = set()
+unknown_kinds: set[str] = set()
 
 
 @dataclass(slots=True)
@@ -60,7 +62,10 @@ class Change:
             self.inserted = [dialect.as_due(job) for job in plain]
             self.moved = json.dumps(self._moved(write))
         except (TaskNotFound, UnknownCadence) as error:
-            unknown.add(row.task)
+            if isinstance(error, TaskNotFound):
+                unknown.add(row.task)
+            else:
+                unknown_kinds.update(row.cadence)
             logger.warning("Schedule %r is left to others: %s", row.name, error)
             return False
         except Exception as error:  # whatever is wrong with it, the others are fired

@@ -20,7 +20,7 @@ from dbqueue.jobs import wakeup
 from dbqueue.models import Job
 from dbqueue.schedules import calls, store
 from dbqueue.schedules.firing import commits
-from dbqueue.schedules.firing.changes import Change, unknown
+from dbqueue.schedules.firing.changes import Change, unknown, unknown_kinds
 from dbqueue.schedules.models import Schedule
 from dbqueue.schedules.times import plan
 
@@ -94,7 +94,7 @@ def _is_first(alias: str, left: float) -> bool:
 
 def _seconds_left(alias: str) -> float | None:
     """Return the seconds until the next is due; None if there is none."""
-    first = store.first_due(alias, unknown)
+    first = store.first_due(alias, unknown, unknown_kinds)
     if first is None:
         return None
     pk, seconds = first
@@ -111,6 +111,8 @@ def _prepare(alias: str) -> list[Change]:
     soon = Schedule.objects.using(alias).due(clock + timedelta(seconds=AHEAD))
     if unknown:
         soon = soon.exclude(task__in=unknown)
+    if unknown_kinds:
+        soon = soon.exclude(cadence__has_any_keys=[*unknown_kinds])
     rows: list[Any] = list(soon.defer(*_UNUSED)[:BATCH])
     # Asked by itself: how long many rows take to come would make all of them late.
     now, since = store.now(alias), time.monotonic()

@@ -8,7 +8,10 @@ SELECT id, CASE WHEN isfinite(due_at)
 FROM dbqueue_schedule WHERE due_at IS NOT NULL {known} ORDER BY due_at LIMIT 1
 """
 
-KNOWN = "AND task NOT IN (SELECT jsonb_array_elements_text(%(unknown)s::jsonb))"
+KNOWN = """
+AND task NOT IN (SELECT jsonb_array_elements_text(%(tasks)s::jsonb))
+AND NOT cadence ?| ARRAY(SELECT jsonb_array_elements_text(%(kinds)s::jsonb))
+"""
 
 MOVE = """
 WITH given AS MATERIALIZED (

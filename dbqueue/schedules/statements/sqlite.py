@@ -5,7 +5,13 @@ SELECT id, (julianday(due_at) - julianday(%(now)s)) * 86400.0
 FROM dbqueue_schedule WHERE due_at IS NOT NULL {known} ORDER BY due_at LIMIT 1
 """
 
-KNOWN = "AND task NOT IN (SELECT value FROM json_each(%(unknown)s))"
+KNOWN = """
+AND task NOT IN (SELECT value FROM json_each(%(tasks)s))
+AND NOT EXISTS (
+    SELECT 1 FROM json_each(cadence)
+    WHERE key IN (SELECT value FROM json_each(%(kinds)s))
+)
+"""
 
 _NAMES = (
     *("id", "was", "waited_for", "next_run_at", "due_at", "waiting_for"),
