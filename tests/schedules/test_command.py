@@ -56,7 +56,7 @@ def test_it_says_that_there_is_none():
 def test_it_shows_the_next_runs(nightly):
     lines = ask("next", "nightly", "-n", "3").splitlines()
 
-    assert lines[0] == "nightly: At 02:30 every day"
+    assert lines[0] == "nightly: At 02:30 every day (Asia/Kathmandu)"
     assert len(lines) == 4
     assert ask("next").count("02:30:00") == 5
 

@@ -66,6 +66,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         backend = choose_backend(options["backend"], database=options["database"])
+        import_tasks()  # times of the project's own kind may be there
         with database_errors_explained(backend.database):
             action = getattr(self, f"_{options['action'] or 'list'}")
             try:
@@ -89,14 +90,17 @@ class Command(BaseCommand):
             text = "  ".join(cell.ljust(width) for cell, width in cells)
             self.stdout.write(text.rstrip())
         if not found:
-            self.stdout.write("There are no schedules.")
+            self.stdout.write(
+                "There are no schedules. A worker writes those of the code when it "
+                "starts, as 'schedules sync' does."
+            )
 
     def _next(self, alias: str, options: dict[str, Any]) -> None:
         rows = Schedule.objects.using(alias).active()
         if options["names"]:
             rows = rows.filter(pk__in=[r.pk for r in _named(alias, options["names"])])
         for row in rows:
-            self.stdout.write(f"{row.name}: {row.words()}")
+            self.stdout.write(f"{row.name}: {row.cadence}")
             moments = row.next_runs(options["count"])
             for moment in moments:
                 self.stdout.write(f"  {_shown(moment)}")
@@ -121,7 +125,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.name}: {'enabled' if on else 'disabled'}")
 
     def _sync(self, alias: str, options: dict[str, Any]) -> None:
-        import_tasks()
         report = sync.sync(alias, at_once=True)
         for word in ("created", "changed", "revived", "retired"):
             for name in getattr(report, word):
