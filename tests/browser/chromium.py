@@ -97,15 +97,19 @@ class Browser:
         lines = self._ask("POST", "/se/log", {"type": "browser"})
         return [line["message"] for line in lines]
 
-    def axe(self):
-        """Return what axe finds to be a serious fault of the page, or worse."""
+    def axe(self, *, besides=""):
+        """Return what axe finds to be a serious fault of the page, or worse.
+
+        `besides` is a selector of what it is not to look at.
+        """
         if AXE is None:
             how = "pip install --no-deps axe-playwright-python"
             warnings.warn(f"NO AXE HERE: it judges no page; {how}", stacklevel=2)
             return []
         self.run(AXE.read_text())
         return self.run(
-            "return axe.run().then((found) => found.violations"
+            f"return axe.run({{exclude: {json.dumps([besides] if besides else [])}}})"
+            ".then((found) => found.violations"
             ".filter((one) => ['serious', 'critical'].includes(one.impact))"
             ".map((one) => `${one.id}: ${one.nodes.map((n) => n.html)}`))"
         )
