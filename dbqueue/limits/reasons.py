@@ -1,7 +1,10 @@
 """Why a job with a lane is not running, and who holds the lane, in words."""
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
+
+from django.utils.translation import gettext as _
 
 from dbqueue.backend import backend_of
 from dbqueue.limits import stores
@@ -57,15 +60,16 @@ def of_blocked(job: Job) -> str | None:
     alias, gate = str(job._state.db), job.fair_group or job.lane
     known = {f.key: f for f in stores.of(alias).facts([job.lane, gate])}
     if gate not in known:
-        return (
-            f"No live worker has declared the limit {limit_of(gate)!r}. Start one that "
-            "knows its task, or correct the name."
-        )
+        return _(
+            "No live worker has declared the limit %(limit)s. Start one that knows its "
+            "task, or correct the name."
+        ) % {"limit": repr(limit_of(gate))}
     for facts in known.values():
         if (why := _paused(alias, facts) or _closed(alias, facts, job)) is not None:
             return why
     if job.fair_group:
-        return f"It waits for its turn in the fair group {job.fair_group!r}."
+        said = _("It waits for its turn in the fair group %(group)s.")
+        return said % {"group": repr(job.fair_group)}
     return None  # it is its turn, or no worker is there to let it in
 
 
@@ -76,28 +80,52 @@ def _paused(alias: str, facts: Facts) -> str | None:
     pause = Pause.objects.using(alias).filter(pk__in=names).first()
     if pause is None:
         return None  # it was resumed a moment ago
-    by = f" by {pause.paused_by}" if pause.paused_by else ""
-    why = f": {pause.reason}" if pause.reason else "."
-    kind, _, name = pause.key.partition(":")
-    return f"The {kind} {name!r} is paused{by}{why}"
+    kind, _sep, name = pause.key.partition(":")
+    values = {
+        "name": repr(name),
+        "by": pause.paused_by,
+        "why": f": {pause.reason}" if pause.reason else ".",
+    }
+    if kind == "lane":
+        said = _("The lane %(name)s is paused%(why)s")
+        if pause.paused_by:
+            said = _("The lane %(name)s is paused by %(by)s%(why)s")
+    else:
+        said = _("The limit %(name)s is paused%(why)s")
+        if pause.paused_by:
+            said = _("The limit %(name)s is paused by %(by)s%(why)s")
+    return said % values
 
 
 def _closed(alias: str, facts: Facts, job: Job) -> str | None:
-    what = f"{'Group' if facts.is_group else 'Lane'} {facts.key!r}"
+    what = _("Group %(key)s") if facts.is_group else _("Lane %(key)s")
+    values: dict[str, Any] = {"what": what % {"key": repr(facts.key)}}
     if facts.head is not None and UUID(facts.head) != job.pk:
-        state = facts.holders[facts.head].lower()
-        return f"{what} is in order, and its head {UUID(facts.head)} is {state}."
+        state = JobState(facts.holders[facts.head]).label.lower()
+        said = _("%(what)s is in order, and its head %(head)s is %(state)s.")
+        return said % {**values, "head": UUID(facts.head), "state": state}
     if facts.most is not None and not facts.is_ordered:
         held = facts.held
         if len(held) >= facts.most:
             names = ", ".join(str(UUID(id)) for id in held[:MOST_NAMED])
-            more = f" and {len(held) - MOST_NAMED} more" if held[MOST_NAMED:] else ""
+            values |= {"count": len(held), "most": facts.most, "names": names}
+            values["more"] = len(held) - MOST_NAMED
+            if values["more"] > 0:
+                return (
+                    _(
+                        "%(what)s is full: %(count)d of %(most)d, held by %(names)s "
+                        "and %(more)d more."
+                    )
+                    % values
+                )
             return (
-                f"{what} is full: {len(held)} of {facts.most}, held by {names}{more}."
+                _("%(what)s is full: %(count)d of %(most)d, held by %(names)s.")
+                % values
             )
     seconds = next_token(facts)
     if seconds:
-        return f"{what} has used up its rate; its next token is in {seconds:.1f} s."
+        said = _("%(what)s has used up its rate; its next token is in %(seconds)s s.")
+        return said % {**values, "seconds": f"{seconds:.1f}"}
     return None
 
 

@@ -4,11 +4,14 @@ import shlex
 from collections.abc import Collection
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dbqueue import conf, dialects
 from dbqueue.models import Job, JobState, Pause, entries
@@ -68,7 +71,8 @@ def paused(facts: Facts, job: Job) -> str | None:
     pause = facts.pauses.get(f"task:{job.task}")
     words = queue_paused(facts, job.queue_name) if pause is None else _paused(pause)
     if words is not None and job.state == JobState.SCHEDULED and not _is_due(job):
-        words = f"{_due(job)[:-1]}, and then: {words}"
+        due = _due(job).rstrip(".")
+        words = _("%(due)s, and then: %(words)s") % {"due": due, "words": words}
     return words
 
 
@@ -81,68 +85,108 @@ def queue_paused(facts: Facts, queue: str) -> str | None:
 def waits(facts: Facts, job: Job) -> str:
     """Return what a job waits for that is not paused, nor runs."""
     if job.state not in _SENTENCES:
-        return (
-            f"Its state is {job.state!r}, which no unfinished job has: the row was "
-            "changed by hand. Set its column 'state' to READY, or delete it."
-        )
+        return _(
+            "Its state is %(state)s, which no unfinished job has: the row was changed "
+            "by hand. Set its column 'state' to READY, or delete it."
+        ) % {"state": repr(job.state)}
     if job.expires_at is not None and job.expires_at <= _now():
-        return f"Its deadline was {_moment(job.expires_at)}: it will end as CANCELLED."
+        deadline = _moment(job.expires_at)
+        said = _("Its deadline was %(moment)s: it will end as CANCELLED.")
+        return said % {"moment": deadline}
     if job.state == JobState.SCHEDULED and not _is_due(job):
         return _due(job)
-    return _unserved(facts, job) or _SENTENCES[job.state].format(
-        lane=job.lane, task=job.task, full=_full(facts, job)
-    )
+    if unserved := _unserved(facts, job):
+        return unserved
+    if job.state == JobState.READY:
+        return _busy(facts, job)
+    names = {"lane": repr(job.lane), "task": repr(job.task)}
+    return str(_SENTENCES[job.state] % names)
 
 
-_SENTENCES: dict[str, str] = {
-    JobState.SCHEDULED: "It is due, and is made ready within moments.",
-    JobState.BLOCKED: "Others of the lane {lane!r} come before it, or it is next.",
-    JobState.PAUSED: "Its task {task!r} was resumed: it is made ready within moments.",
-    JobState.READY: "The {full}.",
+_SENTENCES: dict[str, Any] = {
+    JobState.SCHEDULED: gettext_lazy("It is due, and is made ready within moments."),
+    JobState.BLOCKED: gettext_lazy(
+        "Others of the lane %(lane)s come before it, or it is next."
+    ),
+    JobState.PAUSED: gettext_lazy(
+        "Its task %(task)s was resumed: it is made ready within moments."
+    ),
+    JobState.READY: "",
 }
 
 
 def _unserved(facts: Facts, job: Job) -> str:
+    names = {"queue": repr(job.queue_name), "task": repr(job.task)}
     if not facts.crew.serves(job.queue_name):
-        missing = f"No live worker takes the queue {job.queue_name!r}."
-        return f"{missing} Start: manage.py runworker"
+        return (
+            _("No live worker takes the queue %(queue)s. Start: manage.py runworker")
+            % names
+        )
     if not facts.crew.knows(job.queue_name, job.task):
-        unknown = f"No live worker of the queue {job.queue_name!r} knows {job.task!r}."
-        return f"{unknown} Deploy the task to them, or correct the path."
+        return (
+            _(
+                "No live worker of the queue %(queue)s knows %(task)s. Deploy the task "
+                "to them, or correct the path."
+            )
+            % names
+        )
     return ""
 
 
-def _full(facts: Facts, job: Job) -> str:
+def _busy(facts: Facts, job: Job) -> str:
+    queue = repr(job.queue_name)
     most = conf.current().queues.get(job.queue_name, {}).get("concurrency")
     if most is not None:
         count = facts.running.get(job.queue_name, 0)
         if count >= most:
-            return f"queue {job.queue_name!r} is full: {count} of {most} run"
-    return f"workers of the queue {job.queue_name!r} are busy"
+            said = _("The queue %(queue)s is full: %(count)d of %(most)d run.")
+            return said % {"queue": queue, "count": count, "most": most}
+    return _("The workers of the queue %(queue)s are busy.") % {"queue": queue}
 
 
 def _due(job: Job) -> str:
     log = entries(job.attempt_log)
     last = log[-1] if log else {}
-    moment = _moment(job.run_after)
+    values: dict[str, Any] = {"moment": _moment(job.run_after)}
     if last.get("reason") == "snoozed":
-        return f"It asked to be run again at {moment}."
+        return _("It asked to be run again at %(moment)s.") % values
     if last.get("reason") in ("failed", "timeout", "lost"):
-        exception = last.get("exception") or last["reason"]
+        values |= {"failures": job.failures, "most": job.max_attempts}
+        values["exception"] = last.get("exception") or last["reason"]
         return (
-            f"It is tried again at {moment}: {job.failures} of {job.max_attempts} "
-            f"attempts have failed, the last by {exception}."
+            _(
+                "It is tried again at %(moment)s: %(failures)d of %(most)d attempts "
+                "have failed, the last by %(exception)s."
+            )
+            % values
         )
-    return f"It is scheduled for {moment}."
+    return _("It is scheduled for %(moment)s.") % values
 
 
 def _paused(pause: Pause) -> str:
-    kind, _, name = pause.key.partition(":")
-    by = f" by {pause.paused_by}" if pause.paused_by else ""
+    kind, _sep, name = pause.key.partition(":")
     reason = f": {pause.reason.rstrip('.')}" if pause.reason else ""
-    resume = f"manage.py queues resume {shlex.quote(pause.key)}"
-    since = _moment(pause.paused_at)
-    return f"Its {kind} {name!r} is paused{by} since {since}{reason}. Start: {resume}"
+    values = {
+        "name": repr(name),
+        "by": pause.paused_by,
+        "since": _moment(pause.paused_at) + reason,
+        "resume": f"manage.py queues resume {shlex.quote(pause.key)}",
+    }
+    if kind == "task":
+        said = _("Its task %(name)s is paused since %(since)s. Start: %(resume)s")
+        if pause.paused_by:
+            said = _(
+                "Its task %(name)s is paused by %(by)s since %(since)s. "
+                "Start: %(resume)s"
+            )
+    else:
+        said = _("Its queue %(name)s is paused since %(since)s. Start: %(resume)s")
+        if pause.paused_by:
+            said = _(
+                "Its queue %(name)s is paused by %(by)s since %(since)s. "
+                "Start: %(resume)s"
+            )
+    return said % values
 
 
 def _is_due(job: Job) -> bool:
@@ -156,6 +200,6 @@ def _now() -> datetime:
 
 def _moment(moment: datetime | None) -> str:
     if moment is None:
-        return "an unknown time"
+        return _("an unknown time")
     local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
     return str(local.replace(microsecond=0))

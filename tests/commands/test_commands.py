@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from dbqueue import enqueue_many, status
 from dbqueue.maintenance import leases
@@ -90,6 +90,16 @@ class TestQueueStatus:
         assert row.split() == ["hand", "1", "app.tasks.new"]
         (worker,) = status.workers("default")
         assert worker.unknown_tasks == ["app.tasks.new"]
+
+    def test_a_job_says_in_the_language_of_the_reader_why_it_waits(self):
+        tasks.noop.using(queue_name="mail").enqueue()
+
+        with translation.override("de"):
+            reason = status.reason(Job.objects.get())
+
+        assert reason.startswith(
+            "Kein lebender Worker bedient die Warteschlange 'mail'"
+        )
 
     def test_a_job_whose_task_no_live_worker_knows_says_so(self):
         tasks.noop.using(queue_name="mail").enqueue()
