@@ -547,6 +547,16 @@ def test_a_row_that_is_broken_keeps_no_other_from_being_fired(caplog):
         "queue": {"queue_name": "a,b"},
         "backend": {"backend": "nowhere"},
         "priority": {"priority": 1000},
+        "zone's type": {"cadence": {"cron": "* * * * *", "timezone": 5}},
+        "two times": {"cadence": {"every": 60, "at": []}},
+        "interval": {"cadence": {"every": {"days": 1}}},
+        "moment": {"cadence": {"at": ["2026-01-01T00:00"]}},
+        "text": {"cadence": "* * * * *"},
+        "limit": {"catch_up": "all", "catch_up_limit": 0},
+        "jitter": {"jitter": 1e300},
+        "expires": {"expires": 1e300},
+        "no list": {"task": "tests.schedules.tasks.pair", "args": {"a": 1}},
+        "no dict": {"kwargs": [1]},
     }
     for name, values in broken.items():
         miss(make(name), minutes=100)

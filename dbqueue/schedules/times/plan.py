@@ -126,7 +126,8 @@ def remembered(row: Any, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def spread(row: Any) -> timedelta:
     """Return by how much all ticks of the schedule are later, for its jitter."""
     digest = hashlib.sha256(row.pk.bytes).digest()
-    return timedelta(seconds=row.jitter * int.from_bytes(digest[:4]) / 2**32)
+    share = int.from_bytes(digest[:4]) / 2**32
+    return timedelta(seconds=row.jitter * share)  # of a damaged row it may be a text
 
 
 @overload
