@@ -1,11 +1,15 @@
 """A host whose clock is an hour off, or that steps, while the database's is right."""
 
 import time
+from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from dbqueue.models import Worker
+from dbqueue import Every
+from dbqueue.models import FinishedJob, Worker
+from dbqueue.schedules.models import Schedule
 from tests.faults.clock import LIBRARIES, Clock
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
@@ -95,3 +99,43 @@ def test_a_step_of_the_databases_clock_is_got_over(
     measured(f"ran again after a step of {offset} s", again, "jobs")
     assert again <= 2 * 4
     wait_until(lambda: Worker.objects.count() == 2, "both work again")
+
+
+def test_a_clock_put_forward_makes_schedules_catch_up_and_put_back_fires_nothing_twice(
+    only_sqlite, clock, run_worker, witness
+):
+    witness.looks_away = True  # what keepers enqueue is not heard here
+    half_past = Every(3600, offset=int(time.time() - 1800) % 3600)
+    for catch_up in ("none", "last", "all"):
+        make_schedule(catch_up, half_past, catch_up=catch_up)
+    worker = run_worker(settings=SHORT, **clock.environment)
+    worker.wait_until_working()
+
+    clock.step_to("+86400")
+    tomorrow = timezone.now() + timedelta(hours=23)
+    rows = Schedule.objects.filter(next_run_at__lt=tomorrow)
+    wait_until(lambda: not rows.exists(), "all are planned anew")
+    assert runs_of_schedules() == {"none": 0, "last": 1, "all": 24}
+    clock.step_to("+0")
+    make_schedule("seconds", Every(1))
+    wait_until(lambda: runs_of_schedules()["seconds"] > 2, "others are fired again")
+    Schedule.objects.update(enabled=False)
+    wait_until_empty(worker)
+
+    ticks = Counter(
+        (told["name"], told["scheduled_for"])
+        for context in FinishedJob.objects.values_list("context", flat=True)
+        if (told := context["dbqueue.schedule"])
+    )
+    assert set(ticks.values()) == {1}
+    fired = Counter(name for name, _ in ticks)
+    assert (fired["none"], fired["last"], fired["all"]) == (0, 1, 24)
+
+
+def make_schedule(name, cadence, **values):
+    path = "tests.tasks.noop"
+    return Schedule.objects.create(name=name, task=path, cadence=cadence, **values)
+
+
+def runs_of_schedules():
+    return dict(Schedule.objects.values_list("name", "runs"))
