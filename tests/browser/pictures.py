@@ -30,7 +30,16 @@ LOOKS = {  # size, colours, language
 SHOWN = {
     *("overview", "overview-dark", "overview-rtl", "overview-phone"),
     *("jobs", "jobs-phone-dark", "job", "job-running-dark", "again", "queues"),
-    *("pause", "workers", "tasks", "task", "schedules", "schedule", "uploads"),
+    *(
+        "pause",
+        "workers",
+        "limits",
+        "tasks",
+        "task",
+        "schedules",
+        "schedule",
+        "uploads",
+    ),
     *("progress", "progress-phone-dark", "progress-done"),
 }
 MOST = 1700  # pixels of height
@@ -61,6 +70,8 @@ def pages(keys):
         "pause": f"{admin}queues/mail/",
         "workers": f"{admin}worker/",
         "worker": f"{admin}worker/{keys['worker']}/change/",
+        "limits": f"{admin}limits/",
+        "limit": f"{admin}limits/warehouse/",
         "tasks": f"{admin}tasks/",
         "task": f"{admin}tasks/people.tasks.send_summary/",
         "schedules": f"{admin}schedule/",

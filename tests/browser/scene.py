@@ -13,6 +13,8 @@ from dbqueue.models import (
     FinishedJob,
     Job,
     JobFile,
+    Lane,
+    LimitRule,
     Pause,
     Schedule,
     Statistic,
@@ -81,6 +83,7 @@ def paint(alias="default", seed=7):
     made = _made(alias, now)
     _uploads(alias, now)
     schedules = _schedules(alias, now)
+    _limits(alias, now, running)
     return {
         "failed": str(failed),
         "running": str(running),
@@ -120,6 +123,39 @@ def _schedules(alias, now):
         )
         for name, rule in rules.items()
     ]
+
+
+def _limits(alias, now, running):
+    """Write limits, of which one is full, one is by the second, and one was lowered."""
+    declared = {"declared_at": now - timedelta(hours=9)}
+    LimitRule.objects.using(alias).bulk_create(
+        [
+            LimitRule(name="user", concurrency=1, **declared),
+            LimitRule(name="order", concurrency=1, is_ordered=True, **declared),
+            LimitRule(name="stripe", rate=100, per=1.0, burst=20, **declared),
+            LimitRule(name="tenant", is_fair=True, **declared),
+            LimitRule(
+                **{"name": "warehouse", "concurrency": 20, "set_concurrency": 5},
+                **{"set_at": now - timedelta(minutes=40), "set_by": "ada"},
+                **declared,
+            ),
+        ]
+    )
+    moment = now.timestamp()
+    lanes = {"user:77": running.hex, "user:1664": "", "order:A-2041": ""}
+    Lane.objects.using(alias).bulk_create(
+        Lane(key=key, limit_name=key.split(":")[0], held=held, used_at=moment - 96)
+        for key, held in lanes.items()
+    )
+    tenants = ["tenant:acme", "tenant:bolt", "tenant:corp"]
+    places = [*list(lanes) * 3, *tenants * 9]
+    waiting = []
+    for n, lane in enumerate(places):
+        at = now - timedelta(minutes=4, seconds=3 * n)
+        job = _job("shop.tasks.send_receipt", at, "BLOCKED")
+        job.lane, job.fair_group = lane, "tenant" if lane in tenants else ""
+        waiting.append(job)
+    Job.objects.using(alias).bulk_create(waiting)
 
 
 def _uploads(alias, now):
