@@ -229,6 +229,18 @@ def test_a_child_that_died_at_work_is_replaced_at_once_however_often():
     assert busy.start_at <= second < idle.start_at
 
 
+def test_a_worker_does_not_give_up_as_its_idle_children_lose_their_leases():
+    """As beside keepers that freeze, or a database that is away now and then."""
+    place, stillborn = Place(), Place()
+
+    for second in range(10):
+        place.clear(ExitReason.ABANDONED, second, worked=False)
+        stillborn.clear(ExitReason.NONE, second, worked=False)
+
+    assert not place.is_hopeless
+    assert stillborn.is_hopeless
+
+
 @pytest.fixture
 def hold_one_job():
     """Return a worker that runs one job, and what keeps jobs of it apart."""

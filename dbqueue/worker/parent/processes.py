@@ -55,8 +55,7 @@ class Place:
     ) -> bool:
         """Note that the process has exited; return whether it crashed.
 
-        `worked` is whether it had come to what it is there for, `at_work` whether jobs
-        were running in it.
+        `worked`: it had come to what it is there for; `at_work`: jobs were running.
         """
         self.pid = 0
         self.finished = reason is ExitReason.DRAINED
@@ -67,7 +66,8 @@ class Place:
         # A job that ends its process can do so a few times only, and has pauses of its
         # own: the others are not to wait for it.
         self.crashes = 1 if was_stable or at_work else self.crashes + 1
-        self.stillborn = 0 if was_stable or worked else self.stillborn + 1
+        had_lease = worked or reason is ExitReason.ABANDONED
+        self.stillborn = 0 if was_stable or had_lease else self.stillborn + 1
         # At once after the first, which may be an accident; then longer each time.
         self.start_at = now + min(5.0, 0.1 * 2 ** min(self.crashes - 1, 10) - 0.1)
         return True
