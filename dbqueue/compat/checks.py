@@ -2,12 +2,20 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from dbqueue.backend import our_backends
+from dbqueue.compat import conf
+from dbqueue.conf import nearest
+from dbqueue.tasks.options import OPERATIONS
 
 _SOURCE = "dbqueue.compat.celery.conf.source"
+_ROUTES = "dbqueue.compat.celery.conf.routes"
 
 
 @checks.register("dbqueue")
@@ -26,3 +34,31 @@ def _of_settings(source: Any) -> Iterator[checks.CheckMessage]:
         key = name.removeprefix(beginning).lower()
         if name.startswith(beginning) and (words := source.keys.misspelt(key)):
             yield checks.Warning(f"{name}: {words}", id="dbqueue.W030")
+
+
+@checks.register("dbqueue")
+def check_queues(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W031: settings name queues that the jobs' entry of TASKS does not list."""
+    backend = our_backends().get("default")
+    if backend is None or not backend.queues:  # without QUEUES it has any
+        return []
+    return [
+        checks.Warning(
+            f"{setting} names the queue {queue!r}, which TASKS['default'] does not "
+            f"list.{nearest(queue, backend.queues)}",
+            hint="Add it to QUEUES there; until then, calls that would go to it raise "
+            "InvalidTask.",
+            id="dbqueue.W031",
+        )
+        for setting, queue in dict.fromkeys(_named())
+        if queue not in {*backend.queues, OPERATIONS}
+    ]
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    routes: Any = sys.modules.get(_ROUTES)
+    for setting, queue in routes.named() if routes else ():
+        yield f"Celery's {setting}", queue
+    with suppress(ImproperlyConfigured):  # E001 tells of it
+        for queue in conf.current().spoolers.values():
+            yield f"{conf.CompatSettings.PLACE}['SPOOLERS']", str(queue)

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.cache import cache
 from django.dispatch import receiver
 
+from dbqueue.jobs import tracebacks
 from dbqueue.uploads.models import Upload
 from dbqueue.uploads.signals import upload_promoted
 
@@ -17,6 +18,8 @@ def clear_cache(sender: Any, upload: Upload, **kwargs: Any) -> None:
         cache.clear()
 
 
+# Between the worker and the functions of projects.
+tracebacks.fold_those_of("compat")
 if celery := sys.modules.get("dbqueue.compat.celery.app.making"):
     celery.declare_waiting()
 if spooler := sys.modules.get("dbqueue.compat.spooler.declaring"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType, TracebackType
 
@@ -20,16 +21,27 @@ def _folder(module: ModuleType) -> str:
 _OWN = f"{Path(__file__).parent.parent}/"
 # By what the worker calls async tasks: frames of theirs may stand between its own.
 _BETWEEN = (_folder(asgiref), _folder(asyncio), _folder(concurrent.futures))
+# Wings whose tasks only call functions of projects.
+_callers: set[str] = set()
+
+
+def fold_those_of(wing: str) -> None:
+    """Have the frames of a wing be taken off as those of the worker are.
+
+    It is for one that stands between the worker and a project's function. The tasks of
+    other wings are jobs like any other.
+    """
+    _callers.add(wing)
 
 
 def fold(error: BaseException) -> None:
-    """Take the worker's frames off the top of a traceback, and of those of its causes.
+    """Take our frames off the top of a traceback, and of those of its causes.
 
-    One that has no other frames is left whole: then the mistake is ours. The log, the
-    row, receivers and error trackers all read the exception, and so see the same.
+    One that has no other frames keeps those of a wing, or is left whole: then the
+    mistake is ours. The log, the row, receivers and error trackers all read the
+    exception, and so see the same.
     """
-    # The tasks of a wing are jobs like any other.
-    others = tuple(f"{_OWN}{name}/" for name in wings.names())
+    every = set(wings.names())
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -37,24 +49,24 @@ def fold(error: BaseException) -> None:
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
-        found.__traceback__ = _folded(found.__traceback__, others)
+        whole = found.__traceback__
+        rest = _below(whole, every - _callers) or _below(whole, every)
+        found.__traceback__ = rest or whole
         waiting += [found.__cause__, found.__context__]
         if isinstance(found, BaseExceptionGroup):
             waiting += found.exceptions
 
 
-def _folded(
-    whole: TracebackType | None, others: tuple[str, ...]
-) -> TracebackType | None:
-    frame = rest = whole
+def _below(frame: TracebackType | None, kept: Iterable[str]) -> TracebackType | None:
+    """Return what is below our frames, those of the wings that are kept included."""
+    folders = tuple(f"{_OWN}{name}/" for name in kept)
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename
-        if file.startswith(_OWN) and not file.startswith(others):
-            rest = frame.tb_next
-        elif not file.startswith(_BETWEEN):
+        is_ours = file.startswith(_OWN) and not file.startswith(folders)
+        if not (is_ours or file.startswith(_BETWEEN)):
             break
         frame = frame.tb_next
-    return rest or whole
+    return frame
 
 
 def told(error: BaseException) -> dict[str, str]:

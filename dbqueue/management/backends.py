@@ -2,7 +2,7 @@
 
 import getpass
 import math
-from argparse import ArgumentTypeError
+from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -81,6 +81,21 @@ def add_backend_option(parser: CommandParser) -> None:
     parser.add_argument("--backend", help="an alias in TASKS; default: the first")
     database = "an alias in DATABASES, in place of --backend"
     parser.add_argument("--database", metavar="ALIAS", help=database)
+
+
+# What Django has every command take: with a value, and without.
+_VALUES = ("--settings", "--pythonpath")
+_FLAGS = ("--traceback", "--no-color", "--force-color", "--skip-checks")
+
+
+def repeat_options(action: CommandParser) -> None:
+    """Let an action of a command have the options of all commands behind it, too."""
+    how: dict[str, Any] = {"default": SUPPRESS, "help": SUPPRESS}
+    action.add_argument("-v", "--verbosity", type=int, choices=range(4), **how)
+    for name in (*_VALUES, "--backend", "--database"):
+        action.add_argument(name, **how)
+    for name in _FLAGS:
+        action.add_argument(name, action="store_true", **how)
 
 
 class _HelpFormatter(DjangoHelpFormatter):

@@ -10,7 +10,9 @@ from dbqueue import status
 from dbqueue.management.tables import moment, table
 from dbqueue.models import Job, JobRecord, entries
 
-_TITLES = ("id", "state", "queue", "task", "failures", "since", "exception")
+_TITLES = (
+    *("id", "state", "queue", "task", "attempts", "failures", "since", "exception"),
+)
 _MOMENTS = (
     *("enqueued_at", "run_after", "expires_at", "started_at", "last_attempted_at"),
     *("cancelled_at", "finished_at", "keep_until"),
@@ -27,13 +29,14 @@ def listed(rows: Iterable[JobRecord]) -> list[str]:
             row.state,
             row.queue_name,
             row.task,
-            f"{row.failures} of {row.max_attempts}",
+            row.attempt,
+            _failures(row),
             moment(getattr(row, "finished_at", None) or row.enqueued_at),
             getattr(row, "exception", None) or "",
         )
         for row in rows
     ]
-    return table(_TITLES, cells, "No such job.")
+    return table(_TITLES, cells, "No job matches.")
 
 
 def shown(row: JobRecord) -> list[str]:
@@ -53,6 +56,13 @@ def as_json(row: JobRecord) -> str:
     if isinstance(row, Job):
         known["reason"] = status.reason(row)
     return json.dumps(known, cls=DjangoJSONEncoder)
+
+
+def _failures(row: JobRecord) -> str:
+    """Return how many attempts have failed; of how many, while some may be left."""
+    if not row.failures or not isinstance(row, Job):
+        return str(row.failures)
+    return f"{row.failures} of {row.max_attempts}"
 
 
 def _facts(row: JobRecord) -> dict[str, Any]:

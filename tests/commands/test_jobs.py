@@ -63,9 +63,11 @@ def test_jobs_that_match_are_listed_the_newest_first(failed):
     titles, *lines = run("jobs", "list").splitlines()
 
     assert titles.split() == [
-        *("id", "state", "queue", "task", "failures", "since", "exception")
+        *("id", "state", "queue", "task", "attempts", "failures", "since", "exception")
     ]
     assert [line.split()[0] for line in lines] == [second.id, first.id, failed.id]
+    # How many attempts it might have had tells nothing of a job that is over.
+    assert [line.split()[4:6] for line in lines] == [*[["0", "0"]] * 2, ["1", "1"]]
     for options in (
         ["--state", "failed"],
         ["--queue", "mail"],
@@ -76,7 +78,7 @@ def test_jobs_that_match_are_listed_the_newest_first(failed):
         (line,) = run("jobs", "list", "--json", *options).splitlines()
         assert json.loads(line)["id"] == failed.id
     assert len(run("jobs", "list", "--limit", "2").splitlines()) == 3
-    assert run("jobs", "list", "--queue", "none") == "No such job.\n"
+    assert run("jobs", "list", "--queue", "none") == "No job matches.\n"
 
 
 def test_jobs_are_moved_by_their_ids(failed):

@@ -336,8 +336,10 @@ class TestEager:
         "EagerResult",
         "CELERY_TASK_ALWAYS_EAGER",
         "CELERY_TASK_EAGER_PROPAGATES",
-        how="Nested tasks run at once, too. `override_settings` and "
-        "`app.conf` set them.",
+        how="Nested tasks run at once, too, and those of `send_task`. "
+        "`override_settings` and `app.conf` set them. Hooks and signals are also "
+        "called where an exception propagates.",
+        status="differs",
     )
     def test_tasks_run_at_once_nested_ones_too(self):
         with EAGER:
@@ -356,6 +358,10 @@ class TestEager:
                 pytest.raises(ValueError, match="no luck"),
             ):
                 tasks.fail.delay("no luck")
+
+    def test_a_retry_is_raised_where_exceptions_propagate(self):
+        with pytest.raises(celery.exceptions.Retry):
+            tasks.stubborn.apply([2], throw=True)
 
     def test_apply_runs_with_retries(self):
         result = tasks.stubborn.apply([2])

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from dbqueue.compat import celery
 from dbqueue.compat.celery import current_task
-from dbqueue.compat.celery.app import making
+from dbqueue.compat.celery.app import base, making
 from dbqueue.compat.celery.exceptions import NotRegistered
 from dbqueue.compat.celery.result import AsyncResult, EagerResult
 from dbqueue.models import FinishedJob, Job
@@ -122,8 +122,9 @@ class TestTheRequest:
         status="differs",
         how="`id`, `args`, `kwargs`, `retries`, `headers`, `root_id`, "
         "`parent_id`, `eta`, `called_directly`, `is_eager`, "
-        "`delivery_info`, `hostname` (the id of the worker); and "
-        "`context`, the [JobContext](../reference/api.md#jobcontext).",
+        "`delivery_info`, `hostname` (the id of the worker); `chain`, `chord` and "
+        "`group` are `None`; and `context`, the "
+        "[JobContext](../reference/api.md#jobcontext).",
     )
     def test_has_headers_and_who_called(self):
         given = {"trace": "t1", "at": date(2026, 1, 2)}
@@ -131,6 +132,8 @@ class TestTheRequest:
 
         assert found.result[:5] == [found.id, given, "t1", None, tasks.tells.name]
         assert not current_task
+        request = tasks.tells.request
+        assert (request.chain, request.get("group"), request.get("get")) == (None,) * 3
 
     def test_knows_the_task_that_enqueued_it(self):
         with patch.object(tasks.outer, "run", lambda a: tasks.tells.delay().id):
@@ -292,3 +295,20 @@ def test_time_limits_are_the_timeout_of_the_job():
     assert tasks.limited.job.timeout == 5
     with override_settings(CELERY_TASK_TIME_LIMIT=9):
         assert making._of_declaration(tasks.add)["timeout"] == 9
+
+
+def of_base(): ...
+
+
+def test_tasks_have_the_class_that_the_app_names(monkeypatch):
+    monkeypatch.setattr(base, "apps", [base.Celery(task_cls=tasks.Base)])
+
+    assert isinstance(celery.shared_task(of_base), tasks.Base)
+
+
+def test_a_task_in_a_module_of_another_name_is_found_by_its_name(monkeypatch):
+    monkeypatch.setattr(base, "discovered", [(["tests.compat"], "celery_elsewhere")])
+
+    with pytest.raises(NotRegistered):
+        making.find("not.elsewhere")
+    assert making.find("elsewhere").name == "elsewhere"

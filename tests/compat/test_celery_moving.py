@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
 from dbqueue.compat import checks
 from dbqueue.compat.celery.app import base, joining, making
+from dbqueue.compat.celery.app.periodic import Entry, added
 from dbqueue.compat.celery.conf import keys, routes, source
 from dbqueue.compat.celery.move import messages, tables
 from dbqueue.compat.celery.result import AsyncResult
@@ -29,16 +31,20 @@ def conf(monkeypatch):
     return source.current
 
 
+def of_base(): ...
+
+
 class TestSettings:
     @shows(
         "config_from_object",
+        "config_from_envvar",
         "app.conf",
         "autodiscover_tasks",
         "imports",
         "include",
         how="Workers import the modules `tasks` of all apps in any case.",
     )
-    def test_they_are_read_with_and_without_a_namespace(self, conf):
+    def test_they_are_read_with_and_without_a_namespace(self, conf, monkeypatch):
         old = {"CELERY_ALWAYS_EAGER": True, "CELERYD_TASK_TIME_LIMIT": 9}
         app = base.Celery()
         app.config_from_object(
@@ -50,8 +56,25 @@ class TestSettings:
         app.conf.task_always_eager = False
         with override_settings(CELERY_TASK_ALWAYS_EAGER=True):
             assert source.value("task_always_eager") is False
+        monkeypatch.setenv("MY_CONFIG", "tests.compat.not_there")
+        with pytest.raises(ImproperlyConfigured, match="no such variable"):
+            app.config_from_envvar("NO_CONFIG")
+        app.config_from_envvar("NO_CONFIG", silent=True)
+        app.config_from_envvar("MY_CONFIG")
+        with pytest.raises(ImportError, match="not_there' is no module"):
+            app.conf.get("timezone")
         app.conf.update(timezone="Europe/Berlin")
         assert app.timezone == "Europe/Berlin"
+
+    @pytest.mark.parametrize("between", [":", "."])
+    def test_the_class_of_tasks_is_imported_when_it_is_needed(self, between):
+        app = base.Celery(task_cls=f"tests.compat.celery_tasks{between}Base")
+
+        assert isinstance(app.task(of_base), tasks.Base)
+        assert app.Task is tasks.Base
+        lost = base.Celery(task_cls="tests.compat.not_there:Base")
+        with pytest.raises(ImportError, match="not_there"):
+            lost.Task  # noqa: B018
 
     def test_annotations_and_defaults_are_those_of_tasks(self):
         given = {"*": {"rate_limit": "3/m"}, tasks.named.name: {"max_retries": 9}}
@@ -104,6 +127,38 @@ class TestSettings:
         assert "Did you mean 'task_always_eager'" in found["dbqueue.W030"]
         assert "never as pickle" in keys.problem("task_serializer", "pickle")
         assert "gevent" in keys.problem("worker_pool", "gevent")
+        assert not keys.misspelt("beat_scheduler")
+        assert "'beat_schedule'" in keys.misspelt("beat_shedule")
+
+    @override_settings(
+        TASKS={
+            "default": {
+                "BACKEND": "dbqueue.backend.DatabaseBackend",
+                "QUEUES": ["default", "mail"],
+            }
+        },
+        CELERY_TASK_DEFAULT_QUEUE="mial",
+        CELERY_TASK_ROUTES=[
+            ("a.*", {"queue": "default"}),
+            {"b.*": "pdf", "c.*": {"priority": 3}},
+        ],
+        DBQUEUE={"COMPAT": {"SPOOLERS": {"/var/spool/x": "slow"}}},
+    )
+    def test_queues_of_settings_that_tasks_does_not_list_are_told(self, conf):
+        told = [str(message) for message in checks.check_queues()]
+
+        assert len(told) == 3
+        for words in (
+            "task_default_queue names the queue 'mial'",
+            "Did you mean 'mail'?",
+            "task_routes names the queue 'pdf'",
+            "['SPOOLERS'] names the queue 'slow'",
+        ):
+            assert words in "\n".join(told)
+
+    def test_without_a_list_of_queues_any_is_right(self, conf):
+        with override_settings(CELERY_TASK_DEFAULT_QUEUE="mail"):
+            assert checks.check_queues() == []
 
     def test_options_of_an_app_that_there_are_not_are_refused(self):
         with pytest.raises(TypeError, match="Did you mean 'broker'"):
@@ -125,6 +180,7 @@ CODE = {
         @app.task(bind=True, rate_limit="10/m", time_limie=300, acks_late=True)
         def one(self):
             self.retry(countdown=1, queue="x")
+            one.apply_async(queue="pdf")
             chain(one.s(1), one.si())()
             return one.s(1) | one.s(2)
     """,
@@ -133,6 +189,11 @@ CODE = {
         from celery.worker.request import Request
         from .celery import app
         import os, celery
+
+        class Base(celery.Task):
+            abstract = True
+            acks_late = True
+            queue = "classy"
 
         @shared_task
         async def later(): ...
@@ -147,10 +208,12 @@ CODE = {
         CELERY_BROKER_URL = "redis://"
         CELERY_TASK_ALWAYS_EAGER = True
         CELERY_WORKER_POOL = "gevent"
+        CELERY_TASK_ROUTES = {"a.*": {"queue": "mail"}}
     """,
     "core/other.py": "import os\n",
     "Procfile": "web: gunicorn core.wsgi\nworker: celery -A core worker -l info\n",
-    "requirements.txt": "django\ncelery[redis]>=5\n",
+    "requirements.txt": "django\ncelery[redis]>=5\n# celery\npycelery\n",
+    "requirements/base.txt": "django-celery-beat\n",
 }
 
 
@@ -190,26 +253,32 @@ class TestCode:
         assert "venv" not in out
         for words in (
             "misspelt   @task(time_limie=): Did you mean 'time_limit'?",
-            "ignored    @task(acks_late=)",
+            "ignored    @task(acks_late=): A job is acknowledged at its end.",
             "refused    celery.chain",
             "refused    a chain by |",
             "refused    conf.task_serializer",
             "misspelt   conf.task_always_eagr: Did you mean 'task_always_eager'?",
             "ignored    celery.signals.heartbeat_sent",
             "refused    retry(queue=)",
-            "refused    import of celery.worker.request",
+            "refused    import of celery.worker.request: There is no "
+            "dbqueue.compat.celery.worker.request. A worker has no parts of others.",
             "refused    @shared_task of async def later()",
             "misspelt   apply_async(countdwn=): Did you mean 'countdown'?",
             "refused    broadcast()",
             "refused    'django_celery_beat'",
             "refused    CELERY_WORKER_POOL",
-            "ignored    CELERY_BROKER_URL",
-            "Procfile:2: worker: celery -A core worker",
+            "ignored    CELERY_BROKER_URL: There is no broker.",
+            "ignored    Base.acks_late: A job is acknowledged at its end.",
+            "By hand: start manage.py runworker, once, where these start Celery:\n"
+            f"  {project}/Procfile:2: worker: celery -A core worker",
+            "require dbqueue-django",
             "requirements.txt:2: celery[redis]>=5",
+            "base.txt:1: django-celery-beat",
+            "By hand: what is refused or misspelt above.",
         ):
             assert words in out, words
         assert "refused    active()" not in out
-        assert "would be changed" in out
+        assert "--write would change the imports of 3 files." in out
         assert (project / "core/celery.py").read_bytes().startswith(b"import celery")
 
     def test_imports_are_written_anew_and_nothing_else(self, project):
@@ -235,9 +304,63 @@ class TestCode:
         assert latin == (
             "# coding: latin-1\nfrom dbqueue.compat.celery import Task  # é\n"
         ).encode("latin-1")
-        assert "imports of 3 files are changed" in out
-        _, out, _ = migrate("--write", project)
-        assert "imports of 0 files are changed" in out
+        assert "The imports of 3 files were changed." in out
+
+    def test_after_the_move_what_is_left_is_told(self, project):
+        def refused(said):
+            # One import has become two lines.
+            lines = [line[8:] for line in said.splitlines()]
+            return [line for line in lines if line.startswith("refused")]
+
+        before = migrate("--write", project)[1]
+
+        code, after, _ = migrate("--check", project)
+
+        assert code == 1
+        assert "No import is left to be changed." in after
+        assert "refused    celery.chain" in "\n".join(refused(before))
+        assert refused(after) == refused(before)
+
+    def test_a_project_that_is_moved_has_nothing_left(self, tmp_path):
+        (tmp_path / "a.py").write_text(
+            "from celery import shared_task\n\n"
+            "@shared_task(acks_late=True)\ndef a(): ...\n"
+        )
+
+        assert "would change the imports of 1 file." in migrate("--check", tmp_path)[1]
+        migrate("--write", tmp_path)
+        code, out, _ = migrate("--check", tmp_path)
+
+        assert code == 0
+        assert "No import is left to be changed." in out
+        assert "the code is moved." in out
+
+    @override_settings(
+        TASKS={
+            "default": {
+                "BACKEND": "dbqueue.backend.DatabaseBackend",
+                "QUEUES": ["default", "mail"],
+            }
+        }
+    )
+    def test_queues_that_tasks_does_not_list_are_told(self, tmp_path):
+        (tmp_path / "a.py").write_text(
+            "from celery import Task, shared_task\n\n"
+            "class Base(Task):\n    queue = 'classy'\n\n"
+            "@shared_task(queue='tasks')\ndef x(): ...\n\n"
+            "x.apply_async(queue='mail')\n"
+        )
+        (tmp_path / "b.py").write_text(
+            "CELERY_TASK_ROUTES = {'a.*': {'queue': 'pdf'}, 'b.*': 'sms'}\n"
+            "CELERY_TASK_DEFAULT_QUEUE = 'default'\n"
+        )
+
+        code, out, _ = migrate("--check", tmp_path)
+
+        assert code == 1
+        assert (
+            "add to QUEUES of TASKS['default']: 'classy', 'pdf', 'sms', 'tasks'." in out
+        )
 
     def test_an_import_that_shares_its_line_is_left_to_people(self, tmp_path):
         text = "import os; import celery\nif os: from celery import Task\n"
@@ -276,8 +399,13 @@ def theirs(db):
 
 
 def periodic(**values):
-    given = {"args": "[]", "kwargs": "{}", "one_off": False, "enabled": True}
-    given |= {"total_run_count": 0, "description": "", "task": tasks.add.name}
+    given = {"args": "[1]", "kwargs": "{}", "one_off": False, "enabled": True}
+    given |= {
+        "total_run_count": 0,
+        "headers": "{}",
+        "description": "",
+        "task": tasks.add.name,
+    }
     return tables.PeriodicTask._default_manager.create(**(given | values))
 
 
@@ -310,10 +438,11 @@ class TestImport:
         once = tables.Clocked._default_manager.create(clocked_time=moment)
         periodic(name="ten", interval=every, args="[1]", kwargs='{"b": 2}', queue="q")
         periodic(name="night", crontab=nightly, enabled=False, expire_seconds=60)
-        periodic(name="once", clocked=once, one_off=True, task="short.name")
+        periodic(name="once", clocked=once, one_off=True, task="short.name", args="[]")
         periodic(name="short", interval=short)
         periodic(name="sun", solar_id=1)
         periodic(name="gone", interval=every, task="not.there")
+        periodic(name="many", interval=every, args="[1, 2, 3]")
         periodic(name="cleanup", interval=every, task="celery.backend_cleanup")
 
         dry = bring("--dry-run")
@@ -335,10 +464,27 @@ class TestImport:
             "short": "an interval is a second or longer",
             "sun": "no sunrise",
             "gone": "There is no task 'not.there'",
+            "many": "too many positional arguments",
             "cleanup": "workers prune",
         }.items():
             assert any(f"'{name}'" in li and words in li for li in said.splitlines())
         assert "there is a schedule of this name" in bring()
+
+    def test_those_that_beat_has_copied_from_the_code_are_left_to_it(
+        self, theirs, monkeypatch
+    ):
+        every = tables.Interval._default_manager.create(every=10, period="minutes")
+        periodic(name="in code", interval=every)
+        periodic(name="off", interval=every, enabled=False)
+        for name in ("in code", "off"):
+            entry = Entry(tasks.add.name, 60.0, [1])
+            monkeypatch.setitem(added, name, entry)
+
+        said = bring()
+
+        assert not Schedule.objects.exists()
+        assert "'in code': left out: the code declares it\n" in said
+        assert "'off': left out: the code declares it; it was off" in said
 
     def test_results_become_the_history(self, theirs):
         now = datetime(2026, 11, 1, tzinfo=UTC)

@@ -185,8 +185,20 @@ class TestPeriodicTasks:
 
 @override_settings(CELERY_TASK_ROUTES={"tests.compat.*": {"queue": "routed"}})
 def test_a_periodic_task_goes_where_its_route_says_unless_its_entry_does():
-    entries = [periodic.Entry(tasks.add.name, 60.0, options=o) for o in ({}, MINE)]
+    entries = [periodic.Entry(tasks.add.name, 60.0, [1], options=o) for o in ({}, MINE)]
 
     made = [periodic.declaration("adds", entry) for entry in entries]
 
     assert [one.queue_name for one in made] == ["routed", "mine"]
+
+
+def test_a_periodic_task_whose_arguments_do_not_fit_is_told():
+    periodic.added["adds"] = periodic.Entry(tasks.add.name, 60.0, [1, 2, 3])
+    try:
+        _, wrong = periodic.declared()
+    finally:
+        del periodic.added["adds"]
+
+    assert [str(error) for error in wrong] == [
+        "Periodic task 'adds': TypeError: too many positional arguments"
+    ]

@@ -1,5 +1,7 @@
 """Celery's signals, and what is asked of workers."""
 
+import logging
+import traceback
 from uuid import uuid4
 
 import pytest
@@ -40,7 +42,43 @@ def heard():
         signal.disconnect(note, sender=sender)
 
 
+def begins_in_the_project(text):
+    """Tell whether no frame of ours stands above those of the project."""
+    frames = [line for line in text.splitlines() if line.startswith("  File ")]
+    return "celery_tasks.py" in frames[0] and len(frames) == 1
+
+
 RUN = ("task_prerun", "task_postrun", "task_success", "task_failure", "task_retry")
+
+
+class TestATraceback:
+    @pytest.mark.parametrize(
+        "call", [lambda: tasks.fail.delay("bad"), lambda: tasks.hooked.delay("fail")]
+    )
+    def test_begins_in_the_project(self, call, heard, caplog):
+        found = heard("task_failure")
+        result = ran(call())
+
+        ((_, told),) = found
+        (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
+        logged = logging.Formatter().formatException(record.exc_info)
+        for text in (
+            result.traceback,
+            logged,
+            str(told["einfo"]),
+            "".join(traceback.format_tb(told["traceback"])),
+        ):
+            assert begins_in_the_project(text), text
+
+    def test_begins_in_the_project_if_the_task_was_run_at_once(self):
+        with EAGER:
+            assert begins_in_the_project(tasks.fail.delay("bad").traceback)
+
+    def test_of_a_retry_too_many_has_what_raised_it(self):
+        text = ran(tasks.stubborn.delay(9)).traceback
+
+        assert "celery_tasks.py" in text.splitlines()[1]
+        assert text.endswith("ValueError: not yet\n")
 
 
 class TestSignals:
@@ -288,11 +326,14 @@ class TestControl:
             lambda control: tasks.app.steps["worker"],
             lambda control: tasks.app.worker_main(),
             lambda control: tasks.app.connection(),
+            lambda control: tasks.app.events.State(),
+            lambda control: tasks.app.GroupResult,
         ],
     )
     def test_what_there_is_not_is_refused_in_words(self, ask):
         with pytest.raises(NotImplementedError, match="not supported by dbqueue"):
             ask(tasks.app.control)
+        assert not hasattr(tasks.app, "nothing_of_celerys")
 
 
 @shows(

@@ -5,6 +5,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 
 import pytest
 from django.contrib.auth.models import Group
@@ -18,13 +19,18 @@ from dbqueue.compat.models import SpoolBody
 from dbqueue.compat.spooler import endings
 from dbqueue.exceptions import InvalidPayload
 from dbqueue.ids import uuid7, uuid7_at
-from dbqueue.models import FinishedJob, Job
+from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.testing import run_jobs
 from tests.compat import spooler_tasks as tasks
 from tests.compat import spooler_twin
 from tests.compat.tables import shows
 
 pytestmark = pytest.mark.django_db
+
+
+class Direction(Enum):
+    IN = (1, "in")
+    OUT = (2, "out")
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +52,31 @@ def ran():
 def said():
     """Return what the job that failed was last told."""
     return FinishedJob.objects.get(state="FAILED").attempt_log[-1]["message"]
+
+
+class TestATraceback:
+    def test_begins_in_the_project(self):
+        tasks.failing(k="v")
+        ran()
+
+        text = FinishedJob.objects.get().attempt_log[-1]["traceback"]
+        assert "spooler_tasks.py" in text.splitlines()[1]
+        assert text.count("  File ") == 1
+
+    def test_of_a_function_that_is_async_begins_in_the_project(self):
+        tasks.asynchronous()  # it wants a key
+        ran()
+
+        text = FinishedJob.objects.get().attempt_log[-1]["traceback"]
+        assert "spooler_tasks.py" in text.splitlines()[1]
+
+    def test_that_has_no_function_of_the_project_keeps_what_says_why(self):
+        tasks.answers.append(None)
+        tasks.raw(k="v")
+        ran()
+
+        text = FinishedJob.objects.get().attempt_log[-1]["traceback"]
+        assert "compat/spooler/functions.py" in text.splitlines()[1]
 
 
 class TestACall:
@@ -296,9 +327,9 @@ class TestPassArguments:
     @shows(
         "@spool(pass_arguments=True)",
         status="differs",
-        how="Nothing is pickled: JSON, dates, decimals, UUIDs, bytes, tuples, sets and "
-        "model instances arrive as they left; anything else is a `TypeError`. So are "
-        "arguments that do not fit the function.",
+        how="Nothing is pickled: JSON, dates, decimals, UUIDs, bytes, tuples, sets, "
+        "Enums and model instances arrive as they left; anything else is a "
+        "`TypeError`. So are arguments that do not fit the function.",
     )
     @pytest.mark.parametrize(
         "value",
@@ -306,7 +337,7 @@ class TestPassArguments:
             *(1, 1.5, None, True, "ü", b"\x00\xff", (1, (2,)), {1, 2}, frozenset("a")),
             *([1, [2]], {"a": {"b": (1,)}}, {1: "int"}, {(1, 2): b"x"}, {"$spool": 1}),
             *(date(2026, 1, 2), datetime(2026, 1, 2, tzinfo=UTC), Decimal("1.10")),
-            timedelta(seconds=1.5),
+            *(timedelta(seconds=1.5), JobState.READY, Direction.IN, [Direction.OUT]),
         ],
     )
     def test_values_arrive_as_they_left(self, value):
@@ -316,6 +347,13 @@ class TestPassArguments:
         assert first == second == value
         assert type(first) is type(value)
         assert (more, named) == ((), {})
+
+    def test_an_enum_that_no_worker_could_find_is_refused(self):
+        class Hidden(Enum):
+            ONE = 1
+
+        with pytest.raises(TypeError, match="top level of a module"):
+            tasks.add(Hidden.ONE)
 
     def test_a_model_instance_is_read_again(self):
         group = Group.objects.create(name="a")

@@ -7,11 +7,12 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -20,11 +21,20 @@ from django.conf import settings
 
 from dbqueue.models import FinishedJob
 from tests import tasks
-from tests.support.processes import MANAGE, ROOT, on_demand, wait_until
+from tests.support.processes import (
+    MANAGE,
+    ROOT,
+    on_demand,
+    wait_until,
+    wait_until_finished,
+)
+from tests.worker.test_runserver import gone, the_worker
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = [pytest.mark.django_db(transaction=True), on_demand]
 
+GUIDE = (ROOT / "docs" / "how-to" / "from-uwsgi-spooler.md").read_text()
+ATTACHED = "attach-daemon = exec %(virtualenv)/bin/python {worker}"
 PROJECT = ROOT / "tests" / "compat" / "uwsgi_project"
 VERSION = "2.0.31"
 HOME = Path(tempfile.gettempdir()) / f"dbqueue-uwsgi-{platform.python_version()}"
@@ -243,27 +253,75 @@ def test_what_is_better_than_on_uwsgi(tmp_path, on_dbqueue):
     assert not later or later[0] > theirs.of("limited")[1][0]
 
 
-def test_attach_daemon_runs_a_worker_beside_uwsgi(tmp_path, database_address, witness):
-    """The line of the guides: it runs jobs, is respawned, and ends with uWSGI."""
+@pytest.fixture
+def beside_uwsgi(tmp_path, database_address, witness):
+    """Return a function that starts uWSGI with a worker, by the line of the guides."""
     witness.looks_away = True
-    program, log = built(), tmp_path / "log"
-    worker = f"exec {sys.executable} {MANAGE} runworker --no-reload"
-    command = [program, "--master", "--die-on-term", "--socket", tmp_path / "socket"]
-    command += ["--attach-daemon", worker, "--reload-mercy", "60"]
-    environ = {
-        **os.environ,
-        "DATABASE_URL": database_address,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-    }
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            list(map(str, command)), env=environ, stdout=output, stderr=output
-        ) as process,
-    ):
-        try:
-            result = tasks.add.enqueue(1, 2)
-            wait_until(lambda: FinishedJob.objects.filter(pk=result.id), "it ran")
-        finally:
-            process.terminate()
-            process.wait(120)
+    started = []
+
+    def begin():
+        program, log = built(), tmp_path / "log"
+        worker = f"exec {sys.executable} {MANAGE} runworker --no-reload"
+        assert ATTACHED.format(worker="manage.py runworker --no-reload") in GUIDE
+        command = [program, "--master", "--die-on-term", "--socket", tmp_path / "sock"]
+        command += ["--attach-daemon", worker, "--reload-mercy", "60"]
+        environ = {
+            **os.environ,
+            "DATABASE_URL": database_address,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+        }
+        with log.open("w") as output:
+            words = list(map(str, command))
+            process = subprocess.Popen(
+                words, env=environ, stdout=output, stderr=output, process_group=0
+            )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        print((tmp_path / "log").read_text()[-20_000:])
+
+
+def test_attach_daemon_runs_a_worker_that_ends_with_uwsgi(beside_uwsgi):
+    server = beside_uwsgi()
+    assert wait_until_finished(tasks.add.enqueue(1, 2)).result == 3
+    worker = the_worker()
+
+    server.terminate()
+
+    assert server.wait(120) == 0
+    wait_until(lambda: gone(worker), "the worker has ended")
+
+
+def test_attach_daemon_starts_a_worker_again_that_was_killed(beside_uwsgi):
+    beside_uwsgi()
+    first = the_worker()
+
+    os.kill(first, signal.SIGKILL)
+
+    the_worker(other_than=first)
+    assert wait_until_finished(tasks.add.enqueue(1, 2)).result == 3
+
+
+def test_attach_daemon_replaces_the_worker_when_uwsgi_reloads(beside_uwsgi):
+    server = beside_uwsgi()
+    first = the_worker()
+
+    server.send_signal(signal.SIGHUP)
+
+    the_worker(other_than=first)
+    wait_until(lambda: gone(first), "the worker of before has ended")
+    assert wait_until_finished(tasks.add.enqueue(1, 2)).result == 3
+
+
+def test_attach_daemon_leaves_no_worker_when_uwsgi_is_killed(beside_uwsgi):
+    server = beside_uwsgi()
+    worker = the_worker()
+
+    server.kill()
+
+    wait_until(lambda: gone(worker), "the worker has ended")

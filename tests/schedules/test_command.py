@@ -4,7 +4,7 @@ import json
 from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, ManagementUtility, call_command
 from django.db.models import F
 from django.utils import timezone
 
@@ -47,6 +47,15 @@ def test_it_lists_schedules_with_their_next_and_last_run(nightly):
     (facts,) = map(json.loads, ask("list", "--json").splitlines())
     assert (facts["name"], facts["enabled"], facts["problem"]) == ("nightly", True, "")
     assert facts["last_outcome"].startswith("successful")
+
+
+def test_options_of_all_commands_may_stand_behind_the_action(nightly, capsys):
+    given = ["--settings", "tests.settings", "--traceback", "-v", "0", "--no-color"]
+    given += ["--skip-checks", "--database", "default"]
+
+    ManagementUtility(["manage.py", "schedules", "list", *given]).execute()
+
+    assert "nightly" in capsys.readouterr().out
 
 
 def test_it_says_that_there_is_none():

@@ -49,8 +49,10 @@ class Row:
         if not self.job.failures:
             return ""
         numbers = {"failures": self.job.failures, "most": self.job.max_attempts}
-        if not all(isinstance(number, int) for number in numbers.values()):
-            return str(self.job.failures)  # SQLite keeps what it is given
+        are_numbers = all(isinstance(number, int) for number in numbers.values())
+        # Of a job that is over, nothing is left; and SQLite keeps what it is given.
+        if isinstance(self.job, FinishedJob) or not are_numbers:
+            return str(self.job.failures)
         return _("%(failures)d of %(most)d") % numbers
 
 

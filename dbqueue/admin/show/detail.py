@@ -96,7 +96,7 @@ class Detail:
             (capfirst(_("schedule")), self._schedule),
             (_("Priority"), job.priority),
             (_("Attempts"), job.attempt),
-            (_("Failures"), f"{job.failures} / {job.max_attempts}"),
+            (_("Failures"), self._failures),
             (_("Lane"), job.lane),
             (_("Fair group"), job.fair_group),
             (_("Unique key"), getattr(job, "unique_key", None)),
@@ -108,6 +108,12 @@ class Detail:
             (_("Backend"), job.backend),
         ]
         return [(name, value) for name, value in found if value not in (None, "")]
+
+    @property
+    def _failures(self) -> str:
+        job = self._job
+        most = "" if self.is_over else f" / {job.max_attempts}"
+        return f"{job.failures}{most}"
 
     @property
     def _schedule(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from dbqueue import Retry
 from dbqueue.compat import conf
 from dbqueue.exceptions import Cancel, ClaimLost, DbqueueError, TaskTimeout
+from dbqueue.jobs import tracebacks
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def end(verdict: int | None, call: Callable[[], Any]) -> None:
     except Exception as error:
         if verdict != SPOOL_RETRY:
             raise
+        tracebacks.fold(error)
         logger.exception("A function of @spoolforever raised; it goes on")
         words = f"It raised {type(error).__name__}: {error}"
         raise Retry(words, after=frequency.seconds) from error

@@ -58,8 +58,7 @@ class Command(BaseCommand):
         told = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()) if n)
         self.stdout.write(f"Results: {told or 'none'}")
         broker = options["broker"] or source.value("broker_url")
-        names = messages.queues(source.value("task_default_queue"))
-        for words in messages.told(broker, names):
+        for words in messages.told(broker, messages.queues()):
             self.stdout.write(words)
         if dry:
             self.stdout.write("Nothing was written.")

@@ -16,6 +16,7 @@ from dbqueue.management.backends import (
     counted,
     database_errors_explained,
     positive,
+    repeat_options,
 )
 from dbqueue.management.discovery import import_tasks
 from dbqueue.schedules import history
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             "sync": ("write what is declared, as a worker does when it starts", None),
         }.items():
             action = actions.add_parser(name, help=words, description=words)
+            repeat_options(action)
             if many:
                 action.add_argument("names", nargs=many, metavar="NAME")
             if name == "run":

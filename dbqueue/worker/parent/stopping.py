@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from dbqueue import conf
 from dbqueue.worker.parent.processes import Place, send
+from dbqueue.worker.parent.reload import RELOAD
 from dbqueue.worker.shared import Phase
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,17 @@ class Stopping:
             self._announced = self.requests
             patience = max(0.0, self.kill_at - KILL_AFTER - time.monotonic())
             logger.info("Stopping; running jobs have %.0f s left", patience)
+
+    def concluded(self, *, failed: bool) -> int:
+        """Say that the worker has ended, and return the exit code of the command."""
+        if self.restarts:
+            logger.info("Stopped; starting again")
+            return RELOAD
+        if failed:
+            logger.warning("Stopped: a child was killed, or could not start")
+            return 1
+        logger.info("Stopped" if self.requests else "Stopped; no job is left")
+        return 0
 
 
 def kill_overdue(places: Iterable[Place], stopping: Stopping) -> bool:

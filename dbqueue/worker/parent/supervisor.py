@@ -25,7 +25,7 @@ from dbqueue.worker.parent.processes import (
     reason,
     send,
 )
-from dbqueue.worker.parent.reload import RELOAD, ChangeWatcher
+from dbqueue.worker.parent.reload import ChangeWatcher
 from dbqueue.worker.parent.roles import be_child, be_keeper, warn_of_threads
 from dbqueue.worker.parent.stopping import KILL_AFTER, Stopping, kill_overdue
 from dbqueue.worker.process import programs, signals, streams, terminal
@@ -96,9 +96,7 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         self._signals.close()
         self._links.close()
-        if self._stopping.restarts:
-            return RELOAD
-        return 1 if self._failed else 0
+        return self._stopping.concluded(failed=self._failed)
 
     def _handle_signals(self) -> None:
         # The descriptor wakes the loop; handlers run in the main thread, between steps.

@@ -1,9 +1,12 @@
 """Celery: the app object, which keeps settings and makes tasks."""
 
 import logging
+import os
+from datetime import datetime
 from typing import Any, NoReturn
 
-from django.utils.module_loading import import_string
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 
 from dbqueue.compat.celery import canvas, signals
 from dbqueue.compat.celery.app import control, making, periodic
@@ -20,6 +23,20 @@ _IGNORED = (
     *("amqp", "autofinalize", "backend", "broker", "changes", "control", "events"),
     *("fixups", "loader", "log", "set_as_current", "strict_typing", "tasks"),
 )
+# Attributes that Celery's has, and what to do without.
+_REFUSED = {
+    "GroupResult": "Keep the ids of the tasks, and ask for each",
+    "ResultSet": "Keep the ids of the tasks, and ask for each",
+    "amqp": "Queues are those of TASKS",
+    "bugreport": "The first lines of a worker say what it runs on",
+    "events": "Connect to dbqueue.signals",
+    "loader": "Workers import the modules of tasks",
+    "log": "Loggers are those of LOGGING",
+    "pool": "There is no broker",
+    "producer_pool": "There is no broker",
+    "select_queues": "Start manage.py runworker --queues NAME",
+    "setup_security": "Jobs are rows of your own database, and are not signed",
+}
 # Packages whose modules of tasks have another name than `tasks`.
 discovered: list[tuple[Any, str]] = []
 
@@ -39,7 +56,7 @@ class Celery:
         self.on_after_configure = signals.Signal("on_after_configure")
         self.on_after_finalize = signals.Signal("on_after_finalize")
         self.on_after_fork = signals.Signal("on_after_fork")
-        self.Task: Any = Task
+        self._task_cls: Any = Task
         self._take(given)
         if main is not None:
             apps.append(self)
@@ -50,7 +67,7 @@ class Celery:
             namespace = given.get("namespace") or ""
             self.config_from_object(found, namespace=namespace)
         if base := given.pop("task_cls", None):
-            self.Task = import_string(base) if isinstance(base, str) else base
+            self._task_cls = base
         given.pop("namespace", None)
         for name, value in given.items():
             if name in _IGNORED or value is None:
@@ -69,6 +86,12 @@ class Celery:
         return source.current.read()
 
     @property
+    def Task(self) -> Any:
+        """The class of the tasks that name none; a path is imported by now."""
+        self._task_cls = source.named(self._task_cls)
+        return self._task_cls
+
+    @property
     def current_task(self) -> Any:
         stack = running.get()
         return stack[-1] if stack else None
@@ -85,6 +108,21 @@ class Celery:
     ) -> None:
         """Read the settings that begin with the namespace, once they are needed."""
         source.current.set(obj, namespace)
+
+    def config_from_envvar(
+        self, variable_name: str, silent: bool = False, force: bool = False
+    ) -> None:
+        """Read the settings of the module that an environment variable names.
+
+        Raises ImproperlyConfigured if it is not set, unless `silent`.
+        """
+        if path := os.environ.get(variable_name):
+            self.config_from_object(path)
+        elif not silent:
+            raise ImproperlyConfigured(
+                f"config_from_envvar({variable_name!r}): the environment has no such "
+                "variable. Set it to the path of a module."
+            )
 
     def add_defaults(self, given: Any) -> None:
         """Set what nothing else sets."""
@@ -133,6 +171,13 @@ class Celery:
         """Declare a schedule of dbqueue for a signature; return its name."""
         return periodic.add(schedule, sig, args, kwargs, name, options)
 
+    def gen_task_name(self, name: str, module: str) -> str:
+        """Return the name of a task that gives itself none."""
+        return f"{module}.{name}"
+
+    def now(self) -> datetime:
+        return timezone.now()
+
     def finalize(self, auto: bool = False) -> None:
         """Do nothing: tasks are there once they are made."""
 
@@ -159,6 +204,11 @@ class Celery:
         _refuse("The celery command", "Start manage.py runworker")
 
     start = Worker = Beat = worker_main
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _REFUSED:
+            _refuse(f"app.{name}", _REFUSED[name])
+        raise AttributeError(f"{self!r} has no attribute {name!r}")
 
 
 def _refuse(what: str, way_out: str) -> NoReturn:

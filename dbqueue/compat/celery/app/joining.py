@@ -22,14 +22,19 @@ logger = logging.getLogger(__name__)
 
 def import_modules() -> None:
     """Import what the apps name beside the modules `tasks`, and say that it is done."""
+    import_named()
+    signals.import_modules.tell(base.current_app)
+    finish()
+
+
+def import_named() -> None:
+    """Import the modules that settings and autodiscover_tasks() name."""
     for setting in ("imports", "include"):
         given = source.value(setting) or ()
         for name in [given] if isinstance(given, str) else given:
             import_module(name)
     for packages, name in base.discovered:
         _discover(packages, name)
-    signals.import_modules.tell(base.current_app)
-    finish()
 
 
 def finish() -> None:

@@ -59,7 +59,7 @@ def make(function: Callable[..., Any], given: dict[str, Any], base: Any = None) 
             f"{where} is async, which Celery's tasks are not. Use @dbqueue.task."
         )
     kind = chosen.pop("base", None) or base
-    kind = kind or import_module("dbqueue.compat.celery.app.task").Task
+    kind = kind or import_module("dbqueue.compat.celery.app.base").current_app.Task
     name = chosen.pop("name", None)
     members = {
         **chosen,
@@ -90,13 +90,12 @@ def register(made: Any) -> Any:
 def find(name: str) -> Any:
     """Return a task by its name, or by the path of its function.
 
-    Its module is imported for it, and those of all apps, if need be. Raises
-    NotRegistered.
+    Its module is imported for it, those of all apps, and those that the project has
+    named, if need be. Raises NotRegistered.
     """
-    if name not in tasks and name not in by_path:
-        _import(name)
-    if name not in tasks and name not in by_path:
-        autodiscover_modules("tasks")
+    for look in (_import, _import_tasks, _import_named):
+        if name not in tasks and name not in by_path:
+            look(name)
     return by_path.get(name) or tasks[name]
 
 
@@ -127,6 +126,14 @@ def _import(name: str) -> None:
         except ModuleNotFoundError as error:  # a name that is no path
             if not error.name or not f"{module}.".startswith(f"{error.name}."):
                 raise
+
+
+def _import_tasks(name: str) -> None:
+    autodiscover_modules("tasks")
+
+
+def _import_named(name: str) -> None:
+    import_module("dbqueue.compat.celery.app.joining").import_named()
 
 
 def _declared(made: Any) -> Any:

@@ -57,6 +57,11 @@ def zone() -> str:
     return str(getattr(given, "key", None) or given or "UTC")
 
 
+def names() -> set[str]:
+    """Return the names of the periodic tasks of the code and the settings."""
+    return {name for name, _ in _entries()}
+
+
 def declared() -> tuple[list[Any], list[Any]]:
     """Return the declarations of all periodic tasks, and what is wrong with others."""
     exceptions = import_module("dbqueue.schedules.exceptions")
@@ -81,6 +86,7 @@ def declaration(name: str, entry: Entry) -> Any:
     declarations = import_module("dbqueue.schedules.declared.declarations")
     values = import_module("dbqueue.schedules.values")
     task = making.find(entry.task)
+    task.check_arguments(entry.args, entry.kwargs)
     options = routes.routed(task, entry.args, entry.kwargs, entry.options)
     given = {_OPTIONS[n]: v for n, v in options.items() if n in _OPTIONS}
     idle = sorted(n for n in entry.options if n not in _OPTIONS)

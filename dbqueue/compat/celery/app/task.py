@@ -123,8 +123,7 @@ class Task(Hooks):
         """Enqueue the task. Raises TypeError for arguments that do not fit."""
         chosen = options.of_call(given, f"{self.name}.apply_async()")
         args, kwargs = plain(list(args or ())), plain(dict(kwargs or {}))
-        if self.typing:
-            self.signature_of_run.bind(*args, **kwargs)
+        self.check_arguments(args, kwargs)
         if source.value("task_always_eager"):
             # As a worker would get them, and refused as there.
             args, kwargs = typed.normalize(args, kwargs)
@@ -224,6 +223,11 @@ class Task(Hooks):
     def run_job(self, context: Any, args: Any, kwargs: Any) -> Any:
         """Run as a job; what it returns is kept unless it is ignored."""
         return jobs.run(self, context, args, kwargs)
+
+    def check_arguments(self, args: Any, kwargs: Any) -> None:
+        """Raise TypeError for arguments that the function does not take."""
+        if self.typing:
+            self.signature_of_run.bind(*args, **kwargs)
 
     def takes_several(self) -> bool:
         """Tell whether its function takes the three arguments of an errback."""

@@ -25,6 +25,8 @@ _PARTS = (
     *("elasticsearch_", "event_", "filesystem_", "gcs_", "mongodb_", "redis_"),
     *("result_", "riak_", "s3_", "security_", "worker_"),
 )
+# Of those, whose names are near to others.
+_ALIKE = frozenset({"beat_schedule_filename", "beat_scheduler"})
 _WITHOUT_EFFECT = frozenset(
     {
         *("override_backends", "set_as_current", "task_acks_late", "task_cls"),
@@ -56,6 +58,41 @@ _OLDER = {
     "send_task_sent_event": "task_send_sent_event",
     "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
     "track_started": "task_track_started",
+}
+# Why a setting counts for nothing: by its name, or by what it begins with.
+_NO_BROKER = "There is no broker."
+_ACKNOWLEDGED = "A job is acknowledged at its end."
+_QUEUES = "Queues are those of TASKS; a worker takes those of --queues."
+_WHY = {
+    "accept_content": "Arguments and results are JSON.",
+    "override_backends": "There is no result backend.",
+    "result_serializer": "Arguments and results are JSON.",
+    "set_as_current": "There is one app.",
+    "task_acks": _ACKNOWLEDGED,
+    "task_allow_error_cb": "Workflows come later.",
+    "task_cls": "Name it as Celery(task_cls=…).",
+    "task_compression": _NO_BROKER,
+    "task_create_missing_queues": _QUEUES,
+    "task_default_delivery_mode": "A job is always on disk.",
+    "task_default": _NO_BROKER,
+    "task_inherit_parent_priority": "Say the priority of each task.",
+    "task_protocol": _NO_BROKER,
+    "task_publish": "A call writes a row, or raises.",
+    "task_queue": _QUEUES,
+    "task_reject_on_worker_lost": "A task whose worker dies is run again in any case.",
+    "task_remote_tracebacks": "Tracebacks are kept as text.",
+    "task_send_sent_event": "Connect to dbqueue.signals.",
+    "task_serializer": "Arguments and results are JSON.",
+    "task_store": "Errors are kept in any case; an EagerResult has its result.",
+    "task_track_started": "A task that runs is always STARTED.",
+    "beat_": "Any worker fires schedules; there is no beat.",
+    "broker_": _NO_BROKER,
+    "control_": "Workers are asked through the database.",
+    "event_": "Connect to dbqueue.signals.",
+    "result_": "Results are the history: see KEEP_SUCCESSFUL in DBQUEUE.",
+    "security_": "Jobs are rows of your own database, and are not signed.",
+    "worker_": "Give runworker its options, or set them in DBQUEUE.",
+    "": "There is no result backend.",
 }
 _NO_PICKLE = (
     "dbqueue.compat.celery writes arguments as JSON, and never as pickle: a row of the "
@@ -98,6 +135,11 @@ def counts(name: str) -> bool:
     return name in READ
 
 
+def why_idle(name: str) -> str:
+    """Return why a setting that is known has no effect here."""
+    return next(words for part, words in _WHY.items() if name.startswith(part))
+
+
 def unknown(name: str) -> str:
     """Return what is to be said of a setting that there is not; "" if there is."""
     if is_known(name):
@@ -108,7 +150,8 @@ def unknown(name: str) -> str:
 def misspelt(name: str) -> str:
     """Return what is to be said of a setting that is almost one; "" of any other."""
     near = get_close_matches(name, READ | _WITHOUT_EFFECT, n=1, cutoff=0.85)
-    if (is_known(name) and not name.startswith(_PARTS)) or not near or near == [name]:
+    is_sure = not name.startswith(_PARTS) or name in _ALIKE
+    if (is_known(name) and is_sure) or not near or near == [name]:
         return ""
     return f"There is no setting {name!r}. Did you mean {near[0]!r}?"
 

@@ -37,14 +37,44 @@ OF_CALLS = {
     *("args", "kwargs", "countdown", "eta", "expires", "queue", "priority", "task_id"),
     *("ignore_result", "headers", "link", "link_error"),
 }
-# Accepted, without effect; each is told once. dbqueue acknowledges late in any case.
+_ACKNOWLEDGED = "A job is acknowledged at its end."
+_NO_BROKER = "There is no broker."
+_KEPT = "The row of the job keeps them."
+# Accepted, without effect, and why; each is told once.
 IGNORED = {
-    *("abstract", "acks_late", "acks_on_failure_or_timeout", "add_to_parent"),
-    *("argsrepr", "autoregister", "compression", "correlation_id", "delivery_mode"),
-    *("exchange", "immutable", "kwargsrepr", "lazy", "mandatory", "parent_id"),
-    *("reject_on_worker_lost", "reply_to", "resultrepr_maxsize", "retry"),
-    *("retry_policy", "root_id", "routing_key", "send_events", "shadow", "shared"),
-    *("store_eager_result", "store_errors_even_if_ignored", "trail"),
+    "abstract": "A class is a task once app.register_task() has it.",
+    "acks_late": _ACKNOWLEDGED,
+    "acks_on_failure_or_timeout": _ACKNOWLEDGED,
+    "add_to_parent": "There are no results of children.",
+    "argsrepr": _KEPT,
+    "autoregister": "Functions are registered by their decorator.",
+    "compression": _NO_BROKER,
+    "correlation_id": _NO_BROKER,
+    "delivery_mode": "A job is always on disk.",
+    "exchange": _NO_BROKER,
+    "immutable": "Say it of the signature: task.si().",
+    "kwargsrepr": _KEPT,
+    "lazy": "A task is there once it is made.",
+    "mandatory": _NO_BROKER,
+    "parent_id": "It is that of the task that runs.",
+    "reject_on_worker_lost": "A task whose worker dies is run again in any case.",
+    "reply_to": _NO_BROKER,
+    "resultrepr_maxsize": "The history keeps results whole.",
+    "retry": "A call writes a row, or raises.",
+    "retry_policy": "A call writes a row, or raises.",
+    "root_id": "It is that of the task that runs.",
+    "routing_key": "Name the queue.",
+    "send_events": "Connect to dbqueue.signals.",
+    "shadow": "Lists have the name of the task.",
+    "shared": "There is one app.",
+    "store_eager_result": "An EagerResult has it.",
+    "store_errors_even_if_ignored": "Errors are kept in any case.",
+    "trail": "There are no results of children.",
+}
+# Known, and without effect as well.
+IDLE = {
+    "throws": "A task that fails is logged the same way, whatever it raises.",
+    "track_started": "A task that runs is always STARTED.",
 }
 _CANVAS = "Enqueue the next task at the end of this one, or use link=."
 _STANDS = "Say it where the task is declared."
@@ -109,10 +139,13 @@ def check(
             "are JSON, in which dates, decimals, UUIDs, bytes and model instances keep "
             "their types."
         )
-    for name in given.keys() & IGNORED - _told:
+    for name in given.keys() & IGNORED.keys() - _told:
         _told.add(name)
-        logger.info("%s: %s has no effect in dbqueue.compat.celery", where, name)
-    for name in sorted(given.keys() - {*known, "serializer"} - IGNORED - {*refused}):
+        logger.info(
+            *("%s: %s has no effect in dbqueue.compat.celery. %s", where, name),
+            IGNORED[name],
+        )
+    for name in sorted(given.keys() - {*known, "serializer", *IGNORED, *refused}):
         near = nearest(name, {*known, *IGNORED})
         raise TypeError(f"{where} has no option {name!r}.{near}")
     return {name: value for name, value in given.items() if name in known}

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from django.utils.module_loading import import_string
-
 from dbqueue.compat.celery.conf import source
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -35,6 +33,17 @@ def routed(
     if options.get("queue") or task.queue:
         return options
     return {**route(task.name, args, kwargs, options, task), **options}
+
+
+def named() -> Iterator[tuple[str, str]]:
+    """Yield the settings that name queues, each with a queue; functions name none."""
+    if default := source.value("task_default_queue"):
+        yield "task_default_queue", str(default)
+    for router in _routers(source.value("task_routes")):
+        for _, found in getattr(router, "rules", ()):
+            queue = found.get("queue") if isinstance(found, Mapping) else found
+            if queue:
+                yield "task_routes", str(getattr(queue, "name", queue))
 
 
 def annotated(name: str) -> dict[str, Any]:
@@ -73,7 +82,7 @@ def rate(given: Any) -> dict[str, Any] | None:
 
 def _routers(given: Any) -> Iterator[Callable[..., Any]]:
     if isinstance(given, str):
-        given = import_string(given)
+        given = source.named(given)
     if callable(given) or isinstance(given, Mapping):
         yield _router(given)
         return
@@ -82,7 +91,7 @@ def _routers(given: Any) -> Iterator[Callable[..., Any]]:
     if len(items) == 2 and isinstance(items[1], Mapping) and _is_pattern(items[0]):
         items = [items]
     for item in items:
-        yield _router(import_string(item) if isinstance(item, str) else item)
+        yield _router(source.named(item))
 
 
 def _router(given: Any) -> Callable[..., Any]:
@@ -92,11 +101,17 @@ def _router(given: Any) -> Callable[..., Any]:
     rules = list(given.items()) if isinstance(given, Mapping) else [given]
     if rules and not _is_pattern(rules[0][0]):
         rules = list(given)
+    return _Rules(rules)
 
-    def look(name: str, *args: Any, **more: Any) -> Any:
-        return next((found for rule, found in rules if _matches(rule, name)), None)
 
-    return look
+class _Rules:
+    """Routes by names of tasks: pairs of a name or a pattern, and of where to."""
+
+    def __init__(self, rules: list[tuple[Any, Any]]) -> None:
+        self.rules = rules
+
+    def __call__(self, name: str, *args: Any, **more: Any) -> Any:
+        return next((found for rule, found in self.rules if _matches(rule, name)), None)
 
 
 def _is_pattern(item: Any) -> bool:

@@ -57,7 +57,7 @@ class Source:
         """Return the settings; they are still loading when an app is made."""
         while self._waiting:
             found, self.namespace = self._waiting.pop(0)
-            self._load(_object(found), self.namespace)
+            self._load(named(found), self.namespace)
         return self.conf
 
     def _load(self, found: Any, namespace: str) -> None:
@@ -89,7 +89,11 @@ def _old(name: str) -> str:
     return f"CELERY_{name.removeprefix('task_')}".upper()
 
 
-def _object(found: Any) -> Any:
+def named(found: Any) -> Any:
+    """Return what a path names, as "a.b:c" or "a.b.c"; anything else is itself.
+
+    Raises ImportError.
+    """
     if found == "django.conf:settings":
         return settings
     if not isinstance(found, str):
@@ -102,6 +106,8 @@ def _object(found: Any) -> Any:
             raise
         path, _, name = path.rpartition(".")
         made = import_module(path)
+    if name and not hasattr(made, name):
+        raise ImportError(f"{found!r} is no module, nor a name in one.")
     return getattr(made, name) if name else made
 
 

@@ -19,8 +19,13 @@ _STARTERS = (
     *("Procfile*", "*.yml", "*.yaml", "*.service", "*.conf", "*.ini", "Makefile"),
     *("*.sh", "Dockerfile*", "*.toml", "*.cfg"),
 )
+_REQUIRERS = (
+    *("*requirements*.txt", "requirements/*.txt", "pyproject.toml", "Pipfile"),
+    *("setup.cfg", "setup.py"),
+)
 _PACKAGES = re.compile(
-    r"^\s*[\"']?(celery|django-celery-\w+|flower|kombu)\b[^#]*", re.IGNORECASE
+    r"(?<![\w.-])(celery|django[-_]celery[-_](beat|results)|flower|kombu)(?![\w-])",
+    re.IGNORECASE,
 )
 
 
@@ -86,8 +91,8 @@ def starters(folder: Path) -> Iterator[tuple[Path, int, str]]:
 
 def requirements(folder: Path) -> Iterator[tuple[Path, int, str]]:
     """Yield the lines that ask for Celery's packages."""
-    for path, number, line in _lines(folder, ("*requirements*.txt", "pyproject.toml")):
-        if _PACKAGES.match(line):
+    for path, number, line in _lines(folder, _REQUIRERS):
+        if _PACKAGES.search(line.partition("#")[0]):
             yield path, number, line.strip()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
-from dbqueue.compat.celery.conf import source
+from dbqueue.compat.celery.conf import routes, source
 
 _SECONDS = 5.0  # that a broker has to answer
 
@@ -40,15 +40,13 @@ def told(url: str | None, queues: Iterable[str]) -> Iterator[str]:
     )
 
 
-def queues(default: str | None) -> list[str]:
+def queues() -> list[str]:
     """Return the names of Celery's queues that the settings know."""
-    found = {default or "celery"}
+    found = {queue for _, queue in routes.named()}
+    if not source.value("task_default_queue"):
+        found.add("celery")
     for queue in source.value("task_queues") or ():
         found.add(str(getattr(queue, "name", queue)))
-    routes = source.value("task_routes")
-    if isinstance(routes, dict):
-        for way in routes.values():
-            found.add(str(way.get("queue", way) if isinstance(way, dict) else way))
     return sorted(found)
 
 

@@ -61,6 +61,9 @@ def _finished(row: Any) -> FinishedJob:
     value, error = _json(row.result), {}
     if state == JobState.FAILED:
         value, error = None, _error(row, value)
+    log = [error] if error else []
+    if state == JobState.CANCELLED:
+        log = [_record(row, "cancelled") | {"why": "It was revoked under Celery."}]
     return FinishedJob(
         id=carried.job_id(row.task_id),
         task=(known.path if known is not None else name)[:255],
@@ -73,7 +76,7 @@ def _finished(row: Any) -> FinishedJob:
         worker_id=carried.job_id(row.worker) if row.worker else None,
         args=_arguments(row.task_args, list),
         kwargs=_arguments(row.task_kwargs, dict),
-        attempt_log=[error] if error else [],
+        attempt_log=log,
         enqueued_at=_as_kept(row.date_created),
         finished_at=_as_kept(row.date_done),
         result=_kept(value),
@@ -87,15 +90,20 @@ def _error(row: Any, value: Any) -> dict[str, Any]:
     words = found.get("exc_message") or ""
     if isinstance(words, list):
         words = ", ".join(map(str, words))
+    return _record(row, "failed") | {
+        "exception": f"{module or 'builtins'}.{name}"[:255],
+        "message": payload.printable(str(words)),
+        "traceback": payload.printable(row.traceback or "")[-8000:],
+    }
+
+
+def _record(row: Any, reason: str) -> dict[str, Any]:
     return {
         "attempt": 1,
         "worker": str(carried.job_id(row.worker)) if row.worker else "",
         "started_at": row.date_created.isoformat(),
         "ended_at": row.date_done.isoformat(),
-        "reason": "failed",
-        "exception": f"{module or 'builtins'}.{name}"[:255],
-        "message": payload.printable(str(words)),
-        "traceback": payload.printable(row.traceback or "")[-8000:],
+        "reason": reason,
     }
 
 

@@ -34,6 +34,7 @@ def tell_of_key(
     report: Report, node: Any, key: str, value: ast.expr, shown: str | None = None
 ) -> None:
     """Tell of a setting by its name in Celery."""
+    report.queues |= _queues(key, value)
     constant = value.value if isinstance(value, ast.Constant) else None
     shown = shown or f"conf.{key}"
     if words := keys.problem(key, constant):
@@ -43,4 +44,21 @@ def tell_of_key(
     elif words := keys.misspelt(key):
         report.add(node, WRONG, shown, words.partition(". ")[2])
     elif keys.is_known(key):
-        report.add(node, IGNORED, shown)
+        report.add(node, IGNORED, shown, keys.why_idle(key))
+
+
+def _queues(key: str, value: ast.expr) -> set[str]:
+    """Return the queues that a setting names, as far as they are written out."""
+    if key == "task_default_queue":
+        return syntax.texts([value])
+    if key not in ("task_routes", "beat_schedule"):
+        return set()
+    found = [
+        held
+        for node in ast.walk(value)
+        if isinstance(node, ast.Dict)
+        for name, held in zip(node.keys, node.values, strict=True)
+        # A route may be a queue, and no dict.
+        if syntax.texts([name]) == {"queue"} or (node is value and key == "task_routes")
+    ]
+    return syntax.texts(found)

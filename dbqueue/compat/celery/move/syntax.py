@@ -1,10 +1,12 @@
 """What is found in a file, and short questions about its syntax."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+# Where the package stands that takes the place of Celery's.
+ABOVE = "dbqueue.compat"
 SUPPORTED, IGNORED, REFUSED, WRONG = "supported", "ignored", "refused", "misspelt"
 
 
@@ -25,6 +27,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     # (first line, last line, new text) of statements, from 1.
     imports: list[tuple[int, int, str]] = field(default_factory=list)
+    # Names of queues, as far as they are written out.
+    queues: set[str] = field(default_factory=set)
 
     def count(self, kind: str) -> int:
         return sum(found.kind == kind for found in self.findings)
@@ -35,6 +39,17 @@ class Report:
 
 def is_celery(module: str) -> bool:
     return module == "celery" or module.startswith("celery.")
+
+
+def in_celery(module: str) -> str:
+    """Return what a module is in Celery, by its name there or by ours; "" of others."""
+    name = module.removeprefix(f"{ABOVE}.")
+    return name if is_celery(name) else ""
+
+
+def here(module: str) -> str:
+    """Return our name of a module of Celery's."""
+    return f"{ABOVE}.{module}"
 
 
 def is_alone(node: Any, lines: list[str]) -> bool:
@@ -67,6 +82,12 @@ def is_inspect(func: ast.expr) -> bool:
 
 def is_signature(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and last(node.func) in ("s", "si", "signature")
+
+
+def texts(nodes: Iterable[Any]) -> set[str]:
+    """Return those that are text, written out."""
+    values = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return {value for value in values if isinstance(value, str)}
 
 
 def targets(statement: ast.stmt) -> Iterator[ast.Name]:

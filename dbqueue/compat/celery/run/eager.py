@@ -31,11 +31,16 @@ def request_of(task: Any, args: Any, kwargs: Any, chosen: dict[str, Any]) -> Req
 
 
 def applied(task: Any, request: Request, *, throw: bool) -> EagerResult:
-    """Run the task, its retries at once, and return the result."""
+    """Run the task, its retries at once, and return the result.
+
+    With `throw` it raises what the task raises, a Retry included.
+    """
     while True:
         try:
             value = trace.traced(task, request)
         except Retry as again:
+            if throw:  # as Celery does, and as tests expect
+                raise
             request.retries += 1
             request.is_protected, request.coming, request.told = False, None, None
             if again.arguments is not None:

@@ -4,7 +4,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from traceback import format_exception
-from typing import Any
+from typing import Any, ClassVar
+
+from dbqueue.jobs import tracebacks
+
+_MISSING = object()
 
 
 @dataclass(slots=True)
@@ -37,6 +41,14 @@ class Request:
     coming: Any = None
     # Whether a __call__() of a project's own is under way.
     is_protected: bool = False
+    # What Celery's has of workflows and of brokers.
+    chain: ClassVar[None] = None
+    chord: ClassVar[None] = None
+    group: ClassVar[None] = None
+    origin: ClassVar[None] = None
+    reply_to: ClassVar[None] = None
+    shadow: ClassVar[None] = None
+    utc: ClassVar[bool] = True
 
     @property
     def task_id(self) -> str | None:
@@ -56,7 +68,8 @@ class Request:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value, or a header, by its name."""
-        if name in Request.__slots__ or isinstance(getattr(Request, name, 0), property):
+        known = getattr(Request, name, _MISSING)
+        if known is not _MISSING and not callable(known):
             return getattr(self, name)
         return (self.headers or {}).get(name, default)
 
@@ -65,6 +78,7 @@ class ExceptionInfo:
     """What hooks are told of an exception; as text, its traceback."""
 
     def __init__(self, error: BaseException) -> None:
+        tracebacks.fold(error)
         self.type, self.exception, self.tb = type(error), error, error.__traceback__
         self.exc_info = (self.type, error, self.tb)
         self.traceback = "".join(format_exception(error))

@@ -7,6 +7,7 @@ from typing import Any
 from dbqueue.compat.celery import signals
 from dbqueue.compat.celery.exceptions import Ignore, Retry
 from dbqueue.compat.celery.run.request import ExceptionInfo, Request
+from dbqueue.jobs import tracebacks
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +76,9 @@ def _called(task: Any, request: Request) -> Any:
         task.before_start(request.id, request.args, request.kwargs)
         value = _autoretried(task, request)
     except Ignore:
-        # "I have failed, and said why": a state, and then Ignore.
-        state, meta = request.told or (None, None)
+        # "I have failed, and said why": a state, and then Ignore. As in Celery, the
+        # result of a task that is run at once does not show it.
+        state, meta = (not request.is_eager and request.told) or (None, None)
         if state == "SUCCESS":
             return meta
         if state == "FAILURE":
@@ -128,6 +130,7 @@ def call_errbacks(request: Request, error: BaseException) -> None:
     As in Celery, a task of several arguments is called here with the request, the
     exception and the traceback; one of a single argument is enqueued with the id.
     """
+    tracebacks.fold(error)
     for errback in request.errbacks or ():
         try:
             if errback.type.takes_several():

@@ -166,6 +166,10 @@ def questions():
     ask("apply()", lambda: plain(tasks.add.apply((1,)).get()))
     ask("apply() of a failure", lambda: tasks.fail.apply(("bad",)).state)
     ask("apply(throw=True)", lambda: tasks.fail.apply(("bad",), throw=True))
+    ask(
+        "apply(throw=True) of a retry",
+        lambda: tasks.retried.apply((2,), throw=True),
+    )
     ask("EagerResult", lambda: isinstance(tasks.add.apply((1,)), EagerResult))
     ask("an unknown id", lambda: [AsyncResult("x").state, AsyncResult("x").result])
     ask("an unknown name", lambda: signature("not.there")())
