@@ -26,8 +26,10 @@ def open_gates(alias: str, keys: Collection[str]) -> Opened:
     """
     store = stores.of(alias)
     locked = store.lock(sorted(keys))
-    opened = Opened(set(), dict.fromkeys(set(keys) - set(locked), LOCKED))
-    known = _known(store, locked)
+    opened = Opened(set(), dict.fromkeys(set(keys) - locked.keys(), LOCKED))
+    if counting := [key for key, only_counts in locked.items() if only_counts]:
+        opened.queues.update(queue for _, queue in store.fill(counting))
+    known = _known(store, [key for key in locked if not locked[key]])
     _open_lanes(store, [facts for facts in known if not facts.is_group], opened)
     for group in known:
         if group.is_group:

@@ -58,7 +58,7 @@ def _next_lanes(store: Store, group: Facts, most: int) -> list[str]:
 def _known(store: Store, group: Facts, lanes: list[str]) -> list[Facts]:
     """Return the facts of the lanes that may start something."""
     if lanes and group.concurrency is not None and not group.of_group:
-        locked = set(store.lock(lanes))
+        locked = store.lock(lanes)
         lanes = [lane for lane in lanes if lane in locked]
     by_key = {facts.key: facts for facts in store.facts(lanes)} if lanes else {}
     known = [by_key[lane] for lane in lanes if lane in by_key]

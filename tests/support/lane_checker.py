@@ -458,6 +458,13 @@ def one_statement():
             FOR NO KEY UPDATE) AS l ON true""",
     )
     assert counted != on_postgresql.FACTS
+    filled = on_postgresql.FILL
+    on_postgresql.FILL = filled.replace(
+        "FROM dbqueue_lane AS l JOIN",
+        """FROM (SELECT * FROM dbqueue_lane WHERE key = ANY(%(keys)s::text[])
+            FOR NO KEY UPDATE) AS l JOIN""",
+    )
+    assert filled != on_postgresql.FILL
 
 
 def no_head():

@@ -15,38 +15,41 @@ LANES, GROUPS = common.LANES, common.GROUPS
 _CLASS = 1_685_090_914
 LOCK_LIMIT = f"SELECT pg_advisory_xact_lock({_CLASS}, hashtext(%(name)s))"
 
-# Nobody waits here; what is not locked is owed. REPEATABLE READ would count what was
-# there before the lock.
-_UNLESS_SHUT = f"""
-WITH free AS MATERIALIZED (
-    SELECT name FROM unnest(%(limits)s::text[]) AS n(name)
-    WHERE pg_try_advisory_xact_lock_shared({_CLASS}, hashtext(name))
-)"""
-_IS_FREE = """{name} IN (SELECT name FROM free)
-  AND current_setting('transaction_isolation') = 'read committed'"""
-LOCK = f"""
-{_UNLESS_SHUT}
-SELECT key FROM dbqueue_lane
-WHERE key = ANY(%(keys)s::text[]) AND {_IS_FREE.format(name="limit_name")}
-FOR NO KEY UPDATE OF dbqueue_lane SKIP LOCKED
-"""
-ISOLATION = "SHOW transaction_isolation"
-
 _KEYS = (
     "ROWS FROM (unnest(%(keys)s::text[]), unnest(%(names)s::text[])) AS k(key, name)"
 )
 NOW = "SELECT extract(epoch FROM statement_timestamp())::float8"
 _NOW = "extract(epoch FROM statement_timestamp())::float8"
 
-# What is new is locked, too: nobody else sees it yet. In order, or two would wait for
-# each other.
-MAKE = f"""
-{_UNLESS_SHUT}
-INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)
-SELECT key, name, '', '', 0, 0, '', {_NOW} FROM {_KEYS}
-WHERE {_IS_FREE.format(name="name")}
-ORDER BY key ON CONFLICT DO NOTHING RETURNING key
+# Whether a lane is one that only counts: with no order, rate or turns.
+_COUNTS = """r.concurrency IS NOT NULL AND NOT r.is_ordered AND NOT r.is_fair
+    AND coalesce(r.set_rate, r.rate) IS NULL"""
+
+# Nobody waits here but for who makes the same lane; what is not locked is owed.
+# REPEATABLE READ would count what was there before the lock. What is new is locked,
+# too: nobody else sees it yet. In order, or two would wait for each other.
+LOCK = f"""
+WITH free AS MATERIALIZED (
+    SELECT k.key, k.name FROM {_KEYS}
+    WHERE current_setting('transaction_isolation') = 'read committed' AND k.name IN (
+        SELECT name FROM unnest(%(limits)s::text[]) AS n(name)
+        WHERE pg_try_advisory_xact_lock_shared({_CLASS}, hashtext(name)))
+), made AS (
+    INSERT INTO dbqueue_lane
+        (key, limit_name, held, served, turn, size, previous, used_at)
+    SELECT key, name, '', '', 0, 0, '', {_NOW} FROM free
+    WHERE NOT EXISTS (SELECT 1 FROM dbqueue_lane AS l WHERE l.key = free.key)
+    ORDER BY key ON CONFLICT DO NOTHING RETURNING key, limit_name
+), locked AS (
+    SELECT key, limit_name FROM dbqueue_lane
+    WHERE key = ANY(ARRAY(SELECT key FROM free))
+    FOR NO KEY UPDATE OF dbqueue_lane SKIP LOCKED
+)
+SELECT l.key, coalesce({_COUNTS}, false)
+FROM (SELECT * FROM made UNION ALL SELECT * FROM locked) AS l
+LEFT JOIN dbqueue_limitrule AS r ON r.name = l.limit_name
 """
+ISOLATION = "SHOW transaction_isolation"
 
 FACTS = common.FACTS.format(
     now=_NOW,
@@ -92,6 +95,36 @@ MOVE_HEADS = _MOVE.format(
       AND j.id = coalesce(wanted.head, ({FIRST.format(lane="wanted.key")}))
     FOR UPDATE OF j SKIP LOCKED"""
 )
+
+# Of lanes that only count, to know and to move is one statement: they are most lanes,
+# and each statement is a round trip in which somebody waits for them. Their limit may
+# have changed since it was asked for; then a sweep finds them.
+FILL = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT l.key, coalesce(l.concurrency, r.set_concurrency, r.concurrency) AS most,
+        ARRAY(SELECT h.id FROM dbqueue_job AS h
+              WHERE h.id = ANY(string_to_array(l.held, ',')::uuid[])
+                AND h.state IN ('READY', 'RUNNING')) AS held
+    FROM dbqueue_lane AS l JOIN dbqueue_limitrule AS r ON r.name = l.limit_name
+    WHERE l.key = ANY(%(keys)s::text[]) AND {_COUNTS}
+      AND NOT EXISTS (SELECT 1 FROM dbqueue_pause AS p
+                      WHERE p.key = 'lane:' || l.key OR p.key = 'limit:' || r.name)
+), picked AS MATERIALIZED (
+    SELECT chosen.id, wanted.key FROM wanted CROSS JOIN LATERAL (
+        SELECT j.id {BLOCKED.format(group="''", lane="wanted.key")}
+        ORDER BY {ORDER_BY} LIMIT greatest(0, wanted.most - cardinality(wanted.held))
+        FOR UPDATE SKIP LOCKED) AS chosen
+), note AS (
+    UPDATE dbqueue_lane AS l
+    SET held = array_to_string(wanted.held || p.ids, ','), used_at = {_NOW}
+    FROM wanted JOIN (SELECT key, array_agg(id) AS ids FROM picked GROUP BY key) AS p
+        USING (key)
+    WHERE l.key = wanted.key
+)
+UPDATE dbqueue_job SET state = 'READY'
+WHERE id = ANY(ARRAY(SELECT id FROM picked))
+RETURNING lane, queue_name
+"""
 
 PICK = common.PICK.format(
     wanted="""SELECT * FROM ROWS FROM (

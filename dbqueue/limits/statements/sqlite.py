@@ -23,12 +23,6 @@ FACTS = common.FACTS.format(
 )
 WAITING = common.WAITING.format(keys=_KEYS)
 
-MAKE = f"""
-INSERT INTO dbqueue_lane (key, limit_name, held, served, turn, size, previous, used_at)
-SELECT k.key, k.name, '', '', 0, 0, '', %(now)s FROM {_KEYS} WHERE true
-ON CONFLICT DO NOTHING
-"""
-
 _MOVE = """
 UPDATE dbqueue_job SET state = 'READY'
 WHERE id IN ({chosen})

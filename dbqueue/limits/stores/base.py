@@ -51,8 +51,15 @@ class Store:
         self._dialect = dialect
         self._sql = statements_of(dialect.name)
 
-    def lock(self, keys: Collection[str]) -> list[str]:
-        """Lock what nobody else has locked, for this commit; return those keys."""
+    def lock(self, keys: Collection[str]) -> dict[str, bool]:
+        """Lock what nobody else has locked, for this commit.
+
+        Return those keys, and of each whether fill() is all that it needs.
+        """
+        raise NotImplementedError
+
+    def fill(self, keys: Collection[str]) -> Moved:
+        """Let in what fits into lanes that only count, which lock() has named."""
         raise NotImplementedError
 
     def facts(self, keys: Collection[str]) -> list[Facts]:
@@ -97,10 +104,6 @@ class Store:
     def groups(self) -> list[str]:
         """Return the fair groups with BLOCKED jobs."""
         return [name for (name,) in self._dialect.ask(self._sql.GROUPS, {})]
-
-    def make(self, keys: Sequence[str]) -> list[str]:
-        """Make the rows of lanes, where there are none; return those that are ours."""
-        raise NotImplementedError
 
     def make_rule(self, values: dict[str, Any]) -> None:
         """Make the row of a rule, if there is none."""

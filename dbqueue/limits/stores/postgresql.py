@@ -12,18 +12,13 @@ from dbqueue.limits.stores.base import Moved, Note, Picked, Store
 
 
 class PostgreSQLStore(Store):
-    def lock(self, keys: Collection[str]) -> list[str]:
-        known = self._lock(keys)
-        missing = sorted(set(keys) - set(known))
-        ours = known + self.make(missing) if missing else known
+    def lock(self, keys: Collection[str]) -> dict[str, bool]:
+        names = [limit_of(key) for key in keys]
+        values = {"keys": keys, "names": names, "limits": set(names)}
+        ours = dict(self._ask(self._sql.LOCK, values))
         if not ours and self._is_blind():
             self._dialect.gates_alone = True
         return ours
-
-    def make(self, keys: Sequence[str]) -> list[str]:
-        names = [limit_of(key) for key in keys]
-        values = {"keys": keys, "names": names, "limits": set(names)}
-        return [key for (key,) in self._ask(self._sql.MAKE, values)]
 
     def guarded(self) -> AbstractContextManager[Any]:
         return transaction.atomic(using=self.alias)
@@ -32,10 +27,6 @@ class PostgreSQLStore(Store):
         """Tell whether this transaction sees no commits of after its begin."""
         ((level,),) = self._dialect.ask(self._sql.ISOLATION, {})
         return bool(level != "read committed")
-
-    def _lock(self, keys: Collection[str]) -> list[str]:
-        values = {"keys": keys, "limits": {limit_of(key) for key in keys}}
-        return [key for (key,) in self._ask(self._sql.LOCK, values)]
 
     def facts(self, keys: Collection[str]) -> list[Facts]:
         values = {"keys": keys, "names": [limit_of(key) for key in keys]}
@@ -61,6 +52,9 @@ class PostgreSQLStore(Store):
                 }
                 moved += self._ask(sql, values)
         return moved
+
+    def fill(self, keys: Collection[str]) -> Moved:
+        return self._ask(self._sql.FILL, {"keys": keys})
 
     def pick(
         self, facts: Sequence[Facts], weights: Sequence[int], ahead: int, room: int

@@ -12,12 +12,8 @@ from dbqueue.limits.stores.base import Moved, Note, Picked, Store
 
 
 class SQLiteStore(Store):
-    def lock(self, keys: Collection[str]) -> list[str]:
-        return list(keys)  # the only writer has them all
-
-    def make(self, keys: Sequence[str]) -> list[str]:
-        self._dialect.do(self._sql.MAKE, self._pairs(keys))
-        return list(keys)
+    def lock(self, keys: Collection[str]) -> dict[str, bool]:
+        return dict.fromkeys(keys, False)  # the only writer has them all
 
     def facts(self, keys: Collection[str]) -> list[Facts]:
         rows = self._dialect.ask(self._sql.FACTS, self._pairs(keys))
