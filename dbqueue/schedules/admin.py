@@ -132,26 +132,26 @@ class ScheduleAdmin(StrictAdmin):
         words += [row.problem[:80]] if row.problem else []
         return ", ".join(words) or None
 
-    @admin.display(description=_("next five runs"), empty_value="-")
-    def upcoming(self, row: Schedule) -> Any:
+    @admin.display(description=_("next five runs"))
+    def upcoming(self, row: Schedule) -> str:
         if row.pk is None or row._state.adding:
-            return None
+            return "-"
         moments = ((_shown(moment),) for moment in row.next_runs())
-        return format_html_join("", "<div>{}</div>", moments) or None
+        return format_html_join("", "<div>{}</div>", moments) or "-"
 
-    @admin.display(description=_("latest runs"), empty_value="-")
-    def latest(self, row: Schedule) -> Any:
+    @admin.display(description=_("latest runs"))
+    def latest(self, row: Schedule) -> str:
         if row._state.adding:
-            return None
+            return "-"
         runs = history.runs(row._state.db or "default", [row])[row.pk]
         lines = ((_run_line(run),) for run in runs)
-        return format_html_join("", "<div>{}</div>", lines) or None
+        return format_html_join("", "<div>{}</div>", lines) or "-"
 
-    @admin.display(description=_("changed here"), empty_value="-")
-    def changes(self, row: Schedule) -> Any:
+    @admin.display(description=_("changed here"))
+    def changes(self, row: Schedule) -> str:
         lines = ((name, row.declared[name]) for name in row.differs)
         text = "<div>{}, declared as <code>{}</code></div>"
-        return format_html_join("", text, lines) or None
+        return format_html_join("", text, lines) or "-"
 
     @admin.action(permissions=["change"], description=_("Enable selected schedules"))
     def enable(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:

@@ -143,6 +143,15 @@ def test_one_is_made_and_changed_by_its_form(admin_client, fields, cadence):
     assert [entry.action_flag for entry in LogEntry.objects.order_by("pk")] == [1, 2]
 
 
+def test_what_a_schedule_has_not_is_a_dash_on_its_page(admin_client, nightly):
+    Schedule.objects.update(enabled=False)
+
+    for address in (page_of(nightly), f"{LIST}add/"):
+        text = admin_client.get(address).content.decode()
+
+        assert ">None<" not in text
+
+
 def test_both_days_may_be_wanted_by_the_form(admin_client):
     line = {"cron": "0 8 13 * fri"}
     admin_client.post(f"{LIST}add/", FORM | line | {"both_days": "on"})
