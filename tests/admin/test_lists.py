@@ -26,7 +26,7 @@ class TestWhatALineSays:
         assert "<strong>SMTPServerDisconnected</strong>" in response.text
         assert "closed</span>" in response.text
         assert "by peer" not in response.text
-        assert "1 of 1" in response.text
+        assert '<td class="dbq-num">1</td>' in response.text
 
     def test_a_list_says_which_worker_runs_a_job_and_how_far_it_is(self, admin_client):
         tasks.echo.enqueue(1)

@@ -294,7 +294,9 @@ def test_a_worker_whose_processes_die_at_once_gives_up_and_says_why(how, cause, 
     assert worker.wait() == 1
 
     assert "5 times in a row" in worker.output
-    assert cause in worker.output.splitlines()[-1]
+    reason, stopped = worker.output.splitlines()[-2:]
+    assert cause in reason
+    assert "Stopped" in stopped
     assert "Traceback" not in worker.output
     assert unfinished(pk=job.id, state="READY").exists()
 
