@@ -81,12 +81,8 @@ class Suite:
 
 
 def at_once():
-    """Return how many tests of a suite run at once.
-
-    They mostly wait for processes: with one a core, a third of each core does nothing.
-    """
-    cores = os.cpu_count() or 1
-    return cores + cores // 2
+    """Return how many tests of a suite run at once: more would only take longer."""
+    return os.cpu_count() or 1
 
 
 def run_suites(suites, folder):

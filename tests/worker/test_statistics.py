@@ -28,7 +28,7 @@ def totals(**conditions):
 def test_a_worker_writes_what_its_jobs_did(run_worker):
     enqueue_many(note, [(f"n{n}",) for n in range(300)])
     for _ in range(3):
-        tasks.fail.using(queue_name="bad").enqueue()
+        tasks.afail.using(queue_name="bad").enqueue()
     tasks.cancel.enqueue()
     worker = run_worker("--drain", "--processes", 2)
 
