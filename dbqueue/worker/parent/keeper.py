@@ -28,7 +28,7 @@ from dbqueue.worker.parent.processes import Links, exists
 from dbqueue.worker.parent.pruner import chores
 from dbqueue.worker.parent.reaper import reap
 from dbqueue.worker.process.connections import WAITING, drop, prepare_sessions
-from dbqueue.worker.process.pipes import wait
+from dbqueue.worker.process.pipes import WakePipe, wait
 from dbqueue.worker.process.watchdog import Watchdog
 from dbqueue.worker.shared import ChildState, Phase
 
@@ -175,9 +175,11 @@ class Keeper:
 
     def _wait(self, seconds: float) -> None:
         # At its end of file it would be ready for ever.
-        pipes = [] if self._orphaned_at else [self._orders]
+        pipes: list[WakePipe | int] = [] if self._orphaned_at else [self._orders]
         news = self._listener.fileno()
-        ready = wait([*pipes, *([] if news is None else [news])], seconds)
+        if news is not None:
+            pipes.append(news)
+        ready = wait(pipes, seconds)
         if news in ready:
             self._read_news()
         if self._orders in ready:

@@ -217,7 +217,8 @@ class Attempt:
         if isinstance(error, self._holder.reraise):
             raise error
         if self._committed is not None:
-            logger.exception("Job id=%s raised after its end", self._job.id)
+            job = self._job
+            logger.exception("Job id=%s task=%s raised after its end", job.id, job.task)
             return self._succeeded(self._committed)
         if isinstance(error, ClaimLost):
             logger.warning("Claim lost: %s", error)
@@ -243,11 +244,8 @@ class Attempt:
 
     def _send_finished(self, outcome: Outcome, **more: Any) -> None:
         if not self._is_readable:
-            return events.finished(
-                partial(
-                    results.unrun_result, self._job, self._holder.worker_id, outcome
-                )
-            )
+            what = self._job, self._holder.worker_id, outcome
+            return events.finished(partial(results.unrun_result, *what))
         result = self._current_result()
         results.end(result, outcome, **more)
         events.deliver(task_finished, self._holder.sender, task_result=result)
