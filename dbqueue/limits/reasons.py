@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dbqueue.backend import backend_of
 from dbqueue.limits import stores
@@ -86,15 +87,16 @@ def _paused(alias: str, facts: Facts) -> str | None:
         "by": pause.paused_by,
         "why": f": {pause.reason}" if pause.reason else ".",
     }
-    if kind == "lane":
-        said = _("The lane %(name)s is paused%(why)s")
-        if pause.paused_by:
-            said = _("The lane %(name)s is paused by %(by)s%(why)s")
-    else:
-        said = _("The limit %(name)s is paused%(why)s")
-        if pause.paused_by:
-            said = _("The limit %(name)s is paused by %(by)s%(why)s")
-    return said % values
+    return str(_PAUSED[kind, bool(pause.paused_by)] % values)
+
+
+# By what is paused, and whether it is known by whom.
+_PAUSED: dict[tuple[str, bool], Any] = {
+    ("lane", False): gettext_lazy("The lane %(name)s is paused%(why)s"),
+    ("lane", True): gettext_lazy("The lane %(name)s is paused by %(by)s%(why)s"),
+    ("limit", False): gettext_lazy("The limit %(name)s is paused%(why)s"),
+    ("limit", True): gettext_lazy("The limit %(name)s is paused by %(by)s%(why)s"),
+}
 
 
 def _closed(alias: str, facts: Facts, job: Job) -> str | None:

@@ -84,7 +84,7 @@ def queue_paused(facts: Facts, queue: str) -> str | None:
 
 def waits(facts: Facts, job: Job) -> str:
     """Return what a job waits for that is not paused, nor runs."""
-    if job.state not in _SENTENCES:
+    if job.state != JobState.READY and job.state not in _SENTENCES:
         return _(
             "Its state is %(state)s, which no unfinished job has: the row was changed "
             "by hand. Set its column 'state' to READY, or delete it."
@@ -111,7 +111,6 @@ _SENTENCES: dict[str, Any] = {
     JobState.PAUSED: gettext_lazy(
         "Its task %(task)s was resumed: it is made ready within moments."
     ),
-    JobState.READY: "",
 }
 
 
@@ -172,21 +171,24 @@ def _paused(pause: Pause) -> str:
         "since": _moment(pause.paused_at) + reason,
         "resume": f"manage.py queues resume {shlex.quote(pause.key)}",
     }
-    if kind == "task":
-        said = _("Its task %(name)s is paused since %(since)s. Start: %(resume)s")
-        if pause.paused_by:
-            said = _(
-                "Its task %(name)s is paused by %(by)s since %(since)s. "
-                "Start: %(resume)s"
-            )
-    else:
-        said = _("Its queue %(name)s is paused since %(since)s. Start: %(resume)s")
-        if pause.paused_by:
-            said = _(
-                "Its queue %(name)s is paused by %(by)s since %(since)s. "
-                "Start: %(resume)s"
-            )
-    return said % values
+    return str(_PAUSED[kind, bool(pause.paused_by)] % values)
+
+
+# By what is paused, and whether it is known by whom.
+_PAUSED: dict[tuple[str, bool], Any] = {
+    ("task", False): gettext_lazy(
+        "Its task %(name)s is paused since %(since)s. Start: %(resume)s"
+    ),
+    ("task", True): gettext_lazy(
+        "Its task %(name)s is paused by %(by)s since %(since)s. Start: %(resume)s"
+    ),
+    ("queue", False): gettext_lazy(
+        "Its queue %(name)s is paused since %(since)s. Start: %(resume)s"
+    ),
+    ("queue", True): gettext_lazy(
+        "Its queue %(name)s is paused by %(by)s since %(since)s. Start: %(resume)s"
+    ),
+}
 
 
 def _is_due(job: Job) -> bool:
