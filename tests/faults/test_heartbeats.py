@@ -65,9 +65,7 @@ def refusals(events):
     """Return the statements that make the triggers."""
     some = REFUSE[connection.vendor]
     if connection.vendor == "postgresql":
-        return [
-            statement.replace("{events}", " OR ".join(events)) for statement in some
-        ]
+        return [statement.format(events=" OR ".join(events)) for statement in some]
     return [statement.format(event=event) for statement in some for event in events]
 
 

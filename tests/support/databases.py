@@ -72,17 +72,12 @@ class Suite:
         self.url = url
         self.report = folder / f"{name}.xml"
         self.title = f"SQLite {sqlite3.sqlite_version}"
-        parallel = ["-n", str(at_once()), "--dist", "worksteal"]
+        parallel = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
         report = f"--junit-xml={self.report}"
         self.command = [sys.executable, "-m", "pytest", *parallel, report, *arguments]
         if url:
             self.title = f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}"
             self.command += [f"--ignore={path}" for path in WITHOUT]
-
-
-def at_once():
-    """Return how many tests of a suite run at once: more would only take longer."""
-    return os.cpu_count() or 1
 
 
 def run_suites(suites, folder):
