@@ -37,14 +37,16 @@ def every_second(witness):
     witness.looks_away = True  # what keepers enqueue is not heard here
 
     def make(count):
-        for number in range(count):
+        made = [
             Schedule.objects.create(
                 name=f"s{number}",
                 task="tests.tasks.noop",
                 cadence=Every(1),
                 catch_up="all",
             )
-        return dict(Schedule.objects.values_list("name", "next_run_at"))
+            for number in range(count)
+        ]
+        return {schedule.name: schedule.next_run_at for schedule in made}
 
     return make
 
@@ -103,8 +105,9 @@ def test_each_tick_is_one_job_while_keepers_are_killed_and_frozen(
 
 @on_demand
 def test_jobs_are_there_when_their_ticks_come(every_second, run_worker, measured):
-    starts = every_second(200)
     workers = [run_worker("--threads", 2) for _ in range(3)]
+    wait_until(lambda: Worker.objects.count() == 3, "all work")
+    starts = every_second(200)
     wait_until(lambda: FinishedJob.objects.count() > 200 * 20, "they were fired", NEVER)
     Schedule.objects.update(enabled=False)
     wait_until_empty(workers[0], NEVER)
