@@ -2,7 +2,8 @@
 
 The table goes into docs/explanation/faults.md, between two comments, with what it was
 measured on. The reports are those of tests/thorough, in JUnit's format and named for
-their databases; other ones can be given as arguments.
+their databases; other ones can be given as arguments. What none of them tells of stays
+as it was measured before.
 """
 
 import json
@@ -28,7 +29,7 @@ def main(arguments):
     if not reports:
         sys.exit("There are no reports. Run tests/thorough first.")
     results = [result for report in reports for result in read(report)]
-    write(circumstances() + table(results))
+    write(circumstances() + table(results, told_before(PAGE.read_text())))
     return 0
 
 
@@ -90,16 +91,25 @@ def read(report):
         yield database, f"{module}.py::{case.get('name')}", outcome, figures
 
 
-def table(results):
-    rows = [
-        f"| {fault.what} | {fault.then} | {fault.how} | {measured(fault, results)} |\n"
-        for fault in FAULTS
-    ]
+def told_before(page):
+    """Return what the page says of each fault that was measured."""
+    rows = (line.strip("| ").split(" | ") for line in page.splitlines())
+    return {cells[0]: cells[3] for cells in rows if len(cells) == 4}
+
+
+def table(results, before):
+    rows = []
+    for fault in FAULTS:
+        told = measured(fault, results) or before.get(fault.what, NOT_YET)
+        rows.append(f"| {fault.what} | {fault.then} | {fault.how} | {told} |\n")
     return HEADER + "".join(rows)
 
 
 def measured(fault, results):
-    """Return what the fault's tests told, the worst of each figure, by database."""
+    """Return what the fault's tests told, the worst of each figure, by database.
+
+    "" if none of them ran.
+    """
     sentences = []
     for database in dict.fromkeys(name for name, *_ in results):
         outcomes, figures = [], {}
@@ -111,7 +121,7 @@ def measured(fault, results):
                     fact, seen = (what, unit, limit), (float(figure), *map(float, busy))
                     figures[fact] = worst(figures.get(fact, seen), seen)
         sentences += summary(database, outcomes, figures)
-    return " ".join(sentences) or NOT_YET
+    return " ".join(sentences)
 
 
 def summary(database, outcomes, figures):

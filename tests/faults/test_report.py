@@ -58,3 +58,13 @@ def test_of_several_runs_the_worst_figure_is_told():
         "*SQLite:* 2 passed; took 0.50 s (promised: 1.0, beside other work for 3 times "
         "as long); did 7 jobs/s."
     )
+
+
+def test_what_no_report_tells_of_stays_as_it_was():
+    before = report.told_before(report.PAGE.read_text())
+    first, *_ = catalogue.FAULTS
+
+    rows = report.table([], before | {first.what: "*SQLite:* 2 passed."}).splitlines()
+
+    assert rows[2].endswith("| *SQLite:* 2 passed. |")
+    assert [row for row in rows[3:] if row not in report.PAGE.read_text()] == []
