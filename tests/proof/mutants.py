@@ -230,8 +230,7 @@ MUTANTS = [
                 "is_foreign and _is_altered",
             ),
         ),
-        "worker/test_isolation.py::test_the_next_job_in_the_thread_is_clean"
-        "[leave_transaction_open]",
+        "worker/test_isolation.py::test_the_next_job_in_the_thread_is_clean[begin]",
     ),
     Mutant(
         "a child that stands still is left alone",

@@ -426,6 +426,15 @@ def leave_transaction_open(key):
 
 
 @task
+def begin(key):
+    """Begin a transaction of which only the database knows."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+    Group.objects.create(name=key)
+    effect("ended", key)
+
+
+@task
 def leave_atomic_open(key):
     transaction.atomic().__enter__()
     Group.objects.create(name=key)

@@ -1,11 +1,16 @@
 """Whatever a job does to its process, the next job is clean and the worker goes on."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 
-from dbqueue import enqueue
+from dbqueue import enqueue, enqueue_many
 from tests.support import worker_tasks as tasks
-from tests.support.processes import reasons, thorough, wait_until_finished
+from tests.support.processes import ROOT, reasons, thorough, wait_until_finished
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +45,7 @@ def test_a_job_cannot_end_its_worker_by_an_exception(task, run_worker, effects):
     "task",
     [
         tasks.leave_transaction_open,
+        tasks.begin,
         pytest.param(tasks.leave_atomic_open, marks=thorough),
         pytest.param(tasks.close_connection, marks=thorough),
         tasks.break_connection,
@@ -61,6 +67,42 @@ def test_the_next_job_in_the_thread_is_clean(task, run_worker, effects):
     assert Group.objects.filter(name="next").exists()
     assert not Group.objects.filter(name="messy").exists()
     assert worker.process.poll() is None
+
+
+CONNECTED = """
+import sys
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+from django.db import connection
+connection.ensure_connection()  # as an app may do in ready()
+execute_from_command_line(["manage.py", "runworker", *sys.argv[1:]])
+"""
+
+
+def open_in(pid, kind):
+    """Return what the process has open whose name has that in it."""
+    files = (Path("/proc") / str(pid) / "fd").iterdir()
+    return [name for file in files if kind in (name := os.readlink(file))]
+
+
+def test_a_connection_that_was_made_before_the_fork_is_in_no_process_after_it(
+    start, effects
+):
+    worker = start(
+        [sys.executable, "-c", CONNECTED], ["--processes", 2], PYTHONPATH=ROOT
+    )
+    worker.wait_until_working(2)
+    enqueue_many(tasks.note, [(i,) for i in range(20)])
+    effects.wait_for("ended", times=20)
+
+    sockets = [name for pid in worker.family() for name in open_in(pid, "socket:")]
+
+    assert len(set(sockets)) == len(sockets)
+    assert open_in(worker.pid, "socket:") == []
+    assert open_in(worker.pid, str(connection.settings_dict["NAME"])) == []
+    if connection.vendor == "postgresql":
+        assert len(sockets) >= 3  # of the keeper, and of each child
 
 
 def test_the_next_async_job_is_clean(run_worker, effects):
