@@ -1,9 +1,11 @@
 """Unique jobs: each is written, or answered with the job that has its key."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple
+
+from django.db import transaction
 
 from dbqueue.dialects import columns
 from dbqueue.dialects.columns import NewJob
@@ -52,12 +54,14 @@ class Placed(NamedTuple):
 class PlacedMany(NamedTuple):
     """What came of many: the others are new."""
 
-    written: Written
+    written: Written | None  # None if none is new
     stand: dict[str, dict[str, Any]]  # by the keys of those that are not new
 
 
 class Placing:
     """See Dialect, of which it is a part."""
+
+    alias: str
 
     def insert_unique(self, job: NewJob, *, once: bool) -> Written | None:
         """Insert a job that has a rule; return None if its key or its id is taken."""
@@ -80,27 +84,43 @@ class Placing:
         return placed
 
     def place_many(
-        self, job: NewJob, calls: Calls, keys: Sequence[str | None]
+        self,
+        job: NewJob,
+        calls: Calls,
+        keys: Sequence[str | None],
+        *,
+        at: datetime | None = None,
     ) -> PlacedMany:
-        """Write a job for each call whose key is free; None is. No two are alike."""
+        """Write a job for each call whose key is free; None is. No two are alike.
+
+        They are enqueued `at` a moment, now by default. The keys are to be in order,
+        or two lists wait for each other.
+        """
         job, rule = _debounced(job)
-        written, stand = Written.now(job), dict[str, dict[str, Any]]()
-        left = list(range(len(calls.ids)))
-        with self.one_commit():
-            while left:
-                some = calls.of(left), [keys[place] for place in left]
-                fresh, new = self._placed_many(job, *some, rule)
-                written = fresh or written
-                left = [p for p in left if keys[p] not in new and keys[p] is not None]
-                asked = [key for p in left if (key := keys[p]) is not None]
-                stand |= self._standing(asked, rule) if asked else {}
-                left = [place for place in left if keys[place] not in stand]
-        return PlacedMany(written, stand)
+        while (placed := self._placed_all(job, calls, keys, rule, at)) is None:
+            pass  # another one came, or went, since the statement began
+        return placed
+
+    def _placed_all(
+        self,
+        job: NewJob,
+        calls: Calls,
+        keys: Sequence[str | None],
+        rule: Rule,
+        at: datetime | None,
+    ) -> PlacedMany | None:
+        with transaction.atomic(using=self.alias):
+            written, new = self._placed_many(job, calls, keys, rule, at)
+            asked = [key for key in keys if key is not None and key not in new]
+            stand = self._standing(asked, rule) if asked else {}
+            if len(stand) == len(asked):
+                return PlacedMany(written, stand)
+            # Those that are left may be lower than keys that are ours by now: all are
+            # given up, for the order.
+            transaction.set_rollback(True, using=self.alias)
+        return None
 
     def insert(self, job: NewJob, *, once: bool = False) -> Written | None:
-        raise NotImplementedError
-
-    def one_commit(self) -> AbstractContextManager[Any]:
         raise NotImplementedError
 
     def _placed(
@@ -110,7 +130,12 @@ class Placing:
         raise NotImplementedError
 
     def _placed_many(
-        self, job: NewJob, calls: Calls, keys: Sequence[str | None], rule: Rule
+        self,
+        job: NewJob,
+        calls: Calls,
+        keys: Sequence[str | None],
+        rule: Rule,
+        at: datetime | None,
     ) -> tuple[Written | None, set[str]]:
         """Write what is free; return what holds for the new, and their keys."""
         raise NotImplementedError

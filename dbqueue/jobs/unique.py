@@ -15,7 +15,8 @@ from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.placing import KEY, new
 from dbqueue.dialects.rows import Calls, Written
 from dbqueue.exceptions import AlreadyEnqueued, JobIdTaken
-from dbqueue.jobs.insert import CHUNK_SIZE, migrated, starts
+from dbqueue.jobs import insert
+from dbqueue.jobs.insert import migrated, starts
 from dbqueue.jobs.results import NewResults, job_result, stored_result
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.tasks.payload import UNREADABLE
@@ -24,9 +25,6 @@ from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.tasks.unique import Unique
 
-# All of a list are written in the order of their keys, or two lists could wait for each
-# other: so in few statements.
-CHUNK = 100_000
 _TEXTS = {"args", "kwargs", "context", "progress", "attempt_log", "result"}
 
 
@@ -79,11 +77,17 @@ def place_many(
         p: counts[key] for p, key in enumerate(keys) if key and counts[key] != p
     }
     left = [place for place in range(len(keys)) if place not in stand]
+    # Of two lists with some of the same keys, one waits for the other, and never both.
+    left.sort(key=lambda place: keys[place] or "")
     written, rows = None, dict[str, dict[str, Any]]()
     with migrated(database), transaction.atomic(using=database):
         for some in _chunks(calls, left):
+            # They run in the order of the calls: all are enqueued at one moment.
             found = dialects.of(database).place_many(
-                job, calls.of(some), [keys[place] for place in some]
+                job,
+                calls.of(some),
+                [keys[place] for place in some],
+                at=written.enqueued_at if written else None,
             )
             written, rows = written or found.written, rows | found.stand
         for key, columns in rows.items():
@@ -156,7 +160,7 @@ def winners(unique: Unique, keys: Sequence[str | None]) -> dict[str, int]:
 
 
 def _chunks(calls: Calls, places: Sequence[int]) -> Iterator[Sequence[int]]:
-    first = calls.of(places).chunks(CHUNK, CHUNK_SIZE)
+    first = calls.of(places).chunks(insert.CHUNK, insert.CHUNK_SIZE)
     for start, end in zip_longest(first, first[1:]):
         yield places[start:end]
 

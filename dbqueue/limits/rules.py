@@ -15,10 +15,10 @@ def ensure(alias: str, names: Collection[str]) -> bool:
         return False
     rows = LimitRule.objects.using(alias)
     there = set(rows.filter(pk__in=names).values_list("pk", flat=True))
-    new = [rule for rule in declared if rule.name not in there]
+    new = {rule.name: rule for rule in declared if rule.name not in there}
     store = stores.of(alias)
-    for rule in new:
-        store.make_rule(asdict(rule))
+    for name in sorted(new):  # or two workers that begin could wait for each other
+        store.make_rule(asdict(new[name]))
     return bool(new)
 
 

@@ -1,5 +1,7 @@
 from datetime import timedelta
 from functools import partial
+from threading import Thread
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,9 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dbqueue import Unique, aenqueue, enqueue, enqueue_many
+from dbqueue.dialects.postgresql.placing import STANDING
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import AlreadyEnqueued, InvalidKey, JobIdTaken
 from dbqueue.ids import uuid7
+from dbqueue.jobs import insert
 from dbqueue.jobs.moves import cancel, retry
 from dbqueue.models import FinishedJob, Job, JobState, Throttle
 from dbqueue.signals import job_enqueued
@@ -18,6 +22,7 @@ from dbqueue.tasks import payload
 from dbqueue.tasks.framework import InvalidTask, task_backends
 from dbqueue.testing import run_jobs
 from tests.support import unique_tasks
+from tests.support.processes import wait_until
 from tests.support.workers import together
 
 pytestmark = pytest.mark.django_db
@@ -497,6 +502,17 @@ class TestMany:
     def test_none_at_all_is_no_statement_too_many(self):
         assert list(enqueue_many(unique_tasks.report, [])) == []
 
+    def test_a_long_list_runs_in_the_order_of_its_calls(self, worker, monkeypatch):
+        monkeypatch.setattr(insert, "CHUNK", 2)
+
+        results = list(enqueue_many(unique_tasks.report, [(n,) for n in range(9)]))
+
+        assert len({result.enqueued_at for result in results}) == 1
+        assert set(Job.objects.values_list("enqueued_at")) == {
+            (results[0].enqueued_at,)
+        }
+        assert [job.id for job in worker.claim(9)] == [UUID(r.id) for r in results]
+
     def test_a_long_list_is_written_and_found_again(self):
         calls = [(number,) for number in range(3000)]
 
@@ -585,7 +601,10 @@ class TestTogether:
         assert Job.objects.count() == 10
 
     @pytest.mark.parametrize("name", ["report", "latest", "throttled", "cooled"])
-    def test_two_lists_of_the_same_keys_do_not_wait_for_each_other(self, name):
+    def test_two_lists_of_the_same_keys_do_not_wait_for_each_other(
+        self, name, monkeypatch
+    ):
+        monkeypatch.setattr(insert, "CHUNK", 50)
         declared = getattr(unique_tasks, name)
         calls = [(number,) for number in range(200)]
 
@@ -597,6 +616,51 @@ class TestTogether:
 
         assert sum(new) == 200
         assert Job.objects.count() == 200
+
+    def test_two_retries_of_the_same_keys_do_not_wait_for_each_other(self, worker):
+        finished, calls = [], [(number,) for number in range(300)]
+        for some in (calls, calls[::-1]):
+            enqueue_many(unique_tasks.report, some)
+            jobs = worker.claim(300)
+            worker.finish_all(jobs)
+            finished.append([job.id for job in jobs])
+
+        moved = together(*[partial(retry, "default", ids) for ids in finished])
+
+        assert sum(some.done for some in moved) == 300
+        assert Job.objects.count() == FinishedJob.objects.count() == 300
+
+    @pytest.mark.usefixtures("only_postgres")
+    def test_two_lists_do_not_wait_for_each_other_when_a_job_ends_between(self):
+        """The first has all but the key of that job; the second has that one first."""
+        declared, numbers = unique_tasks.report, range(1, 4)
+        lowest, ended, highest = sorted(
+            numbers, key=lambda number: declared.unique.key_of(declared, [number], {})
+        )
+        enqueue(declared, ended)
+        others = []
+
+        def other():
+            Job.objects.filter(args=[ended]).delete()
+            return list(enqueue_many(declared, [(ended,), (highest,)]))
+
+        def between(execute, sql, *rest):
+            if sql == STANDING and not others:
+                others.append(Thread(target=together, args=[other]))
+                others[0].start()
+                wait_until(is_anybody_waiting, "the other list waits for ours")
+            return execute(sql, *rest)
+
+        def is_anybody_waiting():
+            waiting = "SELECT FROM pg_locks WHERE NOT granted"
+            return connection.connection.execute(waiting).fetchall()
+
+        with connection.execute_wrapper(between):
+            results = list(enqueue_many(declared, [(number,) for number in numbers]))
+        others[0].join()
+
+        assert [r.args[0] for r in results if r.was_enqueued] == [lowest]
+        assert Job.objects.count() == 3
 
     def test_an_outcome_meets_no_key(self, worker):
         """One that began under a key comes back while another has it."""

@@ -78,13 +78,14 @@ _LOG = f"""CASE WHEN jsonb_typeof({_LIVED} -> -1) = 'object'
     THEN jsonb_set({_LIVED}, '{{-1,retried_at}}', to_jsonb({_NOW}))
     ELSE {_LIVED} END"""
 
+# By key, as whoever enqueues many: an equal key elsewhere is waited for.
 REVIVE = f"""
 WITH {_FINISHED}
 , back AS (
     INSERT INTO dbqueue_job ({listed(REVIVED)}, unique_key, state, failures,
     attempt_log, run_after)
     SELECT {listed(REVIVED)}, {KEY_AGAIN}, {DUE_STATE}, 0, {_LOG}, {_NOW}
-    FROM picked
+    FROM picked ORDER BY unique_key COLLATE "C"
     ON CONFLICT DO NOTHING
     RETURNING {TOLD}
 )

@@ -6,6 +6,7 @@ the snapshot of the statement, which then finds nothing, and is made once more.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from dbqueue.dialects.postgresql.moves import PostgreSQLMoves
 from dbqueue.dialects.statements import ENTRY, names_of, with_more
 
 _NOW = "statement_timestamp()"
+_AT = f"coalesce(%(at)s::timestamptz, {_NOW})"
 _KEYS = "= ANY(ARRAY(SELECT json_array_elements_text(%(keys)s::json)))"
 _NEVER = "NULL::jsonb, NULL::timestamptz"  # a result, and the moment of an end
 _OF_HOT = f"{listed(placing.OF_BOTH)}, {_NEVER}"
@@ -52,7 +54,7 @@ GRANT_MANY = _GRANT.format(
     rows=f"""SELECT key, id, {LATER.format("throttle")}
     FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements_text(%(keys)s::json))
         AS n(id, key)
-    ORDER BY key"""
+    ORDER BY key COLLATE "C" """
 )
 
 STANDING = f"""
@@ -123,14 +125,13 @@ def place_many(same: tuple[str, ...], of_each: tuple[str, ...], rule: Rule) -> s
     """Return the statement that writes those of many jobs whose keys are free."""
     entry = "'BLOCKED'" if "lane" in same else "'READY'"
     state = STATE.format(ENTRY.format("n.") if "lane" in of_each else entry)
-    values = inserted(**inserts.NEW, **inserts.OF_EACH, state=state, run_after=DUE)
+    own = inserts.NEW | inserts.OF_EACH | {"enqueued_at": _AT}
+    values = inserted(**own, state=state, run_after=DUE)
     names = (*of_each, *(() if rule.throttle else ("unique_key",)))
     given = [with_more(values, same, LATER), *(f"n.{name}" for name in names)]
     if not rule.throttle:
         given.append("%(until)s")
-    lists = [
-        f"json_array_elements_text(%({name})s::json)" for name in (*of_each, "keys")
-    ]
+    lists = [f"json_array_elements_text(%({n})s::json)" for n in (*of_each, "keys")]
     since = _ago("cooldown")
     cooling = COOLING.format(key="n.unique_key", since=since)
     guard = f"WHERE NOT EXISTS (SELECT 1 {cooling})" if rule.cooldown else ""
@@ -143,7 +144,7 @@ FROM ROWS FROM (unnest(%(ids)s::uuid[]), json_array_elements(%(args)s::json),
     json_array_elements(%(kwargs)s::json), {", ".join(lists)})
     AS n({listed(("id", "args", "kwargs", *of_each, "unique_key"))})
 {guard}
-ORDER BY n.unique_key
+ORDER BY n.unique_key COLLATE "C"
 {resolve}
 RETURNING id, unique_key, enqueued_at, run_after
 """
@@ -207,11 +208,12 @@ class PostgreSQLPlacing(PostgreSQLMoves):
         calls: rows.Calls,
         keys: Sequence[str | None],
         rule: Rule,
+        at: datetime | None,
     ) -> tuple[rows.Written | None, set[str]]:
         if rule.throttle:
             calls, keys = self._granted(calls, keys, rule)
         values = self.values_of(job) | params.calls(calls) | _of_rule(rule)
-        values |= {"keys": json.dumps(keys), **(job.more or {})}
+        values |= {"keys": json.dumps(keys), "at": at, **(job.more or {})}
         sql = place_many(tuple(job.more or ()), tuple(calls.more), rule)
         found = self._rows(sql, values) if calls.ids else []
         own = dict(zip(calls.ids, keys, strict=True))

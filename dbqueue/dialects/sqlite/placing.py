@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -141,8 +142,11 @@ class SQLitePlacing(SQLiteInserts):
         calls: rows.Calls,
         keys: Sequence[str | None],
         rule: Rule,
+        at: datetime | None,
     ) -> tuple[rows.Written | None, set[str]]:
         written = rows.Written.now(job)
+        if at is not None:
+            written = written._replace(enqueued_at=at)
         values = self._params(job, written) | self._of_rule(rule)
         if rule.throttle:
             grants = [[key, id] for key, id in zip(keys, calls.ids, strict=True) if key]

@@ -132,10 +132,10 @@ def _declared(alias: str, report: Report) -> Iterable[Declaration]:
 def _create(alias: str, part: Mapping[str, Declaration], report: Report) -> None:
     rows = Schedule.objects.using(alias)
     known = set(rows.filter(name__in=part).values_list("name", flat=True))
-    new = [made for name, made in part.items() if name not in known]
+    new = [part[name] for name in sorted(part.keys() - known)]
     if new:
         now = store.now(alias)
-        # Another worker may start now, too.
+        # Another worker may start now, too: in order, or both wait for each other.
         made = rows.bulk_create([_new(m, now) for m in new], ignore_conflicts=True)
         report.created += [row.name for row in made]
 
