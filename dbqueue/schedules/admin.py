@@ -1,5 +1,6 @@
 """Schedules in the admin: when they run, what became of it, and what can be changed."""
 
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.template.defaultfilters import date
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -136,7 +138,8 @@ class ScheduleAdmin(StrictAdmin):
     def upcoming(self, row: Schedule) -> str:
         if row.pk is None or row._state.adding:
             return "-"
-        moments = ((_shown(moment),) for moment in row.next_runs())
+        zone = getattr(row.cadence, "zone", None)
+        moments = ((_shown(moment, zone),) for moment in row.next_runs())
         return format_html_join("", "<div>{}</div>", moments) or "-"
 
     @admin.display(description=_("latest runs"))
@@ -239,13 +242,20 @@ class ScheduleAdmin(StrictAdmin):
 
 
 def _run_line(run: history.Run) -> Any:
+    shown = _shown(run.moment)
     if run.job_id is None or not run.state:
-        return f"{_shown(run.moment)}: {run}"
+        return format_html("{}: {}", shown, str(run))
     ended = run.state in ("SUCCESSFUL", "FAILED", "CANCELLED")
     place = "finishedjob" if ended else "job"
     url = reverse(f"admin:dbqueue_{place}_change", args=[run.job_id])
-    return format_html('{}: <a href="{}">{}</a>', _shown(run.moment), url, str(run))
+    return format_html('{}: <a href="{}">{}</a>', shown, url, str(run))
 
 
-def _shown(moment: Any) -> str:
-    return date(timezone.localtime(moment), "DATETIME_FORMAT")
+def _shown(moment: datetime, zone: tzinfo | None = None) -> SafeString:
+    """Return it by the reader's clock, and by a zone's if that shows another time."""
+    local = timezone.localtime(moment)
+    text = f"{date(local, 'DATETIME_FORMAT')} {date(local, 'T')}"
+    theirs = moment.astimezone(zone)
+    if zone is not None and theirs.utcoffset() != local.utcoffset():
+        text += f" ({date(theirs, 'H:i T')})"
+    return format_html("<bdi>{}</bdi>", text)

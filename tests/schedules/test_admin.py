@@ -1,11 +1,12 @@
 """Schedules in the admin: what is shown, may be changed, and may be run."""
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import flatten
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from dbqueue import At, Cron, Every, schedule
 from dbqueue.models import Job
@@ -105,7 +106,37 @@ def test_a_page_shows_the_next_five_runs_and_the_latest(admin_client, nightly):
     for moment in moments:
         local = timezone.localtime(moment)
         assert f"{local:%B}"[:3] in text
+        zone = moment.astimezone(nightly.cadence.zone).tzname()
+        assert f" {local.tzname()} (02:30 {zone})</bdi>" in text
     assert "ready</a>" in text
+
+
+def test_a_page_says_the_zone_once_if_there_is_one(admin_client, nightly):
+    nightly.cadence = Cron("30 2 * * *", timezone=settings.TIME_ZONE)
+    nightly.save()
+
+    text = admin_client.get(page_of(nightly)).text
+
+    local = timezone.localtime(nightly.next_runs(1)[0])
+    assert f" {local.tzname()}</bdi></div>" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("de", "Um 02:30 jeden Tag"),
+        ("fr", "À 02:30 tous les jours"),
+        ("es", "A las 02:30 todos los días"),
+        ("ar", "في الساعة 02:30 كل يوم"),
+    ],
+)
+def test_times_are_said_in_the_language_of_the_reader(
+    admin_client, nightly, language, words
+):
+    with translation.override(language):
+        text = admin_client.get(LIST).text
+
+    assert f"{words} (Europe/Berlin)" in text
 
 
 @pytest.mark.parametrize(

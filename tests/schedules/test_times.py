@@ -361,11 +361,52 @@ def test_times_that_cannot_be_are_refused(make, words):
     [
         (Cron("0 8 * * mon-fri"), "At 08:00 on weekdays"),
         (Cron("@daily"), "At 00:00 every day"),
+        (Cron("@hourly"), "Every hour"),
+        (Cron("@yearly"), "At 00:00 on January 1"),
+        (Cron("0 9,18 * * sat,7"), "At 09:00 and 18:00 on Saturday and Sunday"),
+        (Cron("*/5 * * * *"), "Every 5 minutes"),
+        (
+            Cron("*/5 9-17 * * mon-fri"),
+            "Every 5 minutes from 09:00 to 17:59 on weekdays",
+        ),
+        (Cron("* 9,15 * * *"), "Every minute of hour 9 and 15"),
+        (Cron("*/25 * * * *"), "At minute 0, 25 and 50 of every hour"),
+        (Cron("1-59/2 8 * * *"), "At minute 1, 3, …, 59 of hour 8"),
+        (Cron("0 */4 * * *"), "Every 4 hours"),
+        (Cron("0 0-4 * * *"), "At minute 0 of hour 0-4"),
+        (Cron("* * * * * *"), "Every second"),
+        (Cron("5 * * * * *"), "At second 5 of every minute"),
+        (Cron("5,7 * 4 * * *"), "At second 5 and 7 of minute 0-59 of hour 4"),
+        (Cron("5 0 12 * * *"), "At 12:00:05 every day"),
+        (Cron("0 0 1,15 * *"), "At 00:00 on day 1 and 15 of the month"),
+        (
+            Cron("0 0 L */6 *"),
+            "At 00:00 on the last day of the month in January and July",
+        ),
+        (Cron("0 0 LW * *"), "At 00:00 on the last weekday of the month"),
+        (
+            Cron("0 9 * * 1#2,5L"),
+            "At 09:00 on the second Monday of the month "
+            "and the last Friday of the month",
+        ),
+        (Cron("0 0 * 1 *"), "At 00:00 every day in January"),
+        # Either of both is enough, and each day is one of the month.
+        (Cron("0 8 1-31 * fri"), "At 08:00 every day"),
+        (Cron("0 8 13 * fri"), "At 08:00 on day 13 of the month and on Friday"),
+        (
+            Cron("0 8 */16 * fri"),
+            "At 08:00 on day 1 and 17 of the month and on Friday, "
+            "where both days match",
+        ),
         (Every(3600), "Every hour"),
         (Every(timedelta(days=14)), "Every 2 weeks"),
         (Every(5400, offset=60), "Every 90 minutes, 1 minute later"),
         (Every(1.5), "Every 1.5 seconds"),
         (At(datetime(2026, 5, 5, tzinfo=UTC)), "Once, at 2026-05-05 00:00:00 UTC"),
+        (
+            At(datetime(2026, 5, 5, tzinfo=UTC), datetime(2026, 5, 6, tzinfo=UTC)),
+            "At 2026-05-05 00:00:00 UTC and 1 more",
+        ),
     ],
 )
 def test_times_are_said_in_plain_words(cadence, words):

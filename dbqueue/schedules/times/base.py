@@ -32,7 +32,7 @@ class Cadence(ABC):
 
     @abstractmethod
     def words(self) -> str:
-        """Return it in plain English, as "At 08:00 on weekdays"."""
+        """Return it in plain words, as "At 08:00 on weekdays"."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what a row keeps."""

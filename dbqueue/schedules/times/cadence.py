@@ -9,11 +9,10 @@ from django.conf import settings
 
 from dbqueue.backoff import LONGEST
 from dbqueue.schedules.exceptions import InvalidSchedule
-from dbqueue.schedules.times import clocks, lines
+from dbqueue.schedules.times import clocks, lines, words
 from dbqueue.schedules.times.base import Cadence, of_kind
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60))
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,8 @@ class Cron(Cadence):
             return None
 
     def words(self) -> str:
-        """Return it in plain English, as "At 08:00 on weekdays"."""
-        said = lines.words(self.expression)
-        day, _, weekday = lines.plain(self.expression).split()[-3:]
-        if not self.both_days or day.startswith("*") or weekday.startswith("*"):
-            return said
-        return f"{said}, where both days match"
+        """Return it in plain words, as "At 08:00 on weekdays"."""
+        return lines.words(self.expression, both_days=self.both_days)
 
     def as_json(self) -> dict[str, Any]:
         """Return what a row keeps, with the time zone of here and now."""
@@ -119,10 +114,9 @@ class Every(Cadence):
             return None
 
     def words(self) -> str:
-        """Return it in plain English, as "Every 6 hours"."""
-        said = _said(self.interval)
-        words = f"Every {said.removeprefix('1 ')}"
-        return f"{words}, {_said(self.offset)} later" if self.offset else words
+        """Return it in plain words, as "Every 6 hours"."""
+        said = words.every(self.interval)
+        return words.later(said, self.offset) if self.offset else said
 
     def as_json(self) -> dict[str, Any]:
         """See Cron.as_json()."""
@@ -154,10 +148,8 @@ class At(Cadence):
         return next((item for item in self.moments if item > moment), None)
 
     def words(self) -> str:
-        """Return it in plain English."""
-        shown = [f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in self.moments]
-        more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
-        return f"Once, at {shown[0]}{more}" if not more else f"At {shown[0]}{more}"
+        """Return it in plain words."""
+        return words.moments(self.moments)
 
     def as_json(self) -> dict[str, Any]:
         """See Cron.as_json()."""
@@ -213,12 +205,3 @@ def _duration(name: str, value: Any) -> timedelta:
             "years at most."
         )
     return value
-
-
-def _said(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    for unit, size in _UNITS:
-        if seconds >= size and seconds % size == 0:
-            count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds:g} second{'' if seconds == 1 else 's'}"

@@ -6,6 +6,7 @@ from datetime import datetime
 from cronsim import CronSim, CronSimError
 
 from dbqueue.schedules.exceptions import InvalidSchedule
+from dbqueue.schedules.times.words import of_line
 
 MACROS = {
     "@yearly": "0 0 1 1 *",
@@ -34,10 +35,9 @@ def times(expression: str, after: datetime, *, both_days: bool) -> CronSim:
     return found
 
 
-def words(expression: str) -> str:
-    """Return it in plain English."""
-    said: str = CronSim(plain(expression), _ANY).explain()
-    return said.replace("on Monday through Friday", "on weekdays")
+def words(expression: str, *, both_days: bool) -> str:
+    """Return it in plain words."""
+    return of_line(times(expression, _ANY, both_days=both_days))
 
 
 def check(expression: str, *, both_days: bool) -> None:
