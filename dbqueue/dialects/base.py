@@ -82,10 +82,6 @@ class Dialect(RareMoves, OutsideMoves, BoundedMoves, Gates, Shown, Driver):
         """
         raise NotImplementedError
 
-    def next_due(self) -> rows.NextDue:
-        """Return whether a job is ready, and when the next one will be."""
-        raise NotImplementedError
-
     def queue_heads(self, unknown: Sequence[str] = ()) -> list[rows.QueueHead]:
         """Return the first ready job of each queue that is of no `unknown` task."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """The moves that few jobs need: of large ones, and of what the database refuses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError
@@ -9,6 +9,23 @@ from django.db import Error, InterfaceError, OperationalError, ProgrammingError
 from dbqueue.dialects.columns import ClaimedJob, NewJob
 from dbqueue.dialects.placing import Placing
 from dbqueue.dialects.rows import Outcome, Request, ended_in_waiting
+
+
+class NextDue(NamedTuple):
+    """What an idle worker has to know of the queue."""
+
+    ready: bool  # whether any job is READY
+    due: float | None  # seconds until the next SCHEDULED job is due, None without one
+    blocked: bool  # whether any job waits for its gate
+    late: bool  # whether any job may have expired
+    parked: bool  # whether any job is PAUSED
+
+
+class Losses(NamedTuple):
+    """What is to be taken from workers."""
+
+    leases: bool = True  # whether any lease is over
+    jobs: bool = True  # whether any job that is running has no worker
 
 
 class RareMoves(Placing):
@@ -68,10 +85,15 @@ class RareMoves(Placing):
         """
         raise NotImplementedError
 
-    def heal(self) -> None:
+    def next_due(self) -> NextDue:
+        """Return what there is to do, and when."""
+        raise NotImplementedError
+
+    def heal(self) -> Losses:
         """Let workers meet jobs that are damaged so that no move would reach them.
 
-        What is wrong with one is seen, and said, when it is claimed.
+        What is wrong with one is seen, and said, when it is claimed. The same look
+        tells what has been lost.
         """
         raise NotImplementedError
 

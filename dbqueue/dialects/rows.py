@@ -242,14 +242,6 @@ class MovedJob(NamedTuple):
         return self.fair_group or self.lane
 
 
-class NextDue(NamedTuple):
-    """What an idle worker has to know of the queue."""
-
-    ready: bool  # whether any job is READY
-    due: float | None  # seconds until the next SCHEDULED job is due, None without one
-    blocked: bool  # whether any job waits for its gate
-
-
 class QueueHead(NamedTuple):
     """The first ready job of a queue."""
 

@@ -45,6 +45,20 @@ NAMES = f"WITH RECURSIVE {_NAMES}"
 IS_ANY_BLOCKED = """(SELECT 1 FROM dbqueue_job WHERE state = 'BLOCKED'
     ORDER BY fair_group, lane LIMIT 1) IS NOT NULL"""
 
+# Whether a job may have expired, by the least of the moments; one that runs may go on.
+IS_ANY_LATE = """coalesce((SELECT min(expires_at) FROM dbqueue_job
+    WHERE expires_at IS NOT NULL) <= {now}, false)"""
+IS_ANY_PARKED = """(SELECT min(task) FROM dbqueue_job
+    WHERE state = 'PAUSED') IS NOT NULL"""
+
+# What is lost with workers: their leases are over, or their rows have ended.
+LOSSES = """EXISTS (SELECT 1 FROM dbqueue_worker
+               WHERE ended_at IS NULL AND expires_at < {now}),
+    (SELECT 1 FROM dbqueue_job AS j WHERE j.state = 'RUNNING' AND NOT EXISTS (
+        SELECT 1 FROM dbqueue_worker AS w
+        WHERE w.id = j.worker_id AND w.ended_at IS NULL)
+     ORDER BY j.worker_id LIMIT 1) IS NOT NULL"""
+
 _LEVEL = """FROM dbqueue_job j
     WHERE j.state = 'READY' AND j.queue_name = name AND j.priority = levels.priority
     ORDER BY j.enqueued_at, j.id"""

@@ -13,11 +13,13 @@ from django.db.models.functions import Cast
 from dbqueue import dialects
 from dbqueue.dialects import hooks
 from dbqueue.dialects.columns import HeldJob
+from dbqueue.dialects.rare import Losses
 from dbqueue.dialects.rows import Outcome, tell_of_known
 from dbqueue.jobs import events, losses, outcomes, statistics
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
+from dbqueue.maintenance import leases
 from dbqueue.maintenance.halves import NOBODY, of_halves
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.models.job import JobQuerySet
@@ -56,9 +58,15 @@ def orphans(alias: str) -> list[HeldJob]:
     return _first(Job.objects.using(alias).orphaned())
 
 
-def rescue_orphans(alias: str) -> int:
-    """Rescue running jobs whose worker has no row any more; return how many."""
-    _heal(alias)
+def rescue_orphans(alias: str, *, condemning: bool = False) -> int:
+    """Rescue running jobs whose worker has no row any more; return how many.
+
+    With `condemning`, the rows of workers whose lease is over end first.
+    """
+    lost = _heal(alias)
+    condemned = condemning and lost.leases and leases.condemn(alias)
+    if not (condemned or lost.jobs):
+        return 0
     jobs = orphans(alias)
     crews = Counter(job.worker_id for job in jobs)
     return rescue(
@@ -66,14 +74,15 @@ def rescue_orphans(alias: str) -> int:
     )
 
 
-def _heal(alias: str) -> None:
+def _heal(alias: str) -> Losses:
     dialect = dialects.of(alias)
     try:
-        dialect.heal()
+        return dialect.heal()
     except Exception as error:
         if not dialect.refuses(error):
             raise
         logger.error("Damaged jobs cannot be set aside: %s", error)
+    return Losses()
 
 
 def rescue(

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dbqueue import enqueue, enqueue_many, task
+from dbqueue import dialects, enqueue, enqueue_many, task
 from dbqueue.jobs.moves import retry
 from dbqueue.maintenance.expire import expire
 from dbqueue.models import FinishedJob, Job, JobState
@@ -114,9 +114,12 @@ def test_a_job_that_waits_too_long_is_ended_by_the_keeper(state, caplog):
     due = timezone.now() + LATER if state == "SCHEDULED" else None
     Job.objects.update(state=state, lane=lane, run_after=due)
 
+    assert dialects.of("default").next_due().late
+
     with caplog.at_level(logging.INFO, "dbqueue"), heard(task_finished) as finished:
         assert expire("default") is None
 
+    assert not dialects.of("default").next_due().late
     gone, left = results
     gone.refresh()
     assert (gone.state, gone.errors[0].exception_class_path) == (

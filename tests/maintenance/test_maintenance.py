@@ -5,6 +5,7 @@ from threading import Event
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dbqueue import enqueue, enqueue_many
@@ -205,6 +206,28 @@ class TestAnExpiredWorker:
 
         (orphan,) = orphans(ALIAS)
         assert (str(orphan.id), orphan.worker_id) == (result.id, worker.id)
+
+    def test_one_look_finds_that_nothing_is_lost(self, worker):
+        enqueue_many(tasks.noop, [()] * 2)
+        worker.claim()
+
+        with CaptureQueriesContext(connection) as captured:
+            assert rescue_orphans(ALIAS, condemning=True) == 0
+
+        assert len(captured) == 1
+
+    def test_a_look_ends_leases_that_are_over_and_takes_their_jobs(self):
+        result = tasks.noop.enqueue()
+        expired = HandWorker(lease=60)
+        expired.claim()
+        Worker.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+        assert rescue_orphans(ALIAS) == 0
+        assert rescue_orphans(ALIAS, condemning=True) == 1
+
+        result.refresh()
+        assert result.state == "READY"
+        assert not Worker.objects.exists()
 
     def test_an_expired_worker_cannot_claim(self):
         tasks.noop.enqueue()

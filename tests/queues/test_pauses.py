@@ -181,9 +181,11 @@ class TestATask:
         HandWorker().claim()
         Pause.objects.all().delete()  # as if the claim had not seen that yet
 
+        assert next_due().parked
         parking.sweep("default")
 
         assert states() == ["READY"]
+        assert not next_due().parked
 
     def test_jobs_of_others_that_are_paused_stay_parked(self):
         enqueue(tasks.noop)

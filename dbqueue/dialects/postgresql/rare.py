@@ -13,8 +13,9 @@ from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
 from dbqueue.dialects.postgresql import moments, params, statements
 from dbqueue.dialects.postgresql.cursors import OwnSession, makes_plain_cursors
-from dbqueue.dialects.rows import NextDue, QueueCount, Request
-from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
+from dbqueue.dialects.rare import Losses, NextDue
+from dbqueue.dialects.rows import QueueCount, Request
+from dbqueue.dialects.statements import ENTRY, LOSSES, PARKED, QUEUE_COUNTS
 
 _OF_THOSE_HELD = """FROM dbqueue_job
 WHERE id = ANY(%(ids)s::uuid[]) AND worker_id = %(worker)s AND state = 'RUNNING'"""
@@ -85,7 +86,8 @@ SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
                AND run_after > '9999-12-31 23:59:59.999999+00')
     OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
                AND run_after = '-infinity')
-    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY})
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY}),
+    {LOSSES.format(now="statement_timestamp()")}
 """
 HEAL = (
     f"UPDATE dbqueue_job SET state = {ENTRY.format('')} WHERE {_LAME}",
@@ -173,11 +175,13 @@ class PostgreSQLRareMoves(Dialect):
         sql = QUEUE_COUNTS.format(age=statements.AGE)
         return [QueueCount(*row) for row in self._rows(sql, {"most": most})]
 
-    def heal(self) -> None:
-        ((is_lame,),) = self._rows(IS_LAME, {})
-        if is_lame:
-            for statement in HEAL:
-                self._run(statement, {"nobody": UUID(int=0)})
+    def heal(self) -> Losses:
+        ((is_lame, *lost),) = self._rows(IS_LAME, {})
+        if not is_lame:
+            return Losses(*lost)
+        for statement in HEAL:
+            self._run(statement, {"nobody": UUID(int=0)})
+        return Losses()
 
     def may_fall_over(self, error: Error) -> bool:
         state, raw = params.sqlstate(error), self.connection.connection

@@ -9,6 +9,8 @@ from dbqueue.dialects.statements import (
     FATE,
     GIVE_UP_KEY,
     IS_ANY_BLOCKED,
+    IS_ANY_LATE,
+    IS_ANY_PARKED,
     IS_ANY_READY,
     IS_OPEN,
     NAMES,
@@ -185,7 +187,8 @@ NEXT_DUE = f"""
 SELECT {IS_ANY_READY}, extract(epoch FROM (
     SELECT min(run_after) FROM dbqueue_job
     WHERE state = 'SCHEDULED' AND run_after > '-infinity' AND run_after < 'infinity'
-) - statement_timestamp())::float8, {IS_ANY_BLOCKED}
+) - statement_timestamp())::float8, {IS_ANY_BLOCKED},
+    {IS_ANY_LATE.format(now="statement_timestamp()")}, {IS_ANY_PARKED}
 """
 
 # No time may be infinite, and no difference of two.

@@ -15,10 +15,11 @@ from dbqueue.dialects import columns
 from dbqueue.dialects.base import Dialect
 from dbqueue.dialects.bounds import COUNT
 from dbqueue.dialects.columns import ClaimedJob, NewJob, as_object, listed
-from dbqueue.dialects.rows import NextDue, QueueCount, Request
+from dbqueue.dialects.rare import Losses, NextDue
+from dbqueue.dialects.rows import QueueCount, Request
 from dbqueue.dialects.sqlite import statements
 from dbqueue.dialects.sqlite.timestamps import IS_MOMENT, Timestamps
-from dbqueue.dialects.statements import ENTRY, PARKED, QUEUE_COUNTS
+from dbqueue.dialects.statements import ENTRY, LOSSES, PARKED, QUEUE_COUNTS
 from dbqueue.ids import uuid7
 
 _OF_THOSE_HELD = """FROM dbqueue_job
@@ -105,7 +106,8 @@ SELECT EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
     OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'SCHEDULED'
                AND run_after > '9999-12-31 23:59:59.999999')
     OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_HELD_BY_NOBODY})
-    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_LOST})
+    OR EXISTS (SELECT 1 FROM dbqueue_job WHERE {_LOST}),
+    {LOSSES.format(now="%(now)s")}
 """
 HEAL = (
     f"UPDATE dbqueue_job SET state = {ENTRY.format('')} WHERE {_LAME}",
@@ -171,14 +173,15 @@ class SQLiteRareMoves(Dialect):
         return {name: most - running.get(name, 0) for name, most in bounds.items()}
 
     def next_due(self) -> NextDue:
-        ((ready, next_at, blocked),) = self._rows(statements.NEXT_DUE, {})
+        values = {"now": self._times.now()}
+        ((ready, next_at, *others),) = self._rows(statements.NEXT_DUE, values)
         try:
             age = self._age(next_at)
         except (TypeError, ValueError, OverflowError):
             self._heal()  # it would hide the others, and never be due
-            return NextDue(True, 0.0, bool(blocked))
+            return NextDue(True, 0.0, *map(bool, others))
         due = None if age is None else -age
-        return NextDue(bool(ready), due, bool(blocked))
+        return NextDue(bool(ready), due, *map(bool, others))
 
     def queue_counts(self, most: int) -> list[QueueCount]:
         found = self._rows(QUEUE_COUNTS.format(age="min(since)"), {"most": most})
@@ -187,10 +190,12 @@ class SQLiteRareMoves(Dialect):
             for state, queue, jobs, since in found
         ]
 
-    def heal(self) -> None:
-        ((is_lame,),) = self._rows(IS_LAME, {})
-        if is_lame:
-            self._heal()
+    def heal(self) -> Losses:
+        ((is_lame, *lost),) = self._rows(IS_LAME, {"now": self._times.now()})
+        if not is_lame:
+            return Losses(*map(bool, lost))
+        self._heal()
+        return Losses()
 
     def _heal(self) -> None:
         with self.one_commit():

@@ -7,6 +7,8 @@ from dbqueue.dialects.statements import (
     FATE,
     GIVE_UP_KEY,
     IS_ANY_BLOCKED,
+    IS_ANY_LATE,
+    IS_ANY_PARKED,
     IS_ANY_READY,
     IS_OPEN,
     NAMES,
@@ -118,5 +120,5 @@ NEXT_DUE = f"""
 {NAMES}
 SELECT {IS_ANY_READY},
     (SELECT min(run_after) FROM dbqueue_job WHERE state = 'SCHEDULED'),
-    {IS_ANY_BLOCKED}
+    {IS_ANY_BLOCKED}, {IS_ANY_LATE.format(now="%(now)s")}, {IS_ANY_PARKED}
 """

@@ -25,7 +25,7 @@ from dbqueue.worker.parent.cancels import Cancels
 from dbqueue.worker.parent.gates import GateKeeper
 from dbqueue.worker.parent.notices import Notices
 from dbqueue.worker.parent.processes import Links, exists
-from dbqueue.worker.parent.pruner import chores
+from dbqueue.worker.parent.pruner import Chores
 from dbqueue.worker.parent.reaper import reap
 from dbqueue.worker.process.connections import WAITING, drop, prepare_sessions
 from dbqueue.worker.process.pipes import WakePipe, wait
@@ -62,9 +62,10 @@ class Keeper:
         self._promotion = Duty(_SCHEDULE_INTERVAL, self._promote, is_timed=True)
         self._cancels = Cancels(links, self._heartbeats.every)
         self._gates = GateKeeper(self._notices, self._listener)
-        others = chores(links, self._notices.wake_all, self._heartbeats.every)
-        ours = self._promotion, self._cancels.duty, self._gates.duty, *others
-        every = [*ours, *duties.registered()]
+        wake_all, often = self._notices.wake_all, self._heartbeats.every
+        self._others = Chores(links, wake_all, often)
+        ours = self._promotion, self._cancels.duty, self._gates.duty
+        every = [*ours, *self._others.duties, *duties.registered()]
         self._timed = [duty for duty in every if duty.is_timed]
         self._chores = [duty for duty in every if not duty.is_timed]
         self._look_again_at = 0.0
@@ -143,9 +144,7 @@ class Keeper:
                     child.beat = now
         # At the start, and after an outage, every lease may look expired: other keepers
         # get time to renew theirs.
-        if now >= self._patience:
-            leases.condemn(alias)
-        some = rescue_orphans(alias)
+        some = rescue_orphans(alias, condemning=now >= self._patience)
         health.show(self._options.health_file)
         return 0.0 if some == BATCH else None  # there may be more
 
@@ -155,23 +154,24 @@ class Keeper:
 
     def _promote(self, alias: str) -> float:
         """Promote what is due; return the seconds until the next look."""
-        ready, due, blocked = self._dialect.next_due()
-        if due is not None and due <= 0.0:
+        seen = self._dialect.next_due()
+        if seen.due is not None and seen.due <= 0.0:
             queues = promote(alias)
             self._notices.wake(queues)
             for queue in queues:
                 wakeup.announce(alias, queue)  # other hosts' workers, too
-            ready, due, blocked = self._dialect.next_due()
-        if blocked:
+            seen = self._dialect.next_due()
+        self._others.expect(seen)
+        if seen.blocked:
             self._gates.expect()
         listening = self._listener.is_listening
-        if ready and listening:  # without that, the children poll
+        if seen.ready and listening:  # without that, the children poll
             self._notices.wake_all()
         poll = conf.current().poll_interval if listening else _SCHEDULE_INTERVAL
         since = self._promotion.began_at
         if since < self._look_again_at:
             poll = self._look_again_at - since
-        return poll if due is None else max(0.0, min(due, poll))
+        return poll if seen.due is None else max(0.0, min(seen.due, poll))
 
     def _wait(self, seconds: float) -> None:
         # At its end of file it would be ready for ever.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dbqueue import conf, dialects
+from dbqueue.dialects.rare import NextDue
 from dbqueue.jobs import statistics
 from dbqueue.maintenance import leases, parking
 from dbqueue.maintenance.duties import Duty
@@ -76,16 +77,29 @@ class Pruner:
         return deleted >= limit
 
 
-def chores(links: Links, wake_all: Callable[[], None], often: float) -> list[Duty]:
-    """Return a keeper's duties beside leases and moves; orders come `often` seconds."""
-    orders = Orders(links.children, wake_all)
-    return [
-        Duty(often, orders.obey),
-        Duty(EXPIRY_INTERVAL, expire),
-        Duty(INTERVAL, Pruner().prune),
-        Duty(INTERVAL, forget),
-        Duty(parking.INTERVAL, parking.sweep),
-    ]
+class Chores:
+    """A keeper's duties beside leases and moves; orders come each `often` seconds."""
+
+    def __init__(
+        self, links: Links, wake_all: Callable[[], None], often: float
+    ) -> None:
+        orders = Orders(links.children, wake_all)
+        self._expiry = Duty(INTERVAL, expire)
+        self._parking = Duty(INTERVAL, parking.sweep)
+        self.duties = [
+            Duty(often, orders.obey),
+            Duty(INTERVAL, Pruner().prune),
+            Duty(INTERVAL, forget),
+            self._expiry,
+            self._parking,
+        ]
+
+    def expect(self, seen: NextDue) -> None:
+        """Do soon what a look at the queue says there is to do."""
+        if seen.late:
+            self._expiry.hurry(self._expiry.began_at + EXPIRY_INTERVAL)
+        if seen.parked:
+            self._parking.hurry(self._parking.began_at + parking.INTERVAL)
 
 
 def forget(alias: str) -> None:
