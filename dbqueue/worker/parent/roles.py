@@ -1,5 +1,6 @@
 """What the forked processes become: the keeper, or a child."""
 
+import gc
 import logging
 import threading
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ _MINDFUL = ("sentry",)
 
 
 def be_keeper(options: WorkerOptions, links: Links) -> int:
-    links.keep(None)
+    _begin(links, None)
     signals.ignore_stops()
     signals.let_through()
     Keeper(options, links).run()
@@ -29,7 +30,7 @@ def be_keeper(options: WorkerOptions, links: Links) -> int:
 def be_child(
     options: WorkerOptions, links: Links, child: ChildState, notices: WakePipe
 ) -> int:
-    links.keep(notices)
+    _begin(links, notices)
     programs.lead()
     clients.announce()
     handlers = signals.ChildSignals(programs.Adopted().reap)
@@ -37,6 +38,13 @@ def be_child(
     handlers.hand_to(worker)
     child.exit_reason = worker.run()
     return 0
+
+
+def _begin(links: Links, notices: WakePipe | None) -> None:
+    links.keep(notices)
+    # A garbage collection writes into each object that it looks at: what was imported
+    # before the fork would then be in the memory of each process once more.
+    gc.freeze()
 
 
 def warn_of_threads(before: Sequence[threading.Thread]) -> None:
