@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dbqueue import enqueue, enqueue_many
 from dbqueue.dialects.gates import NEWS
@@ -50,6 +52,21 @@ def test_each_value_of_the_key_has_a_lane_of_its_own(worker):
 
     lanes = Job.objects.filter(state="READY").values_list("lane", flat=True)
     assert sorted(lanes) == ["one:1", "one:2", "one:two"]
+
+
+@pytest.mark.parametrize("declared", [limited.one, limited.step])
+def test_many_lanes_are_let_in_by_as_many_statements_as_few(declared, worker):
+    sweep(ALIAS)
+    asked = []
+    for lanes in (range(5), range(5, 55)):
+        enqueue_many(declared, [(lane,) for lane in lanes])
+        with CaptureQueriesContext(connection) as captured:
+            sweep(ALIAS)
+        asked.append(len(captured))
+        assert len(worker.claim(100)) == len(lanes)
+
+    few, many = asked
+    assert many <= few
 
 
 def test_the_end_of_a_job_lets_the_next_one_in_in_the_same_commit(worker):

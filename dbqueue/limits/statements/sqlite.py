@@ -1,6 +1,7 @@
 """The gate on SQLite, which has one writer: who counts inside a commit is alone.
 
-A statement that moves is for one lane. Ids are 32 hexadecimal digits, lists are JSON.
+A statement that moves is for many lanes, if each lets one job in; else it is for one.
+Ids are 32 hexadecimal digits, lists are JSON.
 """
 
 from dbqueue.dialects.columns import ORDER_BY
@@ -26,18 +27,27 @@ WAITING = common.WAITING.format(keys=_KEYS)
 _MOVE = """
 UPDATE dbqueue_job SET state = 'READY'
 WHERE id IN ({chosen})
-RETURNING id, queue_name
+RETURNING id, lane, queue_name
 """
 MOVE = _MOVE.format(
     chosen=f"""
     SELECT j.id {BLOCKED.format(group="''", lane="%(key)s")}
     ORDER BY {ORDER_BY} LIMIT %(free)s"""
 )
+MOVE_FIRSTS = _MOVE.format(
+    chosen=f"""
+    SELECT (SELECT j.id {BLOCKED.format(group="''", lane="k.value")}
+            ORDER BY {ORDER_BY} LIMIT 1)
+    FROM json_each(%(keys)s) AS k"""
+)
 MOVE_HEADS = _MOVE.format(
     chosen=f"""
-    SELECT j.id FROM dbqueue_job AS j
-    WHERE j.state = 'BLOCKED' AND {MAY_START}
-      AND j.id = coalesce(%(head)s, ({FIRST.format(lane="%(key)s")}))"""
+    SELECT j.id FROM (
+        SELECT json_extract(value, '$[0]') AS lane, json_extract(value, '$[1]') AS head
+        FROM json_each(%(heads)s)) AS k
+    CROSS JOIN dbqueue_job AS j
+    WHERE j.id = coalesce(k.head, ({FIRST.format(lane="k.lane")}))
+      AND j.state = 'BLOCKED' AND {MAY_START}"""
 )
 
 TAKE_IN = """
@@ -48,8 +58,11 @@ RETURNING lane, queue_name
 NOTE = """
 INSERT INTO dbqueue_lane (key, limit_name, held, spent_until, served, turn, size,
     previous, used_at)
-VALUES (%(key)s, %(name)s, %(held)s, %(spent)s, %(served)s, %(turn)s, %(size)s,
-    %(previous)s, %(now)s)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'), json_extract(value, '$[3]'),
+    json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+    json_extract(value, '$[6]'), json_extract(value, '$[7]'), %(now)s
+FROM json_each(%(notes)s) WHERE true
 ON CONFLICT (key) DO UPDATE SET held = excluded.held, served = excluded.served,
     spent_until = excluded.spent_until, turn = excluded.turn, size = excluded.size,
     previous = excluded.previous, used_at = excluded.used_at

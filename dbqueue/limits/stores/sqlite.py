@@ -1,7 +1,7 @@
 """Gates on SQLite: the only writer has all lanes, and moves one after another."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -28,17 +28,30 @@ class SQLiteStore(Store):
         return {"pairs": pairs, "now": timezone.now().timestamp()}
 
     def move(self, facts: Sequence[Facts]) -> Moved:
-        moved: list[tuple[str, str]] = []
-        for one in facts:
-            sql = self._sql.MOVE_HEADS if one.is_ordered else self._sql.MOVE
-            values = {"key": one.key, "free": one.free(), "head": one.head}
-            rows = self._dialect.ask(sql, values)
-            if rows:
-                ids = [str(id) for id, _ in rows]
-                held = ids if one.is_ordered else one.held + ids
-                self._note(Note(one, held, entered=len(ids)))
-                moved += [(one.key, queue) for _, queue in rows]
-        return moved
+        moved: list[tuple[str, str, str]] = []
+        heads = [(one.key, one.head) for one in facts if one.is_ordered]
+        if heads:
+            moved += self._moved(self._sql.MOVE_HEADS, heads=json.dumps(heads))
+        others = [one for one in facts if not one.is_ordered]
+        firsts = [one.key for one in others if one.free() == 1]
+        if firsts:
+            moved += self._moved(self._sql.MOVE_FIRSTS, keys=json.dumps(firsts))
+        for one in others:
+            if one.free() > 1:
+                moved += self._moved(self._sql.MOVE, key=one.key, free=one.free())
+        entered = dict[str, list[str]]()
+        for id, lane, _ in moved:
+            entered.setdefault(lane, []).append(id)
+        self._note(
+            Note(one, ids if one.is_ordered else one.held + ids, entered=len(ids))
+            for one in facts
+            if (ids := entered.get(one.key))
+        )
+        return [(lane, queue) for _, lane, queue in moved]
+
+    def _moved(self, sql: str, **values: Any) -> list[tuple[str, str, str]]:
+        rows = self._dialect.ask(sql, values)
+        return [(str(id), str(lane), str(queue)) for id, lane, queue in rows]
 
     def pick(
         self, facts: Sequence[Facts], weights: Sequence[int], ahead: int, room: int
@@ -56,21 +69,18 @@ class SQLiteStore(Store):
 
     def take_in(self, ids: Sequence[str], notes: Sequence[Note]) -> Moved:
         moved = self._dialect.ask(self._sql.TAKE_IN, {"ids": self._ids(ids)})
-        for note in notes:
-            self._note(note)
+        self._note(notes)
         return moved
 
-    def _note(self, note: Note) -> None:
-        facts = note.facts
-        values = {
-            "key": facts.key,
-            "name": limit_of(facts.key),
-            "held": ",".join(note.held),
-            "spent": note.spent_until,
-            "served": note.served,
-            "turn": note.turn,
-            "size": note.size,
-            "previous": ",".join(note.previous),
-            "now": facts.now,
-        }
-        self._dialect.do(self._sql.NOTE, values)
+    def _note(self, notes: Iterable[Note]) -> None:
+        rows = [
+            (
+                *(note.facts.key, limit_of(note.facts.key), ",".join(note.held)),
+                *(note.spent_until, note.served, note.turn, note.size),
+                ",".join(note.previous),
+            )
+            for note in notes
+        ]
+        if rows:
+            values = {"notes": json.dumps(rows), "now": timezone.now().timestamp()}
+            self._dialect.do(self._sql.NOTE, values)
