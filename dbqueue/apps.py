@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from dbqueue import conf, wings
 from dbqueue.management import runserver
 
-WINGS = ("schedules", "uploads", "limits", "logs", "progress", "compat")
+WINGS = ("schedules", "uploads", "limits", "logs", "relay", "progress", "compat")
 
 
 class DbqueueConfig(AppConfig):

@@ -51,7 +51,8 @@ class DatabaseBackend(BaseTaskBackend):
 
     OPTIONS: `database`, an alias in DATABASES; default where the router writes Job.
     `defaults`, options of tasks that name none; see dbqueue.tasks.defaults.
-    `codec`, of tasks that name none: "json", the default, or "typed".
+    `codec`, of tasks that name none: "json", the default, or "typed". `engines`, by
+    the queue, to which its jobs are handed.
     """
 
     task_class = Task
@@ -63,7 +64,7 @@ class DatabaseBackend(BaseTaskBackend):
     # Whether jobs wait in the database, where a worker finds them.
     stores_jobs = True
 
-    OPTIONS = frozenset({"database", "codec", "defaults"})
+    OPTIONS = frozenset({"database", "codec", "defaults", "engines"})
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)

@@ -1,11 +1,14 @@
 """What wings add to the moves of a job; an empty list costs one look."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
 from uuid import UUID
 
 from dbqueue.dialects.columns import HeldJob
 from dbqueue.dialects.rows import MovedJob, Opened, Outcome, Target
 
+# Whether jobs are to be claimed here that would be left to others, as in a test.
+here = ContextVar("here", default=False)
 # Called before each claim with the database's alias and what would be claimed from;
 # returns what may be.
 before_claim: list[Callable[[str, Sequence[Target]], Sequence[Target]]] = []

@@ -8,6 +8,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from dbqueue.backend import DatabaseBackend, backend_of
+from dbqueue.dialects import hooks
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
@@ -173,11 +174,15 @@ class _InlineWorker:
         return job
 
     def _claim(self) -> ClaimedJob | None:
-        while True:
-            for job in self.backend.dialect.claim(self._scan, self.id, 1):
-                return job
-            if not self._scan.more:
-                return None
+        token = hooks.here.set(True)
+        try:
+            while True:
+                for job in self.backend.dialect.claim(self._scan, self.id, 1):
+                    return job
+                if not self._scan.more:
+                    return None
+        finally:
+            hooks.here.reset(token)
 
     def _run(self, job: ClaimedJob) -> Outcome | None:
         if job.fate is not None:

@@ -42,6 +42,7 @@ from dbqueue.limits import exceptions as limit_exceptions
 from dbqueue.models import (
     Call,
     ClusterStat,
+    Dispatch,
     FinishedJob,
     Job,
     JobFile,
@@ -74,7 +75,10 @@ from tests.gallery.models import Profile
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
-COMMANDS = ["runworker", "queuestatus", "prunejobs", "schedules", "uploads_cleanup"]
+COMMANDS = [
+    *("runworker", "queuestatus", "prunejobs", "schedules", "uploads_cleanup"),
+    "runrelay",
+]
 WORKER = "run the jobs"  # in a comment of a page: here somebody starts a worker
 
 _BLOCK = re.compile(
@@ -351,7 +355,7 @@ def test_every_event_and_every_field_of_one_is_documented():
     [
         *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule, Throttle),
         *(Upload, UploadArtifact, UploadChunk, JobFile, JobLog, SpoolBody),
-        *(Package, ClusterStat, Call),
+        *(Package, ClusterStat, Call, Dispatch),
     ],
 )
 def test_every_column_and_index_of_a_table_is_documented(model):

@@ -1,0 +1,163 @@
+"""The engine Celery: messages for `celery -A proj worker`, whatever its broker."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from dbqueue.exceptions import MissingExtra
+from dbqueue.relay.messages import Message
+from dbqueue.relay.transports import Transport
+
+try:
+    from celery import Celery, shared_task
+    from celery.signals import worker_process_shutdown, worker_shutdown
+    from kombu.exceptions import ChannelError
+except ImportError as error:
+    raise MissingExtra(
+        "dbqueue.relay.celery needs the package celery, which is not installed. Run: "
+        "pip install 'dbqueue-django[celery]'"
+    ) from error
+
+TASK = "dbqueue.execute"
+# Seconds after a job's own timeout at which Celery ends the process that runs it.
+HARD = 30.0
+CONNECTING = 5.0  # seconds until a broker counts as away
+ANSWERING = 4.0  # seconds until one that does not answer does
+# Of kombu, which would try for ever: the relay tries again itself.
+_ONCE = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0}
+
+
+@shared_task(name=TASK, ignore_result=True, acks_late=False, max_retries=0)  # type: ignore[untyped-decorator]  # Celery has no types
+def execute(text: str) -> str:
+    """Run the job of a message; the row, and not Celery, knows of retries."""
+    from dbqueue.relay.execution import execute as run
+
+    return run(text)
+
+
+def leave(**kwargs: Any) -> None:
+    """Let go of what this process holds as a worker, as it ends."""
+    from dbqueue.relay.hosting import leave as end
+
+    end()
+
+
+worker_process_shutdown.connect(leave, weak=False)
+worker_shutdown.connect(leave, weak=False)
+
+
+class CeleryTransport(Transport):
+    """Publishes to a queue of a Celery app.
+
+    Options: `app`, the dotted path of the app, as "proj.celery:app"; `queue`, the queue
+    of Celery, by default that of dbqueue.
+    """
+
+    OPTIONS = frozenset({"app", "queue"})
+
+    def __init__(self, queue: str, options: Mapping[str, Any]) -> None:
+        super().__init__(queue, options)
+        self._app = _app(queue, options.get("app"))
+        self._name = options.get("queue", queue)
+        if not isinstance(self._name, str) or not self._name:
+            raise ImproperlyConfigured(
+                f"The engine of queue {queue!r} has the 'queue' {self._name!r}; it "
+                "must be the name of a queue of Celery."
+            )
+        self._mine = threading.local()
+        self._all: list[Any] = []
+
+    def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
+        errors: list[Exception | None] = []
+        for message in messages:
+            # Each would wait as long for a broker that does not answer.
+            before = errors[-1] if errors else None
+            errors.append(before or self._publish(message))
+        return errors
+
+    def depth(self) -> int | None:
+        try:
+            channel = self._producer().channel
+            return int(channel.queue_declare(self._name, passive=True).message_count)
+        except ChannelError:  # nobody has made the queue yet
+            self._forget()
+            return 0
+
+    def health(self) -> None:
+        with self._connection() as connection:
+            connection.ensure_connection(max_retries=1, timeout=CONNECTING)
+
+    def close(self) -> None:
+        connections, self._all = self._all, []
+        self._mine = threading.local()
+        for connection in connections:
+            connection.release()
+
+    def _publish(self, message: Message) -> Exception | None:
+        limits = {}
+        if message.timeout is not None:
+            limits["time_limit"] = message.timeout + HARD
+        try:
+            self._app.send_task(
+                TASK,
+                args=[message.as_json()],
+                task_id=message.name,
+                queue=self._name,
+                expires=message.expires,
+                ignore_result=True,
+                retry=False,
+                producer=self._producer(),
+                **limits,
+            )
+        except Exception as error:  # of kombu, and of any broker's library
+            self._forget()
+            return error
+        return None
+
+    def _connection(self) -> Any:
+        return self._app.connection_for_write(
+            connect_timeout=CONNECTING,
+            # Without confirms, RabbitMQ may take a message and lose it.
+            transport_options={
+                **self._app.conf.broker_transport_options,
+                "confirm_publish": True,
+                "socket_timeout": ANSWERING,
+                "socket_connect_timeout": CONNECTING,
+                **_ONCE,
+            },
+        )
+
+    def _producer(self) -> Any:
+        mine = self._mine
+        if getattr(mine, "producer", None) is None:
+            mine.connection = self._connection()
+            self._all.append(mine.connection)
+            mine.producer = self._app.amqp.Producer(mine.connection)
+        return mine.producer
+
+    def _forget(self) -> None:
+        connection = getattr(self._mine, "connection", None)
+        self._mine.producer = self._mine.connection = None
+        if connection is not None and connection in self._all:
+            self._all.remove(connection)
+            connection.release()
+
+
+def _app(queue: str, path: Any) -> Celery:
+    what = f"The engine of queue {queue!r} has the 'app' {path!r}"
+    if not isinstance(path, str) or not path:
+        raise ImproperlyConfigured(
+            f"{what}; it must be the path of a Celery app, such as 'proj.celery:app'."
+        )
+    try:
+        app = import_string(path.replace(":", "."))
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"{what}, which cannot be imported: {error}"
+        ) from error
+    if not isinstance(app, Celery):
+        raise ImproperlyConfigured(f"{what}, which is not a Celery app but {app!r}.")
+    return app

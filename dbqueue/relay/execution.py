@@ -1,0 +1,196 @@
+"""The engine's side: the job of a message is run, if the message still counts."""
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import Error
+
+from dbqueue import conf, dialects
+from dbqueue.backend import backend_of
+from dbqueue.dialects.columns import ClaimedJob
+from dbqueue.dialects.loading import loaded
+from dbqueue.dialects.rows import Outcome, Target, noted
+from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
+from dbqueue.jobs import expiry, outcomes, statistics, wakeup
+from dbqueue.jobs.refusals import set_aside
+from dbqueue.models import Job, Pause
+from dbqueue.relay.hosting import Host, hosted
+from dbqueue.relay.messages import Message
+from dbqueue.relay.models import Dispatch
+from dbqueue.tasks import defaults, registry
+from dbqueue.tasks.task import Task
+from dbqueue.worker.process import connections
+from dbqueue.worker.run import contexts
+from dbqueue.worker.run.attempt import Attempt
+from dbqueue.worker.run.deadlines import Running, ThreadLimit
+
+logger = logging.getLogger(__name__)
+
+STALE, ENDED = "stale", "ended"
+# Seconds that a job waits again whose task this process does not know.
+UNKNOWN = 60.0
+# Seconds until a message is published again whose job may not run just now.
+LATER = 5.0
+_STOPPED = ("timeout", "cancelled")
+
+
+def execute(text: str) -> str:
+    """Run the job of a message, and record its end; return the state it is in then.
+
+    "stale" says that nothing was started: the message did not count any more, as the
+    job was started by another one, was cancelled or has ended; or it may not run now.
+    "ended" says that the job has committed its end itself, or lost its claim. Raises
+    ValueError for what is not a message, and the database's errors if the job could not
+    be started.
+    """
+    message = Message.of(text)
+    backend = backend_of(message.backend)
+    with hosted(backend, message.queue) as host:
+        job = _start(message, host)
+        if job is None:
+            logger.info("Message %s started nothing", message.name)
+            return STALE
+        outcome = _run(job, host)
+        if outcome is None:
+            return ENDED
+        _record(job, outcome, host)
+        return str(outcome.state)
+
+
+def _start(message: Message, host: Host) -> ClaimedJob | None:
+    try:
+        return _claim(message, host)
+    except Exception as error:
+        dialect = dialects.of(host.alias)
+        if dialect.refuses(error):  # a row that nobody could run
+            set_aside(dialect, UUID(message.id), host.id, error)
+            return None
+        host.is_doubtful = True  # it may have been the answer to a commit
+        connections.drop(host.alias)
+        raise
+
+
+def _claim(message: Message, host: Host) -> ClaimedJob | None:
+    """Claim the job for this process, if its message may start it; return it."""
+    alias, dialect, id = host.alias, dialects.of(host.alias), UUID(message.id)
+    with dialect.one_commit():
+        dialect.read_committed()
+        rows = Dispatch.objects.using(alias).filter(pk=id, token=UUID(message.token))
+        if not list(rows.select_for_update()):
+            return None
+        if not _may_run(alias, message.queue):
+            soon = dialect.clock() + timedelta(seconds=LATER)
+            rows.update(token=uuid4(), confirmed_at=None, expires_at=soon)
+            return None
+        rows._raw_delete(alias)
+        jobs = Job.objects.using(alias).ready()
+        if not jobs.filter(pk=id, queue_name=message.queue).exists():
+            return None
+        taken = loaded(dialect, host.id, dialect.take_one(host.id, id))
+    return taken[0] if taken else None
+
+
+def _may_run(alias: str, queue: str) -> bool:
+    """Tell whether the queue is neither paused, nor full."""
+    if Pause.objects.using(alias).filter(pk=f"queue:{queue}").exists():
+        return False
+    most = conf.current().queues.get(queue, {}).get("concurrency")
+    return most is None or bool(dialects.of(alias).within([Target(queue, most=most)]))
+
+
+def _run(job: ClaimedJob, host: Host) -> Outcome | None:
+    if job.fate is not None:
+        return expiry.end(job, host.id)
+    try:
+        task = registry.resolve(job.task)
+    except TaskNotFound as error:
+        logger.warning(
+            "Job id=%s waits for a worker that knows its task: %s", job.id, error
+        )
+        return outcomes.untouched(job, delay=UNKNOWN)
+    except TaskNotAllowed as error:
+        return host.holder.refuse(job, error)
+    placed = defaults.placed(task, job.queue_name, job.backend)
+    attempt = Attempt(job, placed, host.holder)
+    run = _run_async if placed.is_async else _run_sync
+    connections.renew()
+    try:
+        return run(attempt, job, placed, host)
+    except BaseException as error:  # a mistake of ours must not leave it RUNNING
+        return host.holder.refuse(job, error)
+    finally:
+        connections.tidy()
+
+
+def _run_sync(
+    attempt: Attempt, job: ClaimedJob, task: Task[..., Any], host: Host
+) -> Outcome | None:
+    limit, deadlines = ThreadLimit(), host.deadlines
+    deadlines.begin(job, task.seconds_allowed, limit.fire, limit.thread)
+    try:
+        outcome = contexts.base().run(attempt.run, limit)
+        if outcome is not None and outcome.reason in _STOPPED:
+            deadlines.end_programs(job)
+        return outcome
+    finally:
+        deadlines.end(job)
+
+
+def _run_async(
+    attempt: Attempt, job: ClaimedJob, task: Task[..., Any], host: Host
+) -> Outcome | None:
+    async def run() -> Outcome | None:
+        loop = asyncio.get_running_loop()
+
+        def interrupt(entry: Running) -> None:
+            if entry.is_cancelled:  # the timeout itself is asyncio's
+                loop.call_soon_threadsafe(attempt.cancel)
+
+        host.deadlines.begin(job, task.seconds_allowed, interrupt)
+        try:
+            return await attempt.arun()
+        finally:
+            host.deadlines.end(job)
+
+    return contexts.base().run(asyncio.run, run())
+
+
+def _record(job: ClaimedJob, outcome: Outcome, host: Host) -> None:
+    """Record the end, also if the database is away meanwhile, as long as it is ours."""
+    dialect, pause = dialects.of(host.alias), 0.1
+    while True:
+        try:
+            host.notes.flush_if_due(ending=True)
+            recorded = dialect.record(host.id, [outcome])
+            break
+        except Error as error:
+            if dialect.refuses(error):
+                outcome = host.holder.refuse(job, error)
+            elif host.is_lost():
+                raise
+            connections.drop(host.alias)
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
+    host.holder.cancelled.pop((job.id, job.attempt), None)
+    if not recorded and not host.holder.has_ended(job):
+        logger.warning("Claim lost id=%s: its outcome changed 0 rows", job.id)
+        return
+    counts = statistics.Counts()
+    counts.add(noted([outcome], {job.id: (job, None)}))
+    statistics.write(host.alias, counts)
+    _announce(job, outcome, host)
+
+
+def _announce(job: ClaimedJob, outcome: Outcome, host: Host) -> None:
+    """Tell of what its end has made ready."""
+    dialect = dialects.of(host.alias)
+    queues = dialect.open_due() | dialect.admitted
+    dialect.admitted = set()
+    if outcome.state == "READY":
+        queues.add(wakeup.SCHEDULE if outcome.delay else job.queue_name)
+    for queue in queues:
+        wakeup.announce(host.alias, queue)

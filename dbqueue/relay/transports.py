@@ -1,0 +1,50 @@
+"""What an engine has to be able to do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from dbqueue.relay.messages import Message
+
+
+class Transport:
+    """A way to an engine; a relay makes one for each queue that goes there.
+
+    `options` are those of the engine in OPTIONS that are not the relay's own; their
+    names have to be in OPTIONS of the class. To make one connects to nothing. It
+    raises ImproperlyConfigured for options that cannot work.
+    """
+
+    OPTIONS: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, queue: str, options: Mapping[str, Any]) -> None:
+        self.queue = queue
+        self.options = options
+
+    def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
+        """Publish the messages; return, for each, None once the engine has it for sure.
+
+        Called from several threads at once, and must return within seconds. An
+        exception in the place of a message says that it may be lost; one that is raised
+        says so of all.
+        """
+        raise NotImplementedError
+
+    def depth(self) -> int | None:
+        """Return how many messages wait in the engine; None if it cannot tell."""
+        return None
+
+    def start(self, text: str) -> str:
+        """Run the job of a message in this process; to be called by the engine.
+
+        Return what became of it, as dbqueue.relay.execution.execute() does.
+        """
+        # Only workers of engines need it, and it needs all of the worker.
+        from dbqueue.relay.execution import execute
+
+        return execute(text)
+
+    def health(self) -> None:
+        """Raise whatever is raised while the engine cannot be reached."""
+
+    def close(self) -> None:
+        """Let go of connections; publish() makes new ones."""

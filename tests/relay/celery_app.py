@@ -1,0 +1,10 @@
+"""The Celery app of the tests, as a project has one; its broker is their Redis."""
+
+import os
+
+from celery import Celery
+
+app = Celery("tests", broker=os.environ.get("DBQUEUE_TEST_BROKER", "memory://"))
+app.conf.broker_connection_retry_on_startup = True
+app.conf.worker_hijack_root_logger = False
+app.conf.result_backend = None

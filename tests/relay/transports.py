@@ -1,0 +1,33 @@
+"""Transports for tests: one keeps its messages in memory, one is always away."""
+
+from dbqueue.relay import Transport
+
+
+class MemoryTransport(Transport):
+    """An engine in this process: the test runs the messages itself."""
+
+    OPTIONS = frozenset({"room"})
+    published = []
+    is_away = False
+
+    def publish(self, messages):
+        if self.is_away:
+            raise ConnectionError("the engine is away")
+        self.published += messages
+        return [None] * len(messages)
+
+    def depth(self):
+        return len(self.published)
+
+    def health(self):
+        if self.is_away:
+            raise ConnectionError("the engine is away")
+
+
+class HalfTransport(MemoryTransport):
+    """Confirms every other message, and has the others, too."""
+
+    def publish(self, messages):
+        super().publish(messages)
+        lost = ConnectionError("the answer is lost")
+        return [lost if number % 2 else None for number in range(len(messages))]
