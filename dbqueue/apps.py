@@ -13,7 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from dbqueue import conf, wings
 from dbqueue.management import runserver
 
-WINGS = ("schedules", "uploads", "limits", "logs", "relay", "progress", "compat")
+WINGS = (
+    *("schedules", "uploads", "fields", "limits", "logs", "relay"),
+    *("progress", "compat"),
+)
 
 
 class DbqueueConfig(AppConfig):

@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "dbqueue",
     "tests",
     "tests.gallery",
+    "tests.album",
 ]
 if django.VERSION < (6, 0):
     INSTALLED_APPS.append("django_tasks")  # the backport of django.tasks
@@ -92,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "dbqueue.fields.middleware.UploadFieldsMiddleware",
 ]
 ROOT_URLCONF = "tests.urls"
 TEMPLATES = [

@@ -6,4 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("jobs/", include("dbqueue.progress.urls")),
+    path("uploads/", include("dbqueue.fields.urls")),
 ]

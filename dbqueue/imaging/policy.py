@@ -10,9 +10,10 @@ from typing import Any, Literal, Self
 from dbqueue.imaging.formats import IMAGE_FORMATS, VARIANT_FORMATS
 
 MAX_SIZE = 100_000_000  # bytes; a database is the wrong place for more
+LARGEST = 5_000_000_000_000  # bytes; the most that a storage of objects takes
 LONGEST_SIDE = 16_383  # pixels; what WebP can hold
 
-_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+|image/\*|\.[\w.+-]+", re.ASCII)
+_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+|(image|audio|video)/\*|\.[\w.+-]+", re.ASCII)
 
 
 class Serializable:
@@ -104,17 +105,17 @@ class FilePolicy(Serializable):
     """Which files are accepted; they are stored unchanged.
 
     `types` holds content types ("application/pdf"), "image/*" for every picture that
-    cannot contain scripts, and endings (".csv"); None accepts all, also what browsers
-    run. Its first bytes tell what a file is, where they can; one that a content type
-    lets in is stored under the ending of its content.
+    cannot contain scripts, "audio/*" and "video/*", and endings (".csv"); None accepts
+    all, also what browsers run. Its first bytes tell what a file is, where they can;
+    one that a content type lets in is stored under the ending of its content.
     """
 
-    # Bytes, at most MAX_SIZE.
+    # Bytes. Through the database it is at most MAX_SIZE, whatever is given.
     max_size: int = 20_000_000
     types: Collection[str] | None = None
 
     def __post_init__(self) -> None:
-        _check_size(self.max_size)
+        _check_size(self.max_size, LARGEST)
         if self.types is None:
             return
         _set_names(self, "types")
@@ -126,11 +127,10 @@ class FilePolicy(Serializable):
                 )
 
 
-def _check_size(size: Any) -> None:
-    if not _is_whole(size, 1, MAX_SIZE):
+def _check_size(size: Any, most: int = MAX_SIZE) -> None:
+    if not _is_whole(size, 1, most):
         raise ValueError(
-            f"max_size={size!r} must be a whole number of bytes, from 1 to "
-            f"{MAX_SIZE:,}; send larger files straight to an object storage."
+            f"max_size={size!r} must be a whole number of bytes, from 1 to {most:,}."
         )
 
 

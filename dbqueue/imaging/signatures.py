@@ -177,6 +177,8 @@ def _fits(type_: str, head: bytes, filename: str, kind: Kind | None) -> bool:
         return filename.lower().endswith(type_.lower()) and _agrees(type_, kind)
     if type_ == "image/*":
         return bool(kind) and kind.name in FORMATS  # type: ignore[union-attr]
+    if kind and type_.endswith("/*"):
+        return kind.content_type.startswith(type_[:-1])
     if kind:
         return kind.content_type == type_
     # No signature: the name decides, for a text.

@@ -52,9 +52,11 @@ def end(
             expires_at=keeping(database, state),
         ):
             return False
-        UploadArtifact.objects.of(upload).planned().condemn()
+        artifacts = UploadArtifact.objects.of(upload)
+        artifacts.planned().condemn()
         if state != UploadState.FAILED:
             UploadChunk.objects.using(database).filter(upload=upload.pk).delete()
+            artifacts.held().condemn(dialects.of(database).clock())
         upload.refresh_from_db(using=database)
         announce(state, upload)
     return True
@@ -64,6 +66,22 @@ def fail(upload: Upload, why: str) -> bool:
     """End an upload as FAILED, which keeps its bytes; see end()."""
     message = f"The file could not be saved: {why}."
     return end(upload, UploadState.FAILED, code="failed", message=message)
+
+
+def give_up(upload: Upload, now: Any = None) -> bool:
+    """Have the object deleted that holds the bytes, if nobody moved the upload since.
+
+    Afterwards it can be neither saved nor retried. `now` is what a sweep takes for it.
+    """
+    database = upload.held_in
+    with transaction.atomic(using=database):
+        unmoved = upload.rows().filter(state=upload.state)
+        if not unmoved.update(state=UploadState.CANCELLED):
+            return False
+        held = UploadArtifact.objects.of(upload).held()
+        held.condemn(now or dialects.of(database).clock())
+    upload.state = UploadState.CANCELLED
+    return True
 
 
 def after_end(alias: str, jobs: Sequence[MovedJob | HeldJob]) -> None:

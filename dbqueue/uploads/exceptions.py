@@ -40,6 +40,10 @@ class UploadQuotaExceeded(UploadError):
     """Too much is pending already, of this owner or in all."""
 
 
+class UploadUsed(UploadError):
+    """A file that can be saved once was saved before, or has expired."""
+
+
 class UploadPending(UploadError):
     """Another upload is pending for the same field, and may not be replaced."""
 

@@ -172,10 +172,13 @@ class BlobUploadHandler(FileUploadHandler):
 class StreamedFile(ReceivedFile):
     """A file whose bytes are deleted with its request, unless it was saved."""
 
+    kept = False  # for the next request, by a field of a form
+
     def close(self) -> None:
         if not self.closed:
             super().close()
-            discard(self.upload)
+            if not self.kept:
+                discard(self.upload)
 
 
 def discard(upload: Upload) -> None:

@@ -50,6 +50,8 @@ class Upload(models.Model):
     content_type = models.CharField(_("declared type"), max_length=255)
     size = models.BigIntegerField(_("size"))
     sha256 = models.CharField(_("SHA-256"), max_length=64)
+    # The object of the field's storage that has the bytes; null = they are in chunks.
+    held_as = models.TextField(_("held as"), null=True)  # noqa: DJ001  null in older rows
     chunk_size = models.IntegerField(_("bytes in a chunk"))
     chunk_count = models.IntegerField(_("chunks"))
     policy = models.JSONField(_("policy"), default=dict)
@@ -149,6 +151,7 @@ class ArtifactState(models.TextChoices):
     PLANNED = "PLANNED", _("Planned")  # may exist: on record before it is created
     LIVE = "LIVE", _("Live")
     PURGE = "PURGE", _("To be deleted")
+    HELD = "HELD", _("Holds the bytes")  # of an upload that has not ended
 
 
 class ArtifactQuerySet(models.QuerySet["UploadArtifact"]):
@@ -158,6 +161,9 @@ class ArtifactQuerySet(models.QuerySet["UploadArtifact"]):
 
     def planned(self) -> "ArtifactQuerySet":
         return self.filter(state=ArtifactState.PLANNED)
+
+    def held(self) -> "ArtifactQuerySet":
+        return self.filter(state=ArtifactState.HELD)
 
     def condemn(self, after: Any = None) -> int:
         """Have the objects deleted from the storage after a moment, or PURGE_DELAY."""

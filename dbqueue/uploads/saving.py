@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import models
 
-from dbqueue.imaging.policy import FilePolicy, ImagePolicy, Variant
+from dbqueue.imaging.policy import MAX_SIZE, FilePolicy, ImagePolicy, Variant
 from dbqueue.uploads import work
 from dbqueue.uploads.conf import REPLACED
 from dbqueue.uploads.exceptions import UploadError
@@ -98,6 +98,12 @@ async def asave_file(*args: Any, **kwargs: Any) -> UploadHandle:
 def _policy(kind: type[P], given: P | None) -> P:
     if given is not None and not isinstance(given, kind):
         raise UploadError(f"policy={given!r} must be of {kind.__name__}.")
+    if given is not None and given.max_size > MAX_SIZE:
+        raise UploadError(
+            f"max_size={given.max_size!r} is more than the {MAX_SIZE:,} bytes that are "
+            "kept in a database. Send larger files straight to their storage, with an "
+            "upload field."
+        )
     return given or kind()
 
 

@@ -122,7 +122,8 @@ def target_of_upload(upload: Upload) -> Target:
     try:
         model, given_as = map(apps.get_model, (upload.model, upload.given_as))
         field = model._meta.get_field(upload.field_name)
-        pk = model._meta.pk.to_python(upload.object_pk)
+        # One that was never attached has a field, and no row.
+        pk = model._meta.pk.to_python(upload.object_pk or None)
     except (LookupError, ValueError, FieldDoesNotExist, ValidationError) as error:
         raise _unknown(upload, str(error)) from error
     if not isinstance(field, models.FileField):

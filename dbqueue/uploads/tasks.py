@@ -1,7 +1,5 @@
 """The jobs of uploads: bring one to its field, and sweep up expired ones."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +15,8 @@ from dbqueue.uploads.exceptions import (
     UploadNotStorable,
 )
 from dbqueue.uploads.models import REOPENED, Upload, UploadState
-from dbqueue.uploads.processing.outputs import outputs_of
-from dbqueue.uploads.processing.promotion import promote
-from dbqueue.uploads.processing.storing import Storing, stored_before
+from dbqueue.uploads.processing.bringing import bring, reject
 from dbqueue.uploads.sweep import cleanup
-from dbqueue.uploads.targets import target_of_upload
 
 # Seconds after each failure: a storage may be unreachable for a day.
 PATIENCE = (15.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
@@ -48,11 +43,11 @@ def process(context: JobContext, upload_id: str) -> dict[str, str]:
     if upload.state != UploadState.STORED:
         return {"state": upload.state}
     try:
-        state = _bring(context, upload)
+        # The fence's number: `context.attempt` leaves out what was merely claimed.
+        result: Any = context.task_result
+        state = bring(context, upload, f"{UUID(result.id).hex[-12:]}-{result.attempt}")
     except ContentRejected as error:
-        state = UploadState.REJECTED
-        with context.finishing({"state": state, "code": error.code}):
-            endings.end(upload, state, code=error.code, message=error.message)
+        state = reject(context, upload, error)
     except Exception as error:
         if isinstance(error, Cancel):
             endings.fail(upload, "its job was cancelled")
@@ -76,33 +71,3 @@ def _reopened(upload: Upload) -> bool:
             return bool(failed.update(**REOPENED))
     except IntegrityError:
         return False
-
-
-def _bring(context: JobContext, upload: Upload) -> UploadState:
-    """Make one attempt to bring one upload into its field."""
-
-    def tell(percent: int, stage: str) -> None:
-        context.set_progress(percent, 100, stage)
-
-    # The fence's number: `context.attempt` leaves out what was merely claimed.
-    result: Any = context.task_result
-    run = f"{UUID(result.id).hex[-12:]}-{result.attempt}"
-    target = target_of_upload(upload)
-    instance = target.instance()
-    if instance is None:
-        with context.finishing({"state": UploadState.SUPERSEDED}):
-            endings.end(upload, UploadState.SUPERSEDED)
-        return UploadState.SUPERSEDED
-    with TemporaryDirectory(prefix="dbqueue-") as folder:
-        tell(10, "reading")
-        outputs = outputs_of(upload, Path(folder), tell)
-        tell(70, "storing")
-        before = stored_before(upload, target, outputs)
-        if before is None:
-            storing = Storing(upload, target.field, instance, run)
-            before = storing.store(outputs), run
-    tell(90, "promoting")
-    answer: dict[str, Any] = {}
-    with context.finishing(answer):
-        answer["state"] = state = promote(upload, target, *before)
-    return state

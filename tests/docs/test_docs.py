@@ -37,6 +37,9 @@ from dbqueue import (
 )
 from dbqueue.backend import our_backends
 from dbqueue.compat.conf import CompatSettings
+from dbqueue.fields import exceptions as field_exceptions
+from dbqueue.fields.conf import FieldSettings
+from dbqueue.fields.models import FieldUpload
 from dbqueue.jobs import events, outcomes
 from dbqueue.limits import exceptions as limit_exceptions
 from dbqueue.models import (
@@ -243,12 +246,12 @@ def test_the_examples_of_a_page_run(page):
 
 def test_every_setting_is_documented_with_its_default():
     parts = re.split(
-        r"\n### (?:SCHEDULES|UPLOADS|PROGRESS|COMPAT)\n", read("settings.md")
+        r"\n### (?:SCHEDULES|UPLOADS|PROGRESS|FIELDS|COMPAT)\n", read("settings.md")
     )
 
     kinds = (
         *(conf.Settings, ScheduleSettings, UploadSettings, ProgressSettings),
-        CompatSettings,
+        *(FieldSettings, CompatSettings),
     )
     for text, kind in zip(parts, kinds, strict=True):
         documented = re.findall(r"^#### (\w+)\n\n.*Default `(.*)`\.$", text, re.M)
@@ -308,6 +311,7 @@ def test_every_exception_is_documented():
         if found.__module__ == exceptions.__name__
     } | {
         *upload_exceptions.__all__,
+        *field_exceptions.__all__,
         *limit_exceptions.__all__,
         *schedule_exceptions.__all__,
     }
@@ -354,7 +358,8 @@ def test_every_event_and_every_field_of_one_is_documented():
     "model",
     [
         *(Job, FinishedJob, Worker, Pause, LimitRule, Lane, Schedule, Throttle),
-        *(Upload, UploadArtifact, UploadChunk, JobFile, JobLog, SpoolBody),
+        *(Upload, UploadArtifact, UploadChunk, FieldUpload),
+        *(JobFile, JobLog, SpoolBody),
         *(Package, ClusterStat, Call, Dispatch),
     ],
 )

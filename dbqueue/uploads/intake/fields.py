@@ -55,7 +55,8 @@ def _check_saving(field: models.FileField, save_mode: str) -> None:
             "an upload would pass it over. Use a field of Django's, with variants=…, "
             "or save the file yourself in a task."
         )
-    if type(field).pre_save is not models.FileField.pre_save and save_mode != "save":
+    own = type(field).pre_save is not models.FileField.pre_save
+    if own and save_mode != "save" and not getattr(field, "takes_uploads", False):
         raise UploadFieldUnsupported(
             f"{field} is a {kind}, which does work of its own when the model is saved; "
             'an upload would pass it over. Pass save_mode="save".'

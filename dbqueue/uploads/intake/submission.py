@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError, connections, models, transaction
 
 from dbqueue import dialects
-from dbqueue.imaging.policy import FilePolicy, ImagePolicy
+from dbqueue.imaging.policy import MAX_SIZE, FilePolicy, ImagePolicy
 from dbqueue.imaging.signatures import HEAD, check_file, check_image_head
 from dbqueue.uploads import endings, work
 from dbqueue.uploads.chunks import ChunkWriter, copy_columns, copy_in, too_large
@@ -16,6 +16,7 @@ from dbqueue.uploads.exceptions import (
     UploadError,
     UploadIncomplete,
     UploadPending,
+    UploadUsed,
     as_upload_errors,
 )
 from dbqueue.uploads.handle import UploadHandle
@@ -80,8 +81,7 @@ class Submission:
         self._check(size or 0)
         with transaction.atomic(using=self._database):
             if not self._take_over():
-                limit = self._policy.max_size
-                writer = ChunkWriter(self._database, self._upload.pk, limit)
+                writer = ChunkWriter(self._database, self._upload.pk, self._limit)
                 copy_in(self._file, writer, expected=size)
                 copy_columns(writer, self._upload)
             if self._is_open_elsewhere():
@@ -92,15 +92,34 @@ class Submission:
 
     @property
     def _received(self) -> Upload | None:
-        """The upload that the handler has written, if this is one."""
+        """The upload that was received before, if this is one."""
         return self._file.upload if isinstance(self._file, ReceivedFile) else None
 
     def _check(self, size: int) -> None:
         """Refuse what is too large, empty, of the wrong type, or over the quotas."""
-        upload, received = self._upload, self._received
-        if size > self._policy.max_size:
-            raise too_large(self._policy.max_size)
-        head = self._read_head()
+        received = self._received
+        in_storage = received is not None and received.held_as is not None
+        limit = self._policy.max_size if in_storage else self._limit
+        if size > limit:
+            raise too_large(limit)
+        if not self._is_once:  # else that was done when it had arrived
+            self._check_head()
+        if not in_storage:
+            # Before the transaction, which SQLite begins as a reader by default: one
+            # that has read fails with "locked" when it writes after others have.
+            pk = received.pk if received else None
+            quotas.check(self._database, self._upload.owner_id, size, received=pk)
+
+    @property
+    def _limit(self) -> int:
+        return min(self._policy.max_size, MAX_SIZE)
+
+    @property
+    def _is_once(self) -> bool:
+        return isinstance(self._file, ReceivedFile) and self._file.once
+
+    def _check_head(self) -> None:
+        upload, head = self._upload, self._read_head()
         if not head:
             raise UploadEmpty(f"{upload.filename!r} is empty. Choose another file.")
         with as_upload_errors():
@@ -108,10 +127,6 @@ class Submission:
                 check_image_head(head, self._policy)
             else:
                 check_file(head, upload.filename, self._policy)
-        # Before the transaction, which SQLite begins as a reader by default: one that
-        # has read fails with "locked" when it writes after others have.
-        pk = received.pk if received else None
-        quotas.check(self._database, upload.owner_id, size, received=pk)
 
     def _size(self) -> int | None:
         """Return the bytes that the file says it has, if it does."""
@@ -141,15 +156,20 @@ class Submission:
             raise unread from error
 
     def _take_over(self) -> bool:
-        """Use the bytes that the handler has written; return False if they are used."""
+        """Use the bytes that were received before; return False if they are used."""
         received = self._received
         if received is None:
             return False
         rows = Upload.objects.using(self._database)
         unused = rows.filter(pk=received.pk, state=UploadState.RECEIVING)
+        if self._is_once:
+            unused = unused.filter(expires_at__gt=dialects.of(self._database).clock())
         if not unused.update(owner_id=self._upload.owner_id):  # locks the row, too
+            if self._is_once:
+                name = self._upload.filename
+                raise UploadUsed(f"{name!r} was used already, or has expired.")
             return False
-        self._upload.pk = received.pk
+        self._upload.pk, self._upload.held_as = received.pk, received.held_as
         copy_columns(received, self._upload)
         return True
 
@@ -203,7 +223,8 @@ class Submission:
     def _write(self) -> None:
         self._upload.state = UploadState.STORED
         self._upload.expected_name = self._target.current_name()
-        self._upload.job_id = work.enqueue_processing(self._upload).id
+        if not self._upload.options.get("inline"):
+            self._upload.job_id = work.enqueue_processing(self._upload).id
         self._save(created_at=dialects.of(self._database).clock(), expires_at=None)
 
     def _save(self, *, created_at: Any, expires_at: Any) -> None:

@@ -137,6 +137,8 @@ class Sweep:
             upload.rows().update(expires_at=later)
             return False
         artifacts = UploadArtifact.objects.of(upload)
+        if artifacts.held().exists() and not endings.give_up(upload, self._clock):
+            return False
         if upload.pictures:
             # The picture itself is the project's, in the field or not.
             live = artifacts.filter(state=ArtifactState.LIVE)

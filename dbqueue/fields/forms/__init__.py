@@ -1,0 +1,1 @@
+"""Fields of forms for files that arrive before their form is submitted."""

@@ -1,0 +1,1 @@
+"""Fields of models: what they hold, and what was assigned to them."""

@@ -1,0 +1,1 @@
+"""Storages to which a file can be sent before its form."""

@@ -1,0 +1,96 @@
+"""AsyncUploadStorage: what a storage must do to take files before their form."""
+
+import os
+import secrets
+from typing import Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import Storage
+from django.utils import timezone
+
+from dbqueue.fields import links, tokens
+from dbqueue.uploads.intake.filenames import clean
+
+TEMPORARY = "async-temp-files"
+
+
+class AsyncUploadStorage(Storage):
+    """A storage that holds files under temporary names until their form is submitted.
+
+    A field whose storage is none of these receives into the database.
+    """
+
+    provider = ""  # what pages call it
+    # Whether the bytes come through this site: append() takes them. Else the browser
+    # sends them to where sign_upload() says.
+    receives_here = False
+    temporary_key_prefix = TEMPORARY
+
+    def generate_temporary_path(
+        self, filename: str, max_length: int | None = None
+    ) -> str:
+        """Return a new name for a file that is about to be sent.
+
+        Raises SuspiciousFileOperation if max_length leaves no room for one.
+        """
+        day = timezone.now().strftime("%Y/%m/%d")
+        folder = f"{self.temporary_key_prefix}/{day}/{secrets.token_hex(16)}-"
+        stem, ending = os.path.splitext(clean(filename))
+        room = (max_length or 500) - len(folder) - len(ending)
+        if room < 1:
+            raise SuspiciousFileOperation(
+                f"{folder}… and {ending!r} do not fit into {max_length} characters."
+            )
+        return f"{folder}{stem[:room]}{ending}"
+
+    def is_temporary_path(self, key: str) -> bool:
+        """Tell whether a name is one of an object that waits for its form."""
+        return key.startswith(f"{self.temporary_key_prefix}/")
+
+    def sign_upload(
+        self,
+        key: str,
+        *,
+        content_type: str,
+        max_size: int,
+        size: int | None,
+        seconds: float,
+        field_id: str,
+    ) -> dict[str, Any]:
+        """Return where, and how, a browser sends the bytes of one object.
+
+        The dict has "url", "fields", "method", "headers" and "fileFieldName".
+        """
+        raise NotImplementedError(f"{type(self).__name__} signs no uploads.")
+
+    def begin_parts(
+        self, key: str, *, content_type: str, size: int | None, seconds: float
+    ) -> dict[str, Any] | None:
+        """Begin an upload in parts; return what to keep of it, None for a whole."""
+        return None
+
+    def complete_parts(self, key: str, parts: dict[str, Any], given: list[Any]) -> None:
+        """Make one object of the parts; `given` is what the browser says of them."""
+        raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
+
+    def measure(self, key: str) -> int | None:
+        """Return the bytes of an object that has arrived, None if there is none."""
+        return self.size(key) if self.exists(key) else None
+
+    def beginning(self, key: str, length: int) -> bytes:
+        """Return the first bytes of an object."""
+        with self.open(key) as file:
+            data: bytes = file.read(length)
+        return data
+
+    def append(self, key: str, offset: int, data: bytes) -> None:
+        """Write bytes at an offset, and cut off what was behind it."""
+        raise NotImplementedError(f"{type(self).__name__} receives no bytes here.")
+
+    def generate_download_url(self, key: str, field_id: str, **params: Any) -> str:
+        """Return an address that anybody can download an object from, for a time.
+
+        `expire` is in seconds; default URL_AGE of FIELDS.
+        """
+        token = tokens.sign_name(key, field_id, params.get("expire"))
+        return links.address("file", token)

@@ -1,0 +1,1 @@
+"""What browsers ask: where to send a file, the bytes themselves, and how it is."""
