@@ -44,6 +44,10 @@ class StateFilter(admin.SimpleListFilter):
 class StrictAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     """Refuses an action that the user may not do, where Django shows the list again."""
 
+    # django-unfold has no place above the title, and includes these.
+    list_before_template = "admin/dbqueue/bar.html"
+    change_form_outer_before_template = "admin/dbqueue/bar.html"
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:

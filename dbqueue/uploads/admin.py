@@ -45,6 +45,8 @@ class UploadAdmin(RecordAdmin):
     actions = ("retry", "discard")
     save_on_top = True
     change_form_template = "admin/dbqueue/upload/change_form.html"
+    # For django-unfold, which has no buttons on top.
+    change_form_before_template = "admin/dbqueue/upload/buttons.html"
     readonly_fields = ("file", "preview", "object", "job", "bytes", "owner", "age")
     fields: ClassVar[Any] = (
         ("filename", "state"),

@@ -111,6 +111,21 @@ def test_a_page_shows_the_next_five_runs_and_the_latest(admin_client, nightly):
     assert "ready</a>" in text
 
 
+def test_buttons_and_tabs_stand_where_other_themes_put_them(admin_client, nightly):
+    page = admin_client.get(page_of(nightly))
+
+    # Outside of the form, a button names it; the tabs are included before it.
+    assert '<input type="submit" form="schedule_form" value="Run now"' in page.text
+    assert 'id="schedule_form"' in page.text
+    model_admin = page.context["adminform"].model_admin
+    assert model_admin.list_before_template in names_of(page)
+    assert model_admin.change_form_outer_before_template in names_of(page)
+
+
+def names_of(page):
+    return [template.name for template in page.templates]
+
+
 def test_a_page_says_the_zone_once_if_there_is_one(admin_client, nightly):
     nightly.cadence = Cron("30 2 * * *", timezone=settings.TIME_ZONE)
     nightly.save()

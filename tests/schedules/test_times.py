@@ -373,10 +373,10 @@ def test_times_that_cannot_be_are_refused(make, words):
         (Cron("*/25 * * * *"), "At minute 0, 25 and 50 of every hour"),
         (Cron("1-59/2 8 * * *"), "At minute 1, 3, …, 59 of hour 8"),
         (Cron("0 */4 * * *"), "Every 4 hours"),
-        (Cron("0 0-4 * * *"), "At minute 0 of hour 0-4"),
+        (Cron("0 0-4 * * *"), "At minute 0 of hour 0 to 4"),
         (Cron("* * * * * *"), "Every second"),
         (Cron("5 * * * * *"), "At second 5 of every minute"),
-        (Cron("5,7 * 4 * * *"), "At second 5 and 7 of minute 0-59 of hour 4"),
+        (Cron("5,7 * 4 * * *"), "At second 5 and 7 of minute 0 to 59 of hour 4"),
         (Cron("5 0 12 * * *"), "At 12:00:05 every day"),
         (Cron("0 0 1,15 * *"), "At 00:00 on day 1 and 15 of the month"),
         (

@@ -187,11 +187,12 @@ def _step(values: set[int], whole: int) -> int:
 
 
 def _numbers(values: set[int]) -> str:
-    """Return numbers as text, as "9-17", "0 and 30", or "1, 3, …, 59"."""
+    """Return numbers as text, as "9 to 17", "0 and 30", or "1, 3, …, 59"."""
     ordered = sorted(values)
     steps = {after - before for before, after in pairwise(ordered)}
     if len(ordered) > 2 and steps == {1}:
-        return f"{ordered[0]}-{ordered[-1]}"
+        span = {"first": ordered[0], "last": ordered[-1]}
+        return _("%(first)d to %(last)d") % span
     if len(ordered) > _MOST_NUMBERS and len(steps) == 1:
         return f"{ordered[0]}, {ordered[1]}, …, {ordered[-1]}"
     return _list(map(str, ordered))
