@@ -1,16 +1,22 @@
 import time
+from threading import Thread
 from uuid import UUID
 
 import pytest
 
+from dbqueue import enqueue_many
 from dbqueue.jobs.outcomes import untouched
+from dbqueue.maintenance.gates import sweep
 from dbqueue.models import FinishedJob, Job
 from dbqueue.signals import job_finished
+from dbqueue.worker.loop import prefetch
 from dbqueue.worker.loop.completer import Completer
 from dbqueue.worker.loop.polling import Polling
 from dbqueue.worker.process.pipes import WakePipe
+from dbqueue.worker.run.pool import Pool
 from dbqueue.worker.shared import make_children
 from tests import tasks
+from tests.support import limited_tasks as limited
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +24,55 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def completer(worker):
     return Completer(worker.dialect, worker.id, WakePipe())
+
+
+class TestCollecting:
+    @pytest.fixture(autouse=True)
+    def patient(self, monkeypatch):
+        """Wait for so long that a thread can answer, on a busy machine, too."""
+        monkeypatch.setattr(prefetch, "MOMENT", 1.0)
+
+    def follow(self, worker, completer, calls):
+        """End the first job; once that is collected, another thread ends the next."""
+        enqueue_many(*calls)
+        sweep("default")
+        ended = []
+        for job in worker.claim(2):
+            completer.accept(job, Pool(1, None, None, completer.done))
+            outcome = worker.run(job)
+            outcome.duration = 0.0  # whatever else the machine does
+            ended.append((job, outcome))
+        first, second = ended
+
+        def then():
+            while not completer.has_outcomes():
+                time.sleep(0.001)
+            completer.done(*second)
+
+        thread = Thread(target=then)
+        thread.start()
+        completer.done(*first)
+        durations = completer.collect()
+        thread.join()
+        return len(durations)
+
+    def test_a_brief_job_of_a_lane_waits_for_others_of_the_lane(
+        self, worker, completer
+    ):
+        calls = limited.two, [("a",), ("b",)]
+
+        assert self.follow(worker, completer, calls) == 2
+
+    @pytest.mark.parametrize("declared", [tasks.echo, limited.one])
+    def test_jobs_of_no_lane_or_of_others_are_not_waited_for(
+        self, declared, worker, completer, monkeypatch
+    ):
+        monkeypatch.setattr(prefetch, "MOMENT", 60.0)
+        began = time.monotonic()
+
+        self.follow(worker, completer, (declared, [(1,), (2,)]))
+
+        assert time.monotonic() - began < 50.0
 
 
 class TestReconciling:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from itertools import accumulate, islice
+from itertools import islice
 from uuid import UUID
 
 from django.db import Error
@@ -19,16 +19,14 @@ from dbqueue.dialects.rows import Outcome, noted
 from dbqueue.dialects.scan import Scan
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
+from dbqueue.worker.loop import prefetch
 from dbqueue.worker.loop.backlog import Backlog
-from dbqueue.worker.loop.prefetch import MOST, MOST_RECORDED, BatchSize
 from dbqueue.worker.loop.refusals import Refusals
 from dbqueue.worker.loop.tally import MOST_NOTES, Tally
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.pool import Pool
 
 logger = logging.getLogger(__name__)
-
-LARGE = 8192  # characters of a result
 
 
 class Completer:
@@ -37,7 +35,7 @@ class Completer:
     def __init__(self, dialect: Dialect, worker_id: UUID, pipe: WakePipe) -> None:
         # The pool is None for a job that was not handed on.
         self.in_flight: dict[UUID, tuple[ClaimedJob, Pool | None]] = {}
-        self.finished, self.batch = 0, BatchSize()
+        self.finished, self.batch = 0, prefetch.BatchSize()
         self._dialect, self._worker_id = dialect, worker_id
         self._pipe = pipe
         self.arguments = 0  # bytes of the large ones of jobs in flight
@@ -53,13 +51,13 @@ class Completer:
     def done(self, job: ClaimedJob, outcome: Outcome | None) -> None:
         """Report the end of a job; from any thread, which may have to wait then."""
         size = 0 if outcome is None or outcome.result is None else len(outcome.result)
-        if size > LARGE:
+        if size > prefetch.LARGE:
             self._backlog.add(size)
         self._reports.append((job, outcome))
         if self._asleep:
             self._asleep = False  # once is enough, and a system call is not cheap
             self._pipe.wake()
-        if size > LARGE:
+        if size > prefetch.LARGE:
             self._backlog.wait()
 
     def fall_asleep(self) -> bool:
@@ -85,8 +83,8 @@ class Completer:
 
     def collect(self) -> list[float]:
         """Take in the reports; return the seconds their jobs ran."""
-        durations = []
-        while self._reports:
+        durations, brief = list[float](), set[str]()
+        while self._reports or (brief and self._are_followed(brief)):
             job, outcome = self._reports.popleft()
             held = self.in_flight.get(job.id)
             if held is None or job.id in self._outcomes:
@@ -101,7 +99,15 @@ class Completer:
                 self._outcomes[job.id] = outcome
                 if outcome.duration is not None:
                     durations.append(outcome.duration)
+                    if outcome.gate is not None and outcome.duration < prefetch.BRIEF:
+                        brief.add(outcome.gate)
         return durations
+
+    def _are_followed(self, gates: set[str]) -> bool:
+        """Wait a moment, if others of the lanes run; tell whether any job has ended."""
+        if len(self.in_flight) <= prefetch.FEW:
+            prefetch.await_others(gates, (self._job(id).gate for id in self.running()))
+        return bool(self._reports)
 
     @property
     def weight(self) -> int:
@@ -179,7 +185,7 @@ class Completer:
             return []
         heads = scan.heads(self._dialect.queue_heads)
         claimed = self._refusals.claim(heads, error)
-        self.batch.size = MOST
+        self.batch.size = prefetch.MOST
         return claimed
 
     def reconcile(self) -> None:
@@ -199,13 +205,7 @@ class Completer:
         tally = self.tally  # before a claim, which an error after it would lose
         if time.monotonic() >= tally.due_at or len(tally.notes) > MOST_NOTES:
             tally.write_if_due()
-        batch = list(islice(self._outcomes.values(), self.batch.size))
-        # A record has a traceback, and is about as long as a result that is not large.
-        sizes = [len(o.result or "") + (LARGE if o.record else 0) for o in batch]
-        if sum(sizes) > MOST_RECORDED:
-            fit = sum(end <= MOST_RECORDED for end in accumulate(sizes))
-            return batch[: max(1, fit)]
-        return batch
+        return prefetch.fitting(list(islice(self._outcomes.values(), self.batch.size)))
 
     @contextmanager
     def _sized(self, jobs: int) -> Iterator[None]:
@@ -253,8 +253,8 @@ class Completer:
             self.arguments -= held[0].weight
 
     def _lighten(self, outcome: Outcome | None) -> None:
-        if outcome is not None and outcome.result and len(outcome.result) > LARGE:
-            self._backlog.remove(len(outcome.result))
+        if outcome and (size := len(outcome.result or "")) > prefetch.LARGE:
+            self._backlog.remove(size)
 
     def _job(self, id: UUID) -> ClaimedJob:
         return self.in_flight[id][0]

@@ -1,7 +1,15 @@
 """How many jobs a child claims and one statement carries: busy, but never a hoard."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
+from dbqueue.dialects.rows import Outcome
+
+LARGE = 8192  # characters of a result
+# Seconds that a job of a lane ran, at most, for others to be awaited; and how long. It
+# is less than a commit for each takes. Of many in flight, enough end together anyway.
+BRIEF, MOMENT, FEW = 0.001, 0.0004, 100
 MOST = 1000  # jobs in one statement
 # Bytes of large arguments and results in one child, and of what one statement records.
 BYTES = 8 * 1024 * 1024
@@ -12,6 +20,26 @@ AHEAD = 0.05
 _WEIGHT = 0.1
 # Seconds after which a smaller batch is doubled again.
 GROW_AFTER = 10.0
+
+
+def await_others(gates: set[str], running: Iterable[str | None]) -> None:
+    """Wait a moment, if any that runs is of these gates, which are forgotten then.
+
+    The others of a lane may end as soon as the first did, and share its commit.
+    """
+    if not gates.isdisjoint(running):
+        time.sleep(MOMENT)
+    gates.clear()
+
+
+def fitting(outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the first of them: one, or no more bytes than one commit bears."""
+    # A record has a traceback, and is about as long as a result that is not large.
+    sizes = [len(o.result or "") + (LARGE if o.record else 0) for o in outcomes]
+    if sum(sizes) <= MOST_RECORDED:
+        return outcomes
+    fit = sum(end <= MOST_RECORDED for end in accumulate(sizes))
+    return outcomes[: max(1, fit)]
 
 
 class Prefetch:
