@@ -15,6 +15,8 @@ from dbqueue.relay.transports import Transport
 
 OPTION = "engines"
 TRACKS = ("full",)
+# More tokens are too much of one statement.
+MOST_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,10 @@ def _demand_values(place: str, said: Mapping[str, Any]) -> None:
             raise ImproperlyConfigured(
                 f"{place}[{name!r}] is {value!r}; it must be {kind} from 1."
             )
+    if said.get("batch", 1) > MOST_AT_ONCE:
+        raise ImproperlyConfigured(
+            f"{place}['batch'] is {said['batch']!r}; it must be {MOST_AT_ONCE} or less."
+        )
     track = said.get("track", "full")
     if track not in TRACKS:
         raise ImproperlyConfigured(

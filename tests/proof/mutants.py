@@ -368,4 +368,22 @@ MUTANTS = [
         ),
         "compat/test_django_q2.py::test_a_late_acknowledgement_deletes_nothing",
     ),
+    Mutant(
+        "any message of a job starts it",
+        (
+            Change(
+                "relay/execution.py",
+                "filter(pk=id, token=UUID(message.token))",
+                "filter(pk=id)",
+            ),
+        ),
+        "relay/test_relay.py::test_a_message_that_is_lost_is_published_again_and_counts"
+        "_no_attempt",
+    ),
+    Mutant(
+        "workers claim what is for an engine",
+        (Change("relay/claiming.py", "if not queues or", "if queues or"),),
+        "relay/test_relay.py::test_a_job_of_an_engine_is_run_by_its_message_and_by_no"
+        "_worker",
+    ),
 ]

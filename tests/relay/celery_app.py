@@ -8,3 +8,6 @@ app = Celery("tests", broker=os.environ.get("DBQUEUE_TEST_BROKER", "memory://"))
 app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_hijack_root_logger = False
 app.conf.result_backend = None
+
+# Nobody listens there.
+away = Celery("away", broker="redis://127.0.0.1:1/0", set_as_current=False)

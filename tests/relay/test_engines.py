@@ -46,6 +46,7 @@ def test_an_engine_is_read_with_its_defaults():
         ({"transport": None}, "'dbqueue.relay.celery.CeleryTransport'"),
         ({"transport": "tests.tasks.add"}, "must be the dotted path of a Transport"),
         ({"bach": 1}, "has no 'bach'. Did you mean 'batch'?"),
+        ({"batch": 5001}, "['batch'] is 5001; it must be 5000 or less"),
         ({"batch": 0}, "['batch'] is 0; it must be a whole number from 1"),
         ({"publishers": True}, "['publishers'] is True"),
         ({"max_in_broker": 1.5}, "['max_in_broker'] is 1.5"),

@@ -138,6 +138,26 @@ def test_both_kinds_of_jobs_run(engine, task):
     assert result.return_value == 5
 
 
+def test_progress_comes_back(engine):
+    result = send(tasks.make_progress, (1, 4, "first"), (4, 4, "last"))
+    (message,) = engine.relay()
+
+    assert engine.run(message) == "SUCCESSFUL"
+
+    result.refresh()
+    assert (result.progress.value, result.progress.message) == (4, "last")
+
+
+def test_a_job_that_raises_what_the_engine_would_end_by_only_fails(
+    engine, single_attempt
+):
+    result = send(tasks.raise_, "SystemExit")
+    (message,) = engine.relay()
+
+    assert engine.run(message) == "FAILED"
+    assert FinishedJob.objects.get(pk=result.id).exception == "builtins.SystemExit"
+
+
 def test_a_job_that_is_cancelled_in_the_broker_does_not_start(engine):
     result = send(tasks.add, 2, 3)
     (message,) = engine.relay()
