@@ -67,6 +67,7 @@ PARTS = [
         (
             "uploads",
             *("imaging/test_sizes.py", "progress/test_killed.py"),
+            "fields/test_tus_clients.py",
             "--ignore=tests/uploads/test_memory.py",
         ),
     ),
