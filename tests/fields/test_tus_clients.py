@@ -27,6 +27,7 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KINDS = ["sheet", "film"]  # through the database, and to a folder
+IN_TURN = [pytest.param("sheet", marks=on_demand), "film"]
 ALLOWED = 16 * 1024  # KiB that a server may grow by
 FORGERY = "t" * 32  # what shows that a request is none
 SIZE = 3_000_000  # bytes
@@ -176,7 +177,7 @@ def test_an_upload_goes_on_where_the_connection_was_cut(server, film, tmp_path, 
     assert received(tmp_path) == digest_of(film)
 
 
-@pytest.mark.parametrize("field", KINDS)
+@pytest.mark.parametrize("field", IN_TURN)
 def test_of_two_at_once_the_one_that_is_behind_is_a_conflict(
     server, film, tmp_path, field
 ):
@@ -192,7 +193,7 @@ def test_of_two_at_once_the_one_that_is_behind_is_a_conflict(
     assert received(tmp_path) == digest_of(film)
 
 
-@pytest.mark.parametrize("field", KINDS)
+@pytest.mark.parametrize("field", IN_TURN)
 def test_who_goes_on_takes_over_from_a_connection_that_hangs(
     server, film, tmp_path, field
 ):
@@ -212,7 +213,7 @@ def test_who_goes_on_takes_over_from_a_connection_that_hangs(
 @pytest.mark.skipif(
     not find_spec("tusclient"), reason="NO TUSPY HERE: pip install tuspy"
 )
-@pytest.mark.parametrize("field", KINDS)
+@pytest.mark.parametrize("field", IN_TURN)
 def test_tuspy_goes_on_with_an_upload(server, film, tmp_path, field):
     from tusclient.client import TusClient
 
@@ -233,7 +234,7 @@ def test_tuspy_goes_on_with_an_upload(server, film, tmp_path, field):
     reason="NO TUS-JS-CLIENT HERE: npm install tus-js-client, and name its folder "
     "node_modules in DBQUEUE_TEST_NODE_MODULES",
 )
-@pytest.mark.parametrize("field", KINDS)
+@pytest.mark.parametrize("field", IN_TURN)
 def test_tus_js_client_goes_on_with_an_upload(server, film, tmp_path, field):
     id = Song._meta.get_field(field).async_field_id
     where = (server.address("/uploads/tus/"), str(film), id, server.cookie)
