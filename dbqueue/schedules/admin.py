@@ -253,9 +253,8 @@ def _run_line(run: history.Run) -> Any:
 
 def _shown(moment: datetime, zone: tzinfo | None = None) -> SafeString:
     """Return it by the reader's clock, and by a zone's if that shows another time."""
-    local = timezone.localtime(moment)
+    local, theirs = timezone.localtime(moment), moment.astimezone(zone)
     text = f"{date(local, 'DATETIME_FORMAT')} {date(local, 'T')}"
-    theirs = moment.astimezone(zone)
     if zone is not None and theirs.utcoffset() != local.utcoffset():
         text += f" ({date(theirs, 'H:i T')})"
     return format_html("<bdi>{}</bdi>", text)
