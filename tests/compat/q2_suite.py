@@ -1,6 +1,13 @@
 """A plugin by which the tests of django-q2's own wheel run on dbqueue's broker."""
 
+import os
+
 import pytest
+from django.db import connections
+
+# A cluster is forked from the test, and closes what it inherits: of PostgreSQL that
+# would end the test's own session.
+os.register_at_fork(before=connections.close_all)
 
 # These are of other brokers, of Redis, or count what Redis costs.
 LEFT = {

@@ -401,12 +401,12 @@ class SaveFileOverAnother(SaveFile):
 
 
 class ProcessUpload(SaveFile):
-    """A worker brings a file to a field that has one."""
+    """A worker brings a file to a field that has one, which is to be deleted."""
 
     def prepare(self):
         self.profile = Profile.objects.create(name="new")
         self.profile.letter.save("letter.txt", ContentFile(b"before"))
-        save_file(a_file(BIG), self.profile)
+        save_file(a_file(BIG), self.profile, replaced="delete")
 
     def act(self):
         run_jobs()
