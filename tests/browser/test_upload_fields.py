@@ -16,7 +16,13 @@ from django.db import connection
 
 from tests.browser.chromium import MISSING, chromium
 from tests.browser.test_photo import PHOTO, _answers, _free_port
-from tests.support.processes import MANAGE, ROOT, WorkerProcess, wait_until
+from tests.support.processes import (
+    MANAGE,
+    ROOT,
+    WorkerProcess,
+    on_demand,
+    wait_until,
+)
 
 SCREENSHOTS = os.environ.get("DBQUEUE_TEST_SCREENSHOTS")
 LARGE = 12_000_000  # bytes; large enough to be sent in pieces
@@ -236,6 +242,7 @@ def test_a_form_with_a_mistake_keeps_the_file(site, folder):
     assert (folder / "files" / row["cover"]).exists()
 
 
+@on_demand
 def test_a_reload_keeps_the_file(site):
     site.choose("cover", PHOTO)
     site.wait_for_state("cover", "done")
@@ -249,6 +256,7 @@ def test_a_reload_keeps_the_file(site):
     assert site.state("cover") == "empty"
 
 
+@on_demand
 def test_cancel_ends_the_upload_and_gives_the_input_back(site, film, folder):
     (folder / "unwanted.mp4").hardlink_to(film[0])
     site.network(speed=SLOW // 4)
@@ -269,6 +277,7 @@ def test_cancel_ends_the_upload_and_gives_the_input_back(site, film, folder):
     assert site.row()["film"] == ""
 
 
+@on_demand
 def test_remove_takes_a_file_away_again(site, folder):
     (folder / "unwanted.jpg").write_bytes(PHOTO.read_bytes())
     site.choose("cover", folder / "unwanted.jpg")
@@ -298,6 +307,7 @@ def test_a_large_file_goes_on_where_the_network_went_away(site, film, folder):
     assert digest_of(folder, site.row()["film"]) == digest
 
 
+@on_demand
 def test_a_large_file_goes_on_after_a_reload_when_it_is_chosen_again(
     site, film, folder
 ):
@@ -324,6 +334,7 @@ def test_a_large_file_goes_on_after_a_reload_when_it_is_chosen_again(
     assert digest_of(folder, site.row()["film"]) == digest
 
 
+@on_demand
 def test_a_form_that_is_sent_too_early_waits_for_the_file(site, film, folder):
     site.network(speed=SLOW)
     site.choose("film", film[0])
@@ -337,6 +348,7 @@ def test_a_form_that_is_sent_too_early_waits_for_the_file(site, film, folder):
     assert digest_of(folder, site.row()["film"]) == film[1]
 
 
+@on_demand
 def test_two_files_go_up_at_once(site, film):
     site.network(speed=SLOW)
     site.choose("film", film[0])
@@ -355,6 +367,7 @@ def test_two_files_go_up_at_once(site, film):
     assert row["film"]
 
 
+@on_demand
 def test_files_that_are_dropped_together_fill_the_rows_of_a_formset(site):
     site.visit("photos/")
     site.browser.run(DROP)
@@ -371,6 +384,7 @@ def test_files_that_are_dropped_together_fill_the_rows_of_a_formset(site):
     assert all(name.startswith("photos/") for name in names)
 
 
+@on_demand
 def test_what_is_refused_is_told_beside_the_field(site, tmp_path):
     page = tmp_path / "page.png"
     page.write_text("<!doctype html><title>Not a picture</title>")
@@ -400,6 +414,7 @@ def test_without_javascript_it_is_a_file_input(site, without_javascript, folder)
     assert (folder / "files" / row["cover"]).exists()
 
 
+@on_demand
 def test_a_row_that_is_added_in_the_admin_uploads_too(site):
     browser = site.browser
     site.visit("admin/login/?next=/admin/albums/album/add/")

@@ -18,8 +18,9 @@ from dbqueue.models import Upload
 from dbqueue.testing import run_jobs
 from tests.album.models import Album, Song
 from tests.fields.conftest import BOOKLET, COVER, SHEET, picture
+from tests.support.processes import once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, once]
 
 
 class AlbumForm(forms.ModelForm):

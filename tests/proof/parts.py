@@ -67,7 +67,7 @@ PARTS = [
         (
             "uploads",
             *("imaging/test_sizes.py", "progress/test_killed.py"),
-            "fields/test_tus_clients.py",
+            *("fields", "browser/test_upload_fields.py"),
             "--ignore=tests/uploads/test_memory.py",
         ),
     ),
