@@ -135,7 +135,19 @@ def pull(store: Store, name: str) -> int:
     pulled = 0
     for first in range(0, len(known), PORTION):
         for facts in store.facts(known[first : first + PORTION]):
-            pulled += store.pull(_surplus(store, facts))
+            pulled += _pull_surplus(store, facts)
+    return pulled
+
+
+def _pull_surplus(store: Store, facts: Facts) -> int:
+    pulled = 0
+    while surplus := frozenset(_surplus(store, facts)):
+        done = store.pull(surplus)
+        pulled += done
+        if done == len(surplus):
+            break
+        # Some were claimed meanwhile: others that are still READY go back for them.
+        (facts,) = store.facts([facts.key])
     return pulled
 
 

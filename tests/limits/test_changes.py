@@ -1,6 +1,9 @@
 """Limits that are changed, paused and pruned while jobs run."""
 
+from threading import Thread
+
 import pytest
+from django.db import connection
 
 from dbqueue import dialects, enqueue, enqueue_many, limits
 from dbqueue.dialects import hooks
@@ -10,6 +13,7 @@ from dbqueue.limits.models import Lane, LimitRule
 from dbqueue.models import Job, Pause
 from tests.support import limited_tasks as limited
 from tests.support.lanes import ALIAS, ready, states
+from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +44,32 @@ def test_a_lowered_limit_takes_back_what_is_ready_and_leaves_what_runs(worker):
     assert ready() == set()
     worker.finish(running[2])
     assert len(ready()) == 1
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="there is one writer")
+def test_for_one_that_is_claimed_meanwhile_another_is_taken_back(worker):
+    enqueue_many(limited.ten, [()] * 3)
+    enqueue(limited.ten.using(queue_name="other"))
+    ready()
+    other = HandWorker("other")
+    claims = []
+
+    def claim():
+        claims.extend(other.claim())
+        connection.close()
+
+    def claim_between(execute, sql, *rest):
+        if "SET state = 'BLOCKED'" in sql and not claims:
+            thread = Thread(target=claim)
+            thread.start()
+            thread.join()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(claim_between):
+        limits.set("ten", concurrency=3)
+
+    assert len(claims) == 1
+    assert states() == {"RUNNING": 1, "READY": 2, "BLOCKED": 1}
 
 
 def test_the_last_in_the_order_are_taken_back_first(worker):
