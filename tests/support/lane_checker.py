@@ -88,7 +88,8 @@ class Arena:
     def run(self):
         for role in [work] * WORKERS + [keep] * KEEPERS:
             self._start(role)
-        meddlers = [self._start(meddle, self.ends_at) for _ in range(MEDDLERS)]
+        for _ in range(MEDDLERS):
+            self._start(meddle, self.ends_at)
         auditor = self._start(audit)
         stopped = {}
         while time.time() < self.ends_at:
@@ -110,8 +111,10 @@ class Arena:
                     del stopped[pid]
         for pid in stopped:
             send(pid, signal.SIGCONT)
-        for meddler in meddlers:
-            meddler.join()
+        # Those that came for killed ones, too: they might pause something afterwards.
+        for process, (role, _) in list(self._processes.items()):
+            if role is meddle:
+                process.join()
         self._calm_down(auditor)
 
     def _calm_down(self, auditor):
