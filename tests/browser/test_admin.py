@@ -4,23 +4,12 @@ import json
 import signal
 
 import pytest
-from django.db import connection
 
-from tests.browser.chromium import MISSING
+from tests.browser.marks import WITH_BROWSER
 from tests.browser.site import admin_site
 from tests.support.processes import PATIENCE, scaled, wait_until
 
-pytestmark = [
-    pytest.mark.skipif(
-        connection.vendor != "sqlite",
-        reason="the example has an SQLite file of its own; once is enough",
-    ),
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
-        "chromium and chromium-driver",
-    ),
-]
+pytestmark = WITH_BROWSER
 ENQUEUE = "from people.tasks import reminder; from dbqueue import enqueue_many; "
 HOLD = "from tests.browser.admin_tasks import hold; print(hold.enqueue(%r).id)"
 FORGET = """

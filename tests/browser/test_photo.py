@@ -13,9 +13,9 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from django.db import connection
 
-from tests.browser.chromium import MISSING, chromium
+from tests.browser.chromium import chromium
+from tests.browser.marks import WITH_BROWSER
 from tests.support.processes import ROOT, WorkerProcess, wait_until
 
 EXAMPLE = ROOT / "example"
@@ -23,17 +23,7 @@ PHOTO = EXAMPLE / "photos" / "hopper.jpg"
 MANAGE = [sys.executable, EXAMPLE / "manage.py"]
 SCREENSHOTS = os.environ.get("DBQUEUE_TEST_SCREENSHOTS")
 
-pytestmark = [
-    pytest.mark.skipif(
-        connection.vendor != "sqlite",
-        reason="the example has an SQLite file of its own; once is enough",
-    ),
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
-        "chromium and chromium-driver",
-    ),
-]
+pytestmark = WITH_BROWSER
 
 
 class Site:

@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
-from tests.browser.chromium import MISSING, chromium
+from tests.browser.chromium import chromium
+from tests.browser.marks import WITH_BROWSER
 from tests.browser.test_photo import _answers, _free_port
 from tests.support.processes import MANAGE, ROOT, WorkerProcess, wait_until
 
@@ -23,17 +23,7 @@ SERVERS = {
     "asgi": [sys.executable, "-m", "uvicorn", "--no-access-log", ASGI],
 }
 
-pytestmark = [
-    pytest.mark.skipif(
-        connection.vendor != "sqlite",
-        reason="the site has an SQLite file of its own; once is enough",
-    ),
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
-        "chromium and chromium-driver",
-    ),
-]
+pytestmark = WITH_BROWSER
 
 
 class Site:

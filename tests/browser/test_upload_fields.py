@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
-from tests.browser.chromium import MISSING, chromium
+from tests.browser.chromium import chromium
+from tests.browser.marks import WITH_BROWSER
 from tests.browser.test_photo import PHOTO, _answers, _free_port
 from tests.support.processes import (
     MANAGE,
@@ -32,17 +32,7 @@ from django.contrib.auth.models import User
 User.objects.create_superuser("ada", "ada@example.com", "lovelace")
 """
 
-pytestmark = [
-    pytest.mark.skipif(
-        connection.vendor != "sqlite",
-        reason="the site has an SQLite file of its own; once is enough",
-    ),
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"NO BROWSER HERE: {' and '.join(MISSING)} not found, install Debian's "
-        "chromium and chromium-driver",
-    ),
-]
+pytestmark = WITH_BROWSER
 
 
 class Site:
