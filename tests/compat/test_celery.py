@@ -19,8 +19,9 @@ from dbqueue.models import FinishedJob, Job
 from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
 from tests.compat.tables import shows
+from tests.support.processes import once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, once]
 EAGER = override_settings(CELERY_TASK_ALWAYS_EAGER=True)
 
 

@@ -17,8 +17,9 @@ from dbqueue.testing import run_jobs
 from tests.compat import celery_tasks as tasks
 from tests.compat.tables import shows
 from tests.compat.test_celery import EAGER, ran
+from tests.support.processes import once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, once]
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from dbqueue.testing import run_jobs
 from tests.compat import spooler_tasks as tasks
 from tests.compat import spooler_twin
 from tests.compat.tables import shows
+from tests.support.processes import once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, once]
 
 
 class Direction(Enum):

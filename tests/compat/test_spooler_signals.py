@@ -37,8 +37,9 @@ from dbqueue.testing import run_jobs
 from tests.compat import spooler_tasks as tasks
 from tests.compat.tables import shows
 from tests.schedules.test_firing import come
+from tests.support.processes import once
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, once]
 
 
 def handler(number):

@@ -7,11 +7,13 @@ PostgreSQL instead.
 import atexit
 import os
 import platform
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -41,6 +43,8 @@ SETTINGS = (
     *("fsync = off", "synchronous_commit = off", "full_page_writes = off"),
     "max_connections = 200",
 )
+
+LONG = 10.0  # seconds in the tests of a file that its run tells of
 
 
 def main(arguments):
@@ -74,10 +78,12 @@ class Suite:
         self.title = f"SQLite {sqlite3.sqlite_version}"
         parallel = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
         report = f"--junit-xml={self.report}"
-        self.command = [sys.executable, "-m", "pytest", *parallel, report, *arguments]
         if url:
             self.title = f"PostgreSQL {ask(url, 'SHOW server_version').split()[0]}"
-            self.command += [f"--ignore={path}" for path in WITHOUT]
+            # What is named would not be ignored.
+            named = [word for word in arguments if word not in WITHOUT]
+            arguments = [*named, *(f"--ignore={path}" for path in WITHOUT)]
+        self.command = [sys.executable, "-m", "pytest", *parallel, report, *arguments]
 
 
 def run_suites(suites, folder):
@@ -101,6 +107,7 @@ def run_suites(suites, folder):
     for suite, code in zip(suites, codes, strict=True):
         verdict = "passed" if code == 0 else f"FAILED, pytest exit code {code}"
         print(f"  {suite.title:<20} {counts(suite.report)}: {verdict}")
+        print("".join(f"    {line}\n" for line in slowest(suite.report)), end="")
     return int(any(codes))
 
 
@@ -133,6 +140,18 @@ def counts(report):
     text = f"{total - sum(bad) - skipped:4} passed, {skipped:2} skipped"
     text += f", {sum(bad)} failed" if sum(bad) else ""
     return f"{text} in {float(suite.get('time')):.0f} s"
+
+
+def slowest(report, most=8):
+    """Return lines about the files that took longest, where that is long."""
+    if not report.exists():
+        return []
+    seconds = Counter()
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        module = re.sub(r"\.[A-Z]\w*$", "", case.get("classname"))
+        seconds[module] += float(case.get("time"))
+    long = [(file, took) for file, took in seconds.most_common(most) if took >= LONG]
+    return [f"{took:4.0f} s in {file}" for file, took in long]
 
 
 @contextmanager
