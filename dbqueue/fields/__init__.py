@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbqueue.fields.storages.filesystem import (
         FileSystemUploadStorage as FileSystemUploadStorage,
     )
+    from dbqueue.fields.storages.s3 import S3UploadStorage as S3UploadStorage
 
 _NAMES = {
     "attaching": ("attach",),
@@ -23,6 +24,7 @@ _NAMES = {
     "registry": ("AsyncFieldRegistry",),
     "storages.base": ("AsyncUploadStorage",),
     "storages.filesystem": ("FileSystemUploadStorage",),
+    "storages.s3": ("S3UploadStorage",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)

@@ -1,6 +1,7 @@
 """System checks of upload fields: silent in a project without them."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
 from dbqueue.backend import our_backends
-from dbqueue.fields import links, registry
+from dbqueue.fields import links, places, registry
 
 MIDDLEWARE = "dbqueue.fields.middleware.UploadFieldsMiddleware"
 
@@ -17,11 +18,12 @@ MIDDLEWARE = "dbqueue.fields.middleware.UploadFieldsMiddleware"
 # Not "dbqueue": workers check that when they start, and have no use for the URLs.
 @checks.register("dbqueue_fields")
 def check_fields(**kwargs: Any) -> list[checks.CheckMessage]:
-    """E025, E026 and E027, where a model has an upload field."""
+    """E025 to E028 and W022, where a model has an upload field."""
     field = next(registry.fields(), None)
     if field is None:
         return []
-    return [*_check_backend(field), *_check_middleware(field), *_check_urls(field)]
+    found = [*_check_backend(field), *_check_middleware(field), *_check_urls(field)]
+    return [*found, *chain.from_iterable(map(_check_storage, registry.fields()))]
 
 
 def _check_backend(field: Any) -> Iterator[checks.CheckMessage]:
@@ -51,3 +53,23 @@ def _check_urls(field: Any) -> Iterator[checks.CheckMessage]:
         links.address("issue")
     except ImproperlyConfigured as error:
         yield checks.Error(f"{field}: {error}", id="dbqueue.E027")
+
+
+def _check_storage(field: Any) -> Iterator[checks.CheckMessage]:
+    storage = places.storage_of(field)
+    if storage is None:
+        return
+    name = type(storage).__name__
+    if problem := storage.problem():
+        yield checks.Error(
+            f"The {name} of {field} can sign no address to send files to: {problem}.",
+            hint="Give it as an option of the storage, or by its setting.",
+            id="dbqueue.E028",
+        )
+    if storage.is_public and field.perm_detail is not None:
+        yield checks.Warning(
+            f"perm_detail of {field} decides who may see its files, and the options of "
+            f"its {name} let everybody see them.",
+            hint="Have the storage sign its addresses, or set perm_detail=None.",
+            id="dbqueue.W022",
+        )

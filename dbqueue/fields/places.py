@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from dbqueue.fields import conf
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.registry import field_of
 from dbqueue.fields.storages.base import AsyncUploadStorage
@@ -72,6 +73,23 @@ def storage_of(field: Any) -> AsyncUploadStorage | None:
     # Not isinstance() of a lazy object: its class is that of what it stands for.
     storage = field.storage
     return storage if isinstance(storage, AsyncUploadStorage) else None
+
+
+def comes_here(field: Any) -> bool:
+    """Tell whether the bytes for a field come through this site."""
+    storage = storage_of(field)
+    return storage is None or storage.receives_here
+
+
+def parts_of(row: FieldUpload, storage: AsyncUploadStorage) -> dict[str, Any]:
+    """Return where the parts of an upload go that have not arrived."""
+    # The addresses permit to write: they are not kept, and made anew when they expire.
+    return storage.sign_parts(
+        str(row.upload.held_as),
+        row.parts or {},
+        size=row.upload.size,
+        seconds=conf.current().url_age,
+    )
 
 
 def place_of(row: FieldUpload) -> Place:

@@ -176,6 +176,12 @@ def _measured(row: FieldUpload, storage: Any) -> int:
 def _check(row: FieldUpload, field: Any) -> None:
     upload, size = row.upload, row.received
     check_size(size, upload.filename, restrictions.limit_of(field, not upload.held_as))
+    if row.is_size_known and size != upload.size:
+        # As some storages let in what they were not told of.
+        raise UploadIncomplete(
+            f"{upload.filename!r} has {size:,} bytes and not {upload.size:,}, as was "
+            "said before. Choose the file again."
+        )
     check_head(place_of(row).head(upload), upload.filename, field.upload_policy)
 
 

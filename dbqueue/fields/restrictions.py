@@ -86,6 +86,11 @@ def check_name(field: Any, filename: str, content_type: str) -> None:
     )
 
 
+def type_of(filename: str, declared: str) -> str:
+    """Return the content type under which a storage takes a file."""
+    return mimetypes.guess_type(filename)[0] or declared or "application/octet-stream"
+
+
 def accept_attribute(field: Any) -> str:
     """Return what a browser's choice of files shows: the restrictions of the field."""
     return ",".join(as_list(field.file_restrictions)) or (

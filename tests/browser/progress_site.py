@@ -1,5 +1,7 @@
 """A small site with jobs: one page for each, and the pages of progress."""
 
+import os
+
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse
 from django.template import RequestContext, Template
@@ -25,6 +27,10 @@ PAGE = """{% load dbqueue_progress static %}<!doctype html>
 </body>
 </html>"""
 
+POLICY = "default-src 'self'"
+if "SITE_CONNECTS" in os.environ:  # a bucket that files are sent to
+    POLICY += f"; connect-src 'self' {os.environ['SITE_CONNECTS']}"
+
 
 class content_security_policy:
     """Let pages load what is the site's own, and run no script inside them."""
@@ -40,12 +46,12 @@ class content_security_policy:
         response = self.get_response(request)
         if iscoroutinefunction(self):
             return self.later(response)
-        response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
     async def later(self, response):
         response = await response
-        response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
 

@@ -1,5 +1,6 @@
 """AsyncUploadStorage: what a storage must do to take files before their form."""
 
+import mimetypes
 import os
 import secrets
 from typing import Any
@@ -8,10 +9,14 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
 from django.utils import timezone
 
-from dbqueue.fields import links, tokens
+from dbqueue.fields import conf, links, tokens
+from dbqueue.imaging.formats import FORMATS
 from dbqueue.uploads.intake.filenames import clean
 
 TEMPORARY = "async-temp-files"
+# What nobody has looked at yet is not shown as a page of a bucket's domain.
+ATTACHMENT = "attachment"
+_PICTURES = {made.content_type for made in FORMATS.values()}
 
 
 class AsyncUploadStorage(Storage):
@@ -25,6 +30,16 @@ class AsyncUploadStorage(Storage):
     # sends them to where sign_upload() says.
     receives_here = False
     temporary_key_prefix = TEMPORARY
+    # Whether everybody may read its objects, who knows or guesses a name.
+    is_public = False
+
+    @property
+    def arrives_for(self) -> float:
+        """The seconds from its beginning in which an upload given up may still come.
+
+        A browser may begin to send until its address expires, and take as long again.
+        """
+        return 0.0 if self.receives_here else 2 * conf.current().url_age
 
     def generate_temporary_path(
         self, filename: str, max_length: int | None = None
@@ -47,6 +62,10 @@ class AsyncUploadStorage(Storage):
         """Tell whether a name is one of an object that waits for its form."""
         return key.startswith(f"{self.temporary_key_prefix}/")
 
+    def problem(self) -> str | None:
+        """Return why no address can be signed, as far as the options tell; for E028."""
+        return None
+
     def sign_upload(
         self,
         key: str,
@@ -64,14 +83,34 @@ class AsyncUploadStorage(Storage):
         raise NotImplementedError(f"{type(self).__name__} signs no uploads.")
 
     def begin_parts(
-        self, key: str, *, content_type: str, size: int | None, seconds: float
+        self, key: str, *, content_type: str, size: int
     ) -> dict[str, Any] | None:
-        """Begin an upload in parts; return what to keep of it, None for a whole."""
+        """Begin an upload in parts; return what to keep of it.
+
+        Returns None for one that is better sent whole.
+        """
         return None
 
-    def complete_parts(self, key: str, parts: dict[str, Any], given: list[Any]) -> None:
-        """Make one object of the parts; `given` is what the browser says of them."""
+    def sign_parts(
+        self, key: str, parts: dict[str, Any], *, size: int, seconds: float
+    ) -> dict[str, Any]:
+        """Return where a browser sends the parts that have not arrived.
+
+        The dict has the "size" of a part in bytes and "urls": one a part, None for one
+        that is there. Raises TokenExpired for an upload that has been given up.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
+
+    def complete_parts(self, key: str, parts: dict[str, Any], size: int) -> None:
+        """Make one object of the parts; `parts` is what begin_parts() returned.
+
+        Raises UploadIncomplete if they are not as many bytes as `size`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
+
+    def put(self, key: str, file: Any) -> None:
+        """Send the bytes of a file that came here with a form."""
+        raise NotImplementedError(f"{type(self).__name__} is sent no bytes from here.")
 
     def measure(self, key: str) -> int | None:
         """Return the bytes of an object that has arrived, None if there is none."""
@@ -87,6 +126,12 @@ class AsyncUploadStorage(Storage):
         """Write bytes at an offset, and cut off what was behind it."""
         raise NotImplementedError(f"{type(self).__name__} receives no bytes here.")
 
+    def url(self, name: str | None, *args: Any, **kwargs: Any) -> str:
+        """Return an object's address. Raises ValueError for one that waits."""
+        if name and self.is_temporary_path(name):
+            raise ValueError(f"{name!r} waits for its form; it has no address.")
+        return super().url(name, *args, **kwargs)
+
     def generate_download_url(self, key: str, field_id: str, **params: Any) -> str:
         """Return an address that anybody can download an object from, for a time.
 
@@ -94,3 +139,9 @@ class AsyncUploadStorage(Storage):
         """
         token = tokens.sign_name(key, field_id, params.get("expire"))
         return links.address("file", token)
+
+
+def picture_type(name: str) -> str | None:
+    """Return the content type of a picture, which browsers may show; else None."""
+    kind = mimetypes.guess_type(name)[0]
+    return kind if kind in _PICTURES else None

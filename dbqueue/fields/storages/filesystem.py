@@ -26,8 +26,3 @@ class FileSystemUploadStorage(AsyncUploadStorage, FileSystemStorage):
             file.seek(offset)
             file.write(data)
             file.truncate()
-
-    def url(self, name: str | None) -> str:
-        if name and self.is_temporary_path(name):
-            raise ValueError(f"{name!r} waits for its form; it has no address.")
-        return super().url(name)

@@ -10,10 +10,11 @@ from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
 from dbqueue import dialects
-from dbqueue.fields import links, receiving, tokens
+from dbqueue.fields import links, places, receiving, tokens
 from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.receiving import Receiver
+from dbqueue.fields.registry import field_of
 from dbqueue.fields.tus import bodies, protocol
 from dbqueue.fields.tus.protocol import Checksum, Problem
 from dbqueue.fields.views import answers, issue
@@ -66,7 +67,11 @@ def create(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST":
         return _not_allowed("OPTIONS, POST")
     size = protocol.number(request.headers, "Upload-Length")
-    asked = {**_parameters(request), "size": size}
+    parameters = _parameters(request)
+    asked = {**parameters, "size": size}
+    field = field_of(parameters.get("field_id", ""))
+    if field is not None and not places.comes_here(field):
+        raise Problem("Files for this field go to its storage, and not by tus.")
     row = issue.begin(request, asked, via="tus")
     has_body = request.headers.get("Content-Type") == protocol.CONTENT_TYPE
     if has_body or not size:

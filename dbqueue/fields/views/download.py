@@ -1,6 +1,5 @@
 """The stored file of a field, for whom may see it."""
 
-import mimetypes
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,11 +14,9 @@ from django.views.decorators.http import require_safe
 
 from dbqueue.fields import permissions, places, tokens
 from dbqueue.fields.registry import field_of
+from dbqueue.fields.storages.base import picture_type
 from dbqueue.fields.views import answers
-from dbqueue.imaging.formats import FORMATS
 from dbqueue.uploads.display.exposure import SAFE
-
-_PICTURES = {made.content_type for made in FORMATS.values()}
 
 
 @answers.answered
@@ -55,13 +52,12 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     field = field_of(field_id)
     if field is None or not field.storage.exists(name):
         raise Http404("There is no such file.")
-    kind = mimetypes.guess_type(name)[0]
-    is_picture = kind in _PICTURES
+    picture = picture_type(name)
     response = FileResponse(
         field.storage.open(name),
-        as_attachment=not is_picture,
+        as_attachment=picture is None,
         filename=name.rpartition("/")[2],
-        content_type=kind if is_picture else "application/octet-stream",
+        content_type=picture or "application/octet-stream",
     )
     for header, value in SAFE.items():
         response[header] = value

@@ -87,7 +87,7 @@ def told(row: FieldUpload, field: Any) -> dict[str, Any]:
     """Return what is answered for an upload that was begun."""
     upload = row.upload
     addresses = links.addresses_of(row, is_image=field.is_image)
-    by_browser = upload.held_as is not None and not field.storage.receives_here
+    by_browser = not places.comes_here(field)
     goes_on = row.is_size_known and not by_browser
     return {
         "uploadUrl": _upload_url(row, field),
@@ -117,7 +117,7 @@ def _upload_url(row: FieldUpload, field: Any) -> dict[str, Any]:
         return {"provider": storage.provider, "url": "", "fields": {}, **parts}
     signed = storage.sign_upload(
         str(upload.held_as),
-        content_type=upload.content_type,
+        content_type=restrictions.type_of(upload.filename, upload.content_type),
         max_size=field.upload_policy.max_size,
         size=upload.size if row.is_size_known else None,
         seconds=conf.current().url_age,
@@ -130,18 +130,17 @@ def _begin_parts(row: FieldUpload, storage: Any) -> dict[str, Any] | None:
     """Have a large file go in parts, where the storage has it so."""
     if not row.is_size_known:
         return None
+    upload = row.upload
     begun = storage.begin_parts(
-        str(row.upload.held_as),
-        content_type=row.upload.content_type,
-        size=row.upload.size,
-        seconds=conf.current().url_age,
+        str(upload.held_as),
+        content_type=restrictions.type_of(upload.filename, upload.content_type),
+        size=upload.size,
     )
     if begun is None:
         return None
-    # The addresses permit to write: they are not kept.
-    row.parts = {"id": begun["id"]}
+    row.parts = begun
     row.save(update_fields=["parts"])
-    parts = {"size": begun["size"], "urls": begun["urls"]}
+    parts = places.parts_of(row, storage)
     return {"method": "PUT", "headers": {}, "fileFieldName": None, "parts": parts}
 
 

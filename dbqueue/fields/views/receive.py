@@ -1,15 +1,15 @@
 """The bytes of a file, as the body of a request or in a form, and the end of them."""
 
-import json
 from typing import Any
 
 from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
-from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from dbqueue.fields import places, receiving, tokens
+from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.forms.values import key_of
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.receiving import Receiver
@@ -17,6 +17,7 @@ from dbqueue.fields.registry import field_of
 from dbqueue.fields.views import answers
 from dbqueue.uploads.chunks import CHUNK_SIZE
 from dbqueue.uploads.exceptions import UploadError, UploadIncomplete
+from dbqueue.uploads.models import UploadState
 
 _ONE = 65_536  # bytes read at once
 _SHORT = "The connection broke off. Send the file again."
@@ -42,13 +43,23 @@ def upload(request: HttpRequest, token: str) -> HttpResponseBase:
 @csrf_exempt
 @answers.answered
 def complete(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Look at a file that a browser has sent to a storage."""
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
+    """Look at a file that a browser has sent to a storage.
+
+    By GET, tell which of its parts are still to be sent, and where.
+    """
+    if request.method not in ("GET", "POST"):
+        return HttpResponseNotAllowed(["GET", "POST"])
     row = tokens.find("complete", token)
+    if row.completed_at is None and row.upload.state != UploadState.RECEIVING:
+        raise TokenExpired("This upload was given up. Choose the file again.")
     storage = places.storage_of(field_of(row.field_id))
-    if storage is not None and row.parts and row.completed_at is None:
-        storage.complete_parts(str(row.upload.held_as), row.parts, _parts(request))
+    parts = row.parts if storage is not None and row.completed_at is None else None
+    if request.method == "GET":
+        if storage is None or not parts:
+            raise Http404("This file has no parts that are still to be sent.")
+        return answers.json(places.parts_of(row, storage))
+    if storage is not None and parts:
+        storage.complete_parts(str(row.upload.held_as), parts, row.upload.size)
     return received(row)
 
 
@@ -151,12 +162,3 @@ class _Counting:
         data: bytes = self._stream.read(*size)
         self.size += len(data)
         return data
-
-
-def _parts(request: HttpRequest) -> list[Any]:
-    try:
-        given = json.loads(request.body or b"{}")
-    except ValueError:
-        return []
-    parts = given.get("parts") if isinstance(given, dict) else None
-    return parts if isinstance(parts, list) else []

@@ -24,7 +24,7 @@ class Delivery {
     if (unfinished) {
       this.given = unfinished;
       try {
-        await this.resume(unfinished.tusUrl);
+        await this.goOn();
         return this.value();
       } catch (error) {
         if (!(error instanceof Refused)) throw error; // it has expired: begin again
@@ -32,14 +32,24 @@ class Delivery {
     }
     this.given = await this.persist(() => this.issue());
     const { uploadUrl, tusUrl, completeUrl } = this.given;
+    if (uploadUrl.parts) this.field.remember({ ...described(this.file), ...this.value(), completeUrl });
     if (tusUrl && this.file.size >= Number(this.field.dataset.resumableFrom ?? RESUMABLE)) {
       this.field.remember({ ...described(this.file), ...this.value(), tusUrl });
       await this.resume(tusUrl);
     } else {
-      const parts = await this.persist(() => (uploadUrl.parts ? this.sendParts(uploadUrl.parts) : this.send(uploadUrl)));
-      if (completeUrl) await this.persist(() => this.complete(completeUrl, parts));
+      const sending = uploadUrl.parts ? this.sendParts(uploadUrl.parts) : this.persist(() => this.send(uploadUrl));
+      await (completeUrl ? sending.catch(toTheForm) : sending);
+      if (completeUrl) await this.persist(() => this.complete(completeUrl));
     }
     return this.value();
+  }
+
+  // Take up what was begun before the page was loaded again.
+  async goOn() {
+    const { tusUrl, completeUrl } = this.given;
+    if (tusUrl) return this.resume(tusUrl);
+    await this.sendParts(await this.missing());
+    await this.persist(() => this.complete(completeUrl));
   }
 
   value() {
@@ -76,29 +86,42 @@ class Delivery {
     try {
       await this.ask(method, url, { headers, body, from: 0 });
     } catch (error) {
-      if (error.status !== 409 || !(await this.hasArrived())) throw error;
+      const mayHaveCome = [409, this.given.completeUrl && 403].includes(error.status);
+      if (!mayHaveCome || !(await this.hasArrived())) throw error;
     }
   }
 
   // Tell whether all was there before, as when only the answer was lost.
   async hasArrived() {
-    const answer = await this.ask("GET", this.given.statusUrl, { headers: { Accept: "application/json" } });
+    const { completeUrl, statusUrl } = this.given;
+    if (completeUrl) return this.complete(completeUrl).then(() => true, () => false);
+    const answer = await this.ask("GET", statusUrl, { headers: { Accept: "application/json" } });
     return JSON.parse(answer.responseText).state !== "RECEIVING";
   }
 
   async sendParts({ size, urls }) {
-    this.parts ??= []; // what has arrived of them is not sent again
-    for (let at = this.parts.length; at < urls.length; at += 1) {
-      const body = this.file.slice(at * size, (at + 1) * size);
-      const answer = await this.ask("PUT", urls[at], { body, from: at * size });
-      this.parts.push({ number: at + 1, etag: answer.getResponseHeader("ETag") });
+    let sent = 0;
+    for (const [at, url] of urls.entries()) {
+      if (!url) continue; // it is there
+      const from = at * size;
+      try {
+        await this.persist(() => this.ask("PUT", url, { body: this.file.slice(from, from + size), from }));
+      } catch (error) {
+        if (error.status !== 403 || !sent) throw error;
+        return this.sendParts(await this.missing()); // these addresses are too old by now
+      }
+      sent += 1;
     }
-    return this.parts;
   }
 
-  async complete(url, parts = []) {
-    const headers = { Accept: "application/json", "Content-Type": "application/json", ...this.field.csrf() };
-    await this.ask("POST", url, { headers, body: JSON.stringify({ parts }) });
+  async missing() {
+    const headers = { Accept: "application/json" };
+    const answer = await this.persist(() => this.ask("GET", this.given.completeUrl, { headers }));
+    return JSON.parse(answer.responseText);
+  }
+
+  async complete(url) {
+    await this.ask("POST", url, { headers: { Accept: "application/json", ...this.field.csrf() } });
   }
 
   async resume(url) {
@@ -355,9 +378,9 @@ class UploadField extends HTMLElement {
 
   // After a reload, take up what was there; a page that is visited anew begins empty.
   restore() {
-    const { tusUrl, modified, ...value } = this.recall();
+    const { tusUrl, completeUrl, modified, ...value } = this.recall();
     if (!this.pending && reloaded && value.key) {
-      if (tusUrl) this.tell("again", value.name);
+      if (tusUrl || completeUrl) this.tell("again", value.name);
       else this.kept.value = JSON.stringify(value);
     } else if (this.pending?.key !== value.key) this.forget();
     const { previewUrl } = this.pending ?? {};
@@ -367,7 +390,8 @@ class UploadField extends HTMLElement {
   unfinished(file) {
     const entry = this.recall();
     const { name, size, modified } = described(file);
-    return entry.tusUrl && entry.name === name && entry.size === size && entry.modified === modified ? entry : null;
+    const isBegun = entry.tusUrl || entry.completeUrl;
+    return isBegun && entry.name === name && entry.size === size && entry.modified === modified ? entry : null;
   }
 
   draw() {
@@ -433,6 +457,12 @@ class UploadField extends HTMLElement {
 
 function described({ name, size, lastModified: modified }) {
   return { name, size, modified };
+}
+
+// What a storage refuses is not the file, which was looked at, but how it came: its address is
+// too old, or its rules are others. The form has more luck.
+function toTheForm(error) {
+  throw error instanceof Refused ? new Error() : error;
 }
 
 function cancel(url, headers) {

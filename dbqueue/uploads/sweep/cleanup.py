@@ -190,13 +190,23 @@ class Sweep:
                 self._forget([artifact])
 
     def _deleted(self, artifact: UploadArtifact, target: Target) -> bool:
+        storage = target.field.storage
         try:
-            target.field.storage.delete(artifact.name)
+            storage.delete(artifact.name)
         except Exception:  # any storage class
             logger.exception("Could not delete object name=%s", artifact.name)
             self._rows([artifact]).condemn(self._clock + PURGE_AGAIN)
             return False
-        return True
+        return not self._may_come_again(artifact, storage)
+
+    def _may_come_again(self, artifact: UploadArtifact, storage: Any) -> bool:
+        """Have what a browser may still send deleted once more, when it cannot."""
+        upload = artifact.upload
+        age = timedelta(seconds=getattr(storage, "arrives_for", 0.0))
+        if not age or artifact.name != upload.held_as:
+            return False
+        rows = self._rows([artifact]).filter(upload__created_at__gt=self._clock - age)
+        return bool(rows.condemn(upload.created_at + age))
 
     def _forget(self, artifacts: list[UploadArtifact]) -> None:
         self._done["objects_deleted"] += self._rows(artifacts).delete()[0]

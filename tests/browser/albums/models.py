@@ -1,11 +1,23 @@
 """Albums, whose files go up while their forms are filled in."""
 
+import json
+import os
+
 from django.db import models
+from django.utils.module_loading import import_string
 
 from dbqueue.fields import AsyncFileField, AsyncImageField
 from dbqueue.fields.storages.filesystem import FileSystemUploadStorage
 
 EVERYBODY = {"perm_create": None, "perm_update": None, "perm_detail": None}
+
+
+def films():
+    """Return a folder, or the storage that a test names, with its options."""
+    if "SITE_FILMS" not in os.environ:
+        return FileSystemUploadStorage()
+    storage, options = json.loads(os.environ["SITE_FILMS"])
+    return import_string(storage)(**options)
 
 
 class Album(models.Model):
@@ -14,7 +26,7 @@ class Album(models.Model):
     film = AsyncFileField(
         upload_to="films",
         blank=True,
-        storage=FileSystemUploadStorage,
+        storage=films,
         max_size=500,
         **EVERYBODY,
     )
