@@ -35,10 +35,12 @@ from hypothesis.stateful import (
 
 from dbqueue import dialects, enqueue_many, jobs, limits, queues
 from dbqueue.dialects import scan
+from dbqueue.jobs import expiry
 from dbqueue.jobs.outcomes import rescued, untouched
 from dbqueue.limits.enqueueing import _known as limits_known
 from dbqueue.limits.gates import sweep
 from dbqueue.maintenance import leases
+from dbqueue.maintenance.expire import expire
 from dbqueue.maintenance.promote import promote
 from dbqueue.maintenance.prune import prune
 from dbqueue.maintenance.rescue import held_by, orphans, rescue
@@ -112,7 +114,14 @@ LANES = {
     obey_in_line.module_path: LINE,
 }
 KEYS = {task.module_path: task.name for task in (obey_alone, obey_until_started)}
-PAUSABLE = (*(f"queue:{name}" for name in QUEUES), f"limit:{LANE}", f"limit:{LINE}")
+PAUSABLE = (
+    *(f"queue:{name}" for name in QUEUES),
+    *(f"limit:{LANE}", f"limit:{LINE}"),
+    *(
+        f"task:{task.module_path}"
+        for task in (obey, obey_in_a_lane, obey_in_line, obey_until_started)
+    ),
+)
 MOST = 2  # jobs in the lane, as it is declared
 # Which of the running jobs ends next, and how.
 PLAN = st.lists(
@@ -145,7 +154,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.limits[LANE] = MOST
         orders.clear()
         for work, queue in jobs:
-            self.enqueue(work, queue, priority=0, hours=0)
+            self.enqueue(work, queue, priority=0, hours=0, lasts=None)
         return multiple(*map(self.start_worker, served))
 
     # Writing
@@ -155,10 +164,13 @@ class QueueMachine(RuleBasedStateMachine):
         queue=st.sampled_from(QUEUES),
         priority=st.sampled_from([0, 0, -1, 5]),
         hours=st.sampled_from([0, 0, 0, 1, 2]),
+        lasts=st.sampled_from([None, None, None, 3]),
     )
-    def enqueue(self, work, queue, priority, hours):
+    def enqueue(self, work, queue, priority, hours, lasts):
         call = self._call(work, queue, priority, hours)
-        self._expect(call.enqueue(), call, hours)
+        if lasts is not None:
+            call = call.using(expires=timedelta(hours=lasts))
+        self._expect(call.enqueue(), call, hours, lasts)
 
     @rule(
         work=TASKS,
@@ -388,11 +400,18 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.promote(promoted)
         assert queues == self.model.admitted
 
+    @precondition(lambda self: self.model.jobs)
+    @rule()
+    def end_what_has_expired(self):
+        expire(ALIAS)
+        self.model.expire()
+
     @rule(hours=st.integers(1, 3))
     def let_time_pass(self, hours):
         self.model.now += hours * HOUR
         for rows, name in (
             (Job.objects.filter(state="SCHEDULED"), "run_after"),
+            (Job.objects, "expires_at"),
             (Worker.objects, "expires_at"),
             (FinishedJob.objects, "finished_at"),
         ):
@@ -518,6 +537,8 @@ class QueueMachine(RuleBasedStateMachine):
                 self._run_one(worker, job, order)
 
     def _run_one(self, worker, job, order):
+        if job.fate is not None:
+            return self._end(worker, job, "expired", expiry.end(job, worker.id))
         if order == "timeout":
             return self._end(worker, job, order, rescued(job.held_by(worker.id), order))
         if order == "untouched":
@@ -555,7 +576,7 @@ class QueueMachine(RuleBasedStateMachine):
         after = timedelta(hours=hours) if hours else None
         return work.using(queue_name=queue, priority=priority, run_after=after)
 
-    def _expect(self, result, call, hours):
+    def _expect(self, result, call, hours, lasts=None):
         id, path = UUID(result.id), call.module_path
         if not result.was_enqueued:
             assert id == self.model.stands(KEYS[path])
@@ -567,6 +588,8 @@ class QueueMachine(RuleBasedStateMachine):
             call.priority,
             call.attempts_allowed,
             hours * HOUR,
+            None if lasts is None else lasts * HOUR,
+            task=path,
             lane=LANES.get(path),
             key=KEYS.get(path),
             key_ends=unique is not None and unique.until == "started",

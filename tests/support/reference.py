@@ -30,7 +30,12 @@ class ModelJob:
     lane: str | None = None
     key: str | None = None  # of which no other unfinished job may be
     key_ends: bool = False  # with the first start
+    task: str = ""
+    expires: float | None = None  # when it is too late to start it
     finished_at: float | None = None
+
+    def is_late(self, now):
+        return self.expires is not None and self.expires <= now
 
     @property
     def holds_key(self):
@@ -47,13 +52,15 @@ class Reference:
         self.effects = []  # ids of the jobs whose effect was committed with their end
         self.limits = {}  # how many of each lane may be ready or running
         self.heads = {}  # of ordered lanes: the last that was let in
-        self.paused = set()  # "queue:…" and "limit:…"
+        self.paused = set()  # "queue:…", "limit:…" and "task:…"
         self.admitted = set()  # queues in which gates have let jobs in, in this step
 
     # The moves
 
-    def enqueue(self, id, queue, priority, max_attempts, delay, **more):
+    def enqueue(self, id, queue, priority, max_attempts, delay, lasts=None, **more):
         """Write the job unless its id or key is taken; tell whether it is new."""
+        if lasts is not None:
+            more["expires"] = self.now + lasts
         if id in self.jobs or id in self.history or self.stands(more.get("key")):
             return False
         due = self.now + delay
@@ -71,7 +78,10 @@ class Reference:
         return None
 
     def claim(self, worker, limit, search):
-        """Take what the search finds first; return (id, attempt) of each in order."""
+        """Take what the search finds first; return (id, attempt) of each in order.
+
+        What it finds of paused tasks is put aside, and counts as found.
+        """
         if worker not in self.leases:
             return []
         open_ = {
@@ -79,12 +89,17 @@ class Reference:
             for id, job in self.ready().items()
             if f"queue:{job.queue}" not in self.paused
         }
-        ids = search.find(open_, limit)
+        ids = []
+        for id in search.find(open_, limit, self.is_task_paused):
+            if self.is_task_paused(self.jobs[id]):
+                self.jobs[id].state = "PAUSED"
+                self._give_up_key(self.jobs[id])
+            else:
+                ids.append(id)
         for id in ids:
             job = self.jobs[id]
             job.state, job.worker, job.attempt = "RUNNING", worker, job.attempt + 1
-            if job.key_ends:
-                job.key = None
+            self._give_up_key(job)
         return [(id, self.jobs[id].attempt) for id in ids]
 
     def record(self, worker, endings):
@@ -109,7 +124,7 @@ class Reference:
                 job.reasons.append("cancelled")
             return self._release(id)
         job.reasons.append(ending)
-        if ending == "cancelled":
+        if ending in ("cancelled", "expired"):
             return self._finish(id, "CANCELLED")
         if ending in ("released", "snoozed"):
             return self._release(id)
@@ -134,6 +149,17 @@ class Reference:
             if job.lane is None:
                 self.admitted.add(job.queue)
         self.open_gates({self.jobs[id].lane for id in ids} - {None})
+
+    def expire(self):
+        """End what waits and is too late to start."""
+        late = [
+            id
+            for id in self._waiting(list(self.jobs))
+            if self.jobs[id].is_late(self.now)
+        ]
+        for id in late:
+            self.jobs[id].reasons.append("expired")
+            self._finish(id, "CANCELLED")
 
     def condemn(self):
         expired = self.expired_leases()
@@ -172,8 +198,8 @@ class Reference:
                 job.reasons.append("successful")
             job.state, job.failures, job.finished_at = self._entry(job), 0, None
             job.worker, job.progress, job.asked = None, None, False
-            if job.key_ends:
-                job.key = None
+            job.expires = None
+            self._give_up_key(job)
         return finished
 
     def discard(self, ids):
@@ -239,18 +265,24 @@ class Reference:
         self._block(ready[len(ready) - min(beyond, len(ready)) :])
 
     def pause(self, what):
-        """Pause a queue or a limit; what is ready in its lanes waits again."""
+        """Pause a queue, a limit or a task; what is ready in its lanes waits again."""
         self.paused.add(what)
         kind, _, name = what.partition(":")
         self._block(
             id
             for id, job in self.ready().items()
             if job.lane is not None
-            and name == (job.queue if kind == "queue" else job.lane)
+            and name == {"queue": job.queue, "limit": job.lane, "task": job.task}[kind]
         )
 
     def resume(self, what):
         self.paused.discard(what)
+        for job in self.jobs.values():
+            if job.state == "PAUSED" and what == f"task:{job.task}":
+                job.state = self._entry(job)
+
+    def is_task_paused(self, job):
+        return f"task:{job.task}" in self.paused
 
     def blocked(self):
         return [id for id, job in self.jobs.items() if job.state == "BLOCKED"]
@@ -267,7 +299,12 @@ class Reference:
         return "READY" if job.lane is None else "BLOCKED"
 
     def _may_start(self, id):
-        return f"queue:{self.jobs[id].queue}" not in self.paused
+        job = self.jobs[id]
+        return f"queue:{job.queue}" not in self.paused and not self.is_task_paused(job)
+
+    def _give_up_key(self, job):
+        if job.key_ends:
+            job.key = None
 
     def _held(self, lane):
         return self._in_order(lane, "READY") + self._in_order(lane, "RUNNING")
@@ -350,13 +387,15 @@ class Search:
         """Note in which queues gates have let jobs in."""
         self._news |= queues
 
-    def find(self, ready, limit):
+    def find(self, ready, limit, is_put_aside):
         found = self._in_the_only_queue(ready)[:limit] or self._find(ready, limit)
         self._news, self._was_exhausted = set(), len(found) < limit
         if self._was_exhausted:
             self._marks = {}
         elif self._keeps_marks:
             for id in found:
+                if is_put_aside(ready[id]):
+                    continue
                 self._marks[ready[id].queue] = (ready[id].priority, ready[id].place)
         return found
 
