@@ -128,20 +128,6 @@ class Outcome:
         return "" if self.record is None else str(self.record["reason"])
 
 
-def noted(
-    ended: Sequence[Outcome], held: Mapping[UUID, tuple[Any, Any]]
-) -> list[tuple[Any, ...]]:
-    """Return what statistics are made of: a few words of each attempt that ended."""
-    return [
-        (
-            *((job := held[o.id][0]).queue_name, job.task, o.state, o.duration),
-            *(job.last_attempted_at, job.run_after or job.enqueued_at, job.attempt),
-        )
-        for o in ended
-        if o.failed or o.state != "READY"
-    ]
-
-
 class Request(NamedTuple):
     """A cancel, as whoever asked for it explains it to others; both may be ""."""
 

@@ -2,8 +2,10 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from django.utils import timezone
@@ -20,6 +22,10 @@ OTHERS = "…"
 # Seconds that rows are kept: those of minutes, and those of hours.
 KEPT = {MINUTE: 3 * 3600.0, HOUR: 15 * 86_400.0}
 
+# Of more attempts of one task in one commit, those that took fewer seconds than BRIEF
+# are told by about so many of them.
+MOST_TIMED, BRIEF = 40, 0.05
+_KEY = attrgetter("queue_name", "task")
 _STATES = {"SUCCESSFUL": 0, "FAILED": 1, "CANCELLED": 2, "READY": 3}
 _SECONDS, _RUNS = 4, 5
 _WAITS = _RUNS + BUCKETS
@@ -32,30 +38,64 @@ class Counts:
     def __init__(self) -> None:
         self.by_key: dict[tuple[int, str, str], list[Any]] = {}
 
-    def add(self, notes: Iterable[tuple[Any, ...]]) -> None:
-        """Count attempts that ended in this minute; see rows.noted()."""
+    def add(self, ended: Iterable[tuple[Any, rows.Outcome]], *, timed: bool) -> None:
+        """Count attempts that ended in this minute, each beside its job.
+
+        `timed` tells whether the jobs are those of a claim, and their times count. Of
+        many brief attempts of a task, some stand for the others.
+        """
         minute = int(time.time()) // MINUTE * MINUTE
-        for queue, task, state, seconds, began, due, attempt in notes:
-            sums = self.by_key.get((minute, queue, task))
-            if sums is None:
-                sums = self._new(minute, queue, task)
-            sums[_STATES[state]] += 1
-            if seconds is not None:
-                sums[_SECONDS] += seconds
-                sums[_RUNS + bisect_left(BOUNDS, seconds)] += 1
-            # A later one is due some time after the one before: no row tells when.
-            if attempt == 1 and began is not None and due is not None:
-                wait = (began - due).total_seconds()
-                sums[_WAITS + bisect_left(BOUNDS, wait)] += 1
+        groups: dict[tuple[str, str], list[tuple[Any, rows.Outcome]]] = {}
+        for pair in ended:
+            if pair[1].state != "READY" or pair[1].failed:
+                groups.setdefault(_KEY(pair[0]), []).append(pair)
+        for (queue, task), pairs in groups.items():
+            sums = self._sums(minute, queue, task)
+            for state, number in Counter([o.state for _, o in pairs]).items():
+                sums[_STATES[state]] += number
+            if timed:
+                for weight, some in _sampled(pairs):
+                    _add_times(sums, weight, some)
 
     def clear(self) -> None:
         self.by_key.clear()
 
-    def _new(self, minute: int, queue: str, task: str) -> list[Any]:
+    def _sums(self, minute: int, queue: str, task: str) -> list[Any]:
         key = (minute, queue, task)
-        if len(self.by_key) >= MOST_ROWS:
+        if key not in self.by_key and len(self.by_key) >= MOST_ROWS:
             key = (minute, OTHERS, OTHERS)
         return self.by_key.setdefault(key, list(_ZEROES))
+
+
+def _sampled(
+    pairs: list[tuple[Any, rows.Outcome]],
+) -> Iterator[tuple[int, list[tuple[Any, rows.Outcome]]]]:
+    """Give attempts whose times are to be added, and how often."""
+    if len(pairs) <= MOST_TIMED:
+        yield 1, pairs
+        return
+    brief = [pair for pair in pairs if (pair[1].duration or 0.0) < BRIEF]
+    if len(brief) < len(pairs):
+        yield 1, [pair for pair in pairs if (pair[1].duration or 0.0) >= BRIEF]
+    weight = max(1, len(brief) // MOST_TIMED)
+    even = len(brief) // weight * weight
+    yield weight, brief[:even:weight]
+    yield 1, brief[even:]
+
+
+def _add_times(
+    sums: list[Any], weight: int, pairs: list[tuple[Any, rows.Outcome]]
+) -> None:
+    for job, outcome in pairs:
+        seconds = outcome.duration
+        if seconds is not None:
+            sums[_SECONDS] += seconds * weight
+            sums[_RUNS + bisect_left(BOUNDS, seconds)] += weight
+        began, due = job.last_attempted_at, job.run_after or job.enqueued_at
+        # A later one is due some time after the one before: no row tells when.
+        if job.attempt == 1 and began is not None and due is not None:
+            wait = (began - due).total_seconds()
+            sums[_WAITS + bisect_left(BOUNDS, wait)] += weight
 
 
 def write(alias: str, counts: Counts) -> None:
@@ -77,11 +117,7 @@ def write(alias: str, counts: Counts) -> None:
 def write_rescued(alias: str, ended: Sequence[tuple[HeldJob, rows.Outcome]]) -> None:
     """Count attempts that were ended by others than their worker."""
     counts = Counts()
-    counts.add(
-        (job.queue_name, job.task, outcome.state, None, None, None, 0)
-        for job, outcome in ended
-        if outcome.failed
-    )
+    counts.add((pair for pair in ended if pair[1].failed), timed=False)
     write(alias, counts)
 
 

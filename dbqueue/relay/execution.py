@@ -13,7 +13,7 @@ from dbqueue import conf, dialects
 from dbqueue.backend import backend_of
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.loading import loaded
-from dbqueue.dialects.rows import Outcome, Target, noted
+from dbqueue.dialects.rows import Outcome, Target
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import expiry, outcomes, statistics, wakeup
 from dbqueue.jobs.refusals import set_aside
@@ -180,7 +180,7 @@ def _record(job: ClaimedJob, outcome: Outcome, host: Host) -> None:
         logger.warning("Claim lost id=%s: its outcome changed 0 rows", job.id)
         return
     counts = statistics.Counts()
-    counts.add(noted([outcome], {job.id: (job, None)}))
+    counts.add([(job, outcome)], timed=True)
     statistics.write(host.alias, counts)
     _announce(job, outcome, host)
 

@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from dbqueue import enqueue_many
 from dbqueue.dialects import statistics as buckets
+from dbqueue.dialects.rows import Outcome
 from dbqueue.jobs import statistics
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue_orphans
-from dbqueue.models import FinishedJob, Statistic
+from dbqueue.models import FinishedJob, Job, Statistic
 from tests import tasks
 from tests.support.worker_tasks import note
 
@@ -40,15 +41,24 @@ def test_a_worker_writes_what_its_jobs_did(run_worker):
     assert totals(task="tests.support.worker_tasks.note")["succeeded"] == 300
 
 
+def attempt(state="SUCCESSFUL", duration=0.0015, task="t", **columns):
+    """Return a job and how an attempt at it ended, three seconds after it was due."""
+    now = timezone.now()
+    times = {"enqueued_at": now - timedelta(seconds=3), "last_attempted_at": now}
+    job = Job(**{"queue_name": "q", "task": task, "attempt": 1} | times | columns)
+    failed = state == "FAILED"
+    outcome = Outcome(id=job.pk, attempt=job.attempt, state=state, failed=failed)
+    outcome.duration = duration
+    return job, outcome
+
+
 def test_hours_have_the_sums_of_their_minutes_and_times_are_in_their_buckets():
     counts = statistics.Counts()
-    now = timezone.now()
-    early = now - timedelta(seconds=3)
-    counts.add([("q", "t", "SUCCESSFUL", 0.0015, now, early, 1)] * 7)
-    counts.add([("q", "t", "FAILED", 99999.0, now, early, 2)] * 2)
+    counts.add([attempt()] * 7, timed=True)
+    counts.add([attempt("FAILED", 99999.0, attempt=2)] * 2, timed=True)
 
     statistics.write("default", counts)
-    counts.add([("q", "t", "SUCCESSFUL", 0.0015, now, early, 1)])
+    counts.add([attempt()], timed=True)
     statistics.write("default", counts)
 
     rows = Statistic.objects.values_list(
@@ -59,9 +69,28 @@ def test_hours_have_the_sums_of_their_minutes_and_times_are_in_their_buckets():
     assert not counts.by_key
 
 
+def test_of_many_brief_attempts_some_stand_for_all_and_long_ones_for_themselves():
+    counts = statistics.Counts()
+    some = [attempt()] * 997 + [attempt(duration=7.0)] * 3
+    counts.add([*some, *[attempt(task="other")] * 5], timed=True)
+    statistics.write("default", counts)
+
+    row = Statistic.objects.get(span=60, task="t")
+    assert (row.succeeded, row.run_1, row.run_12, row.wait_11) == (1000, 997, 3, 1000)
+    assert row.seconds == pytest.approx(997 * 0.0015 + 21)
+    assert Statistic.objects.get(span=60, task="other").run_1 == 5
+
+
+def test_what_goes_back_without_an_attempt_is_not_counted():
+    counts = statistics.Counts()
+    counts.add([attempt("READY")], timed=True)
+
+    assert not counts.by_key
+
+
 def test_more_tasks_than_a_write_may_have_are_counted_together():
     counts = statistics.Counts()
-    counts.add(("q", f"t{n}", "SUCCESSFUL", 1.0, None, None, 1) for n in range(1000))
+    counts.add((attempt(task=f"t{n}", duration=1.0) for n in range(1000)), timed=True)
 
     statistics.write("default", counts)
 

@@ -15,14 +15,14 @@ from django.db import Error
 
 from dbqueue.dialects import Dialect
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.dialects.rows import Outcome, noted
+from dbqueue.dialects.rows import Outcome
 from dbqueue.dialects.scan import Scan
 from dbqueue.jobs import events, outcomes, wakeup
 from dbqueue.maintenance.rescue import finished_by, hidden_from, rescue
 from dbqueue.worker.loop import prefetch
 from dbqueue.worker.loop.backlog import Backlog
 from dbqueue.worker.loop.refusals import Refusals
-from dbqueue.worker.loop.tally import MOST_NOTES, Tally
+from dbqueue.worker.loop.tally import Tally
 from dbqueue.worker.process.pipes import WakePipe
 from dbqueue.worker.run.pool import Pool
 
@@ -202,9 +202,8 @@ class Completer:
 
     def _batch(self) -> list[Outcome]:
         """Return the next outcomes: one, or no more bytes than one commit bears."""
-        tally = self.tally  # before a claim, which an error after it would lose
-        if time.monotonic() >= tally.due_at or len(tally.notes) > MOST_NOTES:
-            tally.write_if_due()
+        # Before a claim, which an error after it would lose.
+        self.tally.write_if_due()
         return prefetch.fitting(list(islice(self._outcomes.values(), self.batch.size)))
 
     @contextmanager
@@ -232,7 +231,7 @@ class Completer:
             for id in lost:
                 logger.warning("Claim lost id=%s: its outcome changed 0 rows", id)
         back = [(o, self.in_flight[o.id][0]) for o in batch if o.state == "READY"]
-        self.tally.notes += noted(batch, self.in_flight)
+        self.tally.add(batch, self.in_flight)
         for outcome in batch:
             if outcome.turned and outcome.id in recorded:
                 events.ended(self._job(outcome.id), self._worker_id, outcome)
