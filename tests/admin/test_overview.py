@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dbqueue import enqueue
 from dbqueue.admin.jobs import FinishedJobAdmin, JobAdmin
-from dbqueue.admin.overview import glance, warnings
+from dbqueue.admin.overview import glance, shared, warnings
 from dbqueue.admin.workers import WorkerAdmin
 from dbqueue.dialects.statistics import HOUR, MINUTE
 from dbqueue.models import FinishedJob, Job, Pause, Statistic, Worker
@@ -33,6 +33,7 @@ urlpatterns = [
 @pytest.fixture(autouse=True)
 def _forget_health():
     warnings._health.clear()
+    shared._seen.clear()
 
 
 def statistic(span=MINUTE, ago=60, **columns):
@@ -46,6 +47,41 @@ def overview(client, **params):
     response = client.get(address("overview"), params)
     assert response.status_code == 200
     return response.text, response.context["glance"]
+
+
+class TestTabsThatLookAgain:
+    @pytest.fixture(autouse=True)
+    def _no_time_passes(self, monkeypatch):
+        monkeypatch.setattr(shared, "AGE", 3600.0)
+        monkeypatch.setattr(shared, "LONGEST_AGE", 3600.0)
+
+    def look(self, client, **params):
+        headers = {"X-Dbqueue-Live": "dbq-overview"}
+        return client.get(address("overview"), params, headers=headers).text
+
+    def test_share_a_look_while_a_page_has_one_of_its_own(self, admin_client):
+        first = self.look(admin_client)
+        tasks.echo.enqueue(1)
+
+        assert self.look(admin_client) == first
+        assert overview(admin_client)[1].waiting == 1
+        assert self.look(admin_client, range="24h") != first
+
+    def test_show_each_reader_what_that_one_may_do(self, admin_client):
+        tasks.echo.enqueue(1)
+        pause = "Pause…"
+
+        assert pause in self.look(admin_client)
+        assert pause not in self.look(client_of(*VIEW))
+        assert pause in self.look(admin_client)
+
+    def test_look_anew_when_the_look_is_old(self, admin_client, monkeypatch):
+        monkeypatch.setattr(shared, "AGE", 0.0)
+        monkeypatch.setattr(shared, "LONGEST_AGE", 0.0)
+        first = self.look(admin_client)
+        tasks.echo.enqueue(1)
+
+        assert self.look(admin_client) != first
 
 
 class TestFigures:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -30,17 +31,31 @@ def _answer(
     request: HttpRequest, site: AdminSite, name: str, title: Any
 ) -> HttpResponseBase:
     alias, wanted = pages.chosen(request), request.GET.get(RANGE, "")
+    template = f"admin/dbqueue/{name}.html"
+
+    def context(glance: Glance) -> dict[str, Any]:
+        frame = pages.frame(request, site, title=title, active=name)
+        return {**frame, **_context(request, site, glance)}
+
     # Whoever has just changed something sees it; pages that look again share a look.
-    is_live = pages.LIVE in request.headers
-    glance = (shared.glance if is_live else Glance)(alias, wanted)
-    context = {
-        **pages.frame(request, site, title=title, active=name),
+    if pages.LIVE not in request.headers:
+        return TemplateResponse(request, template, context(Glance(alias, wanted)))
+    reader = request.user.pk, site.name, request.path
+    return HttpResponse(
+        shared.look(alias, wanted).text(
+            reader, lambda seen: render_to_string(template, context(seen), request)
+        )
+    )
+
+
+def _context(request: HttpRequest, site: AdminSite, glance: Glance) -> dict[str, Any]:
+    return {
         "glance": glance,
         "ranges": [(key, LABELS[key], key == glance.range) for key in history.RANGES],
         "running": rows.made(
             site,
             glance.longest,
-            alias,
+            glance.alias,
             payload=request.user.has_perm(pages.PAYLOAD),
             names=glance.names,
         ),
@@ -50,7 +65,6 @@ def _answer(
         "queues_url": pages.link(site, "dbqueue_queues"),
         "workers_url": pages.link(site, "dbqueue_worker_changelist"),
     }
-    return TemplateResponse(request, f"admin/dbqueue/{name}.html", context)
 
 
 pages.pages += [
