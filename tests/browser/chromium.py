@@ -119,6 +119,16 @@ class Browser:
         wanted = {"cmd": name, "params": parameters}
         return self._ask("POST", "/goog/cdp/execute", wanted)
 
+    def press(self, key):
+        """Press a key that writes nothing, such as Tab."""
+        for kind in ("rawKeyDown", "keyUp"):
+            number = {"Tab": 9}[key]
+            self.command(
+                "Input.dispatchKeyEvent",
+                **{"type": kind, "key": key, "code": key},
+                windowsVirtualKeyCode=number,
+            )
+
     def screenshot(self, path):
         path.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
 

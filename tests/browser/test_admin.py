@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.marks import WITH_BROWSER
 from tests.browser.site import admin_site
-from tests.support.processes import PATIENCE, scaled, wait_until
+from tests.support.processes import PATIENCE, on_demand, scaled, wait_until
 
 pytestmark = WITH_BROWSER
 ENQUEUE = "from people.tasks import reminder; from dbqueue import enqueue_many; "
@@ -53,6 +53,44 @@ PAGES = (
 )
 # The framework's lists and forms, with labels and scripts of its own.
 STOCK = "schedule/", "schedule/add/", "upload/"
+LIMIT = """
+from django.utils import timezone
+from dbqueue.models import LimitRule
+LimitRule.objects.update_or_create(name="stripe",
+    defaults={"concurrency": 2, "declared_at": timezone.now()})
+"""
+# What the keyboard has to come to on a page, each with a number.
+REACHED = """
+const all = document.querySelectorAll("#content-main :is(a[href], button, input," +
+    "select, textarea, summary, [tabindex='0'])");
+const shown = [...all].filter((one) => one.checkVisibility() && !one.disabled
+    && one.type !== "hidden" && one.tabIndex >= 0);
+// Of several of a name, the arrow keys go from the chosen one to the others.
+const met = new Set();
+const alone = shown.filter((one) => one.type !== "radio"
+    || !met.has(one.name) && met.add(one.name));
+window.dbqTargets = alone;
+window.dbqReached = new Set();
+window.dbqUnseen = new Set();
+document.addEventListener("focusin", ({target}) => {
+    window.dbqReached.add(target.type === "radio"
+        ? alone.find((one) => one.name === target.name) : target);
+    const {outlineStyle, outlineWidth, boxShadow, borderColor} =
+        getComputedStyle(target);
+    if ((outlineStyle === "none" || parseFloat(outlineWidth) === 0)
+        && boxShadow === "none")
+        window.dbqUnseen.add(target);
+});
+const content = document.querySelector("#content-main");
+content.tabIndex = -1;
+content.focus();
+return alone.length;
+"""
+LEFT = """
+const told = (one) => one.outerHTML.slice(0, 200);
+const left = window.dbqTargets.filter((one) => !window.dbqReached.has(one));
+return {left: left.map(told), unseen: [...window.dbqUnseen].map(told)};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +242,61 @@ def test_a_job_is_retried_on_its_page_without_javascript(site, without_javascrip
 
     assert "will be run again" in site.browser.text(".messagelist")
     assert "Ready" in site.browser.text("#dbq-job h1")
+
+
+@on_demand
+def test_a_limit_is_set_taken_back_and_paused_without_javascript(
+    site, without_javascript
+):
+    site.run(LIMIT)
+    site.visit("limits/")
+    site.browser.click("#content-main th a")
+    site.browser.fill_in("[name=concurrency]", "5")
+    site.browser.click("[value=set]")
+    assert "5 at once" in site.browser.text("#content-main .dbq-head")
+
+    site.browser.click("[value=reset]")
+    assert "2 at once" in site.browser.text("#content-main .dbq-head")
+    site.browser.fill_in("[name=reason]", "they are down")
+    site.browser.click("[value=pause]")
+    assert "they are down" in site.browser.text(".dbq-note")
+    site.browser.click("[value=resume]")
+    assert not site.browser.find(".dbq-note")
+
+
+@on_demand
+def test_a_schedule_is_edited_and_run_without_javascript(
+    site, worker, without_javascript
+):
+    worker()  # which has written down what is declared
+    site.visit("schedule/")
+    site.browser.click("#result_list tbody th a")
+    site.browser.click("[name=enabled]")
+    site.browser.click("[name=_continue]")
+    assert "changed successfully" in site.browser.text(".messagelist")
+
+    site.browser.click("[value='Run now']")
+    assert "1 job was enqueued" in site.browser.text(".messagelist")
+    site.browser.click("[name=enabled]")
+    site.browser.click("[name=_save]")
+    assert site.browser.find("#result_list .field-enabled img[alt=True]")
+
+
+@on_demand
+def test_each_page_is_used_with_the_keyboard_alone_and_shows_where_it_is(site):
+    some = f"{ENQUEUE}enqueue_many(reminder, [('a',)] * 3)"
+    site.run(some + FAIL % 3 + SUCCEED + LIMIT)
+    found = {}
+    for place in [*PAGES, *STOCK, "limits/stripe/", *site.pages_of_rows()]:
+        site.visit(place)
+        # Some fields of dates have parts of their own.
+        for _ in range(site.browser.run(REACHED) + 20):
+            site.browser.press("Tab")
+        seen = site.browser.run(LEFT)
+        if seen["left"] or seen["unseen"]:
+            found[place] = seen
+
+    assert not found, json.dumps(found, indent=1)
 
 
 def test_no_page_breaks_a_strict_policy_the_width_of_a_phone_or_what_axe_asks(site):
