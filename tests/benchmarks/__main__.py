@@ -14,13 +14,13 @@ from pathlib import Path
 from tests.benchmarks.against import BAR, PARTS, compare, try_out
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.measures import MEASURES
+from tests.benchmarks.page import OtherMachine, fill
 from tests.benchmarks.pairs import LEAST
 
 PACKAGES = (
     *("Django", "psycopg", "django-tasks-db", "django-q2", "procrastinate"),
     *("pgqueuer", "huey", "celery", "dramatiq"),
 )
-MARKS = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 
 
 def main():
@@ -44,10 +44,16 @@ def main():
             MEASURES[name](bench)
             print(f" {time.monotonic() - began:.0f} s", file=sys.stderr)
     text = f"{machine(bench)}\n\n{bench.report.markdown()}\n"
-    if chosen.write:
-        fill(chosen.write, text)
-    else:
+    if chosen.write is None:
         print(text)
+        return
+    try:
+        fill(chosen.write, text, whole=not chosen.measures)
+    except OtherMachine as error:
+        print(text)
+        sys.exit(
+            f"{chosen.write} has results of another machine. Measure all:\n{error}"
+        )
 
 
 def arguments():
@@ -62,7 +68,10 @@ def arguments():
     smoke = "only try out, with dbqueue alone, that the benchmark works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
     parser.add_argument(
-        "--write", type=Path, metavar="PAGE", help="a page to fill between its marks"
+        "--write",
+        type=Path,
+        metavar="PAGE",
+        help="a page to fill between its marks; what no MEASURE names stays there",
     )
     against = parser.add_argument_group("of dbqueue alone, against another revision")
     parts = f"measures: {', '.join(PARTS)}; --quick: in two rounds"
@@ -98,13 +107,6 @@ def machine(bench):
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}; {listed}. "
         f"Rounds: {bench.rounds}. Medians, with their range."
     )
-
-
-def fill(page, text):
-    """Put the text between the marks of the page."""
-    head, rest = page.read_text().split(MARKS[0])
-    tail = rest.split(MARKS[1])[1]
-    page.write_text(f"{head}{MARKS[0]}{text}{MARKS[1]}{tail}")
 
 
 if __name__ == "__main__":

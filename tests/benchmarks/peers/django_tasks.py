@@ -6,9 +6,9 @@ import django
 from django.db import connection, transaction
 
 from tests.benchmarks import jobs
-from tests.benchmarks.peers import DBQUEUE, PEERS
+from tests.benchmarks.peers import PEERS
 
-if PEERS[os.environ["PEER"]].settings == DBQUEUE.settings:
+if "dbqueue" in PEERS[os.environ["PEER"]].settings["INSTALLED_APPS"]:
     from dbqueue import enqueue_many as write_many
     from dbqueue import task
 else:
