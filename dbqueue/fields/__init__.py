@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dbqueue.fields.model.fields import AsyncImageField as AsyncImageField
     from dbqueue.fields.owners import acting as acting
     from dbqueue.fields.registry import AsyncFieldRegistry as AsyncFieldRegistry
+    from dbqueue.fields.storages.azure import AzureUploadStorage as AzureUploadStorage
     from dbqueue.fields.storages.base import AsyncUploadStorage as AsyncUploadStorage
     from dbqueue.fields.storages.filesystem import (
         FileSystemUploadStorage as FileSystemUploadStorage,
@@ -22,6 +23,7 @@ _NAMES = {
     "model.fields": ("AsyncFileField", "AsyncImageField"),
     "owners": ("acting",),
     "registry": ("AsyncFieldRegistry",),
+    "storages.azure": ("AzureUploadStorage",),
     "storages.base": ("AsyncUploadStorage",),
     "storages.filesystem": ("FileSystemUploadStorage",),
     "storages.s3": ("S3UploadStorage",),

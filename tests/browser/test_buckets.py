@@ -1,4 +1,4 @@
-"""Upload fields in a real browser that sends films to S3 itself."""
+"""Upload fields in a real browser that sends films to S3, and to Azure, itself."""
 
 import hashlib
 import json
@@ -14,13 +14,14 @@ from tests.browser.chromium import chromium
 from tests.browser.marks import WITH_BROWSER
 from tests.browser.test_photo import _answers, _free_port
 from tests.browser.test_upload_fields import Site
-from tests.support.buckets import KEYS, localstack
+from tests.support.buckets import KEYS, azurite, localstack
 from tests.support.processes import MANAGE, ROOT, WorkerProcess, on_demand, wait_until
 
 pytestmark = [*WITH_BROWSER, on_demand]
 
 BLOCK = os.urandom(1_000_000)
 SMALL, LARGE = 3, 110  # blocks; so large a file goes in parts
+AZURE = "dbqueue.fields.storages.azure.AzureUploadStorage"
 S3 = "dbqueue.fields.storages.s3.S3UploadStorage"
 
 
@@ -44,7 +45,23 @@ def s3(folder, origin):
         yield S3, options, address
 
 
-@pytest.fixture(scope="module", params=[s3])
+@contextmanager
+def azure(folder, origin):
+    """Give the options of a container that lets in the pages of an origin alone."""
+    needs("azure", "storages")
+    kinds = import_module("azure.storage.blob")
+    rule = {"allowed_headers": ["content-type", "x-ms-*"], "max_age_in_seconds": 60}
+    rules = [kinds.CorsRule([origin], ["PUT"], **rule)]
+    with azurite(folder) as connection_string:
+        options = {"connection_string": connection_string, "azure_container": "films"}
+        made = import_module("dbqueue.fields.storages.azure").AzureUploadStorage
+        client = made(**options).service_client
+        client.create_container("films")
+        client.set_service_properties(cors=rules)
+        yield AZURE, options, client.url.rsplit("/", 2)[0]
+
+
+@pytest.fixture(scope="module", params=[s3, azure])
 def site(request, tmp_path_factory):
     """Return the site of the albums, whose films go to a bucket."""
     folder = tmp_path_factory.mktemp("buckets")

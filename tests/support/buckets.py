@@ -5,7 +5,9 @@ the Python of an environment with LocalStack, `DBQUEUE_TEST_NODE_MODULES` a fold
 Azurite.
 """
 
+import base64
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -14,7 +16,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from tests.browser.test_photo import _free_port
-from tests.support.processes import ROOT, WorkerProcess
+from tests.support.processes import PATIENCE, ROOT, WorkerProcess
 
 SERVERS = ROOT / ".servers"
 LOCALSTACK = Path(
@@ -24,6 +26,15 @@ NO_LOCALSTACK = (
     "NO S3 SERVER HERE: run tests/servers, or name in DBQUEUE_TEST_LOCALSTACK the "
     "Python of an environment with LocalStack"
 )
+NODE_MODULES = Path(
+    os.environ.get("DBQUEUE_TEST_NODE_MODULES") or SERVERS / "node_modules"
+)
+AZURITE = NODE_MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
+NO_AZURITE = (
+    "NO AZURE SERVER HERE: run tests/servers, or npm install azurite and name its "
+    "folder node_modules in DBQUEUE_TEST_NODE_MODULES"
+)
+
 S3_ONLY = {
     "SERVICES": "s3",
     "STRICT_SERVICE_LOADING": "1",
@@ -51,10 +62,26 @@ def localstack(folder):
 
 
 @contextmanager
+def azurite(folder):
+    """Give the connection string of an Azure server."""
+    if not (AZURITE.exists() and shutil.which("node")):
+        pytest.skip(NO_AZURITE)
+    port, key = _free_port(), base64.b64encode(b"of the tests").decode()
+    options = ("--blobPort", port, "--location", folder, "--skipApiVersionCheck")
+    words = [shutil.which("node"), AZURITE, *options, "--disableTelemetry", "--silent"]
+    environment = {**os.environ, "AZURITE_ACCOUNTS": f"films:{key}"}
+    with _running(words, environment, folder / "azurite.log", "successfully listens"):
+        yield (
+            f"DefaultEndpointsProtocol=http;AccountName=films;AccountKey={key};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/films;"
+        )
+
+
+@contextmanager
 def _running(command, environment, log, ready):
     process = WorkerProcess(command, environment, log)
     try:
-        process.wait_for_output(ready)
+        process.wait_for_output(ready, 4 * PATIENCE)
         yield process
     finally:
         process.kill_all()
