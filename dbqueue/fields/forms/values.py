@@ -164,14 +164,16 @@ def _check_binding(
         raise TokenInvalid("This upload was sent for another field.")
     if row.upload.state != UploadState.RECEIVING:
         raise TokenExpired("This upload was used already. Choose the file again.")
-    if row.completed_at is None and row.upload.held_as is None:
+    if not receiving.has_all(row):
         raise TokenExpired("This upload is not complete. Choose the file again.")
     pk = "" if instance is None or instance._state.adding else str(instance.pk)
     if row.instance_pk not in ("", pk):
         raise TokenInvalid("This upload was sent for another object.")
-    if pk and not row.instance_pk:
-        # It was begun as for a new object; whoever may create may not replace.
-        permissions.demand(model_field, "update", request, instance)
+    # Of a file that came with a form, its view decides; but it may be for a new object,
+    # and whoever may create may not replace.
+    if row.via != "form" or (pk and not row.instance_pk):
+        action: permissions.Action = "update" if pk else "create"
+        permissions.demand(model_field, action, request, instance if pk else None)
 
 
 def _request() -> HttpRequest:

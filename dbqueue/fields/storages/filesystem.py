@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.core.files.storage import FileSystemStorage
 
+from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.storages.base import AsyncUploadStorage
 
 
@@ -23,6 +24,8 @@ class FileSystemUploadStorage(AsyncUploadStorage, FileSystemStorage):
         # Only for this user: no server of files is to show what was not looked at.
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
+            if file.seek(0, os.SEEK_END) < offset:  # as after a power cut
+                raise TokenExpired("What was sent before is gone. Begin it again.")
             file.seek(offset)
             file.write(data)
             file.truncate()
