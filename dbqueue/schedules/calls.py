@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+# Not the class: the backend may be what has the models imported, as where an app that
+# stands before dbqueue in INSTALLED_APPS has models with upload fields.
+from dbqueue import backend as backends
 from dbqueue import signals
-from dbqueue.backend import DatabaseBackend
 from dbqueue.dialects.columns import NewJob
 from dbqueue.dialects.rows import Calls
 from dbqueue.ids import uuid7_at
@@ -26,7 +28,7 @@ from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 
 
-def check(given: Any) -> DatabaseBackend:
+def check(given: Any) -> "backends.DatabaseBackend":
     """Return the backend of the task, which is imported.
 
     The arguments are written as they are kept. Raises InvalidSchedule if there is no
@@ -52,10 +54,10 @@ def task_of(given: Any) -> Task[..., Any]:
     return _with_options(task, given.queue_name, given.priority, given.backend)
 
 
-def backend_of(task: Task[..., Any]) -> DatabaseBackend:
+def backend_of(task: Task[..., Any]) -> "backends.DatabaseBackend":
     """Return the backend of the task. Raises InvalidTaskBackend if it is not ours."""
     backend = task.get_backend()
-    if not isinstance(backend, DatabaseBackend):
+    if not isinstance(backend, backends.DatabaseBackend):
         raise InvalidTaskBackend(
             f"{task.module_path!r} is on backend {task.backend!r}, which is not one of "
             "dbqueue; schedules are fired into its tables alone."
@@ -63,7 +65,9 @@ def backend_of(task: Task[..., Any]) -> DatabaseBackend:
     return backend
 
 
-def demand_database(backend: DatabaseBackend, given: Any, alias: str) -> None:
+def demand_database(
+    backend: "backends.DatabaseBackend", given: Any, alias: str
+) -> None:
     """Raise InvalidSchedule unless a schedule and its jobs are in one database."""
     if backend.database != alias:
         raise InvalidSchedule(
@@ -121,7 +125,7 @@ def run_now(row: Any, now: datetime) -> JobResult:
     return result
 
 
-def _call(row: Any, task: Task[..., Any], backend: DatabaseBackend) -> Call:
+def _call(row: Any, task: Task[..., Any], backend: "backends.DatabaseBackend") -> Call:
     if typed.is_typed(row.args):
         texts = (
             json.dumps(value, ensure_ascii=False) for value in (row.args, row.kwargs)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
@@ -39,12 +41,14 @@ from tests.fields.conftest import (
 )
 from tests.fields.test_sending import FORM, allow, cut
 from tests.fields.test_tus import headers
-from tests.support.processes import on_demand, once
+from tests.support.processes import ROOT, on_demand, once
 
 pytestmark = [pytest.mark.django_db, once]
 FILM = Song._meta.get_field("film")
 BOTH = pytest.mark.parametrize("field", [SHEET, FILM], ids=["database", "folder"])
 DOWNLOAD = "/uploads/download-file/"
+_KEY = "django.db.models.BigAutoField"
+_DJANGOS = ("django.contrib.auth", "django.contrib.contenttypes")
 HTML = b"<!doctype html><script>alert(1)</script>"
 # What each address of an upload is asked with.
 ADDRESSES = {
@@ -421,6 +425,23 @@ class TestDownloads:
 
 
 class TestTheFieldsThemselves:
+    def test_an_app_may_stand_before_dbqueue(self):
+        """Its models are imported while those of dbqueue are not there yet."""
+        apps = ("tests.album", *_DJANGOS, "dbqueue")
+        words = f"INSTALLED_APPS={apps}, DEFAULT_AUTO_FIELD='{_KEY}'"
+        script = (
+            f"from django.conf import settings\nsettings.configure({words})\n"
+            "import django\ndjango.setup()\n"
+            "from tests.album.models import Album\nprint(Album._meta.label)"
+        )
+
+        run = [sys.executable, "-c", script]
+        done = subprocess.run(
+            run, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+        assert done.stdout == "album.Album\n", done.stderr
+
     @pytest.mark.parametrize(
         ("kind", "more"),
         [
