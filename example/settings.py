@@ -18,6 +18,7 @@ ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost").split(","
 
 INSTALLED_APPS = [
     "people",
+    "films",
     "walkthrough",
     "dbqueue",
     "django.contrib.admin",
@@ -40,6 +41,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dbqueue.middleware.BindRequest",
+    "dbqueue.fields.middleware.UploadFieldsMiddleware",
     "people.middleware.content_security_policy",
 ]
 ROOT_URLCONF = "urls"
@@ -91,6 +93,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DEFAULT_FROM_EMAIL = "About me <about-me@example.com>"
 PDF_FOLDER = VAR / "pdf"
+# Megabytes of the film that the walkthrough sends.
+FILM_SIZE = int(os.environ.get("EXAMPLE_FILM_SIZE") or 200)
 if os.environ.get("EMAIL_URL"):
     mail_backend = "django.core.mail.backends.smtp.EmailBackend"
     mail_options = smtp(os.environ["EMAIL_URL"])

@@ -11,7 +11,9 @@ from django.core.management import call_command
 from django.db import Error
 
 from dbqueue.models import FinishedJob, Job, Upload
+from films.models import Film
 from people.models import Profile
+from walkthrough.projection import TITLE
 from walkthrough.services import Failed
 from walkthrough.visitors import PHOTOGRAPHERS, VISITORS
 
@@ -43,6 +45,8 @@ def clear():
         Profile.objects.filter(email__in=emails).delete()
         Profile.objects.filter(email__endswith=PHOTOGRAPHERS).delete()
         _forget_photos()
+        Upload.objects.filter(model=Film._meta.label).delete()
+        Film.objects.filter(title=TITLE).delete()
     except Error as error:
         raise Failed(f"The database cannot be used: {error}") from error
 

@@ -14,6 +14,7 @@ from walkthrough import report
 from walkthrough.browser import Browser
 from walkthrough.gallery import Gallery
 from walkthrough.ground import own_jobs
+from walkthrough.projection import Projection
 from walkthrough.proof import (
     REMINDER_DELAY,
     complaints,
@@ -42,6 +43,7 @@ class Story:
         self._say = say
         self._browser = Browser(address)
         self._gallery = Gallery(say, address)
+        self._projection = Projection(say, address)
         self._services = (site, worker)
         self._worker = worker
         self._pdf_trouble = _pdf_trouble()
@@ -56,9 +58,17 @@ class Story:
         enqueue(hopeless)
         enqueue(reminder.using(run_after=REMINDER_DELAY), "Water the plants")
         self._gallery.send()
+        self._projection.send()
         self._await_jobs()
         jobs, profiles = list(own_jobs(FinishedJob)), Profile.objects.in_bulk()
         self._gallery.look()
+        wait_until(
+            self._projection.is_over,
+            seconds=JOBS_TIMEOUT,
+            otherwise=lambda: "The film is still on its way.",
+            services=self._services,
+        )
+        self._projection.look()
         self._show(jobs, profiles)
         self._check(jobs, profiles)
 

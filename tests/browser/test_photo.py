@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
@@ -16,7 +17,7 @@ import pytest
 
 from tests.browser.chromium import chromium
 from tests.browser.marks import WITH_BROWSER
-from tests.support.processes import ROOT, WorkerProcess, wait_until
+from tests.support.processes import ROOT, WorkerProcess, on_demand, wait_until
 
 EXAMPLE = ROOT / "example"
 PHOTO = EXAMPLE / "photos" / "hopper.jpg"
@@ -54,6 +55,10 @@ class Site:
     def wait_for(self, selector):
         """Wait until the page has such an element."""
         wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
+
+    def stored(self, folder):
+        """Return the paths of what is stored in a folder."""
+        return sorted((self._folder / "var" / "media" / folder).iterdir())
 
     def show(self, stage):
         if SCREENSHOTS:
@@ -186,6 +191,81 @@ def test_what_is_not_a_picture_is_refused_by_the_form(site, tmp_path):
     assert site.browser.text(".photo .errorlist") == "This file is not a picture."
     assert site.browser.text("h1") == "About me"
     site.show("refused")
+
+
+@on_demand
+def test_a_film_goes_on_where_the_network_went_away_while_the_form_is_filled_in(
+    site, worker, tmp_path
+):
+    browser, size = site.browser, 12_000_000
+    path = tmp_path / "film.mp4"
+    path.write_bytes(FILM_HEAD + os.urandom(size - len(FILM_HEAD)))
+    browser.visit(f"{site.address}film/")
+    _network(browser, speed=2_000_000)
+    browser.fill_in("#id_film", path)
+    browser.fill_in("#id_poster", PHOTO)
+    wait_until(lambda: _percent(browser) > 30, "a part is there")
+    site.show("film-uploading")
+
+    _network(browser, offline=True)
+    browser.fill_in("#id_title", "Harbour")
+    lost = "The connection is lost"
+    wait_until(lambda: lost in browser.text(), "the page tells it")
+    site.show("film-offline")
+    for look in LOOKS:
+        with _looking(browser, **look):
+            site.show(f"film-{look['scheme']}-{look['width']}")
+    _network(browser)
+    done = "film.mp4 is uploaded."
+    wait_until(lambda: done in browser.text(), "the film is there")
+    assert [fault for fault in browser.axe() if "upload" in fault] == []
+    browser.click("form > button")
+    worker()
+
+    def shown():
+        browser.visit(f"{site.address}film/sent/")
+        return "Download it" in browser.text() and browser.find("figure img")
+
+    wait_until(shown, "the film is kept")
+    site.show("film-kept")
+    (kept,) = site.stored("films")
+    assert kept.read_bytes() == path.read_bytes()
+
+
+FILM_HEAD = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"
+LOOKS = [
+    {"scheme": "dark", "width": 780},
+    {"scheme": "light", "width": 360},
+    {"scheme": "dark", "width": 360},
+]
+
+
+@contextmanager
+def _looking(browser, scheme, width):
+    """Have the browser be a telephone, or show dark pages, for a while."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.command("Emulation.setEmulatedMedia", features=[feature])
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1}
+    browser.command("Emulation.setDeviceMetricsOverride", **size, mobile=width < 500)
+    yield
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    browser.command("Emulation.setEmulatedMedia", features=[])
+    browser.command("Emulation.clearDeviceMetricsOverride")
+
+
+def _network(browser, *, offline=False, speed=-1):
+    browser.command("Network.enable")
+    browser.command(
+        "Network.emulateNetworkConditions",
+        **{"offline": offline, "latency": 0, "downloadThroughput": -1},
+        uploadThroughput=speed,
+    )
+
+
+def _percent(browser):
+    return browser.run(
+        "return document.querySelector('upload-field:has([name=film]) progress').value"
+    )
 
 
 def _width_of_loaded_photo(browser):

@@ -67,7 +67,7 @@ PARTS = [
         (
             "uploads",
             *("imaging/test_sizes.py", "progress/test_killed.py"),
-            *("fields", "browser/test_upload_fields.py"),
+            *("fields", "browser/test_upload_fields.py", "browser/test_photo.py"),
             "browser/test_buckets.py",
             "--ignore=tests/uploads/test_memory.py",
         ),
