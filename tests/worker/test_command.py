@@ -27,7 +27,7 @@ from tests.support.processes import (
 )
 
 pytest_plugins = ["tests.support.worker_fixtures"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), once]
 
 OURS = {"BACKEND": "dbqueue.backend.DatabaseBackend"}
 

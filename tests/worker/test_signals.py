@@ -31,6 +31,7 @@ from tests.support.processes import (
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = [
+    once,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("real_start"),
 ]
