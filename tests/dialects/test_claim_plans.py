@@ -20,7 +20,7 @@ from dbqueue.maintenance.promote import promote
 from dbqueue.models import Job
 from tests import tasks
 from tests.settings import url
-from tests.support.processes import SCALE, thorough
+from tests.support.processes import SCALE, on_demand, thorough
 from tests.support.workers import HandWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -219,13 +219,44 @@ def test_dead_rows_that_vacuum_may_not_remove_are_passed_over_by_the_low_water_m
         copy(template, beside, "READY", priority=AHEAD)
         Job.objects.filter(priority=AHEAD).delete()
         read = []
-        for queues in QUEUES[:2]:
+        for queues in QUEUES:
             worker = HandWorker(*queues)
             worker.claim(JOBS)
 
             read.append(entries_read(lambda w=worker: w.claim(JOBS)))
 
     assert max(read) <= FACTOR * JOBS
+
+
+@on_demand
+@pytest.mark.parametrize("beside", BESIDE)
+def test_dead_rows_that_vacuum_may_not_remove_are_read_once_by_a_promotion(
+    beside, template, only_postgres
+):
+    """Not once for each job that is made ready, nor for each queue that is counted."""
+    dialect = dialects.of("default")
+    copy(template, 4 * JOBS * len(NAMES), "READY")
+    with old_snapshot():
+        for state in ("SCHEDULED", "READY"):
+            copy(template, beside, state, priority=AHEAD)
+        Job.objects.filter(priority=AHEAD).delete()
+        copy(template, 4 * JOBS, "SCHEDULED")
+
+        promoting = entries_of(lambda: dialect.promote(JOBS))
+        looking = entries_of(dialect.next_due)
+        counting = entries_of(lambda: dialect.queue_counts(LARGE))
+
+    assert Job.objects.filter(state="SCHEDULED").count() == 3 * JOBS
+    assert max(promoting, looking) <= beside + FACTOR * JOBS
+    # Each of the states, and the names of the queues.
+    assert counting <= 3 * beside + FACTOR * Job.objects.count()
+
+
+def entries_of(move):
+    with transaction.atomic():
+        entries = returned("indexrelid")
+        move()
+        return returned("indexrelid") - entries
 
 
 @pytest.mark.parametrize("queues", [["*"], ["default"]], ids=",".join)

@@ -29,6 +29,7 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENT = {"DBQUEUE": {"LEASE": 30.0}}
+LATER = timedelta(seconds=15)  # more than two of the shortest leases here
 
 # By what each said last: a child asks for its queue, the keeper for many things.
 KINDS = {
@@ -48,6 +49,15 @@ def terminate(condition="true"):
             f"WHERE {OF_OTHERS} AND {condition}"
         )
         return cursor.fetchone()[0]
+
+
+def pids(condition):
+    """Return the server's processes of the connections that the condition names."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT pid FROM pg_stat_activity WHERE {OF_OTHERS} AND {condition}"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 def is_heard(worker, jobs, effects):
@@ -102,6 +112,36 @@ def test_work_goes_on_when_a_connection_is_terminated(
     assert worker.process.poll() is None
 
 
+# The lease is longer than an answer is waited for: nobody else takes its jobs.
+LONG = {"DBQUEUE": {"LEASE": 60.0, "POLL_INTERVAL": NEVER}}
+
+
+@on_demand
+@pytest.mark.parametrize("kind", PROOFS)
+def test_work_goes_on_when_one_connection_falls_silent(
+    kind, meddler, run_worker, jobs, effects, measured
+):
+    """The others answer; that of a job is the job's, and its timeout is the limit."""
+    limit = {"TIMEOUT": 3.0} if kind == "job" else {}
+    settings = {"DBQUEUE": {**LONG["DBQUEUE"], **limit}}
+    worker = run_worker("-v", 2, settings=settings, database_url=meddler.url)
+    worker.wait_for_output("Listening for notifications")
+    slow = jobs.one(tasks.query_slowly, "slow") if kind == "job" else None
+    silent = wait_until(lambda: pids(KINDS[kind]), "it is there")
+    meddler.mute(silent)
+    fell = time.monotonic()
+
+    PROOFS[kind](worker, jobs, effects)
+
+    measured(f"worked with a silent {kind} connection after", since(fell))
+    if slow:
+        record = wait_until_finished(slow)
+        assert (record.state, reasons(record)) == ("SUCCESSFUL", ["timeout"])
+    jobs.drained(worker)
+    assert finished(failures=0).count() == 1
+    assert worker.process.poll() is None
+
+
 # What each says in a drain, where it does not come to the end of its words.
 IN_A_DRAIN = {
     "claim": "query ~ 'picked AS|WITH gone|max.queue_name|^(BEGIN|COMMIT)'",
@@ -148,6 +188,76 @@ def test_a_slow_network_costs_speed_and_no_second_run(
     assert effects.counts() == dict.fromkeys(range(count), 1)
     meddler.delay = 0.0
     jobs.drained(worker)
+
+
+@on_demand
+@pytest.mark.parametrize("loss", [0.02, pytest.param(0.1, marks=thorough)])
+def test_a_network_that_loses_what_is_sent_costs_speed_and_no_second_run(
+    loss, meddler, run_worker, jobs, effects, measured
+):
+    count = 60
+    jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
+    worker = run_worker(database_url=meddler.url)
+    worker.wait_until_working()
+    meddler.loss = loss
+    began = time.monotonic()
+
+    wait_until_empty(worker, 5 * PATIENCE)
+
+    measured(f"{count} jobs with {100 * loss:.0f} % of packets lost", since(began), "s")
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    meddler.loss = 0.0
+    jobs.drained(worker)
+
+
+# Each way: a sixth and a third of the lease until an answer is there.
+@on_demand
+@pytest.mark.parametrize("delay", [0.5, pytest.param(1.0, marks=thorough)])
+def test_a_worker_whose_heartbeats_are_late_has_left_when_another_takes_its_job(
+    delay, meddler, run_worker, jobs, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    settings = {"DBQUEUE": {"LEASE": 6.0}}
+    job = jobs.one(tasks.work_alone_until, "slow", str(leave))
+    run_worker("--worker-name", "far", database_url=meddler.url, settings=settings)
+    effects.wait_for("began", "slow")
+    run_worker("--worker-name", "near", settings=settings)
+    far = Worker.objects.get(name="far")
+    meddler.delay = delay
+
+    def is_decided():
+        """Tell whether the lease is long over, or was renewed again and again."""
+        seen = Worker.objects.filter(pk=far.pk, last_seen__gt=far.last_seen + LATER)
+        return seen.exists() or len(effects.all("began", "slow")) > 1
+
+    wait_until(is_decided, "it keeps its lease, or another has its job")
+
+    for again in effects.all("began", "slow")[1:]:
+        assert again["beside"] == []
+    meddler.delay = 0.0
+    leave.touch()
+    record = wait_until_finished(job)
+    assert reasons(record) in ([], ["released"], ["lost"])
+    assert effects.counts() == {"slow": 1}
+
+
+@on_demand
+def test_answers_that_are_later_than_anyone_waits_cost_no_second_run(
+    meddler, run_worker, jobs, effects
+):
+    count = 20
+    jobs.many(tasks.work, [(i, 0.3) for i in range(count)])
+    worker = run_worker("--threads", 2, database_url=meddler.url, settings=PATIENT)
+    effects.wait_for("ended", times=2)
+
+    meddler.delay = 5.0
+    worker.wait_for_output("No answer for")
+    meddler.delay = 0.0
+
+    wait_until_empty(worker)
+    jobs.drained(worker)
+    assert effects.counts() == dict.fromkeys(range(count), 1)
+    assert finished(state="SUCCESSFUL", failures=0).count() == count
 
 
 # No connection to be had
