@@ -135,8 +135,8 @@ FAULTS = [
     Fault(
         "Several operators retry or cancel the same jobs, or one dies in the middle",
         "Each job runs once more, or is cancelled once.",
-        "Commands that retry the same thousands of failed jobs at once, under workers "
-        "that drain, and `kill -9`",
+        "Commands that retry the same thousands of failed jobs at once, and one a "
+        "million, under workers that drain, and `kill -9`",
         (
             f"{OPERATORS}test_",
             f"{MOVES}test_two_that_",
@@ -178,18 +178,26 @@ FAULTS = [
     Fault(
         "Connections stay open and swallow everything",
         "After 8 to 12 s without an answer they are cut, and reopened.",
-        "A proxy that goes mute in both directions",
+        "A proxy that goes mute both ways, for all connections or for one kind",
         (
+            f"{CONNECTIONS}test_work_goes_on_when_one_connection_falls_silent",
             f"{SILENCE}test_a_worker_whose_connections_fell_silent",
             f"{SILENCE}test_an_outcome_that_was_sent_into_silence",
             f"{SILENCE}test_connections_that_are_cut",
         ),
     ),
     Fault(
-        "The network is slow",
-        "Work is slower. Nothing runs twice.",
-        "A proxy that delays every packet by 50 ms, and by 500 ms, each way",
-        (f"{CONNECTIONS}test_a_slow_network",),
+        "The network is slow, or loses packets",
+        "Work is slower. Nothing runs twice. A worker whose heartbeats come too late "
+        "gives up its jobs before another begins them.",
+        "A proxy that delays every packet by 50 ms, 500 ms, 1 s and 5 s, each way, and "
+        "that loses 2 and 10 % of them",
+        (
+            f"{CONNECTIONS}test_a_slow_network",
+            f"{CONNECTIONS}test_a_network_that_loses",
+            f"{CONNECTIONS}test_a_worker_whose_heartbeats_are_late",
+            f"{CONNECTIONS}test_answers_that_are_later",
+        ),
     ),
     Fault(
         "PostgreSQL stops, crashes, or is not up yet",

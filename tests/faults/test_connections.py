@@ -116,7 +116,7 @@ def test_work_goes_on_when_a_connection_is_terminated(
 LONG = {"DBQUEUE": {"LEASE": 60.0, "POLL_INTERVAL": NEVER}}
 
 
-@on_demand
+@thorough
 @pytest.mark.parametrize("kind", PROOFS)
 def test_work_goes_on_when_one_connection_falls_silent(
     kind, meddler, run_worker, jobs, effects, measured
@@ -211,8 +211,8 @@ def test_a_network_that_loses_what_is_sent_costs_speed_and_no_second_run(
 
 
 # Each way: a sixth and a third of the lease until an answer is there.
-@on_demand
-@pytest.mark.parametrize("delay", [0.5, pytest.param(1.0, marks=thorough)])
+@thorough
+@pytest.mark.parametrize("delay", [0.5, 1.0])
 def test_a_worker_whose_heartbeats_are_late_has_left_when_another_takes_its_job(
     delay, meddler, run_worker, jobs, effects, tmp_path
 ):
@@ -241,7 +241,7 @@ def test_a_worker_whose_heartbeats_are_late_has_left_when_another_takes_its_job(
     assert effects.counts() == {"slow": 1}
 
 
-@on_demand
+@thorough
 def test_answers_that_are_later_than_anyone_waits_cost_no_second_run(
     meddler, run_worker, jobs, effects
 ):

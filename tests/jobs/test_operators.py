@@ -4,17 +4,26 @@ import sys
 from collections import Counter
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from dbqueue.ids import uuid7
 from dbqueue.models import FinishedJob, Job
-from tests.support.processes import FAULTS, MANAGE, on_demand, wait_until
+from tests.support.processes import (
+    FAULTS,
+    MANAGE,
+    NEVER,
+    on_demand,
+    thorough,
+    wait_until,
+)
 from tests.support.worker_tasks import note
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 JOBS = 5000 if FAULTS else 300
+MILLION = 1_000_000
 RETRY = [sys.executable, MANAGE, "jobs", "retry", "--batch", JOBS // 10]
 
 
@@ -83,3 +92,37 @@ def test_an_operator_who_is_killed_leaves_each_job_whole(
     assert worker.wait() == 0
     assert effects.counts() == Counter(failed)
     assert set(FinishedJob.objects.values_list("failures", flat=True)) == {0}
+
+
+def multiply_failed(number):
+    """Copy those that have FAILED until there are so many, in the database itself."""
+    columns = [field.column for field in FinishedJob._meta.local_concrete_fields]
+    postgres = connection.vendor == "postgresql"
+    new = "gen_random_uuid()" if postgres else "lower(hex(randomblob(16)))"
+    chosen = ", ".join(new if name == "id" else name for name in columns)
+    while (missing := number - FinishedJob.objects.count()) > 0:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO dbqueue_finishedjob ({', '.join(columns)}) "
+                f"SELECT {chosen} FROM dbqueue_finishedjob LIMIT %s",
+                [missing],
+            )
+
+
+@thorough
+def test_a_million_that_are_retried_while_workers_drain_are_all_there_once(
+    failed, start, run_worker, effects, witness
+):
+    witness.looks_away = True  # at a million, in one answer
+    multiply_failed(MILLION)
+    worker = run_worker("--processes", 2)
+    worker.wait_until_working(2)
+
+    retried = start([*RETRY[:-1], 10_000], ["--all"]).wait(3 * NEVER)
+
+    assert retried == 0
+    assert effects.all()
+    assert worker.stop() == 0
+    ended = FinishedJob.objects.filter(state="SUCCESSFUL", failures=0).count()
+    assert ended == FinishedJob.objects.count() == len(effects.all("ended"))
+    assert ended + Job.objects.filter(failures=0).count() == MILLION
