@@ -1,7 +1,9 @@
 """What is done with a file that a browser has sent to a bucket."""
 
 from datetime import timedelta
+from importlib import import_module
 
+import pytest
 from django.db.models import F
 
 from dbqueue.fields.forms.values import AsyncFileInputData
@@ -12,6 +14,14 @@ from tests.uploads.test_faults import sweep_when_all_delays_are_over
 
 FILM = Song._meta.get_field("film")
 CONTENT = bytes(range(256)) * 100
+
+
+def storages(name, *packages):
+    """Import the storages of a name, which takes a second; skip without packages."""
+    for package in ("storages", *packages):
+        extra = f"dbqueue-django[{name}]"
+        pytest.importorskip(package, reason=f'pip install "{extra}"')
+    return import_module(f"dbqueue.fields.storages.{name}")
 
 
 def complete(sender, told):

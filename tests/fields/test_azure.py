@@ -2,7 +2,6 @@
 
 import secrets
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -13,14 +12,19 @@ from dbqueue.fields import issuing, owners
 from dbqueue.fields.forms.values import AsyncFileInputData
 from dbqueue.models import Upload, UploadArtifact
 from dbqueue.testing import run_jobs
-from tests.fields.buckets import CONTENT, FILM, brought, complete, read, saved, sweep
+from tests.fields.buckets import (
+    CONTENT,
+    FILM,
+    brought,
+    complete,
+    read,
+    saved,
+    storages,
+    sweep,
+)
 from tests.fields.conftest import Sender
 from tests.support.buckets import ask, azurite
 from tests.support.processes import on_demand
-
-for _package in ("azure", "storages"):
-    pytest.importorskip(_package, reason='pip install "dbqueue-django[azure]"')
-azure = import_module("dbqueue.fields.storages.azure")
 
 pytestmark = [on_demand, pytest.mark.django_db]
 
@@ -34,6 +38,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def storage(server, monkeypatch):
     """Have the films of songs go to a container of their own."""
+    azure = storages("azure", "azure")
     made = azure.AzureUploadStorage(
         connection_string=server, azure_container=f"songs-{secrets.token_hex(4)}"
     )

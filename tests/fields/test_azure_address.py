@@ -6,18 +6,16 @@ No server is needed; test_azure.py has one.
 import base64
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.checks import run_checks
 
 from dbqueue.exceptions import MissingExtra
-from tests.fields.buckets import FILM
+from tests.fields.buckets import FILM, storages
+from tests.support.processes import once
 
-for _package in ("azure", "storages"):
-    pytest.importorskip(_package, reason='pip install "dbqueue-django[azure]"')
-azure = import_module("dbqueue.fields.storages.azure")
+pytestmark = once
 
 KEY = "async-temp-files/2026/01/01/0-song.mp4"
 
@@ -25,6 +23,7 @@ KEY = "async-temp-files/2026/01/01/0-song.mp4"
 def a_storage(**options):
     key = base64.b64encode(b"of the tests").decode()
     known = {"account_name": "films", "account_key": key, "azure_container": "songs"}
+    azure = storages("azure", "azure")
     return azure.AzureUploadStorage(**{**known, **options})
 
 
@@ -77,6 +76,7 @@ def test_a_storage_that_cannot_sign_is_told(monkeypatch, options, words):
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch):
+    a_storage()
     monkeypatch.setitem(sys.modules, "azure.storage.blob", None)
     monkeypatch.delitem(sys.modules, "dbqueue.fields.storages.azure")
 

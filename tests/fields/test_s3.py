@@ -19,16 +19,21 @@ from dbqueue.fields.models import FieldUpload
 from dbqueue.models import FinishedJob, Job, Upload, UploadArtifact, Worker
 from dbqueue.testing import run_jobs
 from tests.album.models import Song
-from tests.fields.buckets import CONTENT, FILM, brought, complete, read, saved, sweep
+from tests.fields.buckets import (
+    CONTENT,
+    FILM,
+    brought,
+    complete,
+    read,
+    saved,
+    storages,
+    sweep,
+)
 from tests.fields.conftest import Sender
 from tests.model.test_crash_points import recover
 from tests.support.buckets import KEYS, ask, localstack, post
 from tests.support.crash import _die, dies_after
 from tests.support.processes import on_demand, thorough
-
-for _package in ("botocore", "storages"):
-    pytest.importorskip(_package, reason='pip install "dbqueue-django[s3]"')
-s3 = import_module("dbqueue.fields.storages.s3")
 
 pytestmark = [on_demand, pytest.mark.django_db]
 
@@ -50,7 +55,7 @@ def storage(server, monkeypatch):
     config = import_module("boto3.s3.transfer").TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, use_threads=False
     )
-    made = s3.S3UploadStorage(
+    made = storages("s3", "botocore").S3UploadStorage(
         **KEYS,
         bucket_name=f"songs-{secrets.token_hex(4)}",
         endpoint_url=server,
@@ -64,6 +69,7 @@ def storage(server, monkeypatch):
 
 @pytest.fixture
 def small_parts(monkeypatch):
+    s3 = storages("s3", "botocore")
     monkeypatch.setattr(s3, "PARTS_FROM", PART)
     monkeypatch.setattr(s3, "LEAST_PART", PART)
 

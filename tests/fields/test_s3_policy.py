@@ -9,21 +9,18 @@ import hmac
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.checks import run_checks
 
 from dbqueue.exceptions import MissingExtra
-from tests.album.models import Song
+from tests.fields.buckets import FILM, storages
+from tests.support.processes import once
 
-for _package in ("botocore", "storages"):
-    pytest.importorskip(_package, reason='pip install "dbqueue-django[s3]"')
-s3 = import_module("dbqueue.fields.storages.s3")
+pytestmark = once
 
 KEY = "async-temp-files/2026/01/01/0-song.mp3"
-FILM = Song._meta.get_field("film")
 # Neither is a condition: the one is what they stand in, the other signs it.
 NOT_SIGNED = {"policy", "x-amz-signature"}
 
@@ -31,6 +28,7 @@ NOT_SIGNED = {"policy", "x-amz-signature"}
 def a_storage(**options):
     known = {"bucket_name": "songs", "region_name": "eu-central-1"}
     keys = {"access_key": "AKID", "secret_key": "hush"}
+    s3 = storages("s3", "botocore")
     return s3.S3UploadStorage(
         **{**known, **keys, "addressing_style": "virtual", **options}
     )
@@ -177,7 +175,7 @@ def test_a_private_bucket_is_as_it_should_be(monkeypatch, storage):
     assert not {"dbqueue.E028", "dbqueue.W022"} & set(found)
 
 
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch):
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, storage):
     monkeypatch.setitem(sys.modules, "botocore.config", None)
     monkeypatch.delitem(sys.modules, "dbqueue.fields.storages.s3")
 
