@@ -12,7 +12,10 @@ from tests.benchmarks.peers import PYTHON
 from tests.benchmarks.runs import Failed, stop
 from tests.benchmarks.site import OVERVIEW, TOKENS, free_port
 
-TAB, WAITING = 3.0, 2.0  # seconds between two looks, as the pages have them
+# Seconds between two looks, as the pages have them; and how many times as long as an
+# answer took, a tab waits.
+TAB, WAITING = 3.0, 2.0
+PATIENCE, LONGEST = 40, 30.0
 LIVE = {"X-Dbqueue-Live": "dbq-overview"}
 
 
@@ -78,4 +81,5 @@ def look_on(site, over, seen, path, every, phase):
         if not text:
             raise Failed(f"{path} does not answer")
         seen.append(len(text))
-        pause = max(0.0, every - (time.monotonic() - began))
+        took = time.monotonic() - began
+        pause = min(LONGEST, max(every, PATIENCE * took)) if every == TAB else every

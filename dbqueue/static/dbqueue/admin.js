@@ -33,7 +33,7 @@
     const look = async () => {
       if (!paused && !document.hidden && !isBusy(region)) {
         try {
-          const url = new URL(location.href);
+          const url = new URL(location.href), began = performance.now();
           const answer = await fetch(url, { headers: { "X-Dbqueue-Live": region.id }, credentials: "same-origin" });
           if (answer.redirected) { location.assign(answer.url); return; }
           if (answer.ok) {
@@ -41,7 +41,8 @@
             const fresh = page.getElementById(region.id);
             if (fresh) replace(region, fresh);
             if (fresh && !("dbqLive" in fresh.dataset)) return;
-            waits = every;
+            // Where an answer takes long, it costs the server much.
+            waits = Math.min(30000, Math.max(every, (performance.now() - began) * 40));
           } else {
             waits = Math.min(waits * 2, 60000);
           }
