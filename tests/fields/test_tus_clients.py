@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KINDS = ["sheet", "film"]  # through the database, and to a folder
 IN_TURN = [pytest.param("sheet", marks=on_demand), "film"]
 ALLOWED = 16 * 1024  # KiB that a server may grow by
+BOUNDARY = "boundary" * 4  # long: no film has it by chance
 FORGERY = "t" * 32  # what shows that a request is none
 SIZE = 3_000_000  # bytes
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -120,9 +122,13 @@ def server(start, tmp_path):
     port = _free_port()
     words = ("-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads", "4")
     app = "django.core.wsgi:get_wsgi_application()"
-    folder = {"MEDIA_ROOT": str(tmp_path / "media"), "ALLOWED_HOSTS": ["127.0.0.1"]}
+    given = {
+        "MEDIA_ROOT": str(tmp_path / "media"),
+        "ALLOWED_HOSTS": ["127.0.0.1"],
+        "ROOT_URLCONF": "tests.album.site",
+    }
     process = start(
-        [sys.executable, *words, app], [], settings=folder, PYTHONPATH=str(ROOT)
+        [sys.executable, *words, app], [], settings=given, PYTHONPATH=str(ROOT)
     )
     client = Client()
     client.force_login(User.objects.create_superuser("ada"))
@@ -174,6 +180,26 @@ def test_an_upload_goes_on_where_the_connection_was_cut(server, film, tmp_path, 
     answer = server.patch(place, content[1_000_000:], 1_000_000)
 
     assert (answer.status, answer.getheader("Upload-Offset")) == (204, str(SIZE))
+    assert received(tmp_path) == digest_of(film)
+
+
+@on_demand
+@pytest.mark.parametrize("field", KINDS)
+def test_an_upload_goes_on_after_its_web_process_was_killed(
+    server, film, tmp_path, field
+):
+    place, content = server.begin(field, SIZE), film.read_bytes()
+    connection = server.half_a_patch(place, content[:1_000_000], 0, SIZE)
+    wait_until(lambda: server.offset(place) == 3 * CHUNK_SIZE, "a part is there")
+    (worker,) = server.process.below()
+
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: server.process.below() - {worker}, "there is another")
+    offset = server.offset(place)
+    answer = server.patch(place, content[offset:], offset)
+    connection.close()
+
+    assert (offset, answer.status) == (3 * CHUNK_SIZE, 204)
     assert received(tmp_path) == digest_of(film)
 
 
@@ -259,18 +285,33 @@ def a_put(server, field, path):
 
 def a_form(server, field, path):
     """Send a file whole, in a form."""
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    body, more = _multipart("file", path)
+    _send(server, field, path, body, "POST", more)
+
+
+def a_page(server, field, path):
+    """Send a file with the form of a page that has no script."""
+    body, more = _multipart(field, path)
+    with path.open("rb") as file:
+        answer = server.ask("POST", "/song/", body(file), **more)
+    assert answer.status == 201, answer.text
+
+
+def _multipart(name, path):
+    """Return a function of a file that yields a body, and its headers."""
+    disposition = f'form-data; name="{name}"; filename="film.mp4"'
+    head = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
+    tail = f"\r\n--{BOUNDARY}--\r\n".encode()
 
     def body(file):
         yield head
         while data := file.read(CHUNK_SIZE):
             yield data
-        yield b"\r\n--x--\r\n"
+        yield tail
 
-    size = path.stat().st_size + len(head) + 9
-    kind = "multipart/form-data; boundary=x"
-    more = {"Content_Type": kind, "Content_Length": size}
-    _send(server, field, path, body, "POST", more)
+    size = path.stat().st_size + len(head) + len(tail)
+    kind = f"multipart/form-data; boundary={BOUNDARY}"
+    return body, {"Content_Type": kind, "Content_Length": size}
 
 
 def by_tus(server, field, path):
@@ -298,7 +339,7 @@ def _send(server, field, path, body, method, more):
 
 
 @on_demand
-@pytest.mark.parametrize("send", [a_put, a_form, by_tus])
+@pytest.mark.parametrize("send", [a_put, a_form, by_tus, a_page])
 @pytest.mark.parametrize("field", KINDS)
 def test_a_large_file_takes_little_of_the_servers_memory(
     server, tmp_path, field, send, record_property
@@ -317,6 +358,42 @@ def test_a_large_file_takes_little_of_the_servers_memory(
     grown = _peak(worker, reset=False) - before
     record_property("measured", f"{send.__name__} to {field}|{grown}|KiB||1.0")
     assert grown <= ALLOWED
+
+
+@on_demand
+def test_a_large_download_takes_little_of_the_servers_memory(
+    server, tmp_path, record_property
+):
+    size = scaled(20, 200) * 1_000_000
+    media = tmp_path / "media"
+    (media / "small").mkdir(parents=True)
+    a_film(media / "small", SIZE)
+    large = a_film(media, size)
+    fetched(server, "small/film.mp4")  # what is imported once, is
+    (worker,) = server.process.below()
+    before = _peak(worker)
+
+    digest = fetched(server, "film.mp4")
+
+    grown = _peak(worker, reset=False) - before
+    record_property("measured", f"download|{grown}|KiB||1.0")
+    assert digest == digest_of(large)
+    assert grown <= ALLOWED
+
+
+def fetched(server, name):
+    """Return the digest of what a song's film is to a browser."""
+    song = Song.objects.create(film=name)
+    id = Song._meta.get_field("film").async_field_id
+    address = f"/uploads/download-file/?fieldId={id}&instanceId={song.pk}"
+    place = server.ask("GET", address).getheader("Location")
+    connection = server.connect()
+    connection.request("GET", place, headers=server.headers())
+    answer, digest = connection.getresponse(), hashlib.sha256()
+    while data := answer.read(CHUNK_SIZE):
+        digest.update(data)
+    connection.close()
+    return digest.hexdigest()
 
 
 def _peak(pid, reset=True):
