@@ -33,7 +33,7 @@ from tests.fields.conftest import Sender
 from tests.model.test_crash_points import recover
 from tests.support.buckets import KEYS, ask, localstack, post
 from tests.support.crash import _die, dies_after
-from tests.support.processes import on_demand, thorough
+from tests.support.processes import on_demand
 
 pytestmark = [on_demand, pytest.mark.django_db]
 
@@ -339,13 +339,7 @@ class TestAWorkerThatDies:
             deaths += 1
         assert deaths >= 10
 
-    @thorough
-    def test_after_any_statement(self, sender, storage):
-        for number in count(1):
-            if not self.act(sender, storage, None, number):
-                break
-
-    def act(self, sender, storage, dying, statement=NEVER):
+    def act(self, sender, storage, dying):
         """Have a worker die once; return whether it did."""
         told = sender.begin(FILM, "a.mp4", size=len(LARGE))
         send_parts(told, LARGE)
@@ -354,11 +348,10 @@ class TestAWorkerThatDies:
 
         def work():
             afresh(storage)
-            if dying:
-                dying()
+            dying()
             run_jobs()
 
-        died = dies_after(statement, work)
+        died = dies_after(NEVER, work)
         song.refresh_from_db()
         assert not song.film or read(song.film) == LARGE
         recover()
