@@ -32,10 +32,17 @@ def attach(instances: Iterable[models.Model], using: str | None = None) -> list[
 
 
 def before_save(
-    sender: Any, instance: models.Model, using: str | None = None, **kwargs: Any
+    sender: Any,
+    instance: models.Model,
+    raw: bool = False,
+    using: str | None = None,
+    **kwargs: Any,
 ) -> None:
-    """Look where an instance is saved to; a receiver of pre_save."""
+    """Look where an instance is saved to, and tell its fields; for pre_save."""
     memory.note_database(instance, using)
+    for field in () if raw else memory.upload_fields(sender):
+        if memory.assigned(instance, field) is not None:
+            field.before_save(instance)
 
 
 def after_save(
@@ -75,7 +82,7 @@ def place(
 
 
 def _owner(file: Any) -> str | None:
-    if isinstance(file.file, IssuedFile):
+    if isinstance(file.file, IssuedFile) and file.file.row.upload.owner_id:
         return file.file.row.upload.owner_id
     request = owners.current_request()
     return None if request is None else owners.owner_of(request)

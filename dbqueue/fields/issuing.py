@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from dbqueue import dialects
 from dbqueue.fields import conf, owners, permissions, places, restrictions
 from dbqueue.fields.exceptions import TooManyUploads
-from dbqueue.fields.models import FieldUpload
+from dbqueue.fields.models import NAMED, FieldUpload, id_of_name
 from dbqueue.fields.receiving import Receiver, check_head, check_size, finish
 from dbqueue.imaging.signatures import HEAD
 from dbqueue.uploads import work
@@ -75,6 +75,18 @@ def _receive(row: FieldUpload, file: Any) -> str | None:
     return receiver.sha256
 
 
+def record(field: Any, name: str, filename: str, *, via: str = NAMED) -> FieldUpload:
+    """Put on record what a storage has, or will have, under a temporary name.
+
+    It is nobody's. What no form has used when its time is over is deleted; that
+    somebody may use it who knows the name, `via` says.
+    """
+    upload = _upload(field, filename, "", "", name, work.database())
+    upload.pk = id_of_name(name)
+    upload.size = restrictions.limit_of(field, in_database=False)
+    return _written(_row(upload, field, None, via))
+
+
 def look_at(field: Any, file: Any) -> None:
     """Raise as finish() does for a file that came with a form and is not kept."""
     limit = restrictions.limit_of(field, places.storage_of(field) is None)
@@ -101,17 +113,22 @@ def _begin(
     database = work.database()
     _check_quotas(database, owner, limit if size is None else size, storage is None)
     held_as = storage.generate_temporary_path(filename) if storage else None
+    upload = _upload(field, filename, content_type, owner, held_as, database)
+    upload.size = limit if size is None else size
+    row = _row(upload, field, instance, via)
+    row.is_size_known = size is not None
+    return _written(row)
+
+
+def _written(row: FieldUpload) -> FieldUpload:
+    upload, database = row.upload, work.database()
     with transaction.atomic(using=database):
-        upload = _upload(field, filename, content_type, owner, held_as, database)
-        upload.size = limit if size is None else size
         upload.save(using=database, force_insert=True)
-        if held_as is not None:
+        if upload.held_as is not None:
             # On record before it exists, so that it is not forgotten.
             UploadArtifact.objects.using(database).create(
-                upload=upload, name=held_as, state=ArtifactState.HELD
+                upload=upload, name=upload.held_as, state=ArtifactState.HELD
             )
-        row = _row(upload, field, instance, via)
-        row.is_size_known = size is not None
         row.save(using=database, force_insert=True)
     upload.refresh_from_db(using=database, fields=["created_at", "expires_at"])
     row.refresh_from_db(using=database, fields=["created_at"])

@@ -22,9 +22,9 @@ def address(name: str, *args: str) -> str:
         ) from error
 
 
-def signed(name: str, row: FieldUpload) -> str:
+def signed(name: str, row: FieldUpload, seconds: float | None = None) -> str:
     """Return the path of a view for one upload, with a token for just that."""
-    return address(name, tokens.sign(name, row))
+    return address(name, tokens.sign(name, row, seconds))
 
 
 def addresses_of(row: FieldUpload, *, is_image: bool) -> dict[str, Any]:

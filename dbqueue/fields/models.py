@@ -1,11 +1,23 @@
 """Files that were sent for a field and wait for their form."""
 
+from uuid import NAMESPACE_URL, UUID, uuid5
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from dbqueue.uploads.models import Upload
 
 __all__ = ["FieldUpload"]
+
+
+# What a program or another package has put into a storage under a temporary name: who
+# knows the name may use it, once.
+NAMED = "named"
+
+
+def id_of_name(name: str) -> UUID:
+    """Return the id of the upload that has a name in a storage."""
+    return uuid5(NAMESPACE_URL, f"dbqueue:fields:{name}")
 
 
 class FieldUpload(models.Model):
@@ -20,7 +32,7 @@ class FieldUpload(models.Model):
     # The field, as a registry calls it, and the row; "" = one that is to be created.
     field_id = models.CharField(_("field"), max_length=200)
     instance_pk = models.CharField(_("object"), max_length=255, blank=True)
-    # How it comes: "direct", "tus" or "form".
+    # How it comes: "direct", "tus", "form" or NAMED.
     via = models.CharField(_("sent by"), max_length=10)
     # Bytes that are there; more are taken only from here, and from this request.
     received = models.BigIntegerField(_("received"), default=0)

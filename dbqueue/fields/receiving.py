@@ -9,7 +9,7 @@ from django.db import transaction
 from dbqueue import dialects
 from dbqueue.fields import restrictions
 from dbqueue.fields.exceptions import OffsetConflict, TokenInvalid
-from dbqueue.fields.models import FieldUpload
+from dbqueue.fields.models import NAMED, FieldUpload
 from dbqueue.fields.places import Place, place_of, storage_of
 from dbqueue.fields.registry import field_of
 from dbqueue.imaging.policy import ImagePolicy
@@ -134,7 +134,8 @@ def has_all(row: FieldUpload) -> bool:
     if row.completed_at is not None:
         return True
     storage = storage_of(field_of(row.field_id))
-    if row.upload.held_as is not None and storage and not storage.receives_here:
+    received_here = row.upload.held_as is None or (storage and storage.receives_here)
+    if storage and (row.via == NAMED or not received_here):
         return True  # finish() asks the storage
     return row.is_size_known and row.received == row.upload.size
 
@@ -151,7 +152,8 @@ def finish(row: FieldUpload, sha256: str | None = None) -> None:
     if field is None:
         raise TokenInvalid(f"No field has the id {row.field_id!r} by now.")
     storage = storage_of(field)
-    if upload.held_as is not None and storage and not storage.receives_here:
+    received_here = upload.held_as is None or (storage and storage.receives_here)
+    if storage and (row.via == NAMED or not received_here):
         row.received = _measured(row, storage)
     elif row.is_size_known and row.received != upload.size:
         raise UploadIncomplete(
@@ -165,7 +167,6 @@ def finish(row: FieldUpload, sha256: str | None = None) -> None:
     upload.size, upload.chunk_size = row.received, CHUNK_SIZE
     if upload.held_as is None:
         upload.chunk_count = -(-row.received // CHUNK_SIZE)
-    received_here = upload.held_as is None or (storage and storage.receives_here)
     upload.sha256 = sha256 or (_digest(upload) if received_here else "")
     _complete(row)
 

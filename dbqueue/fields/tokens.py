@@ -26,9 +26,13 @@ class Ticket(NamedTuple):
     id: UUID
 
 
-def sign(purpose: str, row: FieldUpload) -> str:
-    """Return the token of an upload for one of PURPOSES, valid for TOKEN_AGE."""
-    until = int(time.time() + conf.current().token_age)
+def sign(purpose: str, row: FieldUpload, seconds: float | None = None) -> str:
+    """Return the token of an upload for one of PURPOSES.
+
+    It is valid for TOKEN_AGE, where nothing else is said.
+    """
+    age = conf.current().token_age if seconds is None else seconds
+    until = int(time.time() + age)
     return _signer(purpose).sign_object([row.pk.hex, until])
 
 
@@ -46,17 +50,30 @@ def find(purpose: str, token: str, request: HttpRequest | None = None) -> FieldU
     With a request, it must come from the upload's owner. Raises TokenInvalid, and
     TokenExpired also for an upload that is no longer there.
     """
-    ticket = read(purpose, token)
-    database = work.database()
-    rows = FieldUpload.objects.using(database).select_related("upload")
-    waits = Q(upload__state=UploadState.RECEIVING)
-    over = waits & Q(upload__expires_at__lte=dialects.of(database).clock())
-    row = rows.filter(~over, pk=ticket.id).first()
+    row = row_of(read(purpose, token).id)
     if row is None:
         raise TokenExpired(_OVER)
     if request is not None and not owners.owns(request, row.upload.owner_id):
         raise TokenInvalid(_NOT_YOURS)
     return row
+
+
+def row_of(id: UUID) -> FieldUpload | None:
+    """Return the row of an upload, unless its time is over."""
+    database = work.database()
+    rows = FieldUpload.objects.using(database).select_related("upload")
+    waits = Q(upload__state=UploadState.RECEIVING)
+    over = waits & Q(upload__expires_at__lte=dialects.of(database).clock())
+    return rows.filter(~over, pk=id).first()
+
+
+def is_signed(purpose: str, token: str) -> bool:
+    """Tell whether a token is one of ours, valid still or not."""
+    try:
+        _unsigned(purpose, token)
+    except TokenInvalid:
+        return False
+    return True
 
 
 def sign_name(name: str, field_id: str, seconds: float | None = None) -> str:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models.signals import post_save
 
 from dbqueue.exceptions import UploadError
-from dbqueue.fields import AsyncFileInputData, acting, attach
+from dbqueue.fields import AsyncFileField, AsyncFileInputData, acting, attach
 from dbqueue.fields.models import FieldUpload
 from dbqueue.models import Job, Upload, UploadArtifact, UploadChunk
 from dbqueue.testing import run_jobs
@@ -321,7 +321,7 @@ class TestAroundSave:
         song = Song.objects.create(sheet="a.txt")
         data = sent(sender, SHEET)
 
-        for value in (data, SimpleUploadedFile("a.txt", b"x")):
+        for value in (data, data.key, SimpleUploadedFile("a.txt", b"x")):
             with (
                 pytest.raises(UploadError, match="Assign it and save"),
                 transaction.atomic(),
@@ -336,6 +336,20 @@ class TestAroundSave:
         Song.objects.update(sheet="b.txt")
 
         assert held(song, SHEET) == "b.txt"
+
+    def test_a_key_that_is_assigned_as_text_brings_its_file(self, sender, as_ada):
+        song = made(SHEET, sent(sender, SHEET).key)
+        run_jobs()
+
+        song.refresh_from_db()
+        assert song.sheet.read() == b"Dear all"
+
+    def test_a_migration_names_a_fields_own_class(self, db):
+        class OwnField(AsyncFileField):
+            pass
+
+        assert SHEET.deconstruct()[1] == "dbqueue.fields.AsyncFileField"
+        assert OwnField().deconstruct()[1].startswith(f"{__name__}.")
 
     def test_a_fixture_brings_names_alone(self, db):
         song = Song.objects.create(sheet="a.txt")

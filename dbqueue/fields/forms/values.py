@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import models
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dbqueue.fields import links, owners, permissions, receiving, tokens
 from dbqueue.fields.exceptions import TokenExpired, TokenInvalid
-from dbqueue.fields.models import FieldUpload
+from dbqueue.fields.models import NAMED, FieldUpload, id_of_name
 from dbqueue.fields.storages.base import TEMPORARY
 from dbqueue.uploads.exceptions import UploadError
 from dbqueue.uploads.intake.received import ReceivedFile
@@ -51,7 +51,7 @@ class AsyncFileInputData:
     initial: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def create_from_user_input(cls, given: Any) -> "AsyncFileInputData":
+    def create_from_user_input(cls, given: Any) -> Self:
         """Return what a dict says. Raises ValidationError for anything else."""
         if not isinstance(given, Mapping):
             raise ValidationError(INVALID, code="invalid")
@@ -79,10 +79,23 @@ class AsyncFileInputData:
     def is_temporary(self) -> bool:
         return self.key.startswith(f"{TEMPORARY}/")
 
+    def resolved(self, model_field: Any, instance: models.Model | None) -> IssuedFile:
+        """Return the file for a field of an instance; raises as resolve() does."""
+        return resolve(self, model_field, instance)
+
 
 def key_of(row: FieldUpload) -> str:
     """Return the key by which a form names an upload."""
+    if row.via == NAMED:
+        return str(row.upload.held_as)
     return f"{TEMPORARY}/{tokens.sign('attach', row)}"
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text is the key of an upload that was begun here."""
+    return text.startswith(f"{TEMPORARY}/") and (
+        tokens.is_signed("attach", text[len(TEMPORARY) + 1 :])
+    )
 
 
 def as_json(row: FieldUpload) -> dict[str, Any]:
@@ -119,7 +132,7 @@ def resolve(
 
 def sent(data: AsyncFileInputData) -> FieldUpload | None:
     """Return the upload that data names, None if it cannot be used any more."""
-    if data.file is None and data.is_temporary:
+    if data.file is None:
         try:
             row = _of_key(data.key, owners.current_request())
         except UploadError:
@@ -131,23 +144,29 @@ def sent(data: AsyncFileInputData) -> FieldUpload | None:
 
 
 def _of_key(key: str, request: HttpRequest | None) -> FieldUpload:
-    return tokens.find("attach", key[len(TEMPORARY) + 1 :], request)
+    try:
+        return tokens.find("attach", key.removeprefix(f"{TEMPORARY}/"), request)
+    except TokenInvalid:
+        named = tokens.row_of(id_of_name(key))
+        if named is None or named.via != NAMED:
+            raise
+        return named
 
 
 def _found(
     data: AsyncFileInputData, model_field: Any, instance: models.Model | None
 ) -> FieldUpload:
-    if not data.is_temporary:
-        logger.warning("A form has a key that is none: field=%s", model_field)
-        raise ValidationError(INVALID, code="invalid")
-    request = _request()
+    request = owners.current_request()
     try:
         row = _of_key(data.key, request)
+        if row.via != NAMED:
+            request = _demanded(request)
         _check_binding(row, model_field, instance, request)
         receiving.finish(row)
     except (TokenInvalid, TokenExpired) as error:
         logger.warning("An upload was refused: field=%s %s", model_field, error)
-        raise ValidationError(str(error), code="invalid") from error
+        text = str(error) if data.is_temporary else INVALID
+        raise ValidationError(text, code="invalid") from error
     except UploadError as error:
         raise ValidationError(str(error), code="rejected") from error
     return row
@@ -157,7 +176,7 @@ def _check_binding(
     row: FieldUpload,
     model_field: Any,
     instance: models.Model | None,
-    request: HttpRequest,
+    request: HttpRequest | None,
 ) -> None:
     """Raise TokenInvalid for another field or object, TokenExpired for one used."""
     if row.field_id != model_field.async_field_id:
@@ -169,6 +188,8 @@ def _check_binding(
     pk = "" if instance is None or instance._state.adding else str(instance.pk)
     if row.instance_pk not in ("", pk):
         raise TokenInvalid("This upload was sent for another object.")
+    if request is None:  # it was named by a program, or by who knows its name
+        return
     # Of a file that came with a form, its view decides; but it may be for a new object,
     # and whoever may create may not replace.
     if row.via != "form" or (pk and not row.instance_pk):
@@ -176,8 +197,7 @@ def _check_binding(
         permissions.demand(model_field, action, request, instance if pk else None)
 
 
-def _request() -> HttpRequest:
-    request = owners.current_request()
+def _demanded(request: HttpRequest | None) -> HttpRequest:
     if request is None:
         raise ImproperlyConfigured(
             "An upload was given to a form, a serializer or a model, and it is not "

@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import urlencode
 
 from dbqueue.fields import links
-from dbqueue.fields.forms.values import AsyncFileInputData, is_current, resolve
+from dbqueue.fields.forms.values import AsyncFileInputData, is_current, is_key
 from dbqueue.fields.model import memory
 from dbqueue.fields.places import storage_of
 from dbqueue.uploads.display.pending import field_uploads
@@ -92,11 +92,13 @@ def _taken(field: Any, instance: models.Model, value: Any) -> Any:
 
     Raises ValidationError for an upload that is unknown, expired or another's.
     """
+    if isinstance(value, str) and is_key(value):
+        value = AsyncFileInputData(value, "")
     if not isinstance(value, AsyncFileInputData):
         return value
     if is_current(value, instance.__dict__.get(field.attname)):
         return getattr(instance, field.attname)
-    return resolve(value, field, instance)
+    return value.resolved(field, instance)
 
 
 def _is_held(field: Any, instance: models.Model, value: Any) -> bool:

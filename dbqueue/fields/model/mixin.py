@@ -9,7 +9,7 @@ from django.db import models
 
 from dbqueue.fields import permissions, restrictions
 from dbqueue.fields.forms.fields import AsyncFileField as AsyncFileFormField
-from dbqueue.fields.forms.values import AsyncFileInputData
+from dbqueue.fields.forms.values import AsyncFileInputData, is_key
 from dbqueue.fields.model import memory
 from dbqueue.fields.model.columns import AsItIs
 from dbqueue.fields.permissions import Permission
@@ -49,6 +49,7 @@ class AsyncFileMixin(_Field):
 
     takes_uploads = True
     is_image = False
+    default_registry = default_async_field_registry
     file_restrictions: str | Collection[str] | None
     perm_create: Any
     perm_update: Any
@@ -101,7 +102,7 @@ class AsyncFileMixin(_Field):
         _one_of("move", own["move"], MOVES)
         _one_of("replaced", own["replaced"], (None, *REPLACED))
         own["async_field_registry"] = (
-            own["async_field_registry"] or default_async_field_registry
+            own["async_field_registry"] or self.default_registry
         )
         vars(self).update(own)
         self.max_size = restrictions.DEFAULT_MAX_SIZE if max_size is None else max_size
@@ -144,11 +145,13 @@ class AsyncFileMixin(_Field):
         return type(self)(*args, **kwargs, **self._own)
 
     def deconstruct(self) -> Any:
-        name, _, args, kwargs = super().deconstruct()
+        name, path, args, kwargs = super().deconstruct()
         kwargs.pop("max_length", None)
         if self.max_length != 500:
             kwargs["max_length"] = self.max_length
-        return name, f"dbqueue.fields.{type(self).__name__}", args, kwargs
+        if path.startswith("dbqueue.fields."):  # not of a project's own class
+            path = f"dbqueue.fields.{type(self).__name__}"
+        return name, path, args, kwargs
 
     def contribute_to_class(self, cls: Any, name: Any, *args: Any, **how: Any) -> None:
         super().contribute_to_class(cls, name, *args, **how)
@@ -156,9 +159,17 @@ class AsyncFileMixin(_Field):
             return
         for action in ("create", "update", "detail"):
             if getattr(self, f"perm_{action}") is DEFAULT:
-                wanted = permissions.default_permission(cls, action)
-                setattr(self, f"perm_{action}", wanted)
+                setattr(self, f"perm_{action}", self.default_permission(cls, action))
         self.async_field_registry.register_field(self)
+
+    def default_permission(
+        self, model: type[models.Model], action: permissions.Action
+    ) -> str:
+        """Return the name of the permission where the field was given none."""
+        return permissions.default_permission(model, action)
+
+    def before_save(self, instance: models.Model) -> None:
+        """Do nothing; called before a row is saved that a file was assigned to."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         """Return what the column is to hold: never a file that is still to be brought.
@@ -182,8 +193,10 @@ class AsyncFileMixin(_Field):
 
     def get_prep_value(self, value: Any) -> Any:
         """Return the name for the column. Raises UploadError for what has none yet."""
-        if isinstance(value, AsyncFileInputData) or (
-            isinstance(value, File) and not getattr(value, "_committed", False)
+        if (
+            isinstance(value, AsyncFileInputData)
+            or (isinstance(value, str) and is_key(value))
+            or (isinstance(value, File) and not getattr(value, "_committed", False))
         ):
             raise UploadError(
                 f"{value!r} cannot be written to the column of {self.name} by update() "

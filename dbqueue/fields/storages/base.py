@@ -29,6 +29,9 @@ class AsyncUploadStorage(Storage):
     # Whether the bytes come through this site: append() takes them. Else the browser
     # sends them to where sign_upload() says.
     receives_here = False
+    # Seconds that an address to send bytes to is valid, where they are received here;
+    # None = TOKEN_AGE of FIELDS.
+    upload_age: float | None = None
     temporary_key_prefix = TEMPORARY
     # Whether everybody may read its objects, who knows or guesses a name.
     is_public = False

@@ -18,6 +18,7 @@ from dbqueue.fields.registry import field_of
 from dbqueue.fields.views import answers
 from dbqueue.uploads.exceptions import ContentRejected, UploadError, UploadTooLarge
 
+Source = MultiValueDict[str, str] | Mapping[str, Any]
 REQUIRED = "This field is required."
 # How JavaScript and Python spell what may be asked.
 _NAMES = {
@@ -50,8 +51,16 @@ def issue(request: HttpRequest) -> HttpResponseBase:
     methods = ["POST", "GET"] if conf.current().issue_by_get else ["POST"]
     if request.method not in methods:
         return HttpResponseNotAllowed(methods)
+    return answer(request)
+
+
+def answer(
+    request: HttpRequest, given: Mapping[str, Any] | None = None
+) -> JsonResponse:
+    """Begin what is asked for; `given` is what was posted, where that was read."""
+    posted = _posted(request) if given is None else given
     try:
-        row = begin(request, _asked(request))
+        row = begin(request, _asked(request.GET, posted))
     except WrongRequest as error:
         return _wrong(error.errors, error.status)
     return answers.json(told(row, field_of(row.field_id)))
@@ -106,7 +115,7 @@ def _upload_url(row: FieldUpload, field: Any) -> dict[str, Any]:
     storage, upload = places.storage_of(field), row.upload
     if storage is None or storage.receives_here:
         return {
-            "url": links.signed("upload", row),
+            "url": links.signed("upload", row, storage.upload_age if storage else None),
             "fields": {},
             "method": "POST",
             "provider": storage.provider if storage else "database",
@@ -144,17 +153,14 @@ def _begin_parts(row: FieldUpload, storage: Any) -> dict[str, Any] | None:
     return {"method": "PUT", "headers": {}, "fileFieldName": None, "parts": parts}
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
+def _posted(request: HttpRequest) -> Source:
+    is_json = request.content_type == "application/json"
+    return _object(request.body) if is_json else request.POST
+
+
+def _asked(*sources: Source) -> dict[str, Any]:
     """Return what was asked, by Python's names."""
-    given: dict[str, Any] = {}
-    sources: list[MultiValueDict[str, str] | Mapping[str, Any]] = [request.GET]
-    if request.method == "POST":
-        is_json = request.content_type == "application/json"
-        sources.append(_object(request.body) if is_json else request.POST)
-    for source in sources:
-        for name in source:
-            given[_NAMES.get(name, name)] = source[name]
-    return given
+    return {_NAMES.get(name, name): one[name] for one in sources for name in one}
 
 
 def _object(body: bytes) -> dict[str, Any]:

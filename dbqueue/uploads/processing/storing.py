@@ -80,7 +80,8 @@ def stored_before(
     attempt may die between the two.
     """
     artifacts = UploadArtifact.objects.of(upload)
-    held = artifacts.filter(variant="", name=target.current_name() or "").first()
+    made = artifacts.exclude(run="")  # not what it replaces, nor what holds its bytes
+    held = made.filter(variant="", name=target.current_name() or "").first()
     if held is None:
         return None
     rows = artifacts.filter(run=held.run)
