@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "tests",
     "tests.gallery",
     "tests.album",
+    "tests.compat.alliance_app",
 ]
 if django.VERSION < (6, 0):
     INSTALLED_APPS.append("django_tasks")  # the backport of django.tasks

@@ -11,10 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dbqueue.backend import our_backends
 from dbqueue.compat import conf
+from dbqueue.compat.alliance_platform import settings as alliance
 from dbqueue.conf import nearest
 from dbqueue.tasks.options import OPERATIONS
 
 _SOURCE = "dbqueue.compat.celery.conf.source"
+_ALLIANCE = "dbqueue.compat.alliance_platform.storage.async_uploads.models"
 _ROUTES = "dbqueue.compat.celery.conf.routes"
 
 
@@ -23,6 +25,14 @@ def check_celery(**kwargs: Any) -> list[checks.CheckMessage]:
     """E010 and W030: settings of Celery's that are refused, and that there are not."""
     module: Any = sys.modules.get(_SOURCE)
     return list(_of_settings(module)) if module else []
+
+
+@checks.register("dbqueue")
+def check_alliance(**kwargs: Any) -> list[checks.CheckMessage]:
+    """E029: values in ALLIANCE_PLATFORM that are refused."""
+    if _ALLIANCE not in sys.modules:
+        return []
+    return [checks.Error(text, id="dbqueue.E029") for text in alliance.problems()]
 
 
 def _of_settings(source: Any) -> Iterator[checks.CheckMessage]:

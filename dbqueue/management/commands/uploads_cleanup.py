@@ -36,7 +36,7 @@ class Command(BaseCommand):
             f"{default('KEEP', _hours, conf.current)}; those that failed, "
             f"{default('KEEP_FAILED', _hours, conf.current)}"
         )
-        parser.add_argument("--age", type=_age, metavar="HOURS", help=age)
+        parser.add_argument("--age", type=hours, metavar="HOURS", help=age)
         rows = "uploads, or files, read at once"
         add_pruning_options(parser, cleanup.DELETABLE, cleanup.BATCH, rows)
         parser.add_argument("--json", action="store_true", help="one line of JSON")
@@ -86,6 +86,6 @@ def _hours(seconds: float) -> str:
     return f"{seconds / _HOUR:g}"
 
 
-def _age(text: str) -> float:
+def hours(text: str) -> float:
     """Return seconds for a text that says hours."""
     return _HOUR * non_negative(text, "hours like 48 or 0.5")

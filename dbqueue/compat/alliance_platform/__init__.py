@@ -1,0 +1,1 @@
+"""alliance_platform, of which `storage` has the upload fields."""

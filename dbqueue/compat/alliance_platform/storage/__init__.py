@@ -1,0 +1,1 @@
+"""alliance-platform-storage: `async_uploads` has its fields, forms and storages."""
