@@ -7,7 +7,9 @@ import json
 import logging
 import re
 import time
+from base64 import b64decode
 from contextlib import contextmanager
+from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -419,6 +421,32 @@ class TestStorages:
         assert letter.open.read() == PDF
         answer = page.download(OPEN, letter)
         assert answer["Location"] == f"https://load.example/{letter.open.name}"
+
+    def test_a_storage_of_the_projects_own_gets_files_of_pages_without_scripts(
+        self, as_ada, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(OPEN, "storage", Own(location=tmp_path))
+        form = LetterForm({}, {"open": SimpleUploadedFile("a.txt", b"Dear all")})
+
+        assert form.is_valid(), form.errors
+
+        assert form.save().open.read() == b"Dear all"
+
+    def test_s3_signs_as_long_as_the_setting_says(self, settings):
+        pytest.importorskip("boto3")
+        from dbqueue.compat.alliance_platform.storage.async_uploads.storage.s3 import (
+            S3AsyncUploadStorage,
+        )
+
+        settings.ALLIANCE_PLATFORM = {"STORAGE": {"UPLOAD_URL_EXPIRY": 60}}
+        made = {"access_key": "a", "secret_key": "b", "region_name": "eu-central-1"}
+        bucket = S3AsyncUploadStorage(bucket_name="people", **made)
+
+        form = bucket.generate_upload_url("async-temp-files/a.pdf", OPEN.async_field_id)
+
+        until = json.loads(b64decode(form["fields"]["policy"]))["expiration"]
+        assert datetime.fromisoformat(until).timestamp() < time.time() + 61
+        assert (form["method"], form["fileFieldName"]) == ("POST", "file")
 
     def test_a_file_can_be_moved_but_not_over_another(self):
         storage.save("a.txt", ContentFile(b"a"))

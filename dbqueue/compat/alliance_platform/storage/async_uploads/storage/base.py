@@ -35,6 +35,11 @@ class AllianceNames(_Storage):
     def upload_age(self) -> float | None:  # type: ignore[override]  # not set anywhere
         return settings.upload_age()
 
+    @property
+    def arrives_for(self) -> float:
+        longest = max(settings.upload_age() or 0.0, conf.current().url_age)
+        return 0.0 if self.receives_here else 2 * longest
+
     def sign_upload(self, key: str, *, seconds: float, **asked: Any) -> dict[str, Any]:
         """Return what generate_upload_url() does, where a project has its own."""
         age = self.upload_age or seconds
@@ -97,6 +102,9 @@ class AsyncUploadStorage(AllianceNames, base.AsyncUploadStorage):
     Its generate_download_url() may be its own, too. What was sent is stored by save(),
     under the name that the field gives it, and not by move_file().
     """
+
+    def put(self, key: str, file: Any) -> None:
+        self.save(key, file)
 
 
 def _largest(field_id: str) -> int:
