@@ -193,8 +193,7 @@ FAULTS = [
         "A proxy that delays every packet by 50 ms, 500 ms, 1 s and 5 s, each way, and "
         "that loses 2 and 10 % of them",
         (
-            f"{CONNECTIONS}test_a_slow_network",
-            f"{CONNECTIONS}test_a_network_that_loses",
+            f"{CONNECTIONS}test_a_network_that_is_slow",
             f"{CONNECTIONS}test_a_worker_whose_heartbeats_are_late",
             f"{CONNECTIONS}test_answers_that_are_later",
         ),

@@ -171,42 +171,30 @@ def test_nothing_is_lost_when_one_kind_is_terminated_again_and_again(
 
 
 @on_demand
-@pytest.mark.parametrize("delay", [0.05, pytest.param(0.5, marks=thorough)])
-def test_a_slow_network_costs_speed_and_no_second_run(
-    delay, meddler, run_worker, jobs, effects, measured
+@pytest.mark.parametrize(
+    ("trouble", "amount", "told"),
+    [
+        ("delay", 0.05, "50 ms each way"),
+        pytest.param("delay", 0.5, "500 ms each way", marks=thorough),
+        ("loss", 0.02, "2 % of packets lost"),
+        pytest.param("loss", 0.1, "10 % of packets lost", marks=thorough),
+    ],
+)
+def test_a_network_that_is_slow_or_loses_what_is_sent_costs_speed_and_no_second_run(
+    trouble, amount, told, meddler, run_worker, jobs, effects, measured
 ):
     count = 60
     jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
     worker = run_worker(database_url=meddler.url)
     worker.wait_until_working()
-    meddler.delay = delay
+    setattr(meddler, trouble, amount)
     began = time.monotonic()
 
     wait_until_empty(worker, 5 * PATIENCE)
 
-    measured(f"{count} jobs with {1000 * delay:.0f} ms each way took", since(began))
+    measured(f"{count} jobs with {told} took", since(began), "s")
     assert effects.counts() == dict.fromkeys(range(count), 1)
-    meddler.delay = 0.0
-    jobs.drained(worker)
-
-
-@on_demand
-@pytest.mark.parametrize("loss", [0.02, pytest.param(0.1, marks=thorough)])
-def test_a_network_that_loses_what_is_sent_costs_speed_and_no_second_run(
-    loss, meddler, run_worker, jobs, effects, measured
-):
-    count = 60
-    jobs.many(tasks.work, [(i, 0.01) for i in range(count)])
-    worker = run_worker(database_url=meddler.url)
-    worker.wait_until_working()
-    meddler.loss = loss
-    began = time.monotonic()
-
-    wait_until_empty(worker, 5 * PATIENCE)
-
-    measured(f"{count} jobs with {100 * loss:.0f} % of packets lost", since(began), "s")
-    assert effects.counts() == dict.fromkeys(range(count), 1)
-    meddler.loss = 0.0
+    setattr(meddler, trouble, 0.0)
     jobs.drained(worker)
 
 
