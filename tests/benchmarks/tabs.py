@@ -13,7 +13,7 @@ from tests.benchmarks.runs import Failed, stop
 from tests.benchmarks.site import OVERVIEW, TOKENS, free_port
 
 # Seconds between two looks, as the pages have them; and how many times as long as an
-# answer took, a tab waits.
+# answer took, a tab waits, in seconds at most.
 TAB, WAITING = 3.0, 2.0
 PATIENCE, LONGEST = 40, 30.0
 LIVE = {"X-Dbqueue-Live": "dbq-overview"}
@@ -53,14 +53,14 @@ def looking(run, *, tabs=0, viewers=0):
     """
     site, over, seen = Site(run), threading.Event(), []
     try:
-        asked = [(OVERVIEW, TAB)] * tabs
+        asked = [(OVERVIEW, TAB, PATIENCE)] * tabs
         if viewers:
             tokens = site.look(f"{TOKENS}?n={viewers}").split()
-            asked += [(f"/jobs/{token}/status.json", WAITING) for token in tokens]
+            asked += [(f"/jobs/{token}/status.json", WAITING, 0) for token in tokens]
         with ThreadPoolExecutor(max(1, len(asked))) as pool:
             looks = [
-                pool.submit(look_on, site, over, seen, path, every, n / len(asked))
-                for n, (path, every) in enumerate(asked)
+                pool.submit(look_on, site, over, seen, n / len(asked), *habits)
+                for n, habits in enumerate(asked)
             ]
             try:
                 yield seen
@@ -72,7 +72,7 @@ def looking(run, *, tabs=0, viewers=0):
         stop(site.process)
 
 
-def look_on(site, over, seen, path, every, phase):
+def look_on(site, over, seen, phase, path, every, patience):
     """Look again and again until it is over; add how many letters each look brought."""
     pause = every * phase
     while not over.wait(pause):
@@ -82,4 +82,4 @@ def look_on(site, over, seen, path, every, phase):
             raise Failed(f"{path} does not answer")
         seen.append(len(text))
         took = time.monotonic() - began
-        pause = min(LONGEST, max(every, PATIENCE * took)) if every == TAB else every
+        pause = min(LONGEST, max(every, patience * took))
