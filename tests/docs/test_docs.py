@@ -66,12 +66,13 @@ from dbqueue.progress.conf import ProgressSettings
 from dbqueue.schedules import exceptions as schedule_exceptions
 from dbqueue.schedules import public
 from dbqueue.schedules.conf import ScheduleSettings
-from dbqueue.tasks import decorator
+from dbqueue.tasks import decorator, framework
 from dbqueue.tasks.context import JobContext
 from dbqueue.tasks.results import JobResult
 from dbqueue.tasks.task import Task
 from dbqueue.testing import run_jobs
 from dbqueue.uploads import exceptions as upload_exceptions
+from dbqueue.uploads import signals as upload_signals
 from dbqueue.uploads.conf import UploadSettings
 from tests.gallery.models import Profile
 
@@ -81,6 +82,11 @@ REFERENCE = ROOT / "docs" / "reference"
 COMMANDS = [
     *("runworker", "queuestatus", "prunejobs", "schedules", "uploads_cleanup"),
     "runrelay",
+]
+_SIGNALS = [  # which examples connect receivers to
+    found
+    for module in (signals, framework, upload_signals)
+    for _, found in getmembers(module, lambda value: isinstance(value, Signal))
 ]
 WORKER = "run the jobs"  # in a comment of a page: here somebody starts a worker
 
@@ -230,6 +236,8 @@ def page(request, db, settings, tmp_path):
         stack.enter_context(patch.dict("dbqueue.tasks.decorator.declared_tasks"))
         declared = "dbqueue.schedules.declared.declarations.declared"
         stack.enter_context(patch.dict(declared))
+        for signal in _SIGNALS:
+            stack.enter_context(patch.object(signal, "receivers", [*signal.receivers]))
         yield Page(request.param, request)
 
 
