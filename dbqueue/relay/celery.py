@@ -21,7 +21,9 @@ except ImportError as error:
         "pip install 'dbqueue-django[celery]'"
     ) from error
 
-TASK = "dbqueue.execute"
+# What runs a job; and what makes the call of one that is handed over: Celery's own
+# settings say what becomes of its end.
+TASK, CALL = "dbqueue.execute", "dbqueue.call"
 # Seconds after a job's own timeout at which Celery ends the process that runs it.
 HARD = 30.0
 CONNECTING = 5.0  # seconds until a broker counts as away
@@ -31,8 +33,16 @@ _ONCE = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0}
 
 
 @shared_task(name=TASK, ignore_result=True, acks_late=False, max_retries=0)  # type: ignore[untyped-decorator]  # Celery has no types
-def execute(text: str) -> str:
+def execute(text: str) -> Any:
     """Run the job of a message; the row, and not Celery, knows of retries."""
+    from dbqueue.relay.execution import execute as run
+
+    return run(text)
+
+
+@shared_task(name=CALL)  # type: ignore[untyped-decorator]  # as above
+def call(text: str) -> Any:
+    """Make the call of a message, as a task of Celery's own."""
     from dbqueue.relay.execution import execute as run
 
     return run(text)
@@ -97,20 +107,15 @@ class CeleryTransport(Transport):
             connection.release()
 
     def _publish(self, message: Message) -> Exception | None:
-        limits = {}
-        if message.timeout is not None:
-            limits["time_limit"] = message.timeout + HARD
         try:
             self._app.send_task(
-                TASK,
                 args=[message.as_json()],
                 task_id=message.name,
                 queue=self._name,
                 expires=message.expires,
-                ignore_result=True,
                 retry=False,
                 producer=self._producer(),
-                **limits,
+                **_kind(message),
             )
         except Exception as error:  # of kombu, and of any broker's library
             self._forget()
@@ -144,6 +149,20 @@ class CeleryTransport(Transport):
         if connection is not None and connection in self._all:
             self._all.remove(connection)
             connection.release()
+
+
+def _kind(message: Message) -> dict[str, Any]:
+    """Return which task of Celery runs the message, and its limits."""
+    limit = message.timeout
+    if message.track == "handoff":
+        # Nobody else asks it to stop.
+        limits = {} if limit is None else {"soft_time_limit": limit}
+        return {"name": CALL, **limits, **_hard(limit)}
+    return {"name": TASK, "ignore_result": True, **_hard(limit)}
+
+
+def _hard(limit: float | None) -> dict[str, float]:
+    return {} if limit is None else {"time_limit": limit + HARD}
 
 
 def _app(queue: str, path: Any) -> Celery:

@@ -14,6 +14,7 @@ def check_engines(**kwargs: Any) -> list[checks.CheckMessage]:
     try:
         for engine in engines.engines():
             engine.make()
+            engines.demand_fit_tasks(engine)
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id="dbqueue.E011")]
     return []

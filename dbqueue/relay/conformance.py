@@ -6,9 +6,10 @@ The subclass says in three methods how its engine is reached. pytest runs the re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
-from dbqueue.relay.messages import Message
+from dbqueue.relay.messages import Call, Message
 from dbqueue.relay.transports import Transport
 
 
@@ -29,6 +30,15 @@ class TransportConformance:
 
     def test_a_message_that_is_confirmed_has_come(self) -> None:
         transport, message = self.make_transport(), example()
+
+        assert transport.publish([message]) == [None]
+
+        (text,) = self.received(1)
+        assert Message.of(text) == message
+
+    def test_a_call_arrives_as_it_was_written(self) -> None:
+        transport = self.make_transport()
+        message = example(track="handoff", call=CALL, expires=None)
 
         assert transport.publish([message]) == [None]
 
@@ -87,14 +97,28 @@ class TransportConformance:
         transport.close()
 
 
-def example() -> Message:
+# Text of JSON, with what an encoding or a limit of the engine might break.
+CALL = Call(
+    args=f'["é ☃ \\" \\n", 12345678901234567890, "{"x" * 300_000}"]',
+    kwargs='{"ключ": null}',
+    context="{}",
+    attempt=1,
+    failures=0,
+    max_attempts=1,
+    priority=0,
+    enqueued_at="2026-01-02T03:04:05.678901+00:00",
+)
+
+
+def example(**changes: Any) -> Message:
     """Return a message of a job that does not exist."""
-    return Message(
-        id=uuid4().hex,
-        dispatch=1,
-        token=uuid4().hex,
-        backend="default",
-        queue="vidéo",
-        task="people.tasks.encode",
-        expires=60.0,
-    )
+    said: dict[str, Any] = {
+        "id": uuid4().hex,
+        "dispatch": 1,
+        "token": uuid4().hex,
+        "backend": "default",
+        "queue": "vidéo",
+        "task": "people.tasks.encode",
+        "expires": 60.0,
+    }
+    return Message(**said | changes)

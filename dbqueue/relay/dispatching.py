@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import Exists, OuterRef
@@ -17,6 +17,8 @@ from dbqueue.models import Job, Pause
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
+from dbqueue.relay.tracks import TRACKS
+from dbqueue.relay.tracks.full import Waiting
 from dbqueue.tasks import defaults, registry
 
 logger = logging.getLogger(__name__)
@@ -26,15 +28,6 @@ logger = logging.getLogger(__name__)
 PATIENCE = 60.0
 FORGET = 1.0  # seconds between looks for messages whose job is gone
 LONGEST_PAUSE = 30.0  # seconds between two attempts to reach the engine
-
-
-class Waiting(NamedTuple):
-    """What is said of a job in its message."""
-
-    id: UUID
-    task: str
-    queue: str
-    backend: str
 
 
 class Dispatcher:
@@ -47,12 +40,16 @@ class Dispatcher:
         self._dialect = dialects.of(engine.database)
         self._threads = ThreadPoolExecutor(engine.publishers, "dbqueue-publisher")
         self._paused_until = self._pause = self._forget_at = 0.0
-        self._rows = Dispatch.objects.using(self._alias).filter(queue_name=engine.queue)
+        self.track = TRACKS[engine.track](engine)
+        self._rows = self.track.rows
+        # Messages that the engine has for sure, as long as that is not written.
+        self._confirmed: list[UUID] = []
         jobs = Job.objects.using(self._alias).ready()
         self._jobs = jobs.filter(queue_name=engine.queue)
 
     def step(self) -> bool:
         """Publish what there is; return whether there may be more at once."""
+        self._confirm()
         if time.monotonic() >= self._forget_at:
             self._forget()
             self._forget_at = time.monotonic() + FORGET
@@ -61,8 +58,7 @@ class Dispatcher:
         again = self._overdue()
         fresh = self._fresh(self._room())
         self._publish(again + fresh)
-        full = max(len(again), len(fresh)) >= self.engine.batch
-        return full and not self._paused_until
+        return bool(again or fresh) and not self._paused_until
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -121,14 +117,14 @@ class Dispatcher:
 
     def _undispatched(self) -> Any:
         sent = Dispatch.objects.using(self._alias).filter(pk=OuterRef("pk"))
-        return self._jobs.filter(~Exists(sent))
+        return self.track.fitting(self._jobs.filter(~Exists(sent)))
 
     def _fresh(self, limit: int) -> list[Message]:
         """Return the first messages of jobs that have none, in the order of claims."""
         if limit <= 0:
             return []
         jobs = self._undispatched().order_by(*ORDER)
-        found = [Waiting(*row) for row in jobs.values_list(*_SAID)[:limit]]
+        found = self.track.read(jobs, limit)
         tokens = {uuid4(): job for job in found}
         expires_at = self._dialect.clock() + timedelta(seconds=PATIENCE)
         # Of two relays, the second writes no row for a job, and publishes nothing.
@@ -156,11 +152,13 @@ class Dispatcher:
         """Return new messages of jobs whose last one counts as lost."""
         if not self._rows.overdue().exists():
             return []
+        fit = self.track.fitting(self._jobs.filter(pk=OuterRef("pk")))
         with self._dialect.one_commit():
-            rows = self._rows.overdue().select_for_update(skip_locked=True)
-            late = list(rows.order_by("expires_at")[: self.engine.batch])
+            rows = self._rows.overdue().filter(Exists(fit))
+            locked = rows.select_for_update(skip_locked=True)
+            late = list(locked.order_by("expires_at")[: self.engine.batch])
             waiting = self._jobs.filter(pk__in=[row.pk for row in late])
-            jobs = {row[0]: Waiting(*row) for row in waiting.values_list(*_SAID)}
+            jobs = {job.id: job for job in self.track.read(waiting, len(late))}
             late = [row for row in late if row.pk in jobs]
             expires_at = self._dialect.clock() + timedelta(seconds=PATIENCE)
             for row in late:
@@ -187,8 +185,10 @@ class Dispatcher:
             backend=self.engine.backend,
             queue=job.queue,
             task=job.task,
-            expires=self.engine.dispatch_ttl,
+            expires=job.expires,
             timeout=_timeout(job),
+            track=self.engine.track,
+            call=job.call,
         )
 
     def _publish(self, messages: Sequence[Message]) -> None:
@@ -201,7 +201,11 @@ class Dispatcher:
         for part, found in zip(parts, self._threads.map(self._try, parts), strict=True):
             pairs = zip(part, found, strict=True)
             errors |= {m.token: error for m, error in pairs if error is not None}
-        self._confirm([m for m in messages if m.token not in errors])
+        sent = [UUID(m.token) for m in messages if m.token not in errors]
+        if sent:
+            self._pause = 0.0
+            self._confirmed += sent
+        self._confirm()
         if errors:
             self._back_off(next(iter(errors.values())))
             # What was perhaps lost: its next message makes this one count no more.
@@ -214,19 +218,14 @@ class Dispatcher:
         except Exception as error:  # of whatever library the engine has
             return [error] * len(messages)
 
-    def _confirm(self, messages: Sequence[Message]) -> None:
-        if messages:
-            self._pause = 0.0
-            now = self._dialect.clock()
-            later = now + timedelta(seconds=self.engine.dispatch_ttl)
-            rows = self._of(message.token for message in messages)
-            rows.update(confirmed_at=now, expires_at=later)
+    def _confirm(self) -> None:
+        """Write which messages the engine has: what was not written comes again."""
+        if self._confirmed:
+            self.track.confirm(self._confirmed)
+            self._confirmed = []
 
     def _of(self, tokens: Iterable[str]) -> Any:
         return self._rows.filter(token__in=[UUID(token) for token in tokens])
-
-
-_SAID = ("pk", "task", "queue_name", "backend")
 
 
 def _timeout(job: Waiting) -> float | None:

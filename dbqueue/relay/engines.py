@@ -12,9 +12,10 @@ from dbqueue import conf
 from dbqueue.backend import DatabaseBackend, our_backends
 from dbqueue.exceptions import MissingExtra
 from dbqueue.relay.transports import Transport
+from dbqueue.tasks.decorator import declared_tasks
 
 OPTION = "engines"
-TRACKS = ("full",)
+TRACKS = ("full", "handoff")
 # More tokens are too much of one statement.
 MOST_AT_ONCE = 5_000
 
@@ -29,7 +30,8 @@ class Engine:
     transport: type[Transport]
     # What the transport itself wants to know.
     options: Mapping[str, Any] = field(default_factory=dict)
-    # What the rows know: each start and end, with "full".
+    # What the rows know: each start and end, with "full"; that the engine has its
+    # message for sure, with "handoff".
     track: str = "full"
     # Seconds after which a message that has not started its job is published again.
     # Shorter notices lost messages sooner; longer than messages wait, none is repeated.
@@ -94,6 +96,21 @@ def engines_of(backend: DatabaseBackend) -> list[Engine]:
     return [_engine(backend, place, name, about) for name, about in said.items()]
 
 
+def demand_fit_tasks(engine: Engine) -> None:
+    """Raise ImproperlyConfigured if a task of its queue cannot run in the engine."""
+    if engine.track == "full":
+        return
+    for path, task in declared_tasks.items():
+        place = (task.backend, task.queue_name)
+        if task.atomic and place == (engine.backend, engine.queue):
+            raise ImproperlyConfigured(
+                f"{path!r} is atomic, and its queue {engine.queue!r} has an engine "
+                f"with the track {engine.track!r}, whose workers cannot end it in its "
+                "row. "
+                "Drop atomic=True, or use the track 'full'."
+            )
+
+
 def _storing() -> dict[str, DatabaseBackend]:
     return {a: b for a, b in our_backends().items() if b.stores_jobs}
 
@@ -111,6 +128,7 @@ def _engine(backend: DatabaseBackend, place: str, queue: Any, said: Any) -> Engi
     _demand_known(place, said, _OURS | transport.OPTIONS)
     ours = {name: said[name] for name in _OURS & said.keys()}
     _demand_values(place, ours)
+    _demand_track(place, said, transport, queue)
     return Engine(
         backend=backend.alias,
         database=backend.database,
@@ -159,9 +177,33 @@ def _demand_values(place: str, said: Mapping[str, Any]) -> None:
         raise ImproperlyConfigured(
             f"{place}['batch'] is {said['batch']!r}; it must be {MOST_AT_ONCE} or less."
         )
+
+
+def _demand_track(
+    place: str, said: Mapping[str, Any], transport: type[Transport], queue: str
+) -> None:
     track = said.get("track", "full")
     if track not in TRACKS:
+        near = conf.nearest(str(track), TRACKS)
         raise ImproperlyConfigured(
-            f"{place}['track'] is {track!r}; it must be {TRACKS[0]!r}: the engine's "
-            "workers need a connection to the database of the jobs."
+            f"{place}['track'] is {track!r}; it must be one of {', '.join(TRACKS)}."
+            f"{near}"
+        )
+    if track not in transport.TRACKS:
+        raise ImproperlyConfigured(
+            f"{place}['track'] is {track!r}, which {transport.__qualname__} cannot do. "
+            f"It has: {', '.join(sorted(transport.TRACKS))}."
+        )
+    if track != "handoff":
+        return
+    if "dispatch_ttl" in said:
+        raise ImproperlyConfigured(
+            f"{place} has 'dispatch_ttl' with the track 'handoff': what the engine has "
+            "confirmed is not published again. Remove it."
+        )
+    if "concurrency" in conf.current().queues.get(queue, {}):
+        raise ImproperlyConfigured(
+            f"{place} has the track 'handoff', and DBQUEUE['QUEUES'][{queue!r}] has "
+            "'concurrency': nobody knows what runs in the engine. Limit its workers, "
+            "or use the track 'full'."
         )

@@ -15,12 +15,14 @@ from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.loading import loaded
 from dbqueue.dialects.rows import Outcome, Target
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.jobs import expiry, outcomes, statistics, wakeup
+from dbqueue.jobs import expiry, outcomes
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.models import Job, Pause
 from dbqueue.relay.hosting import Host, hosted
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
+from dbqueue.relay.tracks import ends
+from dbqueue.relay.tracks.calling import hand_over
 from dbqueue.tasks import defaults, registry
 from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
@@ -38,8 +40,11 @@ LATER = 5.0
 _STOPPED = ("timeout", "cancelled")
 
 
-def execute(text: str) -> str:
+def execute(text: str) -> Any:
     """Run the job of a message, and record its end; return the state it is in then.
+
+    With the track "handoff", make its call instead: return what the function returns,
+    and raise what it raises.
 
     "stale" says that nothing was started: the message did not count any more, as the
     job was started by another one, was cancelled or has ended; or it may not run now.
@@ -48,6 +53,8 @@ def execute(text: str) -> str:
     be started.
     """
     message = Message.of(text)
+    if message.track == "handoff":
+        return hand_over(message)
     backend = backend_of(message.backend)
     with hosted(backend, message.queue) as host:
         job = _start(message, host)
@@ -179,18 +186,4 @@ def _record(job: ClaimedJob, outcome: Outcome, host: Host) -> None:
     if not recorded and not host.holder.has_ended(job):
         logger.warning("Claim lost id=%s: its outcome changed 0 rows", job.id)
         return
-    counts = statistics.Counts()
-    counts.add([(job, outcome)], timed=True)
-    statistics.write(host.alias, counts)
-    _announce(job, outcome, host)
-
-
-def _announce(job: ClaimedJob, outcome: Outcome, host: Host) -> None:
-    """Tell of what its end has made ready."""
-    dialect = dialects.of(host.alias)
-    queues = dialect.open_due() | dialect.admitted
-    dialect.admitted = set()
-    if outcome.state == "READY":
-        queues.add(wakeup.SCHEDULE if outcome.delay else job.queue_name)
-    for queue in queues:
-        wakeup.announce(host.alias, queue)
+    ends.tell(host.alias, [(job, outcome)])

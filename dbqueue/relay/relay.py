@@ -124,6 +124,8 @@ class Relay:
             facts={"kind": "relay"},
         )
         self._id = id
+        for dispatcher in self._dispatchers:
+            dispatcher.track.worker_id = id
 
     def _make_ready(self, alias: str) -> float:
         for queue in make_ready(alias):

@@ -11,10 +11,14 @@ class Transport:
 
     `options` are those of the engine in OPTIONS that are not the relay's own; their
     names have to be in OPTIONS of the class. To make one connects to nothing. It
-    raises ImproperlyConfigured for options that cannot work.
+    raises ImproperlyConfigured for options that cannot work. TRACKS are the tracks that
+    it can do: "full" and "handoff" want no more than publish(), whose messages have the
+    call in them with "handoff", and whose `expires` may be None then: as long as the
+    engine has them.
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
+    TRACKS: ClassVar[frozenset[str]] = frozenset({"full", "handoff"})
 
     def __init__(self, queue: str, options: Mapping[str, Any]) -> None:
         self.queue = queue
@@ -33,10 +37,10 @@ class Transport:
         """Return how many messages wait in the engine; None if it cannot tell."""
         return None
 
-    def start(self, text: str) -> str:
+    def start(self, text: str) -> Any:
         """Run the job of a message in this process; to be called by the engine.
 
-        Return what became of it, as dbqueue.relay.execution.execute() does.
+        Return, and raise, what dbqueue.relay.execution.execute() does.
         """
         # Only workers of engines need it, and it needs all of the worker.
         from dbqueue.relay.execution import execute

@@ -386,4 +386,15 @@ MUTANTS = [
         "relay/test_relay.py::test_a_job_of_an_engine_is_run_by_its_message_and_by_no"
         "_worker",
     ),
+    Mutant(
+        "what the engine may not have is over",
+        (
+            Change(
+                "relay/dispatching.py",
+                "for m in messages if m.token not in errors]",
+                "for m in messages]",
+            ),
+        ),
+        "relay/test_handoff.py::test_only_what_is_confirmed_ends",
+    ),
 ]

@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from uuid import uuid4
 
 import pytest
 from django.test import override_settings
@@ -123,15 +124,22 @@ class Cluster:
     def relay(self, *arguments, **settings):
         return self._run([sys.executable, MANAGE, "runrelay", *arguments], settings)
 
-    def worker(self, *arguments, **settings):
+    def worker(self, *arguments, url=None, **settings):
         command = [sys.executable, "-m", "celery", "-A", "tests.relay.celery_app"]
         quick = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         options = ("worker", "-Q", "video", "-c", "2", "-l", "INFO", *quick)
-        return self._run([*command, *options, *arguments], settings)
+        return self._run([*command, *options, *arguments], settings, url)
 
-    def _run(self, command, settings):
+    def worker_without_database(self, *arguments, **settings):
+        """Start a worker whose settings lead to no database."""
+        nowhere = f"postgresql://nobody@127.0.0.1:1/{uuid4().hex}"
+        return self.worker(*arguments, url=nowhere, **settings)
+
+    def _run(self, command, settings, url=None):
         settings = {"TASKS": tasks(**self.engine), **settings}
         more = {"DBQUEUE_TEST_BROKER": self.url, "PYTHONPATH": str(ROOT)}
+        if url is not None:
+            more["DATABASE_URL"] = url
         return self._start(command, [], settings=settings, **more)
 
 

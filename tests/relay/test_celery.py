@@ -160,3 +160,59 @@ def test_a_job_that_does_not_stop_at_its_timeout_costs_its_process(cluster, effe
     assert reasons(finished(pk=result.id).get()) == ["timeout"]
     assert effects.counts("ended")["after"] == 1
     assert not Job.objects.exists()
+
+
+@once
+def test_what_was_handed_over_is_run_by_workers_without_the_database(cluster, effects):
+    celery = cluster(track="handoff")
+    each = send_many(20)
+    along = send(awork, "along", 0)
+    relay = celery.relay()
+    wait_until_empty(relay)
+
+    worker = celery.worker_without_database()
+    effects.wait_for("ended", times=21)
+
+    assert effects.counts("ended") == {**each, "along": 1}
+    assert finished(state="SUCCESSFUL", attempt=1).count() == 21
+    assert wait_until_finished(along).worker_id == Worker.objects.get().pk
+    assert relay.stop() == 0
+    assert worker.stop() == 0
+
+
+@on_demand
+def test_nothing_is_lost_before_the_broker_has_confirmed_it(cluster, broker, effects):
+    celery = cluster(track="handoff")
+    each = send_many(20)
+    broker.config_set("maxmemory", 1)
+    try:
+        relay = celery.relay()
+        relay.wait_for_output("used memory")
+        relay.kill_all()
+        assert Job.objects.filter(state="READY").count() == 20
+    finally:
+        broker.config_set("maxmemory", 0)
+
+    wait_until_empty(celery.relay())
+    celery.worker_without_database()
+    effects.wait_for("ended", times=20)
+
+    assert effects.counts("ended") == each
+    assert finished(state="SUCCESSFUL").count() == 20
+
+
+@on_demand
+def test_a_relay_that_is_killed_while_it_hands_over_loses_nothing(cluster, effects):
+    celery = cluster(track="handoff", batch=20)
+    each = send_many(400)
+    relay = celery.relay()
+    wait_until(lambda: finished().count() > 20, "it has begun")
+
+    relay.kill_all()
+    Dispatch.objects.update(expires_at="2020-01-01T00:00:00Z")
+    wait_until_empty(celery.relay())
+    celery.worker_without_database("-c", "4")
+    effects.wait_for("ended", times=400)
+
+    assert effects.counts("ended").keys() == each.keys()
+    assert finished(state="SUCCESSFUL", attempt=1).count() == 400

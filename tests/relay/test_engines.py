@@ -16,6 +16,7 @@ from tests.relay.conftest import tasks
 from tests.support.processes import once
 
 CELERY = "dbqueue.relay.celery.CeleryTransport"
+FULL = "tests.relay.transports.FullTransport"
 APP = "tests.relay.celery_app:app"
 
 
@@ -51,7 +52,10 @@ def test_an_engine_is_read_with_its_defaults():
         ({"publishers": True}, "['publishers'] is True"),
         ({"max_in_broker": 1.5}, "['max_in_broker'] is 1.5"),
         ({"dispatch_ttl": "1"}, "'1'; it must be a number of seconds from 1"),
-        ({"track": "handoff"}, "['track'] is 'handoff'; it must be 'full'"),
+        ({"track": "handof"}, "is 'handof'; it must be one of full, handoff. Did you"),
+        ({"track": 1}, "['track'] is 1; it must be one of full, handoff."),
+        ({"track": "handoff", "dispatch_ttl": 9}, "is not published again. Remove it"),
+        ({"track": "handoff", "transport": FULL}, "which FullTransport cannot do. It"),
         ({"transport": CELERY}, "has the 'app' None; it must be the path"),
         ({"transport": CELERY, "app": "no.app"}, "'no.app', which cannot be imported"),
         ({"transport": CELERY, "app": "sys.path"}, "which is not a Celery app but"),
@@ -60,6 +64,15 @@ def test_an_engine_is_read_with_its_defaults():
 )
 def test_what_cannot_work_is_refused_with_the_way_out(engine, words):
     assert words in problem(**engine)
+
+
+def test_what_is_handed_over_cannot_be_limited_while_it_runs():
+    bound = {"QUEUES": {"video": {"concurrency": 2}}}
+
+    with override_settings(DBQUEUE=bound):
+        words = problem(track="handoff")
+
+    assert "Limit its workers, or use the track 'full'" in words
 
 
 def test_an_engine_needs_a_queue_of_its_entry():

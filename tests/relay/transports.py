@@ -31,3 +31,9 @@ class HalfTransport(MemoryTransport):
         super().publish(messages)
         lost = ConnectionError("the answer is lost")
         return [lost if number % 2 else None for number in range(len(messages))]
+
+
+class FullTransport(MemoryTransport):
+    """Is for workers with a connection to the database alone."""
+
+    TRACKS = frozenset({"full"})

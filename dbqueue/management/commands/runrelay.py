@@ -15,7 +15,7 @@ from dbqueue.management.backends import (
 )
 from dbqueue.management.discovery import import_tasks
 from dbqueue.models import Worker
-from dbqueue.relay.engines import Engine, engines
+from dbqueue.relay.engines import Engine, demand_fit_tasks, engines
 from dbqueue.relay.relay import Relay, run_until_signal
 
 
@@ -43,6 +43,8 @@ class Command(BaseCommand):
             Worker.objects.using(backend.database).exists()  # before anything starts
             try:
                 chosen = _chosen(backend, options["queue"])
+                for engine in chosen:
+                    demand_fit_tasks(engine)
                 relay = Relay(chosen)
             except ImproperlyConfigured as error:
                 raise CommandError(str(error)) from error

@@ -1,0 +1,9 @@
+"""What the row of a job knows of its run in an engine: one module for each track."""
+
+from dbqueue.relay.tracks.full import FullTrack
+from dbqueue.relay.tracks.handoff import HandoffTrack
+
+__all__ = ["TRACKS"]
+
+# By the name that OPTIONS["engines"] gives.
+TRACKS: dict[str, type[FullTrack]] = {"full": FullTrack, "handoff": HandoffTrack}
