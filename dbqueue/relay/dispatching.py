@@ -47,13 +47,15 @@ class Dispatcher:
         jobs = Job.objects.using(self._alias).ready()
         self._jobs = jobs.filter(queue_name=engine.queue)
 
-    def step(self) -> bool:
-        """Publish what there is; return whether there may be more at once."""
+    def step(self, *, publishing: bool = True) -> bool:
+        """Publish what there is, if that is wanted; return whether there may be more at
+        once.
+        """
         self._confirm()
         if time.monotonic() >= self._forget_at:
             self._forget()
             self._forget_at = time.monotonic() + FORGET
-        if self._is_paused() or not self._is_reachable():
+        if not publishing or self._is_paused() or not self._is_reachable():
             return False
         again = self._overdue()
         fresh = self._fresh(self._room())

@@ -23,6 +23,7 @@ from dbqueue.maintenance.gates import make_ready
 from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import Engine
+from dbqueue.relay.orders import Orders
 from dbqueue.worker.parent.pruner import INTERVAL as PRUNING_INTERVAL
 from dbqueue.worker.parent.pruner import Pruner, forget
 from dbqueue.worker.process.connections import drop, prepare_sessions
@@ -48,6 +49,7 @@ class Relay:
         self._pipe = WakePipe()
         self._id: UUID | None = None
         self._stopping = False
+        self._orders = Orders(self.stop)
         self._pause = self._look_again_at = 0.0
         self._beat_every = beat = conf.current().lease / BEATS_PER_LEASE
         self._timed = Duty(1.0, self._make_ready, is_timed=True)
@@ -55,6 +57,7 @@ class Relay:
         self._put_off_rescue()
         self._duties = [
             Duty(beat, self._beat),
+            Duty(beat, self._obey),
             self._timed,
             self._rescue,
             Duty(EXPIRY_INTERVAL, expire),
@@ -68,6 +71,10 @@ class Relay:
         """End after what is under way; may be called from a signal handler."""
         self._stopping = True
         self._pipe.wake()
+
+    def quiet(self) -> None:
+        """Publish nothing more until told otherwise; may be called likewise."""
+        self._orders.is_quiet = True
 
     def run(self) -> None:
         """Relay until stopped; a database that is down is waited for."""
@@ -103,7 +110,9 @@ class Relay:
             if time.monotonic() >= duty.due_at:
                 duty.do(self._alias)
         self._listener.open()
-        return any([d.step() for d in self._dispatchers])  # noqa: C419  all of them
+        publishing = not (self._orders.is_quiet or self._stopping)
+        steps = [d.step(publishing=publishing) for d in self._dispatchers]
+        return any(steps)
 
     def _beat(self, alias: str) -> None:
         """Be a worker of the queues, as others see it, that runs nothing itself."""
@@ -126,6 +135,10 @@ class Relay:
         self._id = id
         for dispatcher in self._dispatchers:
             dispatcher.track.worker_id = id
+
+    def _obey(self, alias: str) -> None:
+        if self._id is not None:
+            self._orders.obey(alias, self._id)
 
     def _make_ready(self, alias: str) -> float:
         for queue in make_ready(alias):
@@ -172,7 +185,8 @@ class Relay:
 
 
 def run_until_signal(relay: Relay) -> None:
-    """Run the relay until SIGTERM or SIGINT."""
+    """Run the relay until SIGTERM or SIGINT; SIGUSR2 makes it quiet."""
+    signal.signal(signal.SIGUSR2, lambda *_: relay.quiet())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
     relay.run()

@@ -397,4 +397,15 @@ MUTANTS = [
         ),
         "relay/test_handoff.py::test_only_what_is_confirmed_ends",
     ),
+    Mutant(
+        "a quiet relay publishes",
+        (
+            Change(
+                "relay/dispatching.py",
+                "if not publishing or self._is_paused()",
+                "if self._is_paused()",
+            ),
+        ),
+        "relay/test_orders.py::test_a_quiet_relay_publishes_nothing_until_it_resumes",
+    ),
 ]
