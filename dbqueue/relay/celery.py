@@ -79,6 +79,8 @@ class CeleryTransport(Transport):
             )
         self._mine = threading.local()
         self._all: list[Any] = []
+        # Connections of an earlier one are not used again.
+        self._generation = 0
 
     def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
         errors: list[Exception | None] = []
@@ -92,7 +94,7 @@ class CeleryTransport(Transport):
         try:
             channel = self._producer().channel
             return int(channel.queue_declare(self._name, passive=True).message_count)
-        except ChannelError:  # nobody has made the queue yet
+        except ChannelError:  # nobody has made the queue yet, or it was deleted
             self._forget()
             return 0
 
@@ -115,6 +117,10 @@ class CeleryTransport(Transport):
                 expires=message.expires,
                 retry=False,
                 producer=self._producer(),
+                # Of RabbitMQ: it would confirm what it has no queue for, and drop it;
+                # and while it is short of memory it confirms nothing.
+                mandatory=True,
+                timeout=ANSWERING,
                 **_kind(message),
             )
         except Exception as error:  # of kombu, and of any broker's library
@@ -130,23 +136,30 @@ class CeleryTransport(Transport):
                 **self._app.conf.broker_transport_options,
                 "confirm_publish": True,
                 "socket_timeout": ANSWERING,
+                "read_timeout": ANSWERING,
+                "write_timeout": ANSWERING,
                 "socket_connect_timeout": CONNECTING,
                 **_ONCE,
             },
         )
 
     def _producer(self) -> Any:
+        """Return what this thread publishes with."""
         mine = self._mine
-        if getattr(mine, "producer", None) is None:
+        if getattr(mine, "generation", None) != self._generation:
+            self._release(getattr(mine, "connection", None))
+            mine.generation = self._generation
             mine.connection = self._connection()
             self._all.append(mine.connection)
             mine.producer = self._app.amqp.Producer(mine.connection)
         return mine.producer
 
     def _forget(self) -> None:
-        connection = getattr(self._mine, "connection", None)
-        self._mine.producer = self._mine.connection = None
-        if connection is not None and connection in self._all:
+        """Have all threads connect anew: what broke one connection broke others."""
+        self._generation += 1
+
+    def _release(self, connection: Any) -> None:
+        if connection in self._all:
             self._all.remove(connection)
             connection.release()
 

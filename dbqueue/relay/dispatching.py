@@ -94,7 +94,7 @@ class Dispatcher:
             "The engine of queue=%s cannot be reached, trying again in %.1f s: %s",
             self.engine.queue,
             self._pause,
-            error,
+            str(error) or repr(error.__cause__ or error),
         )
 
     def _room(self) -> int:

@@ -114,7 +114,10 @@ PARTS = [
         ("compat",),
     ),
     Part(
-        "relay", "deaths of relays, of Celery's workers and of a Redis", 3, ("relay",)
+        "relay",
+        "deaths of relays, of Celery's workers, of Redis and of RabbitMQ",
+        5,
+        ("relay",),
     ),
     Part("soak", "faults at random under load", 20, command=("tests.manage", "soak")),
     Part(
@@ -148,7 +151,7 @@ SHARES = [
     Share("uploads", ("uploads/test_faults.py", "uploads/test_races.py")),
     Share("clusters", ("compat/test_django_q2_clusters.py",)),
     Share("clusters", ("compat/test_celery_sides.py",)),
-    Share("relay", ("relay/test_celery.py",)),
+    Share("relay", ("relay/test_celery.py", "-k", "redis")),
 ]
 
 

@@ -1,8 +1,5 @@
-"""Fixtures of the relay: an engine in memory, and Celery with a Redis of its own."""
+"""Fixtures of the relay: an engine in memory, and Celery with brokers of its own."""
 
-import shutil
-import socket
-import subprocess
 import sys
 from uuid import uuid4
 
@@ -13,8 +10,9 @@ from dbqueue.relay import hosting
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import engines
 from dbqueue.relay.execution import execute
+from tests.relay.brokers import RabbitMQ, Redis
 from tests.relay.transports import MemoryTransport
-from tests.support.processes import MANAGE, ROOT, wait_until
+from tests.support.processes import MANAGE, ROOT, on_demand
 from tests.support.workers import together
 
 
@@ -73,62 +71,54 @@ def leave():
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
-    """Start Debian's redis-server, and give its port and its process."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("!!! NO redis-server HERE: apt-get install redis-server !!!")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(
-        [*command, "--appendonly", "no", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    ) as process:
-        wait_until(lambda: answers(port), "redis-server answers")
-        yield port, process
-        process.kill()
+    """Start Debian's redis-server."""
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
 
 
-def answers(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), 1):
-            return True
-    except OSError:
-        return False
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory):
+    """Start Debian's rabbitmq-server: one node, which takes seconds."""
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    server.start()
+    yield server
+    server.kill()
+    server.names.stop()
 
 
-@pytest.fixture
-def broker(redis_server):
-    """Return a client of the test's Redis, which is empty."""
-    redis = pytest.importorskip("redis")
-    client = redis.Redis(port=redis_server[0])
-    client.flushall()
-    yield client
-    client.close()
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=on_demand)])
+def broker(request):
+    """Return a broker in which no message waits, each in turn."""
+    broker = request.getfixturevalue(f"{request.param}_server")
+    broker.empty()
+    return broker
 
 
 class Cluster:
     """A relay and workers of Celery, in processes of their own."""
 
-    def __init__(self, start, port, **engine):
+    def __init__(self, start, url, **engine):
         transport = "dbqueue.relay.celery.CeleryTransport"
         self.engine = {
             **{"transport": transport, "app": "tests.relay.celery_app:app"},
             **engine,
         }
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self.url = url
         self._start = start
+        self._workers = 0  # each has another name, or RabbitMQ refuses it
 
     def relay(self, *arguments, **settings):
         return self._run([sys.executable, MANAGE, "runrelay", *arguments], settings)
 
     def worker(self, *arguments, url=None, **settings):
         command = [sys.executable, "-m", "celery", "-A", "tests.relay.celery_app"]
+        self._workers += 1
         quick = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         options = ("worker", "-Q", "video", "-c", "2", "-l", "INFO", *quick)
-        return self._run([*command, *options, *arguments], settings, url)
+        name = f"worker-{self._workers}@localhost"
+        return self._run([*command, *options, "-n", name, *arguments], settings, url)
 
     def worker_without_database(self, *arguments, **settings):
         """Start a worker whose settings lead to no database."""
@@ -144,11 +134,11 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(start, redis_server, broker):
+def cluster(start, broker):
     """Return a function that makes a Cluster, with these settings of the engine."""
     pytest.importorskip("celery", reason="pip install celery")
 
     def make(**engine):
-        return Cluster(start, redis_server[0], **engine)
+        return Cluster(start, broker.url, **engine)
 
     return make

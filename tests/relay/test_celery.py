@@ -1,4 +1,4 @@
-"""A relay, workers of Celery and a Redis, in processes of their own."""
+"""A relay, workers of Celery and a broker, in processes of their own."""
 
 import signal
 
@@ -56,6 +56,29 @@ def test_workers_of_celery_run_jobs_and_stop_those_that_are_cancelled(cluster, e
 
 
 @on_demand
+def test_a_job_that_is_cancelled_in_the_broker_does_not_start(
+    cluster, broker, effects, tmp_path
+):
+    celery = cluster()
+    gate = tmp_path / "gate"
+    send(work_until, "slow", str(gate))
+    relay, worker = celery.relay(), celery.worker("-c", "1")
+    effects.wait_for("began", "slow")
+    waiting = send(note, "waiting")
+    wait_until(is_confirmed(1), "it waits in the broker")
+
+    jobs.cancel(waiting)
+    gate.touch()
+    wait_until_empty(worker)
+    send(note, "after")
+    wait_until_empty(worker)
+
+    assert effects.counts("ended") == {"slow": 1, "after": 1}
+    assert wait_until_finished(waiting).state == "CANCELLED", relay.output
+    worker.wait_for_output("started nothing")
+
+
+@on_demand
 def test_jobs_outlive_the_deaths_of_a_relay_and_of_a_worker(cluster, effects, tmp_path):
     celery = cluster(dispatch_ttl=3)
     each = send_many(20)
@@ -76,49 +99,6 @@ def test_jobs_outlive_the_deaths_of_a_relay_and_of_a_worker(cluster, effects, tm
     assert effects.counts("ended") == {**each, "slow": 1, "later": 1}
     assert reasons(wait_until_finished(slow)) == ["lost"]
     wait_until(lambda: not Dispatch.objects.exists(), "no dispatch is left")
-
-
-@on_demand
-def test_a_broker_that_was_emptied_gets_the_messages_again(cluster, broker, effects):
-    celery = cluster(dispatch_ttl=2)
-    each = send_many(20)
-    celery.relay()
-    wait_until(is_confirmed(20), "all are published")
-
-    broker.flushall()
-    wait_until_empty(celery.worker())
-
-    assert effects.counts("ended") == each
-    assert set(finished().values_list("attempt", flat=True)) == {1}
-
-
-@on_demand
-def test_a_broker_that_does_not_answer_or_is_full_is_waited_for(
-    cluster, redis_server, broker, effects
-):
-    _, process = redis_server
-    celery = cluster()
-    relay, worker = celery.relay(), celery.worker()
-    send(note, "before")
-    effects.wait_for("ended", "before")
-
-    process.send_signal(signal.SIGSTOP)
-    try:
-        send(note, "silent")
-        relay.wait_for_output("cannot be reached")
-    finally:
-        process.send_signal(signal.SIGCONT)
-    effects.wait_for("ended", "silent")
-    broker.config_set("maxmemory", 1)
-    try:
-        send(note, "full")
-        relay.wait_for_output("used memory")
-    finally:
-        broker.config_set("maxmemory", 0)
-    wait_until_empty(worker)
-
-    assert effects.counts("ended") == {"before": 1, "silent": 1, "full": 1}
-    assert set(finished().values_list("attempt", flat=True)) == {1}
 
 
 @on_demand
@@ -181,23 +161,24 @@ def test_what_was_handed_over_is_run_by_workers_without_the_database(cluster, ef
 
 
 @on_demand
-def test_nothing_is_lost_before_the_broker_has_confirmed_it(cluster, broker, effects):
+def test_nothing_is_lost_before_the_broker_has_confirmed_it(
+    cluster, broker, effects, witness
+):
+    # RabbitMQ reads what it was sent once it may: some are published twice.
+    witness.looks_away = broker.reads_later
     celery = cluster(track="handoff")
     each = send_many(20)
-    broker.config_set("maxmemory", 1)
-    try:
+    with broker.full():
         relay = celery.relay()
-        relay.wait_for_output("used memory")
+        relay.wait_for_output(broker.full_says)
         relay.kill_all()
         assert Job.objects.filter(state="READY").count() == 20
-    finally:
-        broker.config_set("maxmemory", 0)
 
     wait_until_empty(celery.relay())
     celery.worker_without_database()
-    effects.wait_for("ended", times=20)
+    wait_until(lambda: effects.counts("ended").keys() == each.keys(), "all have run")
 
-    assert effects.counts("ended") == each
+    assert broker.reads_later or effects.counts("ended") == each
     assert finished(state="SUCCESSFUL").count() == 20
 
 

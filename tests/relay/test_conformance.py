@@ -1,11 +1,8 @@
 """The transports keep to what is asked of each."""
 
-import base64
-import json
-
 import pytest
 
-from dbqueue.relay.conformance import TransportConformance
+from dbqueue.relay.conformance import TransportConformance, example
 from tests.relay.transports import MemoryTransport
 from tests.support.processes import once, wait_until
 
@@ -33,13 +30,17 @@ class TestMemory(TransportConformance):
 @once
 class TestCelery(TransportConformance):
     @pytest.fixture(autouse=True)
-    def _with_redis(self, broker, redis_server, monkeypatch):
+    def _with_broker(self, broker, monkeypatch):
         pytest.importorskip("celery", reason="pip install celery")
         from tests.relay import celery_app
 
-        url = f"redis://127.0.0.1:{redis_server[0]}/0"
-        monkeypatch.setattr(celery_app.app.conf, "broker_url", url)
+        monkeypatch.setattr(celery_app.app.conf, "broker_url", broker.url)
+        monkeypatch.setattr(celery_app.away.conf, "broker_url", broker.unreachable)
         self.broker, self.made = broker, []
+        # RabbitMQ refuses messages while it makes their queue.
+        transport = self.make_transport()
+        wait_until(lambda: transport.publish([example()]) == [None], "it is taken")
+        broker.purge()
         yield
         for transport in self.made:
             transport.close()
@@ -55,13 +56,7 @@ class TestCelery(TransportConformance):
         return self._make("app")
 
     def received(self, count):
-        wait_until(lambda: self.broker.llen("video") == count, f"{count} have come")
-        return list(map(_text, self.broker.lrange("video", 0, -1)))
+        return self.broker.received(count)
 
     def make_unreachable(self):
         return self._make("away")
-
-
-def _text(raw):
-    (text,), _, _ = json.loads(base64.b64decode(json.loads(raw)["body"]))
-    return text

@@ -1,0 +1,269 @@
+"""Debian's redis-server and rabbitmq-server, with ports and folders of their own."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.processes import send, session, wait_until
+
+QUEUE = "video"
+# Where Debian has it. The one in the PATH is for a user whose folders are fixed.
+RABBITMQ = "/usr/lib/rabbitmq/bin"
+
+
+class Broker:
+    """A broker in a process of its own: it may be killed, and be started again."""
+
+    package = ""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self._process = None
+
+    def start(self):
+        with (self.folder / "output").open("a") as output:
+            self._process = subprocess.Popen(
+                self.command(),
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        wait_until(self.answers, f"{self.package} answers")
+
+    def crash(self):
+        """Kill it in the middle of what it does."""
+        self.kill()
+
+    def kill(self):
+        self._tell(signal.SIGKILL)
+        self._process.wait()
+
+    @contextmanager
+    def silent(self):
+        """Have it stand still: it takes connections, and says nothing."""
+        self._tell(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._tell(signal.SIGCONT)
+
+    def _tell(self, number):
+        for entry in session(self._process.pid):
+            send(entry.pid, number)
+
+    def environment(self):
+        return None
+
+    def received(self, count):
+        """Return the texts that wait, once there are so many."""
+        wait_until(lambda: self.depth() == count, f"{count} have come")
+        return self.texts()
+
+
+class Redis(Broker):
+    package = "redis-server"
+    full_says = "used memory"
+    reads_later = False  # what it was sent while it was full
+    unreachable = "redis://127.0.0.1:1/0"
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self):
+        demand(shutil.which("redis-server"), self.package)
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+        nothing = ("--save", "", "--appendonly", "no")
+        return [*command, *nothing, "--dir", str(self.folder)]
+
+    def answers(self):
+        return listens(self.port)
+
+    def client(self):
+        redis = pytest.importorskip("redis")
+        return redis.Redis(port=self.port)
+
+    def empty(self):
+        """Delete the queue; whoever needs it makes it again."""
+        with self.client() as client:
+            client.flushall()
+
+    purge = empty
+
+    def depth(self):
+        with self.client() as client:
+            return client.llen(QUEUE)
+
+    def texts(self):
+        with self.client() as client:
+            packed = [json.loads(raw)["body"] for raw in client.lrange(QUEUE, 0, -1)]
+        return [text_in(base64.b64decode(body)) for body in packed]
+
+    @contextmanager
+    def full(self):
+        with self.client() as client:
+            client.config_set("maxmemory", 1)
+            try:
+                yield
+            finally:
+                client.config_set("maxmemory", 0)
+
+
+class RabbitMQ(Broker):
+    """One node. Its queue is a quorum queue, which the app of the tests asks for."""
+
+    package = "rabbitmq-server"
+    full_says = "timed out"
+    reads_later = True
+    unreachable = "amqp://127.0.0.1:1//"
+
+    def __init__(self, folder, name="tests@localhost", names=None, config=""):
+        super().__init__(folder)
+        self.name = name
+        # The program that tells nodes of each other; several nodes share one.
+        self.names = names or Names()
+        self._distribution = free_port()
+        (folder / "plugins").write_text("[].")
+        (folder / "rabbitmq.conf").write_text(config)
+
+    @property
+    def url(self):
+        return f"amqp://127.0.0.1:{self.port}//"
+
+    def command(self):
+        demand(os.path.exists(f"{RABBITMQ}/rabbitmq-server"), self.package)
+        self.names.start()
+        return [f"{RABBITMQ}/rabbitmq-server"]
+
+    def environment(self):
+        folder = self.folder
+        return os.environ | {
+            "HOME": str(folder.parent),  # of the cookie
+            "ERL_EPMD_PORT": str(self.names.port),
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            # It would keep all cores busy to answer a little sooner.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+        }
+
+    def answers(self):
+        try:
+            with self.channel():
+                return True
+        except OSError:
+            return False
+
+    @contextmanager
+    def channel(self):
+        amqp = pytest.importorskip("amqp")
+        host = f"127.0.0.1:{self.port}"
+        with amqp.Connection(host, connect_timeout=5, read_timeout=10) as connection:
+            yield connection.channel()
+
+    def empty(self):
+        """Delete the queue; whoever needs it makes it again."""
+        with self.channel() as channel:
+            channel.queue_delete(QUEUE)
+
+    def purge(self):
+        with self.channel() as channel:
+            channel.queue_purge(QUEUE)
+
+    def depth(self):
+        from amqp.exceptions import NotFound
+
+        try:
+            with self.channel() as channel:
+                return channel.queue_declare(QUEUE, passive=True).message_count
+        except NotFound:
+            return 0
+
+    def texts(self):
+        """Return what waits; it is given back when the channel ends."""
+        with self.channel() as channel:
+            found = iter(lambda: channel.basic_get(QUEUE), None)
+            return [text_in(message.body) for message in found]
+
+    def crash(self):
+        # 3.10 writes half a second later which queues it has made, and confirms nothing
+        # for one that it has forgotten: here a queue is no older than its test.
+        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+        self.kill()
+
+    @contextmanager
+    def full(self):
+        """Have it count as short of memory, so that it takes no messages."""
+        self.control("set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "0.4")
+
+    def control(self, *arguments):
+        subprocess.run(
+            [f"{RABBITMQ}/rabbitmqctl", *arguments],
+            env=self.environment(),
+            check=True,
+            capture_output=True,
+        )
+
+
+class Names:
+    """Erlang's epmd, on a port of its own."""
+
+    def __init__(self):
+        self.port = free_port()
+        self._process = None
+
+    def start(self):
+        if self._process is None:
+            command = ["epmd", "-address", "127.0.0.1", "-port", str(self.port)]
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def stop(self):
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def demand(found, package):
+    if not found:
+        pytest.skip(f"!!! NO {package} HERE: apt-get install {package} !!!")
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def listens(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def text_in(body):
+    """Return the text of a message of Celery."""
+    (text,), _, _ = json.loads(body)
+    return text
