@@ -216,8 +216,10 @@ def _is_replaceable() -> bool:
     """Tell whether this is one of several processes that the engine's parent forks."""
     import multiprocessing
 
+    if multiprocessing.parent_process() is not None:
+        return True
     try:
-        from billiard import process
+        from billiard import process  # Celery's own multiprocessing
     except ImportError:
-        return multiprocessing.parent_process() is not None
+        return False
     return bool(process.current_process().name != "MainProcess")
