@@ -145,6 +145,8 @@ class Run:
             for path in self.part.paths
         ]
         command = [sys.executable, "-m", "pytest", "-q", *paths, report]
+        if self.part.processes > 1:
+            command += ["-n", str(self.part.processes), "--dist", "worksteal"]
         # The other family of reports has no place for figures.
         command += ["-o", "junit_family=xunit1", "-p", "no:cacheprovider"]
         without = WITHOUT if database == POSTGRESQL else ()

@@ -24,6 +24,8 @@ class Part(NamedTuple):
     command: tuple[str, ...] = ()
     databases: bool = True
     environment: dict[str, str] = FULL
+    # On each database: more than one where the tests mostly wait for processes.
+    processes: int = 1
 
 
 class Share(NamedTuple):
@@ -43,14 +45,23 @@ PARTS = [
         "each fault of tests/faults, as often as an issue asked for",
         17,
         ("faults", *(f"--ignore=tests/faults/test_{name}.py" for name in _WITHOUT)),
+        processes=2,
     ),
-    Part("workers", "the tests of workers and of maintenance", 12, ("worker",)),
+    Part(
+        "workers",
+        "the tests of workers and of maintenance",
+        12,
+        ("worker",),
+        processes=2,
+    ),
     Part(
         "crash points",
         "a death after each statement, and a second one after each of the recovery; "
         "operators who retry the same 5,000 jobs, and a million",
         11,
-        ("model/test_crash_points.py", "jobs/test_operators.py"),
+        # What takes longest comes first.
+        ("jobs/test_operators.py", "model/test_crash_points.py"),
+        processes=2,
     ),
     Part("model", "600 sequences of moves at random", 5, ("model/test_model.py",)),
     Part(
@@ -71,6 +82,7 @@ PARTS = [
             "browser/test_buckets.py",
             "--ignore=tests/uploads/test_memory.py",
         ),
+        processes=2,
     ),
     Part(
         "versions", "old code and new code side by side", 1, ("core/test_upgrade.py",)
@@ -96,6 +108,7 @@ PARTS = [
             "queues",
             *("jobs/test_unique_races.py", "jobs/test_deadlines.py"),
         ),
+        processes=2,
     ),
     Part(
         "many rows",
@@ -112,6 +125,7 @@ PARTS = [
         "clusters of django-q2, the tests of its own wheel, Celery side by side",
         6,
         ("compat",),
+        processes=2,
     ),
     Part(
         "relay",
