@@ -29,27 +29,45 @@ def main(arguments):
     if not reports:
         sys.exit("There are no reports. Run tests/thorough first.")
     results = [result for report in reports for result in read(report)]
-    write(circumstances() + table(results, told_before(PAGE.read_text())))
+    page = PAGE.read_text()
+    write(circumstances(page) + table(results, told_before(page)))
     return 0
 
 
-def circumstances():
-    """Return on what, when and beside what else it was measured, part by part."""
+def circumstances(page):
+    """Return on what, when and beside what else it was measured, part by part.
+
+    A part of which there are no facts now keeps the line that the page has of it.
+    """
     facts = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     if not facts:
-        return ""
-    rows = "".join(map(circumstance, sorted(facts, key=by_part)))
+        return page.partition(BEGIN)[2].partition(HEADER)[0]
+    lines = parts_before(page) | {on(fact): circumstance(fact) for fact in facts}
     return (
-        f"Measured {span('at', facts)} on {span('cores', facts)} cores, with "
+        f"Last measured {span('at', facts)} on {span('cores', facts)} cores, with "
         f"{versions(facts)}.\n\n"
         "| Part | On | Minutes | Load at its begin and end | At commit | Passed |\n"
-        f"|---|---|---|---|---|---|\n{rows}\n"
+        f"|---|---|---|---|---|---|\n{''.join(map(lines.get, in_order(lines)))}\n"
     )
 
 
-def by_part(fact):
+def on(fact):
+    """Return the part, and what it ran on."""
+    return fact["part"], fact["database"] or "both"
+
+
+def parts_before(page):
+    """Return the lines that the page has of parts."""
+    lines = (line for line in page.splitlines() if line.count(" | ") == 5)
+    cells = ((line.strip("| ").split(" | "), line) for line in lines)
+    return {(part, where): f"{line}\n" for (part, where, *_), line in cells}
+
+
+def in_order(lines):
+    """Return the keys of the lines as the parts are run; the page's head has none."""
     names = [part.name for part in parts.PARTS]
-    return names.index(fact["part"]), fact["database"]
+    known = (key for key in lines if key[0] in names)
+    return sorted(known, key=lambda key: (names.index(key[0]), key[1]))
 
 
 def versions(facts):
@@ -68,8 +86,9 @@ def span(key, facts):
 def circumstance(fact):
     load = " to ".join(map(str, fact["load"]))
     passed = "yes" if fact["passed"] else "**no**"
+    part, where = on(fact)
     return (
-        f"| {fact['part']} | {fact['database'] or 'both'} | {fact['minutes']:g} "
+        f"| {part} | {where} | {fact['minutes']:g} "
         f"| {load} | {fact['commit']} | {passed} |\n"
     )
 

@@ -1,5 +1,6 @@
 """The table of faults in the documentation tells of every fault and every test."""
 
+import json
 import re
 from pathlib import Path
 
@@ -68,3 +69,21 @@ def test_what_no_report_tells_of_stays_as_it_was():
 
     assert rows[2].endswith("| *SQLite:* 2 passed. |")
     assert [row for row in rows[3:] if row not in report.PAGE.read_text()] == []
+
+
+def test_a_part_that_did_not_run_keeps_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    fact = {
+        **{"part": "hosts", "database": "SQLite", "minutes": 4.2, "load": [1.0, 2.0]},
+        **{"cores": 2, "passed": False, "at": "2026-11-29", "commit": "abc"},
+        **{"python": "3.13.0", "django": "6.1", "version": "3.40.1"},
+    }
+    (tmp_path / "SQLite-hosts.json").write_text(json.dumps(fact))
+    before = "| versions | SQLite | 1.9 | 5.3 to 8.7 | c6d | yes |"
+    replaced = "| hosts | SQLite | 5 | 1.0 to 1.0 | c6d | yes |"
+
+    told = report.circumstances(f"{replaced}\n{before}\n")
+
+    *_, first, second = told.strip().splitlines()
+    assert first == before
+    assert second == "| hosts | SQLite | 4.2 | 1.0 to 2.0 | abc | **no** |"
