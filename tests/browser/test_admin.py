@@ -229,7 +229,7 @@ def test_a_schedule_is_edited_run_and_disabled(site, worker):
     assert done(site, 1, "people.tasks.send_week") == 1
     site.browser.click("[name=enabled]")
     site.browser.click("[name=_save]")
-    assert site.browser.find("#result_list .field-enabled img[alt=False]")
+    site.wait_for("#result_list .field-enabled img[alt=False]")
 
 
 def test_a_job_is_retried_on_its_page_without_javascript(site, without_javascript):
@@ -279,7 +279,7 @@ def test_a_schedule_is_edited_and_run_without_javascript(
     assert "1 job was enqueued" in site.browser.text(".messagelist")
     site.browser.click("[name=enabled]")
     site.browser.click("[name=_save]")
-    assert site.browser.find("#result_list .field-enabled img[alt=True]")
+    site.wait_for("#result_list .field-enabled img[alt=True]")
 
 
 @on_demand
