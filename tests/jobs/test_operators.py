@@ -15,7 +15,7 @@ from tests.support.processes import (
     NEVER,
     on_demand,
     thorough,
-    wait_until,
+    wait_until_empty,
 )
 from tests.support.worker_tasks import note
 
@@ -68,13 +68,9 @@ def test_jobs_that_three_retry_at_once_run_once_more_each(
     ]
 
     assert [operator.wait() for operator in operators] == [0, 0, 0]
-    wait_until(
-        lambda: FinishedJob.objects.filter(state="SUCCESSFUL").count() == JOBS,
-        "all have ended",
-        600,
-    )
+    wait_until_empty(worker, NEVER)
     assert effects.counts() == Counter(failed)
-    assert not Job.objects.exists()
+    assert FinishedJob.objects.filter(state="SUCCESSFUL").count() == JOBS
     assert set(FinishedJob.objects.values_list("failures", flat=True)) == {0}
 
 

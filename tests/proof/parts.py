@@ -92,6 +92,7 @@ PARTS = [
         "two hosts of eight children behind a table lock of minutes",
         5,
         ("faults/test_hosts.py",),
+        processes=2,
     ),
     Part(
         "schedules",
