@@ -22,6 +22,7 @@ class Mutant(NamedTuple):
     test: str  # what kills it, below tests/
     databases: tuple[str, ...] = BOTH
     patience: float = 8.0  # seconds that the test waits for what does not come
+    on_demand: bool = False  # whether a plain run leaves the test out
 
 
 _PG = "dialects/postgresql/statements.py"
@@ -131,6 +132,34 @@ MUTANTS = [
         (Change("worker/loop/worker.py", "TRUST = 0.8", "TRUST = 1000.0"),),
         "faults/test_heartbeats.py::test_a_worker_without_heartbeats_claims_nothing"
         "_until_they_arrive_again",
+    ),
+    Mutant(
+        "each claim begins among the dead rows",
+        (
+            Change(
+                "dialects/scan.py",
+                "return self._known(self._marks.values())",
+                "return []",
+            ),
+        ),
+        "dialects/test_claim_plans.py::test_dead_rows_that_vacuum_may_not_remove_are"
+        "_passed_over_by_the_low_water_mark[50000]",
+        (POSTGRESQL,),
+    ),
+    Mutant(
+        "a promotion looks anew for each job",
+        (
+            Change(
+                "dialects/postgresql/dialect.py",
+                'self._promoted(self._rows(statements.PROMOTE, {"limit": limit}))',
+                "self._promoted([row for _ in range(limit) for row in "
+                'self._rows(statements.PROMOTE, {"limit": 1})])',
+            ),
+        ),
+        "dialects/test_claim_plans.py::test_dead_rows_that_vacuum_may_not_remove_are"
+        "_read_once_by_a_promotion[50000]",
+        (POSTGRESQL,),
+        on_demand=True,
     ),
     Mutant(
         "nobody takes over from the dead",

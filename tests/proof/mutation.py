@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 from xml.etree import ElementTree
 
+from tests.proof import parts
 from tests.proof.mutants import BOTH, MUTANTS, POSTGRESQL
 from tests.support.databases import postgres_url
 
@@ -134,10 +135,11 @@ class Copy:
         plain = {k: v for k, v in os.environ.items() if not k.startswith("DBQUEUE")}
         environment = plain | {
             "DATABASE_URL": self._own_url() if database == POSTGRESQL else "",
-            "DBQUEUE_TEST_PATIENCE": str(mutant.patience),
             "PYTHONPATH": str(self.folder),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        environment |= parts.HALF if mutant.on_demand else {}
+        environment["DBQUEUE_TEST_PATIENCE"] = str(mutant.patience)
         done = subprocess.run(
             command,
             cwd=self.folder,
