@@ -1,14 +1,15 @@
 """The engine Celery: messages for `celery -A proj worker`, whatever its broker."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dbqueue.exceptions import MissingExtra
 from dbqueue.relay.messages import Message
+from dbqueue.relay.receipts import Confirms, Receipts
 from dbqueue.relay.transports import Transport
 
 try:
@@ -28,6 +29,7 @@ TASK, CALL = "dbqueue.execute", "dbqueue.call"
 HARD = 30.0
 CONNECTING = 5.0  # seconds until a broker counts as away
 ANSWERING = 4.0  # seconds until one that does not answer does
+AT_ONCE = 500  # messages that are sent before their confirms are read
 # Of kombu, which would try for ever: the relay tries again itself.
 _ONCE = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0}
 
@@ -83,16 +85,26 @@ class CeleryTransport(Transport):
         self._generation = 0
 
     def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
-        errors: list[Exception | None] = []
-        for message in messages:
-            # Each would wait as long for a broker that does not answer.
-            before = errors[-1] if errors else None
-            errors.append(before or self._publish(message))
+        receipts, error = Receipts(), None
+        try:
+            producer, receipts = self._line()
+            receipts.begin()
+            # One alone at first: a broker that takes none gets no more of them.
+            for few in (messages[:1], *_parts(messages[1:])):
+                for message in few:
+                    self._send(message, producer)
+                    receipts.note()
+                receipts.wait(ANSWERING)
+        except Exception as raised:  # of kombu, and of any broker's library
+            error = raised
+        errors = receipts.errors(len(messages), error)
+        if any(errors):
+            self._forget()
         return errors
 
     def depth(self) -> int | None:
         try:
-            channel = self._producer().channel
+            channel = self._line()[0].channel
             return int(channel.queue_declare(self._name, passive=True).message_count)
         except ChannelError:  # nobody has made the queue yet, or it was deleted
             self._forget()
@@ -108,33 +120,26 @@ class CeleryTransport(Transport):
         for connection in connections:
             connection.release()
 
-    def _publish(self, message: Message) -> Exception | None:
-        try:
-            self._app.send_task(
-                args=[message.as_json()],
-                task_id=message.name,
-                queue=self._name,
-                expires=message.expires,
-                retry=False,
-                producer=self._producer(),
-                # Of RabbitMQ: it would confirm what it has no queue for, and drop it;
-                # and while it is short of memory it confirms nothing.
-                mandatory=True,
-                timeout=ANSWERING,
-                **_kind(message),
-            )
-        except Exception as error:  # of kombu, and of any broker's library
-            self._forget()
-            return error
-        return None
+    def _send(self, message: Message, producer: Any) -> None:
+        self._app.send_task(
+            args=[message.as_json()],
+            task_id=message.name,
+            queue=self._name,
+            expires=message.expires,
+            retry=False,
+            producer=producer,
+            # Of RabbitMQ: it would confirm what it has no queue for, and drop it.
+            mandatory=True,
+            timeout=ANSWERING,
+            **_kind(message),
+        )
 
     def _connection(self) -> Any:
         return self._app.connection_for_write(
             connect_timeout=CONNECTING,
-            # Without confirms, RabbitMQ may take a message and lose it.
             transport_options={
                 **self._app.conf.broker_transport_options,
-                "confirm_publish": True,
+                "confirm_publish": False,  # one at a time; see receipts
                 "socket_timeout": ANSWERING,
                 "read_timeout": ANSWERING,
                 "write_timeout": ANSWERING,
@@ -143,16 +148,22 @@ class CeleryTransport(Transport):
             },
         )
 
-    def _producer(self) -> Any:
-        """Return what this thread publishes with."""
+    def _line(self) -> tuple[Any, Receipts]:
+        """Return what this thread publishes with, and what tells it what has come."""
         mine = self._mine
         if getattr(mine, "generation", None) != self._generation:
             self._release(getattr(mine, "connection", None))
+            mine.generation = None
+            mine.connection = connection = self._connection()
+            self._all.append(connection)
+            producer = self._app.amqp.Producer(connection)
+            receipts = Receipts()
+            if connection.transport.driver_type == "amqp":
+                # Without confirms, RabbitMQ may take a message and lose it.
+                receipts = Confirms(connection, producer.channel)
+            mine.line = producer, receipts
             mine.generation = self._generation
-            mine.connection = self._connection()
-            self._all.append(mine.connection)
-            mine.producer = self._app.amqp.Producer(mine.connection)
-        return mine.producer
+        return cast(tuple[Any, Receipts], mine.line)
 
     def _forget(self) -> None:
         """Have all threads connect anew: what broke one connection broke others."""
@@ -162,6 +173,12 @@ class CeleryTransport(Transport):
         if connection in self._all:
             self._all.remove(connection)
             connection.release()
+
+
+def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Split them: a broker waits that has more to say than somebody reads."""
+    for start in range(0, len(messages), AT_ONCE):
+        yield messages[start : start + AT_ONCE]
 
 
 def _kind(message: Message) -> dict[str, Any]:

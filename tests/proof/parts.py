@@ -133,6 +133,7 @@ PARTS = [
         "deaths of relays, of Celery's workers, of Redis and of RabbitMQ",
         5,
         ("relay",),
+        processes=2,
     ),
     Part("soak", "faults at random under load", 20, command=("tests.manage", "soak")),
     Part(

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import shutil
 import signal
 import socket
@@ -12,10 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.processes import send, session, wait_until
+from tests.support.rabbitmq import CONTROL, SERVER, Node, free_port
 
 QUEUE = "video"
-# Where Debian has it. The one in the PATH is for a user whose folders are fixed.
-RABBITMQ = "/usr/lib/rabbitmq/bin"
 
 
 class Broker:
@@ -123,46 +121,35 @@ class RabbitMQ(Broker):
     """One node. Its queue is a quorum queue, which the app of the tests asks for."""
 
     package = "rabbitmq-server"
-    full_says = "timed out"
+    full_says = "nothing was confirmed"
     reads_later = True
     unreachable = "amqp://127.0.0.1:1//"
 
-    def __init__(self, folder, name="tests@localhost", names=None, config=""):
+    def __init__(self, folder):
         super().__init__(folder)
-        self.name = name
-        # The program that tells nodes of each other; several nodes share one.
-        self.names = names or Names()
-        self._distribution = free_port()
-        (folder / "plugins").write_text("[].")
-        (folder / "rabbitmq.conf").write_text(config)
+        self.node = Node(folder)
+        self.port = self.node.port
+        self._names = None
 
     @property
     def url(self):
         return f"amqp://127.0.0.1:{self.port}//"
 
     def command(self):
-        demand(os.path.exists(f"{RABBITMQ}/rabbitmq-server"), self.package)
-        self.names.start()
-        return [f"{RABBITMQ}/rabbitmq-server"]
+        demand(SERVER.exists(), self.package)
+        if self._names is None:
+            command = self.node.names_command()
+            self._names = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        return [SERVER]
 
     def environment(self):
-        folder = self.folder
-        return os.environ | {
-            "HOME": str(folder.parent),  # of the cookie
-            "ERL_EPMD_PORT": str(self.names.port),
-            "RABBITMQ_NODENAME": self.name,
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(self._distribution),
-            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-            # It would keep all cores busy to answer a little sooner.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
-        }
+        return self.node.environment()
+
+    def stop(self):
+        """End it for good."""
+        self.kill()
+        self._names.kill()
+        self._names.wait()
 
     def answers(self):
         try:
@@ -219,40 +206,16 @@ class RabbitMQ(Broker):
 
     def control(self, *arguments):
         subprocess.run(
-            [f"{RABBITMQ}/rabbitmqctl", *arguments],
+            [CONTROL, *arguments],
             env=self.environment(),
             check=True,
             capture_output=True,
         )
 
 
-class Names:
-    """Erlang's epmd, on a port of its own."""
-
-    def __init__(self):
-        self.port = free_port()
-        self._process = None
-
-    def start(self):
-        if self._process is None:
-            command = ["epmd", "-address", "127.0.0.1", "-port", str(self.port)]
-            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-
-    def stop(self):
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
 def demand(found, package):
     if not found:
         pytest.skip(f"!!! NO {package} HERE: apt-get install {package} !!!")
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def listens(port):

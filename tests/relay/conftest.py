@@ -84,8 +84,7 @@ def rabbitmq_server(tmp_path_factory):
     server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     server.start()
     yield server
-    server.kill()
-    server.names.stop()
+    server.stop()
 
 
 @pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=on_demand)])

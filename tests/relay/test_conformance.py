@@ -7,6 +7,7 @@ from tests.relay.transports import MemoryTransport
 from tests.support.processes import once, wait_until
 
 APP = "tests.relay.celery_app"
+AT_ONCE = 500  # of dbqueue.relay.celery, which not everybody can import
 
 
 class TestMemory(TransportConformance):
@@ -60,3 +61,22 @@ class TestCelery(TransportConformance):
 
     def make_unreachable(self):
         return self._make("away")
+
+    def test_more_than_are_read_at_once_are_confirmed(self):
+        transport = self.make_transport()
+        messages = [example() for _ in range(AT_ONCE + 100)]
+
+        assert transport.publish(messages) == [None] * len(messages)
+
+        assert len(self.received(len(messages))) == len(messages)
+
+    def test_of_a_broken_connection_only_the_first_call_is_told(self):
+        transport = self.make_transport()
+        transport.publish([example()])
+        for connection in transport._all:
+            connection.transport.close_connection(connection.connection)
+
+        errors = [transport.publish([example(), example()]) for _ in range(2)]
+
+        assert errors[1] == [None, None]
+        assert len(errors[0]) == 2
