@@ -150,7 +150,7 @@ def summary(database, outcomes, figures):
     failed = len(ran) - ran.count("passed")
     verdict = f"{failed} of {len(ran)} tests FAILED" if failed else f"{len(ran)} passed"
     facts = [
-        f"{what} {shown(figure)} {unit}{promise(limit, *busy)}".strip()
+        f"{what} {f'{shown(figure)} {unit}'.strip()}{promise(limit, *busy)}"
         for (what, unit, limit), (figure, *busy) in figures.items()
     ]
     return [f"*{database}:* {'; '.join([verdict, *facts])}."]

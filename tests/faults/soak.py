@@ -61,7 +61,8 @@ class Soak:
         stepping = self.meddler and LIBRARIES
         self.clock = Clock(folder) if stepping else None
         self.mayhem = Mayhem(rng, self.meddler, self.disk, self.clock)
-        self.started = self.rounds = self.jobs = self.lines = self.most_connected = 0
+        self.started = self.rounds = self.jobs = self.lines = 0
+        self.most_connected = self.normal = 0  # connections
         self.slowest, self.first, self.worst = 0.0, {}, {}
         self.workers = [self.start() for _ in range(WORKERS)]
         self.dead = []  # whose children may still be finishing
@@ -118,9 +119,6 @@ class Soak:
         if self.meddler:
             self.most_connected = max(self.most_connected, len(invariants.backends()))
 
-    def normal_connections(self):
-        return sum(worker.most_connections() for worker in self.workers)
-
     def recover(self, load):
         began = time.monotonic()
         patience = PATIENCE * max(1.0, busyness())
@@ -157,9 +155,10 @@ class Soak:
             most = GROWTH * self.first[what] + ROOM
             if size > most:
                 yield f"I7: {what} has {size} bytes, and not {most:.0f}"
-        normal = self.normal_connections()
-        if self.most_connected >= 2 * normal:
-            yield f"I7: {self.most_connected} connections, where {normal} are normal"
+        # Of the workers as they are now, and not when they have been stopped.
+        self.normal = sum(worker.most_connections() for worker in self.workers)
+        if self.most_connected >= 2 * self.normal:
+            yield f"I7: {self.most_connected} connections, not twice {self.normal}"
         logs = self.disk.path.glob("worker-*.log")
         lines = sum(log.read_bytes().count(b"\n") for log in logs)
         most = LINES_OF_JOB * len(load.committed) + LINES_OF_ROUND
@@ -213,8 +212,7 @@ class Soak:
         for what, size in self.worst.items():
             yield f"{what}, at most", round(size / MEBIBYTE, 1), "MiB", ""
         if self.meddler:
-            normal = self.normal_connections()
-            yield "connections, at most", self.most_connected, "", 2 * normal
+            yield "connections, at most", self.most_connected, "", 2 * self.normal
 
 
 class NoDisk:
