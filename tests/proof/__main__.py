@@ -76,9 +76,9 @@ def parsed(arguments):
 
 def listed():
     for part in parts.PARTS:
-        print(f"{part.name:<13} {part.minutes:4.0f} min  {part.what}")
+        print(f"{part.name:<13} {part.minutes:4g} min  {part.what}")
     total = sum(part.minutes for part in parts.PARTS)
-    print(f"{'in all':<13} {total:4.0f} min  of {parts.BUDGET:.0f}")
+    print(f"{'in all':<13} {total:4g} min  of {parts.BUDGET:g}")
     return 0
 
 
