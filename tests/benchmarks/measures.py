@@ -19,6 +19,7 @@ from tests.benchmarks.peers import (
     Q2_CLUSTERS,
     Q2_ON_DBQUEUE,
     REDIS,
+    RELAYED,
     SCHEDULED,
     TASKS_DB,
     TASKS_DB_PREPARED,
@@ -432,6 +433,37 @@ def clusters(bench):
     bar("clusters of django-q2, our broker / theirs", found.times(theirs, ours), "≥", 1)
 
 
+def relay(bench):
+    """a relay to Celery on RabbitMQ, and what its workers drain, PostgreSQL"""
+    if bench.rabbitmq is None:
+        return
+
+    def way(step):
+        count = bench.some(4_000, least=200)
+        bench.rabbitmq.empty()
+        with bench.run(bench.postgres, RELAYED, count) as run:
+            run.env["BROKER"] = bench.rabbitmq.url
+            if step == "one_at_a_time":
+                return {"jobs/s": run.side(step, count)}
+            run.side("backlog", count)
+            bench.postgres.settle(run.url)
+            published = run.side("relay", count)
+            return {"jobs/s": published if step == "relay" else run.drain()["jobs/s"]}
+
+    steps = {
+        "relay": "relay",
+        "a message at a time": "one_at_a_time",
+        "Celery's workers": "work",
+    }
+    contest = {name: partial(way, step) for name, step in steps.items()}
+    found = bench.interleave("Relay to Celery on RabbitMQ, PostgreSQL", contest)
+    alone = found.times("a message at a time", "relay")
+    worked = found.times("Celery's workers", "relay")
+    bar = bench.report.bar
+    bar("relay to RabbitMQ, times a confirm at a time", alone, "≥", 5)
+    bar("relay to RabbitMQ, times what Celery's workers drain", worked, "≥", 1)
+
+
 def transactions(run):
     """Return how many the database has committed; its sessions have ended."""
     return run.store.ask(
@@ -448,6 +480,6 @@ MEASURES = {
         *(enqueue, enqueue_sqlite, enqueue_within, enqueue_many),
         *(latency, latency_sqlite, ticks, ticks_sqlite, lanes, lanes_sqlite),
         *(many_lanes, many_lanes_sqlite, fairness, sleepers, photos, idle, ready),
-        clusters,
+        *(clusters, relay),
     )
 }

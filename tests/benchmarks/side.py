@@ -159,6 +159,14 @@ def photos(count):
     return SIDE.photos(int(count))
 
 
+def one_at_a_time(count):
+    return SIDE.one_at_a_time(int(count))
+
+
+def relay(count):
+    return SIDE.relay(int(count))
+
+
 if PEER.settings:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
     django.setup()

@@ -91,6 +91,36 @@ LANED = replace(
     waiting=f"""SELECT ({DBQUEUE.waiting})
         OR EXISTS (SELECT 1 FROM dbqueue_job WHERE state = 'BLOCKED')""",
 )
+# Its jobs are run by Celery's workers, whose broker BROKER names.
+RELAYED = replace(
+    DBQUEUE,
+    name="dbqueue-relayed",
+    module="relayed",
+    pace=400,
+    workers=(
+        f"celery -q -A {HERE}.relayed_app worker -Q relayed -c 2 -n relayed -l WARNING "
+        "--without-gossip --without-mingle --without-heartbeat",
+    ),
+    settings={
+        "INSTALLED_APPS": ["dbqueue"],
+        "TASKS": {
+            "default": {
+                "BACKEND": "dbqueue.backend.DatabaseBackend",
+                "QUEUES": [],
+                "OPTIONS": {
+                    "engines": {
+                        "default": {
+                            "transport": "dbqueue.relay.celery.CeleryTransport",
+                            "app": f"{HERE}.relayed_app:app",
+                            "queue": "relayed",
+                            "max_in_broker": 1_000_000,
+                        },
+                    },
+                },
+            },
+        },
+    },
+)
 # Three hosts, each with a keeper.
 SCHEDULED = replace(
     DBQUEUE,
@@ -222,7 +252,7 @@ PEERS = {
     for peer in (
         *(DBQUEUE, TASKS_DB, PGQUEUER, PROCRASTINATE, Q2),
         *(DBQUEUE_ALONE, DBQUEUE_PREPARED, TASKS_DB_PREPARED, LANED, SCHEDULED),
-        *(WATCHED, Q2_CLUSTERS, Q2_ON_DBQUEUE),
+        *(WATCHED, Q2_CLUSTERS, Q2_ON_DBQUEUE, RELAYED),
         *(HUEY, *REDIS, BARE, BARE_DJANGO),
     )
 }
