@@ -42,11 +42,15 @@ KINDS = {
 }
 
 
-@pytest.fixture
-def rows(db):
+def create_table():
     key, time = KINDS[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {TABLE} {COLUMNS.format(key=key, time=time)}")
+
+
+@pytest.fixture
+def rows(db):
+    create_table()
     return TempFile._default_manager
 
 
