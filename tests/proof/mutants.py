@@ -31,6 +31,18 @@ _CLAIM = "dialects/test_claim.py::"
 _MAINTENANCE = "maintenance/test_maintenance.py::"
 _MOVES = "jobs/test_moves.py::"
 _HOSTILE = "imaging/test_hostile.py::test_a_hostile_decoder_"
+_HISTORY_STAYS = (
+    Change(
+        "dialects/postgresql/moves.py",
+        "WHERE id = ANY(ARRAY(SELECT id FROM back))",
+        "WHERE false",
+    ),
+    Change(
+        "dialects/sqlite/moves.py",
+        "            self._moved(ERASE, [job.id for job in back], {})\n",
+        "",
+    ),
+)
 
 MUTANTS = [
     Mutant(
@@ -352,19 +364,26 @@ MUTANTS = [
     ),
     Mutant(
         "a retried job stays in the history",
+        _HISTORY_STAYS,
+        f"{_MOVES}TestRetry::test_the_job_runs_again_under_its_id_with_no_failures",
+    ),
+    Mutant(
+        "what one operator has retried is there for the next",
+        _HISTORY_STAYS,
+        "jobs/test_operators.py::test_jobs_that_three_retry_at_once_run_once_more_each",
+    ),
+    Mutant(
+        "a retry is two commits",
         (
             Change(
-                "dialects/postgresql/moves.py",
-                "WHERE id = ANY(ARRAY(SELECT id FROM back))",
-                "WHERE false",
-            ),
-            Change(
                 "dialects/sqlite/moves.py",
-                "            self._moved(ERASE, [job.id for job in back], {})\n",
-                "",
+                '        with self.one_commit():\n            now = {"now"',
+                '        if True:\n            now = {"now"',
             ),
         ),
-        f"{_MOVES}TestRetry::test_the_job_runs_again_under_its_id_with_no_failures",
+        "model/test_crash_points.py::test_a_death_after_any_statement_loses_nothing"
+        "[Retry]",
+        (SQLITE,),
     ),
     Mutant(
         "a cancel ends a job under the worker that runs it",
