@@ -146,6 +146,18 @@ MUTANTS = [
         "_until_they_arrive_again",
     ),
     Mutant(
+        "a child trusts its lease for ever, and its supervisor does so, too",
+        (
+            Change("worker/loop/worker.py", "TRUST = 0.8", "TRUST = 1000.0"),
+            Change("worker/parent/stopping.py", "DISOWNED = 0.9", "DISOWNED = 1000.0"),
+        ),
+        "worker/test_silence.py::test_a_worker_whose_connections_fell_silent_has_left"
+        "_when_another_takes_its_job",
+        (POSTGRESQL,),
+        patience=30.0,
+        on_demand=True,
+    ),
+    Mutant(
         "each claim begins among the dead rows",
         (
             Change(
