@@ -15,6 +15,7 @@ from django.utils import timezone, translation
 
 from dbqueue import Cancel, Retry, bind_context, task
 from dbqueue.dialects.rows import UNEXPLAINED
+from dbqueue.exceptions import ClaimLost
 from dbqueue.ids import uuid7
 from dbqueue.models import FinishedJob, Job
 from dbqueue.tasks.context import running
@@ -76,6 +77,11 @@ CONSTANT = timedelta(1)
 @task
 def raise_(name, message=""):
     raise getattr(builtins, name)(message)
+
+
+@task
+def lose_the_claim():
+    raise ClaimLost("It is elsewhere.")
 
 
 @task

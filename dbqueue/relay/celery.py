@@ -1,7 +1,7 @@
 """The engine Celery: messages for `celery -A proj worker`, whatever its broker."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +16,9 @@ try:
     from celery import Celery, shared_task
     from celery.signals import worker_process_shutdown, worker_shutdown
     from kombu.exceptions import ChannelError
+
+    from dbqueue.relay.tracks import mailbox as mailboxes
+    from dbqueue.relay.tracks.mailbox import Mailbox
 except ImportError as error:
     raise MissingExtra(
         "dbqueue.relay.celery needs the package celery, which is not installed. Run: "
@@ -52,7 +55,7 @@ def call(text: str) -> Any:
 
 def leave(**kwargs: Any) -> None:
     """Let go of what this process holds as a worker, as it ends."""
-    from dbqueue.relay.hosting import leave as end
+    from dbqueue.relay.execution import leave as end
 
     end()
 
@@ -65,20 +68,25 @@ class CeleryTransport(Transport):
     """Publishes to a queue of a Celery app.
 
     Options: `app`, the dotted path of the app, as "proj.celery:app"; `queue`, the queue
-    of Celery, by default that of dbqueue.
+    of Celery, by default that of dbqueue; `replies`, that for replies to the relay, by
+    default "dbqueue.replies." and the former.
     """
 
-    OPTIONS = frozenset({"app", "queue"})
+    OPTIONS = frozenset({"app", "queue", "replies"})
+    TRACKS = frozenset({"full", "result", "handoff"})
 
     def __init__(self, queue: str, options: Mapping[str, Any]) -> None:
         super().__init__(queue, options)
         self._app = _app(queue, options.get("app"))
-        self._name = options.get("queue", queue)
-        if not isinstance(self._name, str) or not self._name:
-            raise ImproperlyConfigured(
-                f"The engine of queue {queue!r} has the 'queue' {self._name!r}; it "
-                "must be the name of a queue of Celery."
-            )
+        self._name = _name(queue, "queue", options.get("queue", queue))
+        replies = options.get("replies", f"dbqueue.replies.{self._name}")
+        conf = self._app.conf
+        kind = conf.get("task_create_missing_queue_type")
+        mailbox = mailboxes.queue(
+            _name(queue, "replies", replies),
+            kind or conf.get("task_default_queue_type"),
+        )
+        self._mailbox = Mailbox(self._app.amqp, self._connection, mailbox)
         self._mine = threading.local()
         self._all: list[Any] = []
         # Connections of an earlier one are not used again.
@@ -110,13 +118,32 @@ class CeleryTransport(Transport):
             self._forget()
             return 0
 
+    def reply(self, texts: Sequence[str]) -> None:
+        try:
+            self._mailbox.put(texts, timeout=ANSWERING)
+        except Exception:  # of kombu, and of any broker's library
+            self._let_go(self._mailbox.forget())
+            raise
+
+    def receive(self, write: Callable[[Sequence[str]], None], seconds: float) -> int:
+        try:
+            return self._mailbox.read(write, seconds)
+        except Exception:  # as above, and of the database: they come again
+            self._let_go(self._mailbox.forget())
+            raise
+
     def health(self) -> None:
-        with self._connection() as connection:
+        connection = self._connection()
+        try:
             connection.ensure_connection(max_retries=1, timeout=CONNECTING)
+        finally:
+            self._all.remove(connection)
+            connection.release()
 
     def close(self) -> None:
         connections, self._all = self._all, []
         self._mine = threading.local()
+        self._mailbox.reset()
         for connection in connections:
             connection.release()
 
@@ -134,8 +161,8 @@ class CeleryTransport(Transport):
             **_kind(message),
         )
 
-    def _connection(self) -> Any:
-        return self._app.connection_for_write(
+    def _connection(self, **more: Any) -> Any:
+        connection = self._app.connection_for_write(
             connect_timeout=CONNECTING,
             transport_options={
                 **self._app.conf.broker_transport_options,
@@ -145,8 +172,11 @@ class CeleryTransport(Transport):
                 "write_timeout": ANSWERING,
                 "socket_connect_timeout": CONNECTING,
                 **_ONCE,
+                **more,
             },
         )
+        self._all.append(connection)
+        return connection
 
     def _line(self) -> tuple[Any, Receipts]:
         """Return what this thread publishes with, and what tells it what has come."""
@@ -155,7 +185,6 @@ class CeleryTransport(Transport):
             self._release(getattr(mine, "connection", None))
             mine.generation = None
             mine.connection = connection = self._connection()
-            self._all.append(connection)
             producer = self._app.amqp.Producer(connection)
             receipts = Receipts()
             if connection.transport.driver_type == "amqp":
@@ -168,6 +197,10 @@ class CeleryTransport(Transport):
     def _forget(self) -> None:
         """Have all threads connect anew: what broke one connection broke others."""
         self._generation += 1
+
+    def _let_go(self, connections: Iterable[Any]) -> None:
+        for connection in connections:
+            self._release(connection)
 
     def _release(self, connection: Any) -> None:
         if connection in self._all:
@@ -193,6 +226,15 @@ def _kind(message: Message) -> dict[str, Any]:
 
 def _hard(limit: float | None) -> dict[str, float]:
     return {} if limit is None else {"time_limit": limit + HARD}
+
+
+def _name(queue: str, option: str, name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ImproperlyConfigured(
+            f"The engine of queue {queue!r} has the {option!r} {name!r}; it must be "
+            "the name of a queue of Celery."
+        )
+    return name
 
 
 def _app(queue: str, path: Any) -> Celery:

@@ -3,6 +3,7 @@
 The subclass says in three methods how its engine is reached. pytest runs the rest.
 """
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -64,6 +65,29 @@ class TransportConformance:
 
         assert transport.depth() in (3, None)
 
+    def test_replies_come_to_the_relay_and_no_more_once_they_are_written(self) -> None:
+        transport, texts = self.make_transport(), [f"é {n}" for n in range(40)]
+        if "result" not in transport.TRACKS:
+            return
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda text: transport.reply([text]), texts))
+
+        assert sorted(read(transport, 40)) == sorted(texts)
+        assert transport.receive(refuse, 0.5) == 0
+
+    def test_replies_that_were_not_written_come_again(self) -> None:
+        transport = self.make_transport()
+        if "result" not in transport.TRACKS:
+            return
+        transport.reply(["first", "second"])
+
+        for _ in range(2):
+            with suppress(ConnectionError):
+                transport.receive(refuse, 10.0)
+
+        assert set(read(transport, 2)) == {"first", "second"}
+
     def test_an_engine_that_is_there_is_healthy(self) -> None:
         self.make_transport().health()
 
@@ -95,6 +119,19 @@ class TransportConformance:
         assert transport.publish([example()]) == [None]
 
         transport.close()
+
+
+def read(transport: Transport, count: int) -> list[str]:
+    """Return the replies that come, once there are so many."""
+    found: list[str] = []
+    until = time.monotonic() + 60.0
+    while len(found) < count and time.monotonic() < until:
+        transport.receive(found.extend, 1.0)
+    return found
+
+
+def refuse(texts: Sequence[str]) -> None:
+    raise ConnectionError("the database is away")
 
 
 # Text of JSON, with what an encoding or a limit of the engine might break.

@@ -18,7 +18,10 @@ from dbqueue.relay.engines import Engine
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
 from dbqueue.relay.tracks import TRACKS
-from dbqueue.relay.tracks.full import Waiting
+from dbqueue.relay.tracks.full import FullTrack, Waiting
+from dbqueue.relay.tracks.reader import Reader
+from dbqueue.relay.tracks.result import ResultTrack
+from dbqueue.relay.transports import Transport
 from dbqueue.tasks import defaults, registry
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class Dispatcher:
         self._threads = ThreadPoolExecutor(engine.publishers, "dbqueue-publisher")
         self._paused_until = self._pause = self._forget_at = 0.0
         self.track = TRACKS[engine.track](engine)
+        self.reader = _reader(self.track, self.transport)
         self._rows = self.track.rows
         # Messages that the engine has for sure, as long as that is not written.
         self._confirmed: list[UUID] = []
@@ -63,6 +67,8 @@ class Dispatcher:
         return bool(again or fresh) and not self._paused_until
 
     def close(self) -> None:
+        if self.reader is not None:
+            self.reader.stop()
         self._threads.shutdown()
         self.transport.close()
 
@@ -228,6 +234,10 @@ class Dispatcher:
 
     def _of(self, tokens: Iterable[str]) -> Any:
         return self._rows.filter(token__in=[UUID(token) for token in tokens])
+
+
+def _reader(track: FullTrack, transport: Transport) -> Reader | None:
+    return Reader(track, transport) if isinstance(track, ResultTrack) else None
 
 
 def _timeout(job: Waiting) -> float | None:

@@ -15,7 +15,7 @@ from dbqueue.relay.transports import Transport
 from dbqueue.tasks.decorator import declared_tasks
 
 OPTION = "engines"
-TRACKS = ("full", "handoff")
+TRACKS = ("full", "result", "handoff")
 # More tokens are too much of one statement.
 MOST_AT_ONCE = 5_000
 
@@ -30,12 +30,14 @@ class Engine:
     transport: type[Transport]
     # What the transport itself wants to know.
     options: Mapping[str, Any] = field(default_factory=dict)
-    # What the rows know: each start and end, with "full"; that the engine has its
-    # message for sure, with "handoff".
+    # What the rows know: each start and end, with "full" by the engine's workers, with
+    # "result" by the relay; that the engine has its message for sure, with "handoff".
     track: str = "full"
     # Seconds after which a message that has not started its job is published again.
     # Shorter notices lost messages sooner; longer than messages wait, none is repeated.
     dispatch_ttl: float = 900.0
+    # Of "result": seconds without a word of a worker after which its jobs run again.
+    lease: float = 120.0
     # Messages that may wait in the engine; the other jobs wait in the database.
     max_in_broker: int = 1_000
     # Jobs whose messages are published at a time, and threads that publish them.
@@ -83,6 +85,17 @@ def engines() -> list[Engine]:
                 "one of them."
             )
     return found
+
+
+def engine_of(backend: str, queue: str) -> Engine:
+    """Return the engine of a queue. Raises ImproperlyConfigured if it has none."""
+    for engine in engines():
+        if (engine.backend, engine.queue) == (backend, queue):
+            return engine
+    raise ImproperlyConfigured(
+        f"A message is of the queue {queue!r}, and TASKS[{backend!r}] has no engine "
+        "for it here. Give the engine's workers the same TASKS as the relay."
+    )
 
 
 def engines_of(backend: DatabaseBackend) -> list[Engine]:
@@ -165,8 +178,8 @@ def _demand_known(place: str, said: Iterable[Any], known: Iterable[str]) -> None
 
 
 def _demand_values(place: str, said: Mapping[str, Any]) -> None:
-    for name in ("batch", "publishers", "max_in_broker", "dispatch_ttl"):
-        value, whole = said.get(name, 1), name != "dispatch_ttl"
+    for name in ("batch", "publishers", "max_in_broker", "dispatch_ttl", "lease"):
+        value, whole = said.get(name, 1), name not in ("dispatch_ttl", "lease")
         kinds = int if whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or value < 1:
             kind = "a whole number" if whole else "a number of seconds"
@@ -193,6 +206,11 @@ def _demand_track(
         raise ImproperlyConfigured(
             f"{place}['track'] is {track!r}, which {transport.__qualname__} cannot do. "
             f"It has: {', '.join(sorted(transport.TRACKS))}."
+        )
+    if track != "result" and "lease" in said:
+        raise ImproperlyConfigured(
+            f"{place} has 'lease' with the track {track!r}; it is of the track "
+            "'result'. Remove it: the workers of 'full' have that of DBQUEUE."
         )
     if track != "handoff":
         return

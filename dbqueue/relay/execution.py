@@ -1,6 +1,5 @@
 """The engine's side: the job of a message is run, if the message still counts."""
 
-import asyncio
 import logging
 import time
 from datetime import timedelta
@@ -14,37 +13,30 @@ from dbqueue.backend import backend_of
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.loading import loaded
 from dbqueue.dialects.rows import Outcome, Target
-from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
-from dbqueue.jobs import expiry, outcomes
+from dbqueue.jobs import expiry
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.models import Job, Pause
+from dbqueue.relay import hosting
 from dbqueue.relay.hosting import Host, hosted
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
-from dbqueue.relay.tracks import ends
+from dbqueue.relay.tracks import ends, post, running
 from dbqueue.relay.tracks.calling import hand_over
-from dbqueue.tasks import defaults, registry
-from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
-from dbqueue.worker.run import contexts
-from dbqueue.worker.run.attempt import Attempt
-from dbqueue.worker.run.deadlines import Running, ThreadLimit
 
 logger = logging.getLogger(__name__)
 
 STALE, ENDED = "stale", "ended"
-# Seconds that a job waits again whose task this process does not know.
-UNKNOWN = 60.0
 # Seconds until a message is published again whose job may not run just now.
 LATER = 5.0
-_STOPPED = ("timeout", "cancelled")
 
 
 def execute(text: str) -> Any:
     """Run the job of a message, and record its end; return the state it is in then.
 
-    With the track "handoff", make its call instead: return what the function returns,
-    and raise what it raises.
+    With the track "result", it is recorded by the relay, to which the end is replied.
+    With "handoff", make its call instead: return what the function returns, and raise
+    what it raises.
 
     "stale" says that nothing was started: the message did not count any more, as the
     job was started by another one, was cancelled or has ended; or it may not run now.
@@ -55,17 +47,26 @@ def execute(text: str) -> Any:
     message = Message.of(text)
     if message.track == "handoff":
         return hand_over(message)
+    if message.track == "result":
+        return post.run(message)
     backend = backend_of(message.backend)
     with hosted(backend, message.queue) as host:
         job = _start(message, host)
         if job is None:
             logger.info("Message %s started nothing", message.name)
             return STALE
-        outcome = _run(job, host)
+        expired = job.fate is not None
+        outcome = expiry.end(job, host.id) if expired else running.run(job, host)
         if outcome is None:
             return ENDED
         _record(job, outcome, host)
         return str(outcome.state)
+
+
+def leave() -> None:
+    """Let go of what this process holds as a worker; the engine ends it."""
+    hosting.leave()
+    post.leave()
 
 
 def _start(message: Message, host: Host) -> ClaimedJob | None:
@@ -107,63 +108,6 @@ def _may_run(alias: str, queue: str) -> bool:
         return False
     most = conf.current().queues.get(queue, {}).get("concurrency")
     return most is None or bool(dialects.of(alias).within([Target(queue, most=most)]))
-
-
-def _run(job: ClaimedJob, host: Host) -> Outcome | None:
-    if job.fate is not None:
-        return expiry.end(job, host.id)
-    try:
-        task = registry.resolve(job.task)
-    except TaskNotFound as error:
-        logger.warning(
-            "Job id=%s waits for a worker that knows its task: %s", job.id, error
-        )
-        return outcomes.untouched(job, delay=UNKNOWN)
-    except TaskNotAllowed as error:
-        return host.holder.refuse(job, error)
-    placed = defaults.placed(task, job.queue_name, job.backend)
-    attempt = Attempt(job, placed, host.holder)
-    run = _run_async if placed.is_async else _run_sync
-    connections.renew()
-    try:
-        return run(attempt, job, placed, host)
-    except BaseException as error:  # a mistake of ours must not leave it RUNNING
-        return host.holder.refuse(job, error)
-    finally:
-        connections.tidy()
-
-
-def _run_sync(
-    attempt: Attempt, job: ClaimedJob, task: Task[..., Any], host: Host
-) -> Outcome | None:
-    limit, deadlines = ThreadLimit(), host.deadlines
-    deadlines.begin(job, task.seconds_allowed, limit.fire, limit.thread)
-    try:
-        outcome = contexts.base().run(attempt.run, limit)
-        if outcome is not None and outcome.reason in _STOPPED:
-            deadlines.end_programs(job)
-        return outcome
-    finally:
-        deadlines.end(job)
-
-
-def _run_async(
-    attempt: Attempt, job: ClaimedJob, task: Task[..., Any], host: Host
-) -> Outcome | None:
-    async def run() -> Outcome | None:
-        loop = asyncio.get_running_loop()
-
-        def interrupt(entry: Running) -> None:
-            if entry.is_cancelled:  # the timeout itself is asyncio's
-                loop.call_soon_threadsafe(attempt.cancel)
-
-        host.deadlines.begin(job, task.seconds_allowed, interrupt)
-        try:
-            return await attempt.arun()
-        finally:
-            host.deadlines.end(job)
-
-    return contexts.base().run(asyncio.run, run())
 
 
 def _record(job: ClaimedJob, outcome: Outcome, host: Host) -> None:

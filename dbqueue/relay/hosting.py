@@ -166,7 +166,7 @@ class Host:
 
     def _give_up(self, entry: Running) -> None:
         """End the process for a job that does not stop; the engine makes another."""
-        if not _is_replaceable():
+        if not is_replaceable():
             return
         reason = "cancelled" if entry.is_cancelled else "timeout"
         logger.error(
@@ -212,7 +212,7 @@ def leave() -> None:
             host.retire()
 
 
-def _is_replaceable() -> bool:
+def is_replaceable() -> bool:
     """Tell whether this is one of several processes that the engine's parent forks."""
     import multiprocessing
 

@@ -24,6 +24,7 @@ from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.orders import Orders
+from dbqueue.relay.tracks.reader import Reader
 from dbqueue.worker.parent.pruner import INTERVAL as PRUNING_INTERVAL
 from dbqueue.worker.parent.pruner import Pruner, forget
 from dbqueue.worker.process.connections import drop, prepare_sessions
@@ -79,6 +80,8 @@ class Relay:
     def run(self) -> None:
         """Relay until stopped; a database that is down is waited for."""
         prepare_sessions()
+        for reader in self._readers():
+            reader.start()
         while not self._stopping:
             more = self._try_round()
             if not (more or self._stopping):
@@ -86,12 +89,17 @@ class Relay:
         self._leave()
 
     def drain(self) -> None:
-        """Publish what is ready now, and end."""
+        """Publish what is ready now, write what was replied, and end."""
         make_ready(self._alias)
         while any([d.step() for d in self._dispatchers]):  # noqa: C419  all of them
             pass
+        for reader in self._readers():
+            reader.drain()
         for dispatcher in self._dispatchers:
             dispatcher.close()
+
+    def _readers(self) -> list[Reader]:
+        return [d.reader for d in self._dispatchers if d.reader is not None]
 
     def _try_round(self) -> bool:
         try:

@@ -1,7 +1,9 @@
 """What an engine has to be able to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
+
+from django.utils.module_loading import import_string
 
 from dbqueue.relay.messages import Message
 
@@ -14,7 +16,7 @@ class Transport:
     raises ImproperlyConfigured for options that cannot work. TRACKS are the tracks that
     it can do: "full" and "handoff" want no more than publish(), whose messages have the
     call in them with "handoff", and whose `expires` may be None then: as long as the
-    engine has them.
+    engine has them. "result" wants reply() and receive() beside.
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
@@ -42,10 +44,24 @@ class Transport:
 
         Return, and raise, what dbqueue.relay.execution.execute() does.
         """
-        # Only workers of engines need it, and it needs all of the worker.
-        from dbqueue.relay.execution import execute
+        # By its path: only workers of engines need it, and it needs all of the worker.
+        return import_string("dbqueue.relay.execution.execute")(text)
 
-        return execute(text)
+    def reply(self, texts: Sequence[str]) -> None:
+        """Send these to the relay; to be called in the engine, from any thread.
+
+        Return once they are kept for sure, and raise otherwise: some may come then.
+        """
+        raise NotImplementedError
+
+    def receive(self, write: Callable[[Sequence[str]], None], seconds: float) -> int:
+        """Have the replies written that come within `seconds`; return how many.
+
+        Called by one thread of each relay. Take them from the engine only once
+        write() has returned: what it raises is raised, and they come again, as those
+        do of a relay that has died. That may be more than once, and in any order.
+        """
+        raise NotImplementedError
 
     def health(self) -> None:
         """Raise whatever is raised while the engine cannot be reached."""

@@ -468,4 +468,34 @@ MUTANTS = [
         ),
         "relay/test_orders.py::test_a_quiet_relay_publishes_nothing_until_it_resumes",
     ),
+    Mutant(
+        "a reply to an older message ends the job",
+        (
+            Change(
+                "relay/tracks/result.py",
+                "rows = self.rows.filter(token__in=list(first))",
+                "rows = self.rows.filter(pk__in=[r.job_id for r in first.values()])",
+            ),
+            Change(
+                "relay/tracks/result.py",
+                "first[token].worker_id",
+                "found[0].worker_id",
+            ),
+        ),
+        "relay/test_result.py::test_an_older_message_ends_nothing",
+    ),
+    Mutant(
+        "replies are gone before they are written",
+        (
+            Change(
+                "relay/tracks/result.py",
+                "            if not self.dialect.refuses(error):\n"
+                "                raise\n",
+                "            if not self.dialect.refuses(error):\n"
+                "                return\n",
+            ),
+        ),
+        "relay/test_result.py::test_replies_come_again_after_a_relay_died_between"
+        "_reading_and_writing",
+    ),
 ]

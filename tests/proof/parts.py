@@ -171,6 +171,7 @@ SHARES = [
     Share("clusters", ("compat/test_django_q2_clusters.py",)),
     Share("clusters", ("compat/test_celery_sides.py",)),
     Share("relay", ("relay/test_celery.py", "-k", "redis")),
+    Share("relay", ("relay/test_tracks.py", "-k", "redis")),
 ]
 
 

@@ -14,6 +14,7 @@ from tests.support.processes import send, session, wait_until
 from tests.support.rabbitmq import CONTROL, SERVER, Node, free_port
 
 QUEUE = "video"
+REPLIES = f"dbqueue.replies.{QUEUE}"
 
 
 class Broker:
@@ -168,7 +169,8 @@ class RabbitMQ(Broker):
     def empty(self):
         """Delete the queue; whoever needs it makes it again."""
         with self.channel() as channel:
-            channel.queue_delete(QUEUE)
+            for name in (QUEUE, REPLIES):
+                channel.queue_delete(name)
 
     def purge(self):
         with self.channel() as channel:

@@ -10,6 +10,7 @@ from dbqueue.relay import hosting
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import engines
 from dbqueue.relay.execution import execute
+from dbqueue.relay.tracks import post
 from tests.relay.brokers import RabbitMQ, Redis
 from tests.relay.transports import MemoryTransport
 from tests.support.processes import MANAGE, ROOT, on_demand
@@ -40,6 +41,13 @@ class Engine:
         dispatcher.step()
         return self.messages[before:]
 
+    def read(self):
+        """Have a relay of its own write what was replied."""
+        (engine,) = engines()
+        dispatcher = Dispatcher(engine)
+        self._dispatchers.append(dispatcher)
+        dispatcher.reader.drain()
+
     def run(self, message):
         """Have the engine run the message; return what became of it."""
         return together(lambda: execute(message.as_json()))[0]
@@ -48,6 +56,7 @@ class Engine:
         for dispatcher in self._dispatchers:
             dispatcher.close()
         MemoryTransport.published.clear()
+        MemoryTransport.replies.clear()
         MemoryTransport.is_away = False
 
 
@@ -67,6 +76,10 @@ def leave():
         host.retire()
         host._thread.join()
     hosting._hosts.clear()
+    for made in post._posts.values():
+        made.ended = True
+        made._thread.join()
+    post._posts.clear()
 
 
 @pytest.fixture(scope="session")

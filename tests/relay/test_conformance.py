@@ -15,6 +15,7 @@ class TestMemory(TransportConformance):
     def _empty(self):
         yield
         MemoryTransport.published.clear()
+        MemoryTransport.replies.clear()
 
     def make_transport(self):
         return MemoryTransport("video", {})
@@ -42,6 +43,9 @@ class TestCelery(TransportConformance):
         transport = self.make_transport()
         wait_until(lambda: transport.publish([example()]) == [None], "it is taken")
         broker.purge()
+        wait_until(lambda: is_replied(transport), "a reply is taken")
+        wait_until(lambda: not transport.receive(list, 0.5), "and read")
+        transport.close()  # a reader that waits would get what is meant for another
         yield
         for transport in self.made:
             transport.close()
@@ -80,3 +84,11 @@ class TestCelery(TransportConformance):
 
         assert errors[1] == [None, None]
         assert len(errors[0]) == 2
+
+
+def is_replied(transport):
+    try:
+        transport.reply(["hello"])
+    except Exception:
+        return False
+    return True

@@ -52,14 +52,21 @@ def test_an_engine_is_read_with_its_defaults():
         ({"publishers": True}, "['publishers'] is True"),
         ({"max_in_broker": 1.5}, "['max_in_broker'] is 1.5"),
         ({"dispatch_ttl": "1"}, "'1'; it must be a number of seconds from 1"),
-        ({"track": "handof"}, "is 'handof'; it must be one of full, handoff. Did you"),
-        ({"track": 1}, "['track'] is 1; it must be one of full, handoff."),
+        (
+            {"track": "handof"},
+            "is 'handof'; it must be one of full, result, hand",
+        ),
+        ({"track": 1}, "['track'] is 1; it must be one of full, result, handoff."),
         ({"track": "handoff", "dispatch_ttl": 9}, "is not published again. Remove it"),
+        ({"lease": 9}, "'lease' with the track 'full'; it is of the track 'result'"),
+        ({"track": "result", "lease": 0}, "['lease'] is 0; it must be a number of"),
+        ({"track": "result", "transport": FULL}, "which FullTransport cannot do. It"),
         ({"track": "handoff", "transport": FULL}, "which FullTransport cannot do. It"),
         ({"transport": CELERY}, "has the 'app' None; it must be the path"),
         ({"transport": CELERY, "app": "no.app"}, "'no.app', which cannot be imported"),
         ({"transport": CELERY, "app": "sys.path"}, "which is not a Celery app but"),
         ({"transport": CELERY, "app": APP, "queue": 1}, "has the 'queue' 1; it must"),
+        ({"transport": CELERY, "app": APP, "replies": ""}, "the 'replies' ''; it must"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_way_out(engine, words):

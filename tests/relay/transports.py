@@ -7,7 +7,9 @@ class MemoryTransport(Transport):
     """An engine in this process: the test runs the messages itself."""
 
     OPTIONS = frozenset({"room"})
+    TRACKS = frozenset({"full", "result", "handoff"})
     published = []
+    replies = []
     is_away = False
 
     def publish(self, messages):
@@ -18,6 +20,18 @@ class MemoryTransport(Transport):
 
     def depth(self):
         return len(self.published)
+
+    def reply(self, texts):
+        if self.is_away:
+            raise ConnectionError("the engine is away")
+        self.replies += texts
+
+    def receive(self, write, seconds):
+        texts = list(self.replies)
+        if texts:
+            write(texts)
+        del self.replies[: len(texts)]
+        return len(texts)
 
     def health(self):
         if self.is_away:

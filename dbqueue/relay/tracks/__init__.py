@@ -2,8 +2,13 @@
 
 from dbqueue.relay.tracks.full import FullTrack
 from dbqueue.relay.tracks.handoff import HandoffTrack
+from dbqueue.relay.tracks.result import ResultTrack
 
 __all__ = ["TRACKS"]
 
 # By the name that OPTIONS["engines"] gives.
-TRACKS: dict[str, type[FullTrack]] = {"full": FullTrack, "handoff": HandoffTrack}
+TRACKS: dict[str, type[FullTrack]] = {
+    "full": FullTrack,
+    "result": ResultTrack,
+    "handoff": HandoffTrack,
+}

@@ -32,7 +32,7 @@ def hand_over(message: Message) -> Any:
         worker_id=uuid7(),
         database=backend.database,
         sender=DatabaseBackend,
-        record_now=_refuse,
+        record_now=refuse_end,
         note=lambda id, notes: None,
         reraise=(BaseException,),
     )
@@ -86,8 +86,9 @@ def job_of(message: Message) -> ClaimedJob:
     )
 
 
-def _refuse(worker_id: UUID, outcomes: Sequence[Outcome]) -> NoReturn:
+def refuse_end(worker_id: UUID, outcomes: Sequence[Outcome]) -> NoReturn:
+    """Refuse to end a job in its row, as finishing() would."""
     raise AtomicUnavailable(
-        "The job was handed over, and its row has ended: finishing() cannot commit "
-        "with it. Use transaction.atomic(), or track='full'."
+        "finishing() ends the job in its row, which this worker does not reach. Use "
+        "transaction.atomic(), or an engine with track='full'."
     )

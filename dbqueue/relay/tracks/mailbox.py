@@ -1,0 +1,101 @@
+"""A queue of any broker of kombu, in which an engine's workers leave their replies."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kombu.entity import Exchange, Queue
+
+MOST = 500  # that are read and written at a time
+AT_ONCE = 0.01  # seconds that it waits for each beside the first
+AGAIN = 30.0  # seconds until Redis gives again what a dead relay has read
+
+
+class Mailbox:
+    """`connect` makes a connection with these options of its transport more.
+
+    What is read is taken from the broker once it is written: RabbitMQ gives it again
+    when the connection of its reader ends, and Redis AGAIN later.
+    """
+
+    def __init__(self, amqp: Any, connect: Callable[..., Any], queue: Any) -> None:
+        self._amqp, self._connect, self._queue = amqp, connect, queue
+        self._mine = threading.local()
+
+    def put(self, texts: Sequence[str], *, timeout: float) -> None:
+        """Return once the broker has all of them for sure."""
+        if getattr(self._mine, "sending", None) is None:
+            # Without confirms, RabbitMQ may take a reply and lose it.
+            connection = self._connect(confirm_publish=True)
+            self._mine.sending = connection, self._amqp.Producer(connection)
+        for text in texts:
+            self._mine.sending[1].publish(
+                text,
+                exchange="",
+                routing_key=self._queue.name,
+                declare=[self._queue],
+                retry=False,
+                mandatory=True,
+                timeout=timeout,
+            )
+
+    def read(self, write: Callable[[Sequence[str]], None], seconds: float) -> int:
+        """See Transport.receive()."""
+        connection, got = self._open()
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=seconds)
+            while len(got) < MOST:
+                connection.drain_events(timeout=AT_ONCE)
+        if got:
+            write([_text(reply.body) for reply in got])
+        for reply in got:
+            reply.ack()
+        count = len(got)
+        got.clear()
+        return count
+
+    def forget(self) -> list[Any]:
+        """Let go of this thread's connections, and return those that there are."""
+        names = ("sending", "reading")
+        found = [getattr(self._mine, name, None) for name in names]
+        for name in names:
+            setattr(self._mine, name, None)
+        return [opened[0] for opened in found if opened is not None]
+
+    def reset(self) -> None:
+        """Let go of the connections of all threads."""
+        self._mine = threading.local()
+
+    def _open(self) -> tuple[Any, list[Any]]:
+        """Return this thread's connection, and what has come by it."""
+        if getattr(self._mine, "reading", None) is None:
+            key = f"{self._queue.name}.unacked"
+            connection = self._connect(
+                visibility_timeout=AGAIN,
+                unacked_key=key,
+                unacked_index_key=f"{key}.index",
+                unacked_mutex_key=f"{key}.mutex",
+            )
+            got: list[Any] = []
+            self._mine.reading = connection, got
+            consumer = self._amqp.Consumer(
+                connection.channel(),
+                queues=[self._queue],
+                on_message=got.append,
+                prefetch_count=MOST,
+            )
+            consumer.consume()
+        found: tuple[Any, list[Any]] = self._mine.reading
+        return found
+
+
+def queue(name: str, kind: str | None) -> Any:
+    """Return the queue of this name; `kind` is as RabbitMQ's "quorum", or None."""
+    more = {"x-queue-type": kind} if kind else None
+    direct = Exchange("")  # type: ignore[no-untyped-call]  # kombu has no types
+    return Queue(name, direct, name, queue_arguments=more)  # type: ignore[no-untyped-call]  # as above
+
+
+def _text(body: Any) -> str:
+    return body.decode() if isinstance(body, bytes) else str(body)
