@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -46,14 +47,17 @@ def test_a_stopped_worker_finishes_what_runs_and_takes_nothing_new(
 
 
 def test_what_still_runs_after_the_grace_period_is_released_not_failed(
-    run_worker, effects
+    run_worker, effects, measured
 ):
     job = enqueue(tasks.work_once, "long", NEVER)
     worker = run_worker("--grace", 0.5)
     effects.wait_for("began", "long")
+    told = time.monotonic()
 
     assert worker.stop() == 0
 
+    took = time.monotonic() - told
+    measured("stopped, with a grace period of 0.5 s, within", took, at_most=0.5 + 2.0)
     row = unfinished().get(pk=job.id)
     assert (row.state, row.failures) == ("READY", 0)
     assert reasons(row) == ["released"]
@@ -123,14 +127,18 @@ def test_a_storm_of_signals_releases_what_runs_and_breaks_nothing(run_worker, ef
 
 
 def test_a_job_that_cannot_be_stopped_is_killed_with_the_worker_but_not_failed(
-    run_worker, effects
+    run_worker, effects, measured
 ):
     job = enqueue(tasks.hold_the_gil_unlimited, "gil")
     worker = run_worker("--grace", 0.3)
     effects.wait_for("began", "gil")
+    told = time.monotonic()
 
     assert worker.stop() == 1
 
+    took = time.monotonic() - told
+    what = "stopped beside a job that heeds nothing, with 0.3 s, within"
+    measured(what, took, at_most=0.3 + 10.0)
     row = unfinished().get(pk=job.id)
     assert (row.state, row.failures) == ("READY", 0)
 
