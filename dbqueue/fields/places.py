@@ -1,13 +1,16 @@
 """Where the bytes of an upload wait: in the database, or in the field's storage."""
 
+from tempfile import SpooledTemporaryFile
 from typing import Any, Protocol
 
-from dbqueue.fields import conf
-from dbqueue.fields.models import FieldUpload
+from django.db.models import Min
+
+from dbqueue.fields import conf, restrictions
+from dbqueue.fields.models import NAMED, FieldUpload
 from dbqueue.fields.registry import field_of
 from dbqueue.fields.storages.base import AsyncUploadStorage
 from dbqueue.imaging.signatures import HEAD
-from dbqueue.uploads.chunks import CHUNK_SIZE, write_piece
+from dbqueue.uploads.chunks import CHUNK_SIZE, piece, write_piece
 from dbqueue.uploads.models import Upload, UploadChunk
 
 
@@ -21,6 +24,12 @@ class Place(Protocol):
     def left(self, upload: Upload, offset: int) -> bytes: ...
 
     def head(self, upload: Upload) -> bytes: ...
+
+    def hand_on(self, row: FieldUpload) -> None:
+        """Do what follows the commit that counted some bytes."""
+
+    def complete(self, row: FieldUpload) -> None:
+        """Do what follows when all bytes are there. May be repeated."""
 
 
 class DatabasePlace:
@@ -45,8 +54,61 @@ class DatabasePlace:
         data = self._rows(upload).filter(position=0).values_list("data", flat=True)
         return bytes(data.first() or b"")[:HEAD]
 
+    def hand_on(self, row: FieldUpload) -> None:
+        pass
+
+    def complete(self, row: FieldUpload) -> None:
+        pass
+
     def _rows(self, upload: Upload) -> Any:
         return UploadChunk.objects.using(upload.held_in).filter(upload=upload.pk)
+
+
+class PartsPlace(DatabasePlace):
+    """A storage that takes parts, and the database for bytes that are none yet.
+
+    The bytes of a part are always the same, as an upload goes on only where it ended:
+    whoever finds them all in the database may send them, also a second time.
+    """
+
+    def __init__(self, storage: AsyncUploadStorage) -> None:
+        self._storage = storage
+        self._sent = 0  # bytes that are known to be there, in whole parts
+
+    def head(self, upload: Upload) -> bytes:
+        return self._storage.beginning(str(upload.held_as), HEAD)
+
+    def hand_on(self, row: FieldUpload) -> None:
+        """Send what fills a part, and delete it here."""
+        until = row.received // _size(row) * _size(row)
+        if until > self._sent:
+            self._send(row, until)
+            self._sent = until
+
+    def complete(self, row: FieldUpload) -> None:
+        if row.received:
+            self._send(row, row.received)
+            key = str(row.upload.held_as)
+            self._storage.complete_parts(key, _parts(row), row.received)
+
+    def _send(self, row: FieldUpload, until: int) -> None:
+        rows = self._rows(row.upload)
+        first = rows.aggregate(first=Min("position"))["first"]
+        begins = () if first is None else range(first * CHUNK_SIZE, until, _size(row))
+        for begin in begins:
+            self._send_part(row, begin, min(begin + _size(row), until))
+
+    def _send_part(self, row: FieldUpload, begin: int, end: int) -> None:
+        positions = range(begin // CHUNK_SIZE, -(-end // CHUNK_SIZE))
+        with SpooledTemporaryFile(max_size=CHUNK_SIZE) as file:
+            for position in positions:
+                file.write(piece(row.upload, position))
+            if file.tell() != end - begin:  # somebody else has sent it by now
+                return
+            file.seek(0)
+            number = begin // _size(row) + 1
+            self._storage.put_part(str(row.upload.held_as), _parts(row), number, file)
+        self._rows(row.upload).filter(position__in=positions).delete()
 
 
 class StoragePlace:
@@ -69,6 +131,21 @@ class StoragePlace:
     def head(self, upload: Upload) -> bytes:
         return self._storage.beginning(str(upload.held_as), HEAD)
 
+    def hand_on(self, row: FieldUpload) -> None:
+        pass
+
+    def complete(self, row: FieldUpload) -> None:
+        pass
+
+
+def _parts(row: FieldUpload) -> dict[str, Any]:
+    return row.parts or {}
+
+
+def _size(row: FieldUpload) -> int:
+    size: int = _parts(row)["size"]
+    return size
+
 
 def storage_of(field: Any) -> AsyncUploadStorage | None:
     """Return the field's storage if it takes uploads, None where the database does."""
@@ -81,6 +158,34 @@ def comes_here(field: Any) -> bool:
     """Tell whether the bytes for a field come through this site."""
     storage = storage_of(field)
     return storage is None or storage.receives_here
+
+
+def takes_tus(field: Any) -> bool:
+    """Tell whether the bytes for a field may come through this site by tus."""
+    storage = storage_of(field)
+    return storage is None or storage.receives_here or storage.takes_parts
+
+
+def has_come_here(row: FieldUpload) -> bool:
+    """Tell whether the bytes of an upload come through this site, and are counted."""
+    storage = storage_of(field_of(row.field_id))
+    if row.upload.held_as is None or storage is None:
+        return True
+    return row.via != NAMED and (storage.receives_here or row.via == "tus")
+
+
+def begin_parts_here(row: FieldUpload) -> None:
+    """Begin an upload by tus at its storage, where that takes parts."""
+    storage = storage_of(field_of(row.field_id))
+    if storage is None or storage.receives_here:
+        return
+    upload = row.upload
+    row.parts = storage.begin_parts_here(
+        str(upload.held_as),
+        content_type=restrictions.type_of(upload.filename, upload.content_type),
+        size=upload.size,
+    )
+    row.save(update_fields=["parts"])
 
 
 def parts_of(row: FieldUpload, storage: AsyncUploadStorage) -> dict[str, Any]:
@@ -99,4 +204,6 @@ def place_of(row: FieldUpload) -> Place:
     storage = storage_of(field_of(row.field_id))
     if row.upload.held_as is None or storage is None:
         return DatabasePlace()
+    if row.via == "tus" and not storage.receives_here:
+        return PartsPlace(storage)
     return StoragePlace(storage)

@@ -9,8 +9,8 @@ from django.db import transaction
 from dbqueue import dialects
 from dbqueue.fields import restrictions
 from dbqueue.fields.exceptions import OffsetConflict, TokenInvalid
-from dbqueue.fields.models import NAMED, FieldUpload
-from dbqueue.fields.places import Place, place_of, storage_of
+from dbqueue.fields.models import FieldUpload
+from dbqueue.fields.places import Place, has_come_here, place_of, storage_of
 from dbqueue.fields.registry import field_of
 from dbqueue.imaging.policy import ImagePolicy
 from dbqueue.imaging.signatures import HEAD, check_file, check_image_head
@@ -71,9 +71,10 @@ class Receiver:
         """Go on at an offset. Raises OffsetConflict unless it is the next."""
         error = OffsetConflict(f"The upload does not go on at byte {offset}.")
         self._take_over({"received": offset}, error)
+        self.row.received = offset
+        self._place.hand_on(self.row)  # what a process that died could not
         self._buffer += self._place.left(self.row.upload, offset)
         self._begins_at = offset - len(self._buffer)
-        self.row.received = offset
 
     def write(self, data: bytes) -> None:
         """Take some bytes.
@@ -111,6 +112,7 @@ class Receiver:
         if not keep:
             del self._buffer[:length]
             self._begins_at = end
+            self._place.hand_on(self.row)
 
     def _take_over(self, expected: dict[str, Any], error: Exception) -> None:
         waiting = self._rows().filter(
@@ -133,9 +135,7 @@ def has_all(row: FieldUpload) -> bool:
     """
     if row.completed_at is not None:
         return True
-    storage = storage_of(field_of(row.field_id))
-    received_here = row.upload.held_as is None or (storage and storage.receives_here)
-    if storage and (row.via == NAMED or not received_here):
+    if not has_come_here(row):
         return True  # finish() asks the storage
     return row.is_size_known and row.received == row.upload.size
 
@@ -151,14 +151,13 @@ def finish(row: FieldUpload, sha256: str | None = None) -> None:
     field, upload = field_of(row.field_id), row.upload
     if field is None:
         raise TokenInvalid(f"No field has the id {row.field_id!r} by now.")
-    storage = storage_of(field)
-    received_here = upload.held_as is None or (storage and storage.receives_here)
-    if storage and (row.via == NAMED or not received_here):
-        row.received = _measured(row, storage)
+    if not has_come_here(row):
+        row.received = _measured(row, storage_of(field))
     elif row.is_size_known and row.received != upload.size:
         raise UploadIncomplete(
             f"Of {upload.size:,} bytes, {row.received:,} have come by now."
         )
+    place_of(row).complete(row)
     try:
         _check(row, field)
     except UploadError:
@@ -167,7 +166,9 @@ def finish(row: FieldUpload, sha256: str | None = None) -> None:
     upload.size, upload.chunk_size = row.received, CHUNK_SIZE
     if upload.held_as is None:
         upload.chunk_count = -(-row.received // CHUNK_SIZE)
-    upload.sha256 = sha256 or (_digest(upload) if received_here else "")
+    # Of what is in a bucket, only the worker sees the bytes again.
+    is_near = has_come_here(row) and not row.parts
+    upload.sha256 = sha256 or (_digest(upload) if is_near else "")
     _complete(row)
 
 

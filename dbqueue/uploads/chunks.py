@@ -99,7 +99,7 @@ def pieces(upload: Upload) -> Iterator[bytes]:
             yield from iter(partial(file.read, CHUNK_SIZE), b"")
         return
     for position in range(upload.chunk_count):
-        if data := _piece(upload, position):
+        if data := piece(upload, position):
             yield data
 
 
@@ -130,7 +130,8 @@ def copy_out(upload: Upload, file: IO[bytes]) -> None:
         )
 
 
-def _piece(upload: Upload, position: int) -> bytes:
+def piece(upload: Upload, position: int) -> bytes:
+    """Return one piece, b"" for one that is not there."""
     chunks = UploadChunk.objects.using(upload.held_in)
     found = chunks.filter(upload=upload.pk, position=position)
     data = found.values_list("data", flat=True).first()
@@ -169,7 +170,7 @@ class ChunkReader(io.RawIOBase):
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # narrower in the stubs
         position, start = divmod(self._at, self._upload.chunk_size)
         if position != self._position:
-            self._piece = _piece(self._upload, position)
+            self._piece = piece(self._upload, position)
             self._position = position
         data = self._piece[start : start + len(buffer)]
         buffer[: len(data)] = data

@@ -69,7 +69,7 @@ def fail(upload: Upload, why: str) -> bool:
 
 
 def give_up(upload: Upload, now: Any = None) -> bool:
-    """Have the object deleted that holds the bytes, if nobody moved the upload since.
+    """Have what holds the bytes deleted, if nobody moved the upload since.
 
     Afterwards it can be neither saved nor retried. `now` is what a sweep takes for it.
     """
@@ -80,6 +80,7 @@ def give_up(upload: Upload, now: Any = None) -> bool:
             return False
         held = UploadArtifact.objects.of(upload).held()
         held.condemn(now or dialects.of(database).clock())
+        UploadChunk.objects.using(database).filter(upload=upload.pk).delete()
     upload.state = UploadState.CANCELLED
     return True
 

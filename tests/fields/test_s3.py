@@ -52,6 +52,10 @@ def server(tmp_path_factory):
 @pytest.fixture
 def storage(server, monkeypatch):
     """Have the films of songs go to a bucket of their own."""
+    return a_bucket(server, monkeypatch)
+
+
+def a_bucket(server, monkeypatch):
     config = import_module("boto3.s3.transfer").TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, use_threads=False
     )

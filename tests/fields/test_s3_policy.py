@@ -183,20 +183,6 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, s
         __import__("dbqueue.fields.storages.s3")
 
 
-def test_files_of_such_a_field_are_not_taken_by_tus(monkeypatch, sender, storage):
-    monkeypatch.setattr(FILM, "storage", storage)
-    id = base64.b64encode(FILM.async_field_id.encode()).decode()
-    headers = {
-        "Tus-Resumable": "1.0.0",
-        "Upload-Length": "3",
-        "Upload-Metadata": f"fieldId {id},filename YS5tcDQ=",
-    }
-
-    answer = sender.client.post("/uploads/tus/", headers=headers)
-
-    assert (answer.status_code, "storage" in answer.json()["message"]) == (400, True)
-
-
 def test_the_page_is_told_to_send_the_file_to_the_bucket(monkeypatch, sender, storage):
     monkeypatch.setattr(FILM, "storage", storage)
 

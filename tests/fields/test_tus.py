@@ -9,8 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from dbqueue.fields import AsyncFileInputData
 from dbqueue.fields.models import FieldUpload
 from dbqueue.models import Upload
+from dbqueue.testing import run_jobs
 from dbqueue.uploads.chunks import CHUNK_SIZE
 from tests.album.models import Album, Song
 
@@ -116,6 +118,20 @@ def test_the_key_of_what_was_sent_is_that_of_an_ordinary_upload(client):
     assert answer.status_code == 204
     state = client.get(told["statusUrl"]).json()
     assert (state["state"], state["received"]) == ("RECEIVED", len(CONTENT))
+
+
+@pytest.mark.parametrize("field", KINDS)
+def test_a_form_takes_what_was_sent_by_the_key_of_its_answers(client, as_ada, field):
+    place = begun(client, field)
+    answer = patch(client, place, CONTENT, 0)
+
+    song = Song(**{field: AsyncFileInputData(answer["Upload-Key"], "song.txt")})
+    song.save()
+    run_jobs()
+
+    song.refresh_from_db()
+    assert getattr(song, field).read() == CONTENT
+    assert head(client, place)["Upload-Key"]
 
 
 @pytest.mark.parametrize("field", KINDS)

@@ -22,6 +22,7 @@ from dbqueue.uploads.chunks import CHUNK_SIZE, pieces
 from tests.album.models import Song
 from tests.browser.test_photo import _free_port
 from tests.fields.test_tus import encoded
+from tests.support.buckets import NODE_MODULES
 from tests.support.processes import ROOT, on_demand, scaled, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -34,7 +35,6 @@ BOUNDARY = "boundary" * 4  # long: no film has it by chance
 FORGERY = "t" * 32  # what shows that a request is none
 SIZE = 3_000_000  # bytes
 TUS = {"Tus-Resumable": "1.0.0"}
-NODE_MODULES = Path(os.environ.get("DBQUEUE_TEST_NODE_MODULES") or "/nowhere")
 NODE = shutil.which("node") if (NODE_MODULES / "tus-js-client").exists() else None
 
 JAVASCRIPT = """
@@ -56,6 +56,16 @@ const upload = new tus.Upload(fs.readFileSync(path), {
 });
 upload.start();
 """
+
+
+needs_tuspy = pytest.mark.skipif(
+    not find_spec("tusclient"), reason="NO TUSPY HERE: pip install tuspy"
+)
+needs_node = pytest.mark.skipif(
+    not NODE,
+    reason="NO TUS-JS-CLIENT HERE: run tests/servers, or npm install tus-js-client and "
+    "name its folder node_modules in DBQUEUE_TEST_NODE_MODULES",
+)
 
 
 class Server:
@@ -118,6 +128,11 @@ def piece(offset):
 
 @pytest.fixture
 def server(start, tmp_path):
+    return serve(start, tmp_path)
+
+
+def serve(start, tmp_path, *, site="tests.album.site", **environment):
+    """Start a web server, and log in."""
     pytest.importorskip("gunicorn")
     port = _free_port()
     words = ("-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--threads", "4")
@@ -125,11 +140,11 @@ def server(start, tmp_path):
     given = {
         "MEDIA_ROOT": str(tmp_path / "media"),
         "ALLOWED_HOSTS": ["127.0.0.1"],
-        "ROOT_URLCONF": "tests.album.site",
+        "ROOT_URLCONF": site,
     }
-    process = start(
-        [sys.executable, *words, app], [], settings=given, PYTHONPATH=str(ROOT)
-    )
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, *words, app]
+    process = start(command, [], settings=given, **environment)
     client = Client()
     client.force_login(User.objects.create_superuser("ada"))
     name = settings.SESSION_COOKIE_NAME
@@ -236,11 +251,8 @@ def test_who_goes_on_takes_over_from_a_connection_that_hangs(
     assert received(tmp_path) == digest_of(film)
 
 
-@pytest.mark.skipif(
-    not find_spec("tusclient"), reason="NO TUSPY HERE: pip install tuspy"
-)
-@pytest.mark.parametrize("field", IN_TURN)
-def test_tuspy_goes_on_with_an_upload(server, film, tmp_path, field):
+def with_tuspy(server, field, film):
+    """Send a file with a client that begins, and with another that goes on."""
     from tusclient.client import TusClient
 
     client = TusClient(server.address("/uploads/tus/"), {"Cookie": server.cookie})
@@ -252,16 +264,9 @@ def test_tuspy_goes_on_with_an_upload(server, film, tmp_path, field):
     first.upload(stop_at=1_000_000)
     client.uploader(str(film), url=first.url, **more).upload()
 
-    assert received(tmp_path) == digest_of(film)
 
-
-@pytest.mark.skipif(
-    not NODE,
-    reason="NO TUS-JS-CLIENT HERE: npm install tus-js-client, and name its folder "
-    "node_modules in DBQUEUE_TEST_NODE_MODULES",
-)
-@pytest.mark.parametrize("field", IN_TURN)
-def test_tus_js_client_goes_on_with_an_upload(server, film, tmp_path, field):
+def with_tus_js_client(server, field, film):
+    """Send a file with a client that breaks off in the middle of a piece."""
     id = Song._meta.get_field(field).async_field_id
     where = (server.address("/uploads/tus/"), str(film), id, server.cookie)
 
@@ -275,6 +280,21 @@ def test_tus_js_client_goes_on_with_an_upload(server, film, tmp_path, field):
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"cut": True}
+
+
+@needs_tuspy
+@pytest.mark.parametrize("field", IN_TURN)
+def test_tuspy_goes_on_with_an_upload(server, film, tmp_path, field):
+    with_tuspy(server, field, film)
+
+    assert received(tmp_path) == digest_of(film)
+
+
+@needs_node
+@pytest.mark.parametrize("field", IN_TURN)
+def test_tus_js_client_goes_on_with_an_upload(server, film, tmp_path, field):
+    with_tus_js_client(server, field, film)
+
     assert received(tmp_path) == digest_of(film)
 
 
@@ -351,11 +371,11 @@ def test_a_large_file_takes_little_of_the_servers_memory(
     large.mkdir()
     send(server, field, a_film(small, SIZE))  # what is imported once, is
     (worker,) = server.process.below()
-    before = _peak(worker)
+    before = peak(worker)
 
     send(server, field, a_film(large, size))
 
-    grown = _peak(worker, reset=False) - before
+    grown = peak(worker, reset=False) - before
     record_property("measured", f"{send.__name__} to {field}|{grown}|KiB||1.0")
     assert grown <= ALLOWED
 
@@ -371,11 +391,11 @@ def test_a_large_download_takes_little_of_the_servers_memory(
     large = a_film(media, size)
     fetched(server, "small/film.mp4")  # what is imported once, is
     (worker,) = server.process.below()
-    before = _peak(worker)
+    before = peak(worker)
 
     digest = fetched(server, "film.mp4")
 
-    grown = _peak(worker, reset=False) - before
+    grown = peak(worker, reset=False) - before
     record_property("measured", f"download|{grown}|KiB||1.0")
     assert digest == digest_of(large)
     assert grown <= ALLOWED
@@ -396,7 +416,7 @@ def fetched(server, name):
     return digest.hexdigest()
 
 
-def _peak(pid, reset=True):
+def peak(pid, reset=True):
     """Return the most memory that a process had since the last reset, in KiB."""
     process = Path(f"/proc/{pid}")
     if reset:

@@ -29,6 +29,9 @@ class AsyncUploadStorage(Storage):
     # Whether the bytes come through this site: append() takes them. Else the browser
     # sends them to where sign_upload() says.
     receives_here = False
+    # Whether put_part() takes the parts of a file that comes through this site by tus,
+    # though the bytes of a browser do not.
+    takes_parts = False
     # Seconds that an address to send bytes to is valid, where they are received here;
     # None = TOKEN_AGE of FIELDS.
     upload_age: float | None = None
@@ -94,6 +97,22 @@ class AsyncUploadStorage(Storage):
         """
         return None
 
+    def begin_parts_here(
+        self, key: str, *, content_type: str, size: int
+    ) -> dict[str, Any]:
+        """Begin an upload whose parts come by put_part(); return what to keep of it.
+
+        The dict has the "size" of a part in bytes, a multiple of CHUNK_SIZE.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
+
+    def put_part(self, key: str, parts: dict[str, Any], number: int, file: Any) -> None:
+        """Send one part, counted from 1, in place of one of the same number.
+
+        Raises TokenExpired for an upload that has been given up.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
+
     def sign_parts(
         self, key: str, parts: dict[str, Any], *, size: int, seconds: float
     ) -> dict[str, Any]:
@@ -105,7 +124,7 @@ class AsyncUploadStorage(Storage):
         raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
 
     def complete_parts(self, key: str, parts: dict[str, Any], size: int) -> None:
-        """Make one object of the parts; `parts` is what begin_parts() returned.
+        """Make one object of the parts; `parts` is what was kept of it.
 
         Raises UploadIncomplete if they are not as many bytes as `size`.
         """

@@ -1,6 +1,7 @@
 """S3UploadStorage: browsers send files to a bucket, by forms that are signed here."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.utils.http import content_disposition_header
@@ -9,6 +10,7 @@ from dbqueue.exceptions import MissingExtra
 from dbqueue.fields import conf
 from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.storages.base import ATTACHMENT, AsyncUploadStorage, picture_type
+from dbqueue.uploads.chunks import CHUNK_SIZE
 from dbqueue.uploads.exceptions import UploadIncomplete
 
 try:
@@ -23,8 +25,10 @@ except ImportError as error:
 
 MIB = 2**20
 PARTS_FROM = 100 * MIB  # bytes; what is not larger is sent again after a break
-LEAST_PART = 16 * MIB  # bytes; S3 wants 5 MiB of all parts but the last
+LEAST_PART = 16 * MIB  # bytes
 MOST_PARTS = 1000  # each has an address in the answer
+LEAST_PART_HERE = 5 * MIB  # bytes; S3 wants so many of all parts but the last
+MOST_PARTS_HERE = 10_000  # of which S3 makes one object
 LONGEST = 604_800  # seconds for which S3 accepts an address
 IN_MEMORY = 4 * MIB  # bytes of a file that is read
 _NAMED = ("PartNumber", "ETag")
@@ -43,6 +47,7 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
     """
 
     provider = "s3"
+    takes_parts = True
     client_config: Any
     max_memory_size: int
 
@@ -99,13 +104,21 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
     ) -> dict[str, Any] | None:
         if size <= PARTS_FROM:
             return None
-        begun = self._client.create_multipart_upload(
-            **self._place(key),
-            ContentType=content_type,
-            ContentDisposition=ATTACHMENT,
-        )
         part = max(LEAST_PART, -(-size // MOST_PARTS))
-        return {"id": begun["UploadId"], "size": part}
+        return self._begin_parts(key, content_type, part)
+
+    def begin_parts_here(
+        self, key: str, *, content_type: str, size: int
+    ) -> dict[str, Any]:
+        chunks = -(-size // MOST_PARTS_HERE // CHUNK_SIZE)
+        part = max(LEAST_PART_HERE, chunks * CHUNK_SIZE)
+        return self._begin_parts(key, content_type, part)
+
+    def put_part(self, key: str, parts: dict[str, Any], number: int, file: Any) -> None:
+        with _given_up():
+            self._client.upload_part(
+                **self._upload(key, parts), PartNumber=number, Body=file
+            )
 
     def sign_parts(
         self, key: str, parts: dict[str, Any], *, size: int, seconds: float
@@ -201,6 +214,14 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
         age = params.get("expire") or conf.current().url_age
         return self.url(key, parameters=asked, expire=int(age))
 
+    def _begin_parts(self, key: str, content_type: str, part: int) -> dict[str, Any]:
+        begun = self._client.create_multipart_upload(
+            **self._place(key),
+            ContentType=content_type,
+            ContentDisposition=ATTACHMENT,
+        )
+        return {"id": begun["UploadId"], "size": part}
+
     def _part_url(self, part: dict[str, Any], seconds: float) -> str:
         age = min(int(seconds), LONGEST)
         url = self._client.generate_presigned_url("upload_part", part, age)
@@ -208,12 +229,8 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
 
     def _lengths(self, upload: dict[str, str]) -> dict[int, int]:
         """Return the bytes of the parts that have arrived, by number."""
-        try:
+        with _given_up():
             return {part["PartNumber"]: part["Size"] for part in self._parts(upload)}
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":
-                raise
-            raise TokenExpired("This upload is no longer there.") from error
 
     def _parts(self, upload: dict[str, str]) -> Iterator[dict[str, Any]]:
         """Yield the parts that have arrived, in order."""
@@ -240,6 +257,17 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
 
     def _name(self, key: str) -> str:
         return str(self._normalize_name(key))
+
+
+@contextmanager
+def _given_up() -> Iterator[None]:
+    """Raise TokenExpired for an upload in parts that S3 does not have any more."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
+        raise TokenExpired("This upload is no longer there. Begin it again.") from error
 
 
 def _to_save(key: str) -> dict[str, str]:

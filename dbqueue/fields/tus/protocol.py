@@ -12,8 +12,6 @@ EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
 ALGORITHMS = ("sha256", "sha1", "md5")
 CONTENT_TYPE = "application/offset+octet-stream"
 METHODS = "OPTIONS, POST, HEAD, PATCH, DELETE"
-# Browsers show the scripts of other origins only what is named here.
-EXPOSED = "Location, Tus-Resumable, Upload-Expires, Upload-Length, Upload-Offset"
 _DIGITS = 18  # of a number of bytes
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from dbqueue import dialects
 from dbqueue.fields import links, places, receiving, tokens
 from dbqueue.fields.exceptions import TokenExpired
+from dbqueue.fields.forms.values import key_of
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.receiving import Receiver
 from dbqueue.fields.registry import field_of
@@ -70,9 +71,10 @@ def create(request: HttpRequest) -> HttpResponseBase:
     parameters = _parameters(request)
     asked = {**parameters, "size": size}
     field = field_of(parameters.get("field_id", ""))
-    if field is not None and not places.comes_here(field):
+    if field is not None and not places.takes_tus(field):
         raise Problem("Files for this field go to its storage, and not by tus.")
     row = issue.begin(request, asked, via="tus")
+    places.begin_parts_here(row)
     has_body = request.headers.get("Content-Type") == protocol.CONTENT_TYPE
     if has_body or not size:
         _receive(request, row, 0, protocol.checksum(request.headers))
@@ -147,6 +149,7 @@ def _parameters(request: HttpRequest) -> dict[str, str]:
 def _told(row: FieldUpload, status: HTTPStatus) -> HttpResponse:
     response = HttpResponse(status=status)
     response["Upload-Offset"] = str(row.received)
+    response["Upload-Key"] = key_of(row)  # ours: what a form names the file by
     if row.upload.expires_at is not None:
         response["Upload-Expires"] = http_date(row.upload.expires_at.timestamp())
     return response
