@@ -11,12 +11,14 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
+from dbqueue.ids import uuid7
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     finished,
     on_demand,
     scaled,
     thorough,
+    unfinished,
     wait_until,
     wait_until_empty,
     wait_until_finished,
@@ -50,12 +52,13 @@ INTERNAL = {
     "heads": "max(queue_name)",
     "finish": "WITH gone AS",
     "give back": "SET state = CASE WHEN o.delay",
-    "progress": "SET progress = o.result",
+    "progress": "SET progress = o.note",
     "promote": "WITH due AS MATERIALIZED",
     "next due": "min(run_after)",
     "register": 'INSERT INTO "dbqueue_worker"',
     "heartbeat": 'UPDATE "dbqueue_worker"',
     "condemn": '"expires_at" <',
+    "losses": "ORDER BY j.worker_id LIMIT ?",
     "orphans": 'NOT EXISTS(SELECT ? AS "a" FROM "dbqueue_worker"',
     "hidden": '"dbqueue_job"."worker_id" =',
     "retire": 'DELETE FROM "dbqueue_worker"',
@@ -83,6 +86,9 @@ def test_every_internal_statement_may_fail(
     jobs.one(tasks.fail_twice, "fails", str(tmp_path / "failures"))
     jobs.one(tasks.tell_progress, "tells", 1.0)
     jobs.many(tasks.write_atomically_again, [(key,) for key in atomic])
+    orphan = jobs.one(tasks.note, "orphan")
+    held_by_nobody = {"state": "RUNNING", "worker_id": uuid7(), "attempt": 1}
+    unfinished(pk=orphan.id).update(**held_by_nobody)
     worker = run_worker(database_url=meddler.url, settings=BRISK)
 
     wait_until_empty(worker)
@@ -91,8 +97,8 @@ def test_every_internal_statement_may_fail(
     assert worker.stop() == 0
     jobs.check(at_rest=True)
     once = {key: n for key, n in effects.counts().items() if key not in atomic}
-    assert once == dict.fromkeys([*range(count), "fails", "tells"], 1)
-    assert finished(state="SUCCESSFUL").count() == count + 5
+    assert once == dict.fromkeys([*range(count), "fails", "tells", "orphan"], 1)
+    assert finished(state="SUCCESSFUL").count() == count + 6
     assert sorted(Group.objects.values_list("name", flat=True)) == atomic
     measured("statements, each refused", len(meddler.refused), "")
 
