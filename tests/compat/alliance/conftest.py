@@ -10,7 +10,13 @@ from dbqueue.compat.alliance_platform.storage.async_uploads.models import (
     AsyncFileInputData,
 )
 from tests.compat.alliance_app.models import Letter, Report
-from tests.fields.conftest import ada, as_ada, media, request_of  # noqa: F401
+from tests.fields.conftest import (  # noqa: F401  fixtures
+    ada,
+    as_ada,
+    bob,
+    media,
+    request_of,
+)
 
 DOCUMENT, SCAN, STAMP = (
     Report._meta.get_field(name) for name in ("document", "scan", "stamp")

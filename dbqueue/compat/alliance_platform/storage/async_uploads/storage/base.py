@@ -88,11 +88,14 @@ class AllianceNames(_Storage):
 
         Raises FileExistsError rather than put it in the place of another.
         """
+        taken = FileExistsError(f"{to_key!r} is there already.")
+        if self.measure(to_key) is not None:  # S3Storage would save over it
+            raise taken
         with self.open(from_key) as file:
             stored = self.save(to_key, File(file))
         if stored != to_key:
             self.delete(stored)
-            raise FileExistsError(f"{to_key!r} is there already.")
+            raise taken
         self.delete(from_key)
 
 
