@@ -56,8 +56,8 @@ class Relay:
         self._timed = Duty(1.0, self._make_ready, is_timed=True)
         self._rescue = Duty(beat, self._keep)
         self._put_off_rescue()
+        self._heartbeat = Duty(beat, self._beat)
         self._duties = [
-            Duty(beat, self._beat),
             Duty(beat, self._obey),
             self._timed,
             self._rescue,
@@ -115,8 +115,10 @@ class Relay:
 
     def _round(self) -> bool:
         for duty in self._duties:
-            if time.monotonic() >= duty.due_at:
-                duty.do(self._alias)
+            # Over a slow network, all of them together may outlast a lease.
+            for due in (self._heartbeat, duty):
+                if due.due_at <= time.monotonic():
+                    due.do(self._alias)
         self._listener.open()
         publishing = not (self._orders.is_quiet or self._stopping)
         steps = [d.step(publishing=publishing) for d in self._dispatchers]
@@ -166,7 +168,8 @@ class Relay:
         poll = INTERVAL
         if self._listener.is_listening:
             poll = conf.current().poll_interval * random.uniform(0.9, 1.1)
-        moments = [duty.due_at for duty in self._duties] + [now + poll]
+        due = [duty.due_at for duty in (self._heartbeat, *self._duties)]
+        moments = [*due, now + poll]
         if self._look_again_at > now:
             moments.append(self._look_again_at)
         seconds = max(self._pause, min(moments) - now, 0.0)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from dbqueue import enqueue
 from dbqueue.models import Worker
+from tests.support import slow_duties
 from tests.support import worker_tasks as tasks
 from tests.support.processes import (
     on_demand,
@@ -125,6 +126,23 @@ def test_a_worker_without_heartbeats_claims_nothing_until_they_arrive_again(
     effects.wait_for("ended", "waits")
     jobs.drained(worker)
     assert worker.process.poll() is None
+
+
+def test_heartbeats_go_on_among_duties_that_outlast_a_lease_together(
+    settings, run_worker, jobs, effects, tmp_path
+):
+    leave = tmp_path / "leave"
+    apps = [*settings.INSTALLED_APPS, "tests.support.slow_duties.SlowDuties"]
+    chosen = {"DBQUEUE": {"LEASE": slow_duties.LEASE}, "INSTALLED_APPS": apps}
+    job = jobs.one(tasks.work_until, "slow", str(leave))
+    worker = run_worker(settings=chosen)
+
+    effects.wait_for("done", times=3 * slow_duties.COUNT)
+
+    leave.touch()
+    assert wait_until_finished(job).attempt == 1
+    assert not has_given_up(worker)
+    assert effects.counts()["slow"] == 1
 
 
 def test_a_child_that_may_not_register_costs_the_others_nothing(

@@ -93,14 +93,15 @@ class Keeper:
             self._watchdog.has_new_file = False
             self._register(self._live())
         # First those that there are: of a newcomer, the database may refuse the row.
-        self._do_due(self._heartbeats)
+        self._beat_if_due()
         self._reap()
         self._register([child for child in self._live() if not child.beat])
         for duty in self._timed:
-            self._do_due(duty)
+            if duty.due_at <= time.monotonic():
+                self._do_beside_heartbeats(duty)
         for duty in self._chores:
             if self._begins_at(duty) <= time.monotonic():
-                duty.do(self._alias)
+                self._do_beside_heartbeats(duty)
         self._listener.open()
         # What came with the answer to a statement does not wake select().
         self._read_news()
@@ -112,9 +113,14 @@ class Keeper:
     def _begins_at(self, chore: Duty) -> float:
         return chore.begins_at(min(duty.due_at for duty in self._timed))
 
-    def _do_due(self, duty: Duty) -> None:
-        if time.monotonic() >= duty.due_at:
-            duty.do(self._alias)
+    def _beat_if_due(self) -> None:
+        if self._heartbeats.due_at <= time.monotonic():
+            self._heartbeats.do(self._alias)
+
+    def _do_beside_heartbeats(self, duty: Duty) -> None:
+        """Do one; over a slow network, all of them together may outlast a lease."""
+        duty.do(self._alias)
+        self._beat_if_due()
 
     def _register(self, children: list[ChildState]) -> None:
         for child in children:
