@@ -185,6 +185,7 @@ def test_a_client_may_send_the_first_bytes_at_once(client):
         ({"Tus-Resumable": None}, 412),
         ({"Upload-Length": None}, 400),
         ({"Upload-Length": "-1"}, 400),
+        ({"Upload-Length": 0}, 400),
         ({"Upload-Length": "1" * 40}, 400),
         ({"Upload-Length": 200_000_000}, 413),
         ({"Upload-Metadata": "filename ###"}, 400),

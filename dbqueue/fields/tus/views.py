@@ -20,7 +20,7 @@ from dbqueue.fields.tus import bodies, protocol
 from dbqueue.fields.tus.protocol import Checksum, Problem
 from dbqueue.fields.views import answers, issue
 from dbqueue.fields.views.answers import View
-from dbqueue.uploads.exceptions import UploadError
+from dbqueue.uploads.exceptions import UploadEmpty, UploadError
 from dbqueue.uploads.models import UploadState
 
 # What the metadata of common clients call the parameters of an ordinary upload.
@@ -69,14 +69,16 @@ def create(request: HttpRequest) -> HttpResponseBase:
         return _not_allowed("OPTIONS, POST")
     size = protocol.number(request.headers, "Upload-Length")
     parameters = _parameters(request)
+    if not size:
+        name = parameters.get("filename", "")
+        raise UploadEmpty(f"{name!r} is empty. Choose another file.")
     asked = {**parameters, "size": size}
     field = field_of(parameters.get("field_id", ""))
     if field is not None and not places.takes_tus(field):
         raise Problem("Files for this field go to its storage, and not by tus.")
     row = issue.begin(request, asked, via="tus")
     places.begin_parts_here(row)
-    has_body = request.headers.get("Content-Type") == protocol.CONTENT_TYPE
-    if has_body or not size:
+    if request.headers.get("Content-Type") == protocol.CONTENT_TYPE:
         _receive(request, row, 0, protocol.checksum(request.headers))
     response = _told(row, HTTPStatus.CREATED)
     response["Location"] = request.build_absolute_uri(links.signed("tus", row))
