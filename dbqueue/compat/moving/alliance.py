@@ -6,14 +6,14 @@ brings the file into its place. Any other waits for its form, or was forgotten.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models, router
+from django.db import models, router, transaction
 
-from dbqueue.compat.moving.items import Item, Left, portions, told
+from dbqueue.compat.moving.items import Item, Left, noted, portions
 from dbqueue.compat.moving.tables import table
 from dbqueue.fields import issuing
 from dbqueue.fields.forms.values import IssuedFile
@@ -43,43 +43,69 @@ def move_files(alias: str, *, write: bool, keep_keys: bool = False) -> Iterator[
     keep_keys: whether a form that is open now may still use its file.
     """
     rows: Any = TempFile._default_manager.using(alias)
-    for part in portions(rows, write=write):
+    # Not in commits of many rows: storages are asked, and may be slow to answer.
+    for part in portions(rows, write=False):
         for row in part:
             item = Item("file", str(row.pk), row.original_filename)
-            with told(item, work.database()):
-                _move(row, item, write=write, via=NAMED if keep_keys else _UNNAMED)
-            if write and item.outcome != "left":
-                rows.filter(pk=row.pk)._raw_delete(alias)
+            with noted(item):
+                found = _look_at(row, item)
+                if write:
+                    _move(row, item, found, via=NAMED if keep_keys else _UNNAMED)
             yield item
 
 
-def _move(row: Any, item: Item, *, write: bool, via: str) -> None:
+class _Held(NamedTuple):
+    """The row of a model that names a file, and the file's bytes."""
+
+    by: models.Model
+    size: int
+
+
+def _look_at(row: Any, item: Item) -> _Held | None:
+    """Say in the item what becomes of a row; return what names its file.
+
+    Raises Left.
+    """
     field = _field_of(row)
     item.what = f"{field}: {row.original_filename}"
     if row.moved_to_location:
         item.note = "its file is in its place"
-        return
-    holder = _holder(field, row.key)
-    id = id_of_name(row.key)
-    item.to = str(id)
-    if Upload.objects.using(work.database()).filter(pk=id).exists():
+        return None
+    item.to = str(id_of_name(row.key))
+    if _is_there(row):
         item.outcome = "there"
-        return
+        return None
+    holder = _holder(field, row.key)
     if holder is None:
         item.note = "it waits for its form, or is deleted"
-    else:
-        item.note = f"a worker brings it to {holder._meta.label} {holder.pk}"
-        _look_for(storage_of(field), row.key)
-    if write:
-        taken = issuing.record(field, row.key, row.original_filename, via=via)
-        if holder is not None:
-            _hand_over(taken, field, holder)
+        return None
+    item.note = f"a worker brings it to {holder._meta.label} {holder.pk}"
+    return _Held(holder, _size(storage_of(field), row.key))
 
 
-def _hand_over(taken: FieldUpload, field: Any, holder: models.Model) -> None:
+def _move(row: Any, item: Item, found: _Held | None, *, via: str) -> None:
+    """Take a row over and delete it, in one commit for each of the databases."""
+    alias, here = row._state.db, work.database()
+    # The one there is ended last: whoever dies in between finds it "there".
+    with transaction.atomic(using=alias), transaction.atomic(using=here):
+        rows: Any = TempFile._default_manager.using(alias).filter(pk=row.pk)
+        if not rows._raw_delete(alias):  # else it is ours: this locks it
+            item.outcome = "there"
+        elif not (row.moved_to_location or _is_there(row)):
+            field, name = _field_of(row), row.original_filename
+            taken = issuing.record(field, row.key, name, via=via)
+            if found is not None:
+                _hand_over(taken, field, found)
+
+
+def _is_there(row: Any) -> bool:
+    rows = Upload.objects.using(work.database()).filter(pk=id_of_name(row.key))
+    return rows.exists()
+
+
+def _hand_over(taken: FieldUpload, field: Any, found: _Held) -> None:
     """Make a job that brings what was taken over into the row that names it."""
-    upload = taken.upload
-    upload.size = storage_of(field).size(str(upload.held_as))  # type: ignore[union-attr]  # it exists there
+    taken.upload.size, holder = found.size, found.by
     options = {**field.upload_options()}
     options.pop("inline", None)  # there may be many
     policy, using = field.upload_policy, holder._state.db
@@ -108,14 +134,15 @@ def _field_of(row: Any) -> Any:
     return field
 
 
-def _look_for(storage: Any, key: str) -> None:
-    """Raise Left if a storage has no such object, or does not answer."""
+def _size(storage: Any, key: str) -> int:
+    """Return an object's bytes. Raises Left if there is none, or no answer."""
     try:
-        is_there = storage.exists(key)
+        size: int | None = storage.measure(key)
     except Exception as error:  # of any storage
         raise Left(f"its storage: {type(error).__name__}: {error}") from error
-    if not is_there:
+    if size is None:
         raise Left(f"its storage has no {key!r}")
+    return size
 
 
 def _holder(field: Any, key: str) -> models.Model | None:

@@ -46,9 +46,15 @@ class Left(Exception):
 @contextmanager
 def told(item: Item, alias: str) -> Iterator[None]:
     """Note in the item why it is left; then nothing of it is written."""
+    with noted(item), transaction.atomic(using=alias):
+        yield
+
+
+@contextmanager
+def noted(item: Item) -> Iterator[None]:
+    """Note in the item why it is left."""
     try:
-        with transaction.atomic(using=alias):
-            yield
+        yield
     except (Left, *REFUSALS) as error:
         item.outcome, item.note = "left", str(error)
     except Error as error:

@@ -101,6 +101,24 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(rows):
     assert rows.count() == 2
 
 
+def test_no_commit_waits_for_the_storage_of_many_rows(rows, monkeypatch):
+    asked, outside = [], len(connection.atomic_blocks)
+
+    def measure(key):
+        asked.append(len(connection.atomic_blocks) - outside)
+        return len(PDF)
+
+    monkeypatch.setattr(storage, "measure", measure)
+    for key in (KEY, "async-temp-files/other.pdf"):
+        storage.save(key, ContentFile(PDF))
+        Report.objects.create(document=key)
+        add(rows, key=key)
+
+    move()
+
+    assert asked == [0, 0]
+
+
 def test_what_was_taken_over_is_not_taken_over_again(rows):
     storage.save(KEY, ContentFile(PDF))
     Report.objects.create(document=KEY)
