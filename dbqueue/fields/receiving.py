@@ -1,6 +1,8 @@
 """Bytes of an upload on their way in: whole, or in parts that can be resumed."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 from uuid import uuid4
 
@@ -177,6 +179,20 @@ def discard(row: FieldUpload) -> None:
     upload = row.upload
     if upload.state == UploadState.RECEIVING and endings.give_up(upload):
         Sweep(upload.held_in).delete(upload)
+
+
+@contextmanager
+def begun(row: FieldUpload) -> Iterator[None]:
+    """Give an upload up if a block raises that begins it at its storage.
+
+    Nobody could go on with it, and it would count among those of its owner. What the
+    storage may have of it is deleted by a sweep: it does not answer now.
+    """
+    try:
+        yield
+    except Exception:  # of any storage
+        endings.give_up(row.upload)
+        raise
 
 
 def _measured(row: FieldUpload, storage: Any) -> int:

@@ -182,6 +182,19 @@ def test_what_was_completed_and_not_noted_is_found(client, bucket, as_ada):
     assert read(brought().film) == LARGE
 
 
+def test_what_the_bucket_did_not_begin_counts_for_nobody(client, bucket, settings):
+    settings.DBQUEUE = {"FIELDS": {"COUNT_PER_OWNER": 1}}
+    breaking(bucket, "after-call.s3.CreateMultipartUpload")
+
+    with pytest.raises(ConnectionError):
+        begin(client)
+
+    assert begin(client)
+    Upload.objects.filter(state="RECEIVING").update(expires_at=timezone.now())
+    sweep()
+    assert unfinished(bucket) == []
+
+
 def test_what_is_given_up_leaves_no_parts(client, bucket):
     place = begin(client)
     send(client, place, 0, 6 * MIB)

@@ -77,7 +77,8 @@ def create(request: HttpRequest) -> HttpResponseBase:
     if field is not None and not places.takes_tus(field):
         raise Problem("Files for this field go to its storage, and not by tus.")
     row = issue.begin(request, asked, via="tus")
-    places.begin_parts_here(row)
+    with receiving.begun(row):
+        places.begin_parts_here(row)
     if request.headers.get("Content-Type") == protocol.CONTENT_TYPE:
         _receive(request, row, 0, protocol.checksum(request.headers))
     response = _told(row, HTTPStatus.CREATED)

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.csrf import csrf_protect
 
-from dbqueue.fields import conf, issuing, links, places, restrictions
+from dbqueue.fields import conf, issuing, links, places, receiving, restrictions
 from dbqueue.fields.forms.values import key_of
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.registry import field_of
@@ -63,7 +63,8 @@ def answer(
         row = begin(request, _asked(request.GET, posted))
     except WrongRequest as error:
         return _wrong(error.errors, error.status)
-    return answers.json(told(row, field_of(row.field_id)))
+    with receiving.begun(row):
+        return answers.json(told(row, field_of(row.field_id)))
 
 
 def begin(
