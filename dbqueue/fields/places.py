@@ -1,16 +1,19 @@
 """Where the bytes of an upload wait: in the database, or in the field's storage."""
 
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import Any, Protocol
 
 from django.db.models import Min
 
 from dbqueue.fields import conf, restrictions
+from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.models import NAMED, FieldUpload
 from dbqueue.fields.registry import field_of
 from dbqueue.fields.storages.base import AsyncUploadStorage
 from dbqueue.imaging.signatures import HEAD
 from dbqueue.uploads.chunks import CHUNK_SIZE, piece, write_piece
+from dbqueue.uploads.exceptions import UploadUsed
 from dbqueue.uploads.models import Upload, UploadChunk
 
 
@@ -86,10 +89,14 @@ class PartsPlace(DatabasePlace):
             self._sent = until
 
     def complete(self, row: FieldUpload) -> None:
-        if row.received:
+        if not row.received:
+            return
+        # It may have been completed before, in a transaction that was rolled back.
+        with suppress(UploadUsed):
             self._send(row, row.received)
-            key = str(row.upload.held_as)
-            self._storage.complete_parts(key, _parts(row), row.received)
+        key = str(row.upload.held_as)
+        self._storage.complete_parts(key, _parts(row), row.received)
+        self._rows(row.upload).delete()
 
     def _send(self, row: FieldUpload, until: int) -> None:
         rows = self._rows(row.upload)
@@ -205,5 +212,7 @@ def place_of(row: FieldUpload) -> Place:
     if row.upload.held_as is None or storage is None:
         return DatabasePlace()
     if row.via == "tus" and not storage.receives_here:
+        if row.parts is None:  # it was begun when the field had another storage
+            raise TokenExpired("What was sent before is gone. Begin it again.")
         return PartsPlace(storage)
     return StoragePlace(storage)

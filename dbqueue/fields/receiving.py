@@ -10,7 +10,7 @@ from django.db import transaction
 
 from dbqueue import dialects
 from dbqueue.fields import restrictions
-from dbqueue.fields.exceptions import OffsetConflict, TokenInvalid
+from dbqueue.fields.exceptions import OffsetConflict, TokenExpired, TokenInvalid
 from dbqueue.fields.models import FieldUpload
 from dbqueue.fields.places import Place, has_come_here, place_of, storage_of
 from dbqueue.fields.registry import field_of
@@ -52,7 +52,7 @@ class Receiver:
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if not isinstance(error, OffsetConflict | UploadTooLarge):
+        if not isinstance(error, OffsetConflict | TokenExpired | UploadTooLarge):
             self.flush()
 
     @property

@@ -7,13 +7,16 @@ import signal
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from dbqueue.fields.forms.values import AsyncFileInputData, key_of
 from dbqueue.fields.models import FieldUpload
+from dbqueue.fields.receiving import finish
 from dbqueue.models import Upload, UploadChunk
 from dbqueue.testing import run_jobs
 from dbqueue.uploads.chunks import CHUNK_SIZE
+from dbqueue.uploads.exceptions import UploadUsed
 from tests.album.models import Song
 from tests.fields.buckets import FILM, read, sweep
 from tests.fields.conftest import Sender
@@ -122,11 +125,20 @@ def received(bucket):
 def breaking(bucket, event):
     """Have the next request of a kind break off, once."""
 
-    def break_off(**given):
-        bucket._client.meta.events.unregister(event, break_off)
+    def break_off():
         raise ConnectionError("as if the network was gone")
 
-    bucket._client.meta.events.register(event, break_off)
+    once(bucket, event, break_off)
+
+
+def once(bucket, event, act):
+    """Act at the next request of a kind."""
+
+    def handler(**given):
+        bucket._client.meta.events.unregister(event, handler)
+        act()
+
+    bucket._client.meta.events.register(event, handler)
 
 
 def test_pieces_become_parts_and_parts_a_file(client, bucket, as_ada):
@@ -195,6 +207,39 @@ def test_what_the_bucket_did_not_begin_counts_for_nobody(client, bucket, setting
     assert unfinished(bucket) == []
 
 
+def test_what_was_completed_in_a_transaction_rolled_back_is_found(
+    client, bucket, as_ada
+):
+    place = begin(client)
+    send(client, place, 0, 10 * MIB)
+    breaking(bucket, "before-send.s3.UploadPart")
+    with pytest.raises(ConnectionError):
+        patch(client, place, LARGE[10 * MIB :], 10 * MIB)
+
+    with transaction.atomic():
+        Song(film=AsyncFileInputData(key_of(row()), "a.mp4")).save()
+        transaction.set_rollback(True)
+
+    assert (row().completed_at, waiting()) == (None, MIB)
+    assert read(brought().film) == LARGE
+    assert not UploadChunk.objects.exists()
+
+
+def test_what_another_request_completes_is_complete(client, bucket):
+    place = begin(client, MIB)
+    breaking(bucket, "before-send.s3.CompleteMultipartUpload")
+    with pytest.raises(ConnectionError):
+        patch(client, place, LARGE[:MIB], 0)
+    held = row()
+
+    once(bucket, "before-send.s3.CompleteMultipartUpload", lambda: finish(row()))
+    with pytest.raises(UploadUsed):
+        finish(held)
+
+    assert row().completed_at is not None
+    assert names(bucket) == [held.upload.held_as]
+
+
 def test_what_is_given_up_leaves_no_parts(client, bucket):
     place = begin(client)
     send(client, place, 0, 6 * MIB)
@@ -237,6 +282,7 @@ def test_an_upload_that_the_bucket_has_dropped_is_gone(client, bucket):
     answer = patch(client, place, LARGE[4 * MIB : 6 * MIB], 4 * MIB)
 
     assert answer.status_code == 410
+    assert head(client, place).status_code == 410
 
 
 @needs_tuspy

@@ -109,7 +109,8 @@ class AsyncUploadStorage(Storage):
     def put_part(self, key: str, parts: dict[str, Any], number: int, file: Any) -> None:
         """Send one part, counted from 1, in place of one of the same number.
 
-        Raises TokenExpired for an upload that has been given up.
+        Raises TokenExpired for an upload that has been given up, and UploadUsed for one
+        that has been completed.
         """
         raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
 
@@ -126,7 +127,8 @@ class AsyncUploadStorage(Storage):
     def complete_parts(self, key: str, parts: dict[str, Any], size: int) -> None:
         """Make one object of the parts; `parts` is what was kept of it.
 
-        Raises UploadIncomplete if they are not as many bytes as `size`.
+        Does nothing for one that has been completed. Raises UploadIncomplete if they
+        are not as many bytes as `size`, TokenExpired for one that has been given up.
         """
         raise NotImplementedError(f"{type(self).__name__} has no uploads in parts.")
 

@@ -11,7 +11,7 @@ from dbqueue.fields import conf
 from dbqueue.fields.exceptions import TokenExpired
 from dbqueue.fields.storages.base import ATTACHMENT, AsyncUploadStorage, picture_type
 from dbqueue.uploads.chunks import CHUNK_SIZE
-from dbqueue.uploads.exceptions import UploadIncomplete
+from dbqueue.uploads.exceptions import UploadIncomplete, UploadUsed
 
 try:
     from botocore.config import Config
@@ -32,8 +32,8 @@ MOST_PARTS_HERE = 10_000  # of which S3 makes one object
 LONGEST = 604_800  # seconds for which S3 accepts an address
 IN_MEMORY = 4 * MIB  # bytes of a file that is read
 _NAMED = ("PartNumber", "ETag")
-# What is wrong with parts that a browser has sent, or another request completes.
-_NOT_ALL = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "NoSuchUpload")
+# What is wrong with parts that a browser has sent, or another request sends.
+_NOT_ALL = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall")
 
 
 class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # untyped
@@ -115,10 +115,15 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
         return self._begin_parts(key, content_type, part)
 
     def put_part(self, key: str, parts: dict[str, Any], number: int, file: Any) -> None:
-        with _given_up():
-            self._client.upload_part(
-                **self._upload(key, parts), PartNumber=number, Body=file
-            )
+        try:
+            with _given_up():
+                self._client.upload_part(
+                    **self._upload(key, parts), PartNumber=number, Body=file
+                )
+        except TokenExpired as error:  # S3 says the same of what was completed
+            if self.measure(key) is None:
+                raise
+            raise UploadUsed("This file has been received already.") from error
 
     def sign_parts(
         self, key: str, parts: dict[str, Any], *, size: int, seconds: float
@@ -142,22 +147,12 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
     def complete_parts(self, key: str, parts: dict[str, Any], size: int) -> None:
         if self.measure(key) is not None:  # it was completed before
             return
-        upload = self._upload(key, parts)
         try:
-            there = list(self._parts(upload))
-            came = sum(part["Size"] for part in there)
-            if came != size:
-                raise UploadIncomplete(f"Of {size:,} bytes, {came:,} have come by now.")
-            named = [{name: part[name] for name in _NAMED} for part in there]
-            self._client.complete_multipart_upload(
-                **upload, MultipartUpload={"Parts": named}
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _NOT_ALL:
+            with _given_up():
+                self._complete(self._upload(key, parts), size)
+        except TokenExpired:
+            if self.measure(key) is None:  # else by another, in this moment
                 raise
-            raise UploadIncomplete(
-                "Not all parts came. Send the file again."
-            ) from error
 
     def put(self, key: str, file: Any) -> None:
         # Not by save(): the bucket's files may be public, and this one is not yet.
@@ -221,6 +216,23 @@ class S3UploadStorage(AsyncUploadStorage, S3Storage):  # type: ignore[misc]  # u
             ContentDisposition=ATTACHMENT,
         )
         return {"id": begun["UploadId"], "size": part}
+
+    def _complete(self, upload: dict[str, str], size: int) -> None:
+        try:
+            there = list(self._parts(upload))
+            came = sum(part["Size"] for part in there)
+            if came != size:
+                raise UploadIncomplete(f"Of {size:,} bytes, {came:,} have come by now.")
+            named = [{name: part[name] for name in _NAMED} for part in there]
+            self._client.complete_multipart_upload(
+                **upload, MultipartUpload={"Parts": named}
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOT_ALL:
+                raise
+            raise UploadIncomplete(
+                "Not all parts came. Send the file again."
+            ) from error
 
     def _part_url(self, part: dict[str, Any], seconds: float) -> str:
         age = min(int(seconds), LONGEST)

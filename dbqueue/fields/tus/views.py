@@ -119,12 +119,17 @@ def _receive(
         raise Problem(
             f"The upload has {row.upload.size} bytes and not more.", status=413
         )
-    with bodies.checked(request, checksum) as pieces, Receiver(row) as receiver:
-        receiver.resume(offset)
-        for data in pieces:
-            receiver.write(data)
-    if row.received == row.upload.size:
-        receiving.finish(row)
+    try:
+        with bodies.checked(request, checksum) as pieces, Receiver(row) as receiver:
+            receiver.resume(offset)
+            for data in pieces:
+                receiver.write(data)
+        if row.received == row.upload.size:
+            receiving.finish(row)
+    except TokenExpired:
+        # Its storage has lost it. Else HEAD would go on to tell that it may go on.
+        receiving.discard(row)
+        raise
 
 
 def _check_it_is_there(row: FieldUpload) -> None:
