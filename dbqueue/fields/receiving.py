@@ -177,7 +177,12 @@ def finish(row: FieldUpload, sha256: str | None = None) -> None:
 def discard(row: FieldUpload) -> None:
     """Delete an upload that waits for its form, with its bytes."""
     upload = row.upload
-    if upload.state == UploadState.RECEIVING and endings.give_up(upload):
+    if upload.state != UploadState.RECEIVING:
+        return
+    # First: what is still arriving is not written behind it.
+    rows = FieldUpload.objects.using(upload.held_in).filter(pk=row.pk)
+    rows.update(writer=None)
+    if endings.give_up(upload):
         Sweep(upload.held_in).delete(upload)
 
 

@@ -10,9 +10,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from dbqueue.fields.exceptions import OffsetConflict
 from dbqueue.fields.forms.values import AsyncFileInputData, key_of
 from dbqueue.fields.models import FieldUpload
-from dbqueue.fields.receiving import finish
+from dbqueue.fields.receiving import Receiver, finish
 from dbqueue.models import Upload, UploadChunk
 from dbqueue.testing import run_jobs
 from dbqueue.uploads.chunks import CHUNK_SIZE
@@ -249,6 +250,18 @@ def test_what_is_given_up_leaves_no_parts(client, bucket):
 
     assert (names(bucket), unfinished(bucket), waiting()) == ([], [], 0)
     assert patch(client, place, LARGE[6 * MIB :], 6 * MIB).status_code == 410
+
+
+def test_nothing_is_written_behind_what_is_given_up(client, bucket):
+    place = begin(client)
+    receiver = Receiver(row())
+    receiver.resume(0)
+
+    client.delete(place, headers={"Tus-Resumable": "1.0.0"})
+
+    with pytest.raises(OffsetConflict):
+        receiver.write(LARGE[:MIB])
+    assert waiting() == 0
 
 
 def test_what_was_not_ended_in_time_is_deleted(client, bucket):
