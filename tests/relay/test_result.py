@@ -1,5 +1,6 @@
 """The track "result": workers without the rows reply, and the relay writes it."""
 
+import json
 from datetime import timedelta
 from uuid import uuid4
 
@@ -358,12 +359,53 @@ def test_no_more_run_at_once_than_the_queue_allows(away):
         assert len(away.relay()) == 1
 
 
-def test_what_is_no_reply_is_dropped(away):
-    MemoryTransport.replies += ["nothing", "{}", '{"kind": "odd", "worker": "x"}']
+ID = "0" * 32
+ALIVE = {"kind": "alive", "worker": ID, "host": "h", "pid": 1}
+END = {**ALIVE, "kind": "ended", "id": ID, "token": ID, "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing",
+        "{}",
+        '{"kind": "odd", "worker": "x"}',
+        "[" * 100_000,
+        *(
+            json.dumps({**ALIVE, **change})
+            for change in [
+                {"running": 5},
+                {"running": "abc"},
+                {"running": [["zz", 1]]},
+                {"running": [[ID, "1"]]},
+                {"progress": [[ID, 1, {}]]},
+                {"pid": "x"},
+                {"pid": 2**40},
+                {"host": None},
+            ]
+        ),
+        *(
+            json.dumps({**END, **change})
+            for change in [
+                {"attempt": None},
+                {"outcome": [1]},
+                {"outcome": {}},
+                {"outcome": {"state": "RUNNING"}},
+                {"outcome": {"state": "FAILED", "failed": "x"}},
+                {"outcome": {"state": "SUCCESSFUL", "result": {}}},
+            ]
+        ),
+    ],
+)
+def test_what_is_no_reply_is_dropped_and_keeps_no_other_from_being_read(away, text):
+    result = send(tasks.add, 2, 3)
+    run(*away.relay())
+    MemoryTransport.replies.insert(0, text)
 
     away.read()
 
     assert MemoryTransport.replies == []
+    assert ended(result).state == "SUCCESSFUL"
 
 
 def test_an_end_that_the_database_does_not_take_fails_its_job(away):
@@ -379,6 +421,21 @@ def test_an_end_that_the_database_does_not_take_fails_its_job(away):
 
     assert ended(result).state == "FAILED"
     assert ended(other).state == "SUCCESSFUL"
+
+
+def test_a_stale_end_that_the_database_does_not_take_fails_no_other_attempt(away):
+    result = send(tasks.add, 2, 3)
+    run(*away.relay())
+    (stale,) = said("ended")
+    forget_all_but("started")
+    away.read()
+    Job.objects.update(attempt=2)  # the same worker has it once more
+    stale.outcome["result"] = '"\\u0000'
+    MemoryTransport.replies[:] = [stale.as_json()]
+
+    away.read()
+
+    assert job(result).state == "RUNNING"
 
 
 def test_a_worker_without_the_engine_in_its_settings_says_what_to_do(away):

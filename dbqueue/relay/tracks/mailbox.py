@@ -98,4 +98,5 @@ def queue(name: str, kind: str | None) -> Any:
 
 
 def _text(body: Any) -> str:
-    return body.decode() if isinstance(body, bytes) else str(body)
+    # What is not UTF-8 is no reply: it is dropped, and not read for ever.
+    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)

@@ -1,7 +1,9 @@
 """What an engine's worker replies to the relay, where it does not read the rows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
@@ -9,8 +11,21 @@ from dbqueue.dialects.rows import Outcome
 
 STARTED, ENDED, ALIVE, LEFT = "started", "ended", "alive", "left"
 KINDS = (STARTED, ENDED, ALIVE, LEFT)
+MOST_PID = 2**31 - 1  # that the row of a worker holds
+
+_Kinds = Mapping[str, tuple[type, ...]]
+_SECONDS = (int, float, NoneType)
 # Of an outcome; the rest is in the row.
-_SENT = ("state", "result", "record", "failed", "delay", "duration", "keep")
+_SENT: _Kinds = {
+    "state": (str,),
+    "result": (str, NoneType),
+    "record": (dict, NoneType),
+    "failed": (int,),
+    "delay": (int, float),
+    "duration": _SECONDS,
+    "keep": _SECONDS,
+}
+_STATES = ("READY", "SUCCESSFUL", "FAILED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +60,10 @@ class Reply:
             found = json.loads(text)
             names = {f.name for f in fields(cls)}
             reply = cls(**{name: found[name] for name in names & found.keys()})
-            if reply.kind not in KINDS:
-                raise ValueError(reply.kind)
-            UUID(reply.worker)
-            if reply.kind in (STARTED, ENDED):
-                UUID(reply.id), UUID(reply.token)
+            reply._demand_whole()
             return reply
-        except (TypeError, ValueError, AttributeError) as error:
+        # RecursionError: JSON in JSON, thousands of times.
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{text!r:.200} is not a reply to a relay.") from error
 
     @property
@@ -62,10 +74,46 @@ class Reply:
     def job_id(self) -> UUID:
         return UUID(self.id)
 
+    def _demand_whole(self) -> None:
+        """Raise a TypeError or ValueError if it is not what a worker has made.
+
+        It would be read again and again, and no reply behind it.
+        """
+        _demand_kinds(asdict(self), _FIELDS)
+        UUID(self.worker)
+        if self.kind not in KINDS or not 0 <= self.pid <= MOST_PID:
+            raise ValueError(self.kind, self.pid)
+        if self.kind in (STARTED, ENDED):
+            UUID(self.id), UUID(self.token)
+        if self.kind == ENDED:
+            _demand_kinds(self.outcome, _SENT)
+            if self.outcome.get("state") not in _STATES:
+                raise ValueError(self.outcome)
+        for id, attempt in self.running:
+            _demand_kinds({"id": id, "attempt": attempt}, _FIELDS)
+            UUID(id)
+        for id, attempt, text in self.progress:
+            _demand_kinds({"id": id, "attempt": attempt, "text": text}, _FIELDS)
+            UUID(id)
+
     def ending(self, gate: str | None) -> Outcome:
         """Return the outcome of an end, of a job with this gate."""
         said = {name: self.outcome[name] for name in _SENT if name in self.outcome}
         return Outcome(id=self.job_id, attempt=self.attempt, gate=gate, **said)
+
+
+_FIELDS: _Kinds = {
+    **dict.fromkeys(("kind", "worker", "host", "id", "token", "text"), (str,)),
+    **dict.fromkeys(("pid", "attempt"), (int,)),
+    **dict.fromkeys(("running", "progress"), (list,)),
+    "outcome": (dict,),
+}
+
+
+def _demand_kinds(found: Mapping[str, Any], kinds: _Kinds) -> None:
+    for name, value in found.items():
+        if name in kinds and not isinstance(value, kinds[name]):
+            raise TypeError(f"{name} is {value!r:.50}")
 
 
 def sent(outcome: Outcome) -> dict[str, Any]:

@@ -129,7 +129,9 @@ class ResultTrack(FarTrack):
             self._start([reply])
             held = starts.held(self.alias, reply.worker_id, [reply.job_id])
             ended = [
-                (job, outcomes.refused(job, reply.worker_id, error)) for job in held
+                (job, outcomes.refused(job, reply.worker_id, error))
+                for job in held
+                if job.attempt == reply.attempt
             ]
             self.dialect.record(reply.worker_id, [outcome for _, outcome in ended])
         for job, outcome in ended:
