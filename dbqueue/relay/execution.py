@@ -22,11 +22,12 @@ from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
 from dbqueue.relay.tracks import ends, post, running
 from dbqueue.relay.tracks.calling import hand_over
+from dbqueue.relay.tracks.post import STALE
 from dbqueue.worker.process import connections
 
 logger = logging.getLogger(__name__)
 
-STALE, ENDED = "stale", "ended"
+ENDED = "ended"
 # Seconds until a message is published again whose job may not run just now.
 LATER = 5.0
 

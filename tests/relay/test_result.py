@@ -143,6 +143,33 @@ def test_a_message_that_is_run_three_times_ends_its_job_once(away):
     assert not Job.objects.exists()
 
 
+def test_a_message_that_comes_again_while_its_job_runs_here_starts_nothing(away):
+    send(tasks.snooze, 0.5)
+    (message,) = away.relay()
+    transport = MemoryTransport(VIDEO, {})
+
+    found = together(*[lambda: transport.start(message.as_json())] * 2)
+
+    assert sorted(found) == ["SUCCESSFUL", "stale"]
+    away.read()
+    assert FinishedJob.objects.get().state == "SUCCESSFUL"
+
+
+def test_a_job_that_runs_here_already_by_a_lost_message_runs_apart_from_it(away):
+    send(tasks.snooze, 0.5)
+    messages = away.relay()
+    overdue()
+    messages += away.relay()
+    transport = MemoryTransport(VIDEO, {})
+
+    found = together(*[lambda m=m: transport.start(m.as_json()) for m in messages])
+
+    assert found == ["SUCCESSFUL"] * 2
+    away.read()
+    assert FinishedJob.objects.get().state == "SUCCESSFUL"
+    assert post._posts["default", VIDEO]._held == {}
+
+
 def test_replies_come_again_after_a_relay_died_between_reading_and_writing(
     away, monkeypatch
 ):

@@ -33,6 +33,7 @@ from dbqueue.worker.shared import make_children
 
 logger = logging.getLogger(__name__)
 
+STALE = "stale"  # what becomes of a message that starts nothing
 PLACES = 1000  # jobs that may run at once in a process
 TICK = 0.25  # seconds between looks at limits, and at progress
 BEATS = 6  # replies in a lease that say that the process is alive
@@ -72,29 +73,40 @@ class Post:
         self._idle_since = time.monotonic()
         self._thread: threading.Thread | None = None
 
-    def take(self) -> bool:
-        """Have one more job begin here; return whether that is possible."""
+    def take(self, message: Message) -> bool:
+        """Have the job of a message begin here; return whether that is possible.
+
+        It is not as long as the job runs here by another message, which may be lost by
+        now: its limit, and what is told of it, go by its id.
+        """
+        id = UUID(message.id)
         with self._lock:
-            if self.ended or self.pid != os.getpid():
+            if self.ended or self.pid != os.getpid() or id in self._held:
                 return False
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._watch, name="dbqueue-replies", daemon=True
                 )
                 self._thread.start()
+            self._held[id] = message
             self._users += 1
             return True
 
-    def release(self) -> None:
+    def release(self, message: Message) -> None:
         """Note that a job has left that take() let in."""
         with self._lock:
+            self._held.pop(UUID(message.id), None)
             self._users -= 1
             self._idle_since = time.monotonic()
+
+    def is_running(self, message: Message) -> bool:
+        """Tell whether this very message has a job run here."""
+        known = self._held.get(UUID(message.id))
+        return known is not None and known.token == message.token
 
     def run(self, message: Message) -> Outcome:
         """Run the job of a message; reply that it starts, and how it has ended."""
         job = calling.job_of(message)
-        self._held[job.id] = message
         try:
             with suppress(Exception):  # of any broker's library: its end says it, too
                 self._transport.reply([self._of(replies.STARTED, message).as_json()])
@@ -102,7 +114,6 @@ class Post:
             self._reply_end(self._ending(message, outcome))
             return outcome
         finally:
-            self._held.pop(job.id, None)
             self._progress.pop((job.id, job.attempt), None)
 
     def leave(self) -> None:
@@ -204,24 +215,31 @@ _posts_lock = threading.Lock()
 
 
 def run(message: Message) -> str:
-    """Run the job of a message, and reply; return the state that it asks for."""
+    """Run the job of a message, and reply; return the state that it asks for.
+
+    STALE if the message has come once more while its job runs here.
+    """
     with _posted(message) as post:
-        return str(post.run(message).state)
+        return STALE if post is None else str(post.run(message).state)
 
 
 @contextmanager
-def _posted(message: Message) -> Iterator[Post]:
+def _posted(message: Message) -> Iterator[Post | None]:
     """Have this process be a worker of the message's engine inside the block."""
     key = message.backend, message.queue
     with _posts_lock:
         post = _posts.get(key)
-        if post is None or not post.take():
+        is_known = post is not None and post.is_running(message)
+        if not is_known and (post is None or not post.take(message)):
             post = _posts[key] = Post(engine_of(*key))
-            post.take()
+            post.take(message)
+    if post is None or is_known:
+        yield None
+        return
     try:
         yield post
     finally:
-        post.release()
+        post.release(message)
 
 
 def leave() -> None:
