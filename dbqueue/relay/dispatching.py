@@ -61,7 +61,9 @@ class Dispatcher:
             self._forget_at = time.monotonic() + FORGET
         if not publishing or self._is_paused() or not self._is_reachable():
             return False
-        again = self._overdue()
+        # What seems lost may have ended, as a reply says that was not read yet.
+        is_behind = self.reader is not None and self.reader.is_behind
+        again = [] if is_behind else self._overdue()
         fresh = self._fresh(self._room())
         self._publish(again + fresh)
         return bool(again or fresh) and not self._paused_until

@@ -89,12 +89,12 @@ class Relay:
         self._leave()
 
     def drain(self) -> None:
-        """Publish what is ready now, write what was replied, and end."""
+        """Write what was replied, publish what is ready now, and end."""
+        for reader in self._readers():
+            reader.drain()
         make_ready(self._alias)
         while any([d.step() for d in self._dispatchers]):  # noqa: C419  all of them
             pass
-        for reader in self._readers():
-            reader.drain()
         for dispatcher in self._dispatchers:
             dispatcher.close()
 

@@ -487,6 +487,59 @@ def test_a_relay_can_be_told_to_write_what_was_replied_and_end(away):
     assert ended(result).state == "SUCCESSFUL"
 
 
+def test_what_was_replied_while_no_relay_ran_is_written_before_it_counts_as_lost(away):
+    from django.core.management import call_command
+
+    result = send(tasks.add, 2, 3)
+    run(*away.relay())
+    overdue()
+
+    call_command("runrelay", "--drain", verbosity=0)
+
+    assert ended(result).state == "SUCCESSFUL"
+    assert len(away.messages) == 1
+
+
+def test_a_relay_publishes_nothing_again_until_it_has_read_what_was_replied(away):
+    result = send(tasks.add, 2, 3)
+    run(*away.relay())
+    overdue()
+    dispatcher = Dispatcher(*engines())
+    dispatcher.reader._wait("Database trouble", OperationalError("gone"), 1.0)
+
+    dispatcher.step()
+    assert len(away.messages) == 1
+    dispatcher.reader._read_some()
+    assert dispatcher.reader.is_behind
+    dispatcher.reader._read_some()
+
+    assert not dispatcher.reader.is_behind
+    assert ended(result).state == "SUCCESSFUL"
+    dispatcher.close()
+
+
+def test_a_reader_looks_for_the_database_before_others_rescue(away, monkeypatch):
+    pauses = []
+    dispatcher = Dispatcher(*engines())
+    reader = dispatcher.reader
+
+    def fail(write, seconds):
+        raise OperationalError("the server has gone")
+
+    def note(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 12:
+            reader._stopping.set()
+
+    monkeypatch.setattr(dispatcher.transport, "receive", fail)
+    monkeypatch.setattr(reader._stopping, "wait", note)
+    with override_settings(DBQUEUE={"LEASE": 12}):
+        together(reader._read)
+
+    dispatcher.close()
+    assert (pauses[0], max(pauses)) == (0.2, 2.0)
+
+
 def test_a_lease_of_one_that_is_known_is_renewed(away):
     id, (engine,) = uuid4(), engines()
     leases.register("default", id, name="x", host="h", pid=1, queues="*", lease=1)
