@@ -1,7 +1,8 @@
 """The engine Celery: messages for `celery -A proj worker`, whatever its broker."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from django.core.exceptions import ImproperlyConfigured
@@ -119,17 +120,28 @@ class CeleryTransport(Transport):
             return 0
 
     def reply(self, texts: Sequence[str]) -> None:
-        try:
+        with self._letting_go():
             self._mailbox.put(texts, timeout=ANSWERING)
-        except Exception:  # of kombu, and of any broker's library
-            self._let_go(self._mailbox.forget())
-            raise
 
     def receive(self, write: Callable[[Sequence[str]], None], seconds: float) -> int:
+        with self._letting_go():
+            texts = self._mailbox.collect(seconds)
+        if texts:
+            # What this raises leaves them here until the next time: RabbitMQ counts how
+            # often it gives a message of a quorum queue, and drops it in the end.
+            write(texts)
+        with self._letting_go():
+            self._mailbox.accept()
+        return len(texts)
+
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        """Use the mailbox, and no connection of it again that has failed."""
         try:
-            return self._mailbox.read(write, seconds)
-        except Exception:  # as above, and of the database: they come again
-            self._let_go(self._mailbox.forget())
+            yield
+        except Exception:  # of kombu, and of any broker's library
+            for connection in self._mailbox.forget():
+                self._release(connection)
             raise
 
     def health(self) -> None:
@@ -197,10 +209,6 @@ class CeleryTransport(Transport):
     def _forget(self) -> None:
         """Have all threads connect anew: what broke one connection broke others."""
         self._generation += 1
-
-    def _let_go(self, connections: Iterable[Any]) -> None:
-        for connection in connections:
-            self._release(connection)
 
     def _release(self, connection: Any) -> None:
         if connection in self._all:

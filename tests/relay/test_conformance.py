@@ -1,8 +1,10 @@
 """The transports keep to what is asked of each."""
 
+from contextlib import suppress
+
 import pytest
 
-from dbqueue.relay.conformance import TransportConformance, example
+from dbqueue.relay.conformance import TransportConformance, example, read, refuse
 from tests.relay.transports import MemoryTransport
 from tests.support.processes import once, wait_until
 
@@ -84,6 +86,33 @@ class TestCelery(TransportConformance):
 
         assert errors[1] == [None, None]
         assert len(errors[0]) == 2
+
+    def test_replies_that_were_not_written_stay_with_the_relay(self):
+        transport = self.make_transport()
+        transport.reply(["first"])
+        with suppress(ConnectionError):
+            transport.receive(refuse, 10.0)
+        (before,) = transport._mailbox._mine.reading[1]
+
+        for _ in range(25):  # a quorum queue gives a message 20 times
+            with suppress(ConnectionError):
+                transport.receive(refuse, 0.1)
+
+        assert transport._mailbox._mine.reading[1] == [before]
+        transport.reply(["second"])
+        assert read(transport, 2) == ["first", "second"]
+
+    def test_large_replies_are_not_all_held_at_once(self, monkeypatch):
+        from dbqueue.relay.tracks import mailbox
+
+        monkeypatch.setattr(mailbox, "WEIGHT", 25)
+        transport, found = self.make_transport(), []
+        transport.reply(["x" * 10] * 6)
+
+        transport.receive(found.extend, 10.0)
+
+        assert len(found) == 3
+        assert len(read(transport, 3)) == 3
 
 
 def is_replied(transport):

@@ -8,6 +8,7 @@ from typing import Any
 from kombu.entity import Exchange, Queue
 
 MOST = 500  # that are read and written at a time
+WEIGHT = 8 * 2**20  # bytes that are enough at a time: results may be large
 AT_ONCE = 0.01  # seconds that it waits for each beside the first
 AGAIN = 30.0  # seconds until Redis gives again what a dead relay has read
 
@@ -40,20 +41,22 @@ class Mailbox:
                 timeout=timeout,
             )
 
-    def read(self, write: Callable[[Sequence[str]], None], seconds: float) -> int:
-        """See Transport.receive()."""
+    def collect(self, seconds: float) -> list[str]:
+        """Return what comes within so many seconds, and what was not accepted yet."""
         connection, got = self._open()
         with suppress(TimeoutError):
-            connection.drain_events(timeout=seconds)
-            while len(got) < MOST:
+            if not got:
+                connection.drain_events(timeout=seconds)
+            while len(got) < MOST and sum(len(reply.body) for reply in got) < WEIGHT:
                 connection.drain_events(timeout=AT_ONCE)
-        if got:
-            write([_text(reply.body) for reply in got])
+        return [_text(reply.body) for reply in got]
+
+    def accept(self) -> None:
+        """Take from the broker what was collected."""
+        _, got = self._open()
         for reply in got:
             reply.ack()
-        count = len(got)
         got.clear()
-        return count
 
     def forget(self) -> list[Any]:
         """Let go of this thread's connections, and return those that there are."""
