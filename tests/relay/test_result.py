@@ -252,6 +252,21 @@ def test_progress_comes_back(away):
     assert mine._progress == {}
 
 
+def test_a_start_that_was_lost_is_said_again_by_a_worker_that_is_alive(away):
+    result = send(tasks.add, 2, 3)
+    (message,) = away.relay()
+    mine = post.Post(*engines())
+    mine._held[job(result).pk] = message
+    mine._beat_at -= 1000.0
+
+    mine._beat_if_due()
+    away.read()
+
+    row = job(result)
+    assert (row.state, row.attempt, row.worker_id) == ("RUNNING", 1, mine.id)
+    assert not Dispatch.objects.exists()
+
+
 def test_a_job_that_runs_for_too_long_is_stopped(away):
     result = send(tasks.spin)
 
@@ -403,8 +418,9 @@ END = {**ALIVE, "kind": "ended", "id": ID, "token": ID, "attempt": 1}
             for change in [
                 {"running": 5},
                 {"running": "abc"},
-                {"running": [["zz", 1]]},
-                {"running": [[ID, "1"]]},
+                {"running": [["zz", 1, ID]]},
+                {"running": [[ID, "1", ID]]},
+                {"running": [[ID, 1, "zz"]]},
                 {"progress": [[ID, 1, {}]]},
                 {"pid": "x"},
                 {"pid": 2**40},

@@ -168,7 +168,8 @@ class Post:
         progress = dict(self._progress)
         if not progress and not (due and self._held):
             return
-        held = [(m.id, m.call and m.call.attempt) for m in list(self._held.values())]
+        messages = [(m, m.call) for m in list(self._held.values())]
+        held = [(m.id, call.attempt, m.token) for m, call in messages if call]
         notes = [(id.hex, attempt, text) for (id, attempt), text in progress.items()]
         beat = self._say(replies.ALIVE, running=held, progress=notes)
         self._transport.reply([beat.as_json()])

@@ -32,7 +32,8 @@ _STATES = ("READY", "SUCCESSFUL", "FAILED", "CANCELLED")
 class Reply:
     """That a job has started or ended, or what a worker is running, or that it leaves.
 
-    An end says all that its start has said, which may be lost or come later.
+    An end says all that its start has said, which may be lost or come later. So does a
+    worker that is alive, of what it runs.
     """
 
     kind: str
@@ -45,8 +46,8 @@ class Reply:
     attempt: int = 0
     # Of an end.
     outcome: dict[str, Any] = field(default_factory=dict)
-    # Of a worker that is alive: (id, attempt) of the jobs that run there, and of their
-    # progress (id, attempt, JSON).
+    # Of a worker that is alive: (id, attempt, token) of the jobs that run there, and of
+    # their progress (id, attempt, JSON).
     running: list[Any] = field(default_factory=list)
     progress: list[Any] = field(default_factory=list)
 
@@ -74,6 +75,13 @@ class Reply:
     def job_id(self) -> UUID:
         return UUID(self.id)
 
+    @property
+    def began(self) -> list[UUID]:
+        """The tokens of messages whose jobs have begun, as this says."""
+        if self.kind in (STARTED, ENDED):
+            return [UUID(self.token)]
+        return [UUID(token) for _, _, token in self.running]
+
     def _demand_whole(self) -> None:
         """Raise a TypeError or ValueError if it is not what a worker has made.
 
@@ -89,9 +97,9 @@ class Reply:
             _demand_kinds(self.outcome, _SENT)
             if self.outcome.get("state") not in _STATES:
                 raise ValueError(self.outcome)
-        for id, attempt in self.running:
-            _demand_kinds({"id": id, "attempt": attempt}, _FIELDS)
-            UUID(id)
+        for id, attempt, token in self.running:
+            _demand_kinds({"id": id, "attempt": attempt, "token": token}, _FIELDS)
+            UUID(id), UUID(token)
         for id, attempt, text in self.progress:
             _demand_kinds({"id": id, "attempt": attempt, "text": text}, _FIELDS)
             UUID(id)

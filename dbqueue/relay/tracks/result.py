@@ -85,17 +85,17 @@ class ResultTrack(FarTrack):
 
         Of several replies of one message, the first decides whose the job is.
         """
-        first: dict[UUID, Reply] = {}
+        first: dict[UUID, UUID] = {}
         for reply in found:
-            if reply.kind in (replies.STARTED, replies.ENDED):
-                first.setdefault(UUID(reply.token), reply)
+            for token in reply.began:
+                first.setdefault(token, reply.worker_id)
         if not first:
             return
         rows = self.rows.filter(token__in=list(first))
         locked = rows.select_for_update().order_by("pk").values_list("pk", "token")
         started: dict[UUID, list[UUID]] = {}
         for id, token in list(locked):
-            started.setdefault(first[token].worker_id, []).append(id)
+            started.setdefault(first[token], []).append(id)
         rows._raw_delete(self.alias)
         jobs = Job.objects.using(self.alias).filter(queue_name=self.engine.queue)
         for worker, ids in started.items():
@@ -168,7 +168,7 @@ class ResultTrack(FarTrack):
 
     def _look_for_lost(self, reply: Reply) -> None:
         """Rescue jobs that their worker does not run, and whose end did not come."""
-        known = {UUID(id): attempt for id, attempt in reply.running}
+        known = {UUID(id): attempt for id, attempt, _ in reply.running}
         now, hidden = time.monotonic(), hidden_from(self.alias, reply.worker_id, known)
         before = self._missed.pop(reply.worker_id, {})
         since = {(j.id, j.attempt): before.get((j.id, j.attempt), now) for j in hidden}
