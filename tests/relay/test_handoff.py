@@ -301,3 +301,19 @@ def test_a_check_tells_of_atomic_tasks_of_the_queue(outbox):
             call_command("runrelay", "--drain", verbosity=0)
 
     assert error.msg.startswith(f"{path!r} is atomic, and its queue 'video' has an")
+
+
+@pytest.mark.parametrize("column", ["args", "task"])
+def test_a_damaged_job_fails_and_stops_no_other(outbox, only_sqlite, column):
+    damaged, whole = send(tasks.add, 1, 1), send(tasks.add, 2, 3)
+    rows = Job.objects.filter(pk=damaged.id)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+        sql = f"UPDATE dbqueue_job SET {column} = CAST(x'ff' AS text) WHERE id = %s"
+        cursor.execute(sql, [rows.values_list("pk", flat=True)[0].hex])
+        cursor.execute("PRAGMA ignore_check_constraints = OFF")
+
+    (message,) = outbox.relay()
+
+    assert message.id == ended(whole).pk.hex
+    assert ended(damaged).state == "FAILED"

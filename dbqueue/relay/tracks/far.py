@@ -1,6 +1,6 @@
 """What the tracks share whose workers do not read the rows: the call goes along."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from dbqueue.dialects.loading import BYTES
 from dbqueue.dialects.rows import tell_of_known
+from dbqueue.jobs.refusals import set_aside
 from dbqueue.models import FinishedJob, Job, Pause
 from dbqueue.models.job import JobQuerySet
 from dbqueue.relay.messages import Call
@@ -39,10 +40,12 @@ class FarTrack(FullTrack):
         heads = list(weighed[:limit])
         known = self._forget_known(id for id, once, _ in heads if once)
         ids = list(_light((id, size) for id, _, size in heads if id not in known))
-        rows = Job.objects.using(self.alias).ready().filter(pk__in=ids)
-        texts = {f"{name}_text": text for name, text in _TEXTS.items()}
-        found = {row["pk"]: row for row in rows.values(*_NAMES, **texts)}
-        return [self._waiting(found[id]) for id in ids if id in found]
+        try:
+            return self._read(ids)
+        except Exception as error:
+            if not self.dialect.refuses(error):
+                raise
+        return [waiting for id in ids for waiting in self._read_alone(id)]
 
     def expires(self, deadline: datetime | None) -> float | None:
         """Return how long the message of a job with this deadline counts, if limited.
@@ -53,6 +56,22 @@ class FarTrack(FullTrack):
             return None
         now = timezone.now() if timezone.is_aware(deadline) else datetime.now()
         return max(LEAST, (deadline - now).total_seconds())
+
+    def _read(self, ids: Sequence[UUID]) -> list[Waiting]:
+        rows = Job.objects.using(self.alias).ready().filter(pk__in=ids)
+        texts = {f"{name}_text": text for name, text in _TEXTS.items()}
+        found = {row["pk"]: row for row in rows.values(*_NAMES, **texts)}
+        return [self._waiting(found[id]) for id in ids if id in found]
+
+    def _read_alone(self, id: UUID) -> list[Waiting]:
+        """Return the job, unless its row was damaged: then it ends as FAILED."""
+        try:
+            return self._read([id])
+        except Exception as error:
+            if not self.dialect.refuses(error):
+                raise
+            set_aside(self.dialect, id, self.worker_id, error)
+            return []
 
     def _forget_known(self, ids: Iterable[UUID]) -> set[UUID]:
         """Remove jobs under a chosen id that the history has, as a claim does."""
