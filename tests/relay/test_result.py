@@ -371,6 +371,20 @@ def test_a_worker_that_leaves_is_on_record_and_not_lost(away):
     assert Worker.everyone.get().was_lost is False
 
 
+def test_a_worker_that_has_left_does_not_come_back_by_a_late_reply(away):
+    send(tasks.add, 2, 3)
+    run(*away.relay())
+    late = list(MemoryTransport.replies)
+    away.read()
+    post.leave()
+    away.read()
+
+    MemoryTransport.replies += late
+    away.read()
+
+    assert not Worker.objects.exists()
+
+
 def test_a_task_that_ends_in_its_row_fails_with_the_way_out(away):
     result = send(tasks.write_group, "g")
 

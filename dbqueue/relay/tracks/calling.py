@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from dbqueue.backend import DatabaseBackend, backend_of
+from dbqueue.backend import backend_of
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome, as_kept
 from dbqueue.exceptions import AtomicUnavailable
@@ -31,7 +31,7 @@ def hand_over(message: Message) -> Any:
     holder = Holder(
         worker_id=uuid7(),
         database=backend.database,
-        sender=DatabaseBackend,
+        sender=type(backend),
         record_now=refuse_end,
         note=lambda id, notes: None,
         reraise=(BaseException,),

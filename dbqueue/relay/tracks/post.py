@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from dbqueue.backend import DatabaseBackend
+from dbqueue.backend import backend_of
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import (
@@ -57,7 +57,7 @@ class Post:
         self.holder = Holder(
             worker_id=self.id,
             database=engine.database,
-            sender=DatabaseBackend,
+            sender=type(backend_of(engine.backend)),
             record_now=calling.refuse_end,
             note=self._note,
         )

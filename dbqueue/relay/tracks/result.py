@@ -148,11 +148,11 @@ class ResultTrack(FarTrack):
         for id in leases.heartbeat(self.alias, list(workers), lease=lease):
             # It was silent for longer: its jobs are others', and it may have more.
             rows = Worker.everyone.using(self.alias).filter(pk=id)
-            if rows.update(ended_at=None, was_lost=None):
+            if rows.filter(was_lost=True).update(ended_at=None, was_lost=None):
                 leases.heartbeat(self.alias, [id], lease=lease)
-                continue
-            with suppress(IntegrityError):  # another relay has written it meanwhile
-                self._register(workers[id])
+            elif not rows.exists():  # one that has left stays so, whatever comes late
+                with suppress(IntegrityError):  # another relay has written it meanwhile
+                    self._register(workers[id])
 
     def _register(self, reply: Reply) -> None:
         leases.register(
