@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone, translation
 
-from dbqueue import Cancel, Retry, bind_context, task
+from dbqueue import Cancel, Retry, bind_context, task, time_limit
 from dbqueue.dialects.rows import UNEXPLAINED
 from dbqueue.exceptions import ClaimLost
 from dbqueue.ids import uuid7
@@ -328,6 +328,13 @@ def returns_object():
 def spin():
     while True:
         time.sleep(0.01)
+
+
+@task(timeout=10, max_attempts=1)
+def spin_in_a_part():
+    with time_limit(0.3):
+        while True:
+            time.sleep(0.01)
 
 
 @task(timeout=0.2, max_attempts=1)

@@ -20,6 +20,7 @@ from dbqueue.ids import uuid7
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue
 from dbqueue.models import Job
+from dbqueue.relay.tracks.running import share_limits
 from dbqueue.tasks import registry
 from dbqueue.worker.loop.dispatch import COURTESY
 from dbqueue.worker.loop.notes import Notes
@@ -63,6 +64,7 @@ class Host:
         )
         (child,) = make_children(1, PLACES)
         self.deadlines = Deadlines(child, PLACES)
+        share_limits(self.deadlines)
         self.ended = False
         # Whether it may hold a job that it does not know of: then it takes no more, and
         # others get what it holds when its own have ended.

@@ -276,6 +276,19 @@ def test_a_job_that_runs_for_too_long_is_stopped(away):
     assert ended(result).attempt_log[-1]["reason"] == "timeout"
 
 
+def test_a_part_of_a_job_is_limited_in_a_process_of_several_engines(away):
+    result = send(tasks.spin_in_a_part)
+    messages = away.relay()
+    with post._posted(messages[0]):
+        pass  # the process is a worker of this engine
+    post.Post(*engines())  # and of another one since
+
+    run(*messages)
+    away.read()
+
+    assert "A part of the job" in ended(result).attempt_log[-1]["message"]
+
+
 def test_a_job_that_was_cancelled_in_the_broker_stays_so(away):
     result = send(tasks.add, 2, 3)
     (message,) = away.relay()

@@ -63,6 +63,7 @@ class Post:
         )
         (child,) = make_children(1, PLACES)
         self.deadlines = Deadlines(child, PLACES)
+        running.share_limits(self.deadlines)
         self.ended = False
         self._progress: dict[tuple[UUID, int], str] = {}
         # The jobs that it is running, or whose ends it still has to reply.

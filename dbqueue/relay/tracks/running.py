@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
+from uuid import UUID
+from weakref import WeakSet
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.jobs import outcomes
-from dbqueue.tasks import defaults, registry
+from dbqueue.tasks import defaults, registry, timing
 from dbqueue.tasks.task import Task
 from dbqueue.worker.process import connections
 from dbqueue.worker.run import contexts
@@ -21,6 +25,8 @@ logger = logging.getLogger(__name__)
 # Seconds that a job waits again whose task this process does not know.
 UNKNOWN = 60.0
 _STOPPED = ("timeout", "cancelled")
+# Of this process: one for each engine whose jobs it runs.
+_all: WeakSet[Deadlines] = WeakSet()
 
 
 class Place(Protocol):
@@ -31,6 +37,12 @@ class Place(Protocol):
 
     @property
     def deadlines(self) -> Deadlines: ...
+
+
+def share_limits(deadlines: Deadlines) -> None:
+    """Let time_limit() reach the jobs of all places that this process has."""
+    _all.add(deadlines)
+    timing.limiters[:] = [_limiting]
 
 
 def run(job: ClaimedJob, place: Place) -> Outcome | None:
@@ -54,6 +66,16 @@ def run(job: ClaimedJob, place: Place) -> Outcome | None:
         return place.holder.refuse(job, error)
     finally:
         connections.tidy()
+
+
+@contextmanager
+def _limiting(job_id: UUID, seconds: float) -> Iterator[None]:
+    for deadlines in list(_all):
+        if job_id in deadlines.running:
+            with deadlines.limiting(job_id, seconds):
+                yield
+            return
+    yield
 
 
 def _run_sync(
