@@ -127,8 +127,7 @@ class CeleryTransport(Transport):
         with self._letting_go():
             texts = self._mailbox.collect(seconds)
         if texts:
-            # What this raises leaves them here until the next time: RabbitMQ counts how
-            # often it gives a message of a quorum queue, and drops it in the end.
+            # They stay here if it raises: a quorum queue drops what it gave too often.
             write(texts)
         with self._letting_go():
             self._mailbox.accept()
@@ -136,10 +135,10 @@ class CeleryTransport(Transport):
 
     @contextmanager
     def _letting_go(self) -> Iterator[None]:
-        """Use the mailbox, and no connection of it again that has failed."""
+        """Use the mailbox, and no connection again that has failed."""
         try:
             yield
-        except Exception:  # of kombu, and of any broker's library
+        except Exception:  # of any broker's library
             for connection in self._mailbox.forget():
                 self._release(connection)
             raise
@@ -149,8 +148,7 @@ class CeleryTransport(Transport):
         try:
             connection.ensure_connection(max_retries=1, timeout=CONNECTING)
         finally:
-            self._all.remove(connection)
-            connection.release()
+            self._release(connection)
 
     def close(self) -> None:
         connections, self._all = self._all, []
