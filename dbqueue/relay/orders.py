@@ -23,7 +23,7 @@ class Orders:
         for asked, was_quiet in rows.values_list("asked", "is_quiet"):
             if asked:
                 self._do(asked)
-                rows.update(asked=None)
+                rows.filter(asked=asked).update(asked=None)
             if self.is_quiet != bool(was_quiet):
                 rows.update(is_quiet=self.is_quiet)
                 what = "publishes nothing more" if self.is_quiet else "publishes again"

@@ -104,9 +104,11 @@ class Relay:
     def _try_round(self) -> bool:
         try:
             more = self._round()
-        except Error as error:
+        except Exception as error:  # whatever it is: the other engines go on
             self._pause = min(MAX_PAUSE, self._pause * 2 or 0.1)
-            logger.warning("Database trouble: %s", str(error).strip())
+            unexpected = not isinstance(error, Error)
+            what = str(error).strip()
+            logger.warning("Database trouble: %s", what, exc_info=unexpected)
             self._put_off_rescue()
             drop(self._alias)
             return False

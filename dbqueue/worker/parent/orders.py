@@ -37,7 +37,7 @@ class Orders:
         for id, asked, is_quiet, is_listening in rows.values_list(*columns):
             if asked:
                 self._do(asked)
-                rows.filter(pk=id).update(asked=None)
+                rows.filter(pk=id, asked=asked).update(asked=None)
             shown[id] = bool(is_quiet), is_listening
         for id, (was_quiet, was_listening) in shown.items():
             now, listening = live[id].is_quiet, _listening(alias, live[id])
