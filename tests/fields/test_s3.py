@@ -333,34 +333,46 @@ def test_a_file_that_is_replaced_is_deleted_where_that_is_wished(
 @pytest.mark.usefixtures("quiet", "small_parts", "as_ada")
 @pytest.mark.django_db(transaction=True)
 class TestAWorkerThatDies:
-    """While it moves a film that is stored in three parts."""
+    """While it moves a film."""
 
     def test_before_and_after_any_request_to_the_bucket(self, sender, storage):
+        """The film is stored in three parts."""
         deaths = 0
         for number in count(1):
-            if not self.act(sender, storage, lambda n=number: requests(storage, n)):
+            if not self.act(sender, storage, LARGE, request=number):
                 break
             deaths += 1
         assert deaths >= 10
 
-    def act(self, sender, storage, dying):
+    def test_after_any_statement(self, sender, storage):
+        deaths = 0
+        for number in count(1):
+            if not self.act(sender, storage, CONTENT, statement=number):
+                break
+            deaths += 1
+        assert deaths >= 10
+
+    def act(self, sender, storage, content, *, statement=NEVER, request=NEVER):
         """Have a worker die once; return whether it did."""
-        told = sender.begin(FILM, "a.mp4", size=len(LARGE))
-        send_parts(told, LARGE)
+        told = sender.begin(FILM, "a.mp4", size=len(content))
+        if "parts" in told["uploadUrl"]:
+            send_parts(told, content)
+        else:
+            assert post(told["uploadUrl"], content) == 201
         assert complete(sender, told).status_code == 201
         song = saved(told)
 
         def work():
             afresh(storage)
-            dying()
+            requests(storage, request)
             run_jobs()
 
-        died = dies_after(NEVER, work)
+        died = dies_after(statement, work)
         song.refresh_from_db()
-        assert not song.film or read(song.film) == LARGE
+        assert not song.film or read(song.film) == content
         recover()
         song.refresh_from_db()
-        assert read(song.film) == LARGE
+        assert read(song.film) == content
         sweep()
         assert (names(storage), unfinished(storage)) == ([song.film.name], [])
         self.clear(storage, song)
