@@ -150,8 +150,10 @@ class Dispatcher:
             ],
             ignore_conflicts=True,
         )
-        ours = self._rows.filter(token__in=list(tokens)).values_list("token", flat=True)
-        written = set(ours)
+        # Asked after that: one may have ended meanwhile, and its row gone.
+        waits = Exists(self._jobs.filter(pk=OuterRef("pk")))
+        ours = self._rows.filter(waits, token__in=list(tokens))
+        written = set(ours.values_list("token", flat=True))
         return [
             self._message(job, token, 1)
             for token, job in tokens.items()

@@ -474,12 +474,12 @@ MUTANTS = [
             Change(
                 "relay/tracks/result.py",
                 "rows = self.rows.filter(token__in=list(first))",
-                "rows = self.rows.filter(pk__in=[r.job_id for r in first.values()])",
+                "rows = self.rows.filter(pk__in=[r.job_id for r in found])",
             ),
             Change(
                 "relay/tracks/result.py",
-                "first[token].worker_id",
-                "found[0].worker_id",
+                "started.setdefault(first[token], [])",
+                "started.setdefault(found[0].worker_id, [])",
             ),
         ),
         "relay/test_result.py::test_an_older_message_ends_nothing",
