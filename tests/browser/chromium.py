@@ -76,17 +76,21 @@ class Browser:
         found = self._ask("POST", "/elements", wanted)
         return found[0][_ELEMENT] if found else None
 
+    def wait_for(self, selector):
+        """Return a reference to the first element that fits, once there is one."""
+        return wait_until(lambda: self.find(selector), f"the page has {selector}")
+
     def text(self, selector="body"):
         """Return what can be read there."""
-        return self._ask("GET", f"/element/{self._reach(selector)}/text")
+        return self._ask("GET", f"/element/{self.wait_for(selector)}/text")
 
     def fill_in(self, selector, text):
         """Type a text, or choose a file by its path."""
-        at = f"/element/{self._reach(selector)}/value"
+        at = f"/element/{self.wait_for(selector)}/value"
         self._ask("POST", at, {"text": str(text)})
 
     def click(self, selector):
-        self._ask("POST", f"/element/{self._reach(selector)}/click", {})
+        self._ask("POST", f"/element/{self.wait_for(selector)}/click", {})
 
     def run(self, script):
         """Return what the JavaScript returns."""
@@ -134,10 +138,6 @@ class Browser:
 
     def quit(self):
         self._ask("DELETE", "")
-
-    def _reach(self, selector):
-        """Return a reference to the first that fits, once the page has one."""
-        return wait_until(lambda: self.find(selector), f"the page has {selector}")
 
     def _ask(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()

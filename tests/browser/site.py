@@ -75,7 +75,7 @@ class AdminSite:
         return self.run(_ROWS).split()
 
     def wait_for(self, selector):
-        wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
+        self.browser.wait_for(selector)
 
     def wait_for_text(self, text, selector="body"):
         def is_there():

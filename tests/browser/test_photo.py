@@ -54,7 +54,7 @@ class Site:
 
     def wait_for(self, selector):
         """Wait until the page has such an element."""
-        wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
+        self.browser.wait_for(selector)
 
     def stored(self, folder):
         """Return the paths of what is stored in a folder."""

@@ -63,7 +63,7 @@ class Site:
             file.write(f"{line}\n")
 
     def wait_for(self, selector):
-        wait_until(lambda: self.browser.find(selector), f"the page has {selector}")
+        self.browser.wait_for(selector)
 
     def wait_for_text(self, part, words):
         def is_said():
