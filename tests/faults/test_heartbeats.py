@@ -71,7 +71,8 @@ def refusals(events):
 
 
 # What a child says that leaves, and its supervisor where the child was too late.
-GIVES_UP = ("no heartbeat reaches the database", "while its lease ends; killed")
+LEFT_BY_FORCE = "while its lease ends; killed"
+GIVES_UP = ("no heartbeat reaches the database", LEFT_BY_FORCE)
 
 
 def has_given_up(worker):
@@ -103,6 +104,25 @@ def test_a_worker_without_heartbeats_has_left_its_jobs_before_another_begins_the
     assert record.attempt == 2
     assert reasons(record) in (["released"], ["lost"])
     assert effects.counts() == {"slow": 1}
+
+
+@on_demand
+def test_a_child_that_cannot_leave_by_itself_is_killed_before_another_begins_its_job(
+    run_worker, jobs, effects
+):
+    """Its supervisor sees to it where no other thread of the child gets to run."""
+    settings = {"DBQUEUE": {"LEASE": 6.0}}
+    job = jobs.one(tasks.hold_the_gil_at_first, "held")
+    late = run_worker("--worker-name", "late", settings=settings)
+    effects.wait_for("began", "held")
+    run_worker("--worker-name", "prompt", settings=settings)
+
+    with refused_heartbeats():
+        _, again = effects.wait_for("began", "held", times=2)
+
+    assert again["beside"] == []
+    assert LEFT_BY_FORCE in late.output
+    assert reasons(wait_until_finished(job)) == ["lost"]
 
 
 def test_a_worker_without_heartbeats_claims_nothing_until_they_arrive_again(

@@ -34,6 +34,7 @@ from tests import tasks
 from tests.jobs.test_events import received
 from tests.support import invariants
 from tests.support.processes import NEVER, PATIENCE, wait_until
+from tests.support.unique_tasks import report
 from tests.support.workers import HandWorker, drain, heard, together
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +87,16 @@ def long():
 @task
 def take(name, *, number=1):
     return [name, number]
+
+
+def waiting_for_locks():
+    """Return how many sessions of the test's database wait for another one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]
 
 
 @task(max_attempts=1)
@@ -756,6 +767,41 @@ class TestAtTheSameTime:
 
         assert (moved.done, moved.skipped) == (3, {})
         assert FinishedJob.objects.get(pk=ids[0]).priority == 1
+
+    def test_a_retry_that_was_held_up_does_not_retry_what_has_run_again_meanwhile(
+        self, only_postgres
+    ):
+        """On SQLite nobody can be between another one's look and its write."""
+        ids = [UUID(report.enqueue(1).id), UUID(tasks.noop.enqueue().id)]
+        drain()
+        held, ran = Event(), Event()
+
+        def hold():
+            with transaction.atomic():
+                report.enqueue(1)  # its key is wanted back by the first retry
+                held.set()
+                wait_until(lambda: waiting_for_locks() == 2 or ran.is_set(), "both try")
+                transaction.set_rollback(True)
+
+        def retry_both():
+            held.wait()
+            return jobs.retry(ids)
+
+        def retry_one():
+            wait_until(lambda: waiting_for_locks() == 1, "the other one is held up")
+            moved = jobs.retry(ids[1:])
+            drain()
+            ran.set()
+            return moved
+
+        _, both, one = together(hold, retry_both, retry_one)
+
+        drain()
+        assert both.done + one.done == 2
+        assert set(FinishedJob.objects.values_list("pk", "attempt")) == {
+            (id, 2) for id in ids
+        }
+        invariants.check(committed=ids, at_rest=True)
 
 
 class TestGet:

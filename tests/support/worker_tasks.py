@@ -103,13 +103,17 @@ def atomic_until(key, path):
 @task
 def work_alone_until(key, path):
     """As work_until(); note which processes that had begun it before still live."""
+    begin_alone(key)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    effect("ended", key)
+
+
+def begin_alone(key):
     log = Path(os.environ["DBQUEUE_TEST_EFFECTS"])
     lines = log.read_text().splitlines() if log.exists() else []
     before = {line["pid"] for line in map(json.loads, lines) if line["key"] == key}
     effect("began", key, beside=[pid for pid in before if _state(pid) not in "ZX"])
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    effect("ended", key)
 
 
 @task
@@ -324,6 +328,15 @@ def hold_the_gil(key):
 @task
 def hold_the_gil_unlimited(key):
     hold_the_gil.func(key)
+
+
+@task(takes_context=True)
+def hold_the_gil_at_first(context, key):
+    """As work_alone_until(); the first attempt lets no other thread run, for ever."""
+    begin_alone(key)
+    if context.task_result.attempt == 1:
+        re.match(r"(a+)+$", "a" * 64 + "b")
+    effect("ended", key)
 
 
 @task(max_attempts=1, timeout=0.5)

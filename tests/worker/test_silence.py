@@ -153,16 +153,19 @@ def test_a_worker_frozen_behind_the_end_of_an_atomic_job_blocks_no_other(
 def test_a_frozen_supervisor_gives_its_childrens_jobs_away(
     run_worker, effects, tmp_path
 ):
+    """They have left by themselves: their supervisor can kill none of them."""
     leave = tmp_path / "leave"
-    job = enqueue(tasks.work_until, "slow", str(leave))
-    first = run_worker(settings=SHORT)
+    lease = {"DBQUEUE": {"LEASE": 6.0}}
+    job = enqueue(tasks.work_alone_until, "slow", str(leave))
+    first = run_worker(settings=lease)
     effects.wait_for("began")
     os.kill(first.pid, signal.SIGSTOP)
     wait_until(lambda: is_stopped(first.pid), "the supervisor is stopped")
-    run_worker(settings=SHORT)
+    run_worker(settings=lease)
 
-    effects.wait_for("began", times=2)
+    _, again = effects.wait_for("began", times=2)
 
+    assert again["beside"] == []
     leave.touch()
     record = wait_until_finished(job)
     assert (record.attempt, reasons(record)) == (2, ["lost"])
