@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import signal
 
 import django
 import pytest
@@ -18,6 +19,9 @@ from tests.support.workers import HandWorker
 
 def pytest_configure():
     empty_quickly()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # What a script runs in its background: Ctrl-C would end no program of a test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():

@@ -304,7 +304,7 @@ def test_arguments_with_a_mistake_are_refused(run_worker):
     workers = {name: run_worker(name, value) for name, value in WRONG_ARGUMENTS.items()}
 
     for name, worker in workers.items():
-        assert worker.wait(15) == 2, name
+        assert worker.wait() == 2, name
         assert name in worker.output
         assert "Traceback" not in worker.output
 
