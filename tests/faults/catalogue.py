@@ -24,6 +24,7 @@ SQLITE = "faults/test_sqlite.py::"
 JOBS, CLOCK = "faults/test_jobs.py::", "faults/test_clock.py::"
 HEARTBEATS, DISKS = "faults/test_heartbeats.py::", "faults/test_disks.py::"
 POOL, HOSTS = "faults/test_pool.py::", "faults/test_hosts.py::"
+UPKEEP = "faults/test_upkeep.py::"
 CLAIMS_LOST = "worker/test_claims_lost.py::"
 RACES = "uploads/test_races.py::"
 SCHEDULES = "schedules/"
@@ -278,6 +279,13 @@ FAULTS = [
         "Workers wait, with the connections that they always have, and go on.",
         "Two workers of eight processes each; a second session with LOCK TABLE",
         (f"{HOSTS}test_",),
+    ),
+    Fault(
+        "An administrator vacuums, reindexes or clusters the tables in use",
+        "Workers wait where the command locks them out, and go on.",
+        "The commands, each again and again on each table while jobs are enqueued and "
+        "run",
+        (f"{UPKEEP}test_",),
     ),
     Fault(
         "An operator discards or retries an upload as it ends",
