@@ -51,6 +51,10 @@ class Crew:
         return self.row.ended_at is None
 
     @property
+    def takes_orders(self) -> bool:
+        return self.is_live and self.row.takes_orders
+
+    @property
     def heartbeat(self) -> float:
         seen = self.row.ended_at or self.row.last_seen
         return float(max(0.0, (self._now - seen).total_seconds()))
@@ -85,6 +89,7 @@ class Crew:
             (_("Slots: threads + async"), self.slots),
             (_("Memory"), texts.size(row.memory)),
             (_("News of jobs reaches it"), self._listens),
+            (_("Cannot read replies of"), ", ".join(self.facts.get("deaf", ()))),
             (_("Started"), texts.moment(row.started_at)),
             (_("Last heartbeat"), texts.moment(row.last_seen)),
             (_("Lease ends"), texts.moment(row.expires_at)),
@@ -167,7 +172,15 @@ class WorkerAdmin(ReadOnlyAdmin):
         asked, id = request.POST.get("order", ""), as_uuid(request.POST.get("id", ""))
         alias = pages.chosen(request)
         rows = Worker.objects.using(alias).filter(pk=id)
-        if asked not in WorkerOrder.values or not rows.update(asked=asked):
+        if any(not row.takes_orders for row in rows):
+            messages.warning(
+                request,
+                _(
+                    "This is a process of an engine, which takes no orders from here. "
+                    "Stop it where it was started, or pause its queue."
+                ),
+            )
+        elif asked not in WorkerOrder.values or not rows.update(asked=asked):
             messages.warning(request, _("This worker has ended already."))
         else:
             words = {

@@ -9,6 +9,9 @@ from dbqueue import dialects
 from dbqueue.ids import uuid7
 from dbqueue.models.fields import Json, Key, Moment
 
+# What the facts of a process say that another system starts and stops, as Celery.
+ENGINE = "engine"
+
 
 class WorkerOrder(models.TextChoices):
     QUIET = "quiet", _("Quiet")  # takes no more jobs, and waits for what may come
@@ -23,6 +26,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     def expired(self) -> "WorkerQuerySet":
         """Return those whose lease is over."""
         return self.filter(expires_at__lt=dialects.of(self.db).clock())
+
+    def of_engine(self, queue: str) -> "WorkerQuerySet":
+        """Return the processes of the engine of this queue."""
+        return self.filter(facts__kind=ENGINE, queues=queue)
 
 
 class LiveManager(models.Manager.from_queryset(WorkerQuerySet)):  # type: ignore[misc]  # it is dynamic
@@ -71,3 +78,8 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether what is asked of it is obeyed."""
+        return not (isinstance(self.facts, dict) and self.facts.get("kind") == ENGINE)

@@ -315,6 +315,22 @@ class TestOtherPages:
         assert Worker.objects.get().asked == "stop"
         assert LogEntry.objects.count() == 2
 
+    def test_a_process_of_an_engine_is_offered_no_order_and_takes_none(
+        self, admin_client
+    ):
+        worker = HandWorker()
+        Worker.objects.update(facts={"kind": "engine"})
+        page = address("worker_changelist")
+        pages = page, address("worker_change", worker.id)
+
+        texts = [admin_client.get(url).text for url in pages]
+        data = {"order": "stop", "id": str(worker.id)}
+        answer = admin_client.post(page, data, follow=True).text
+
+        assert [text.count('name="order"') for text in texts] == [0, 0]
+        assert "takes no orders from here. Stop it where it was started" in answer
+        assert Worker.objects.get().asked is None
+
     @pytest.mark.parametrize("data", [{}, {"order": "x"}, {"order": "stop", "id": "y"}])
     def test_a_strange_order_is_answered_calmly(self, admin_client, data):
         response = admin_client.post(address("worker_changelist"), data, follow=True)

@@ -18,6 +18,7 @@ from tests.compat import celery_tasks as tasks
 from tests.compat.tables import shows
 from tests.compat.test_celery import EAGER, ran
 from tests.support.processes import once
+from tests.support.workers import HandWorker
 
 pytestmark = [pytest.mark.django_db, once]
 
@@ -297,6 +298,18 @@ class TestControl:
     def test_what_waits_is_purged(self):
         tasks.add.delay(1)
         assert tasks.app.control.purge() == 1
+
+    def test_processes_of_an_engine_are_not_asked_to_stop(self, worker, alive):
+        engine = HandWorker()
+        rows = Worker.objects.filter(pk=engine.id)
+        rows.update(name="engine h:1", facts={"kind": "engine"})
+
+        tasks.app.control.shutdown()
+
+        assert Worker.objects.get(pk=alive.pk).asked == "stop"
+        assert rows.get().asked is None
+        with pytest.raises(NotImplementedError, match="Stop processes of an engine"):
+            tasks.app.control.shutdown("engine h:1")
 
     def test_a_rate_is_changed_while_tasks_run(self):
         tasks.seldom.delay()

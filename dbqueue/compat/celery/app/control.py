@@ -147,8 +147,11 @@ class Control:
     def shutdown(self, destination: Any = None, **ignored: Any) -> None:
         """Have workers stop, all or those of these names, as TERM does."""
         names = [destination] if isinstance(destination, str) else destination
-        rows = _workers()
-        (rows.filter(name__in=names) if names else rows).update(asked="stop")
+        rows = _workers().filter(name__in=names) if names else _workers()
+        found = {row.pk: row for row in rows if row.takes_orders}
+        if names and (others := [row.name for row in rows if row.pk not in found]):
+            _refuse(f"shutdown({others!r})", "Stop processes of an engine there")
+        rows.filter(pk__in=found).update(asked="stop")
 
     def broadcast(self, *args: Any, **how: Any) -> NoReturn:
         _refuse("broadcast()", "Workers take orders from the database: see the admin")
