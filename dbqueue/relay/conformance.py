@@ -112,6 +112,18 @@ class TransportConformance:
 
         assert not healthy
 
+    def test_replies_of_an_engine_that_is_away_cannot_be_read(self) -> None:
+        transport = self.make_unreachable()
+        if "result" not in transport.TRACKS:
+            return
+        silent = False
+
+        with suppress(Exception):
+            transport.receive(refuse, 0.1)
+            silent = True
+
+        assert not silent
+
     def test_a_transport_that_was_closed_publishes_again(self) -> None:
         transport = self.make_transport()
         transport.close()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.util import Finalize
 from typing import Any, ClassVar
@@ -65,6 +66,7 @@ class DjangoQTransport(Transport):
         _demand_redis(queue)
         self._async_task = import_string("django_q.tasks.async_task")
         self._broker: Any = None
+        self._lock = threading.Lock()  # publishers all ask for it at first
 
     def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
         errors: list[Exception | None] = []
@@ -81,7 +83,8 @@ class DjangoQTransport(Transport):
         self._redis().ping()
 
     def close(self) -> None:
-        broker, self._broker = self._broker, None
+        with self._lock:
+            broker, self._broker = self._broker, None
         if broker is not None:
             broker.connection.connection_pool.disconnect()
 
@@ -101,16 +104,20 @@ class DjangoQTransport(Transport):
         return None
 
     def _redis(self) -> Any:
-        if self._broker is None:
-            broker = Redis(self._cluster)
-            # redis itself waits for ever, and tries again: the relay does that.
-            broker.connection.connection_pool.connection_kwargs.update(
-                socket_connect_timeout=CONNECTING,
-                socket_timeout=ANSWERING,
-                retry=Retry(NoBackoff(), 0),
-            )
-            self._broker = broker
-        return self._broker
+        with self._lock:
+            if self._broker is None:
+                self._broker = self._make_broker()
+            return self._broker
+
+    def _make_broker(self) -> Any:
+        broker = Redis(self._cluster)
+        # redis itself waits for ever, and tries again: the relay does that.
+        broker.connection.connection_pool.connection_kwargs.update(
+            socket_connect_timeout=CONNECTING,
+            socket_timeout=ANSWERING,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return broker
 
 
 def _limit(timeout: float | None) -> int:
@@ -133,13 +140,13 @@ def _demand_redis(queue: str) -> None:
 
 
 def _leave_at_end() -> None:
-    """Let go of what this process holds as a worker, as it ends; see hosting."""
+    """Let go of what this process holds as a worker, as it ends; see tracks.hosting."""
     if os.getpid() not in _left:
         _left.add(os.getpid())
         Finalize(None, _leave, exitpriority=1)
 
 
 def _leave() -> None:
-    from dbqueue.relay.hosting import leave
+    from dbqueue.relay.tracks.hosting import leave
 
     leave()

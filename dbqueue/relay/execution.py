@@ -16,12 +16,11 @@ from dbqueue.dialects.rows import Outcome, Target
 from dbqueue.jobs import expiry
 from dbqueue.jobs.refusals import set_aside
 from dbqueue.models import Job, Pause
-from dbqueue.relay import hosting
-from dbqueue.relay.hosting import Host, hosted
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
-from dbqueue.relay.tracks import ends, post, running
+from dbqueue.relay.tracks import ends, hosting, post, running
 from dbqueue.relay.tracks.calling import hand_over
+from dbqueue.relay.tracks.hosting import Host, hosted
 from dbqueue.relay.tracks.post import STALE
 from dbqueue.worker.process import connections
 

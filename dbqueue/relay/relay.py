@@ -24,6 +24,7 @@ from dbqueue.maintenance.rescue import rescue_orphans
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.orders import Orders
+from dbqueue.relay.tracks.hearing import Hearing
 from dbqueue.relay.tracks.reader import Reader
 from dbqueue.worker.parent.pruner import INTERVAL as PRUNING_INTERVAL
 from dbqueue.worker.parent.pruner import Pruner, forget
@@ -46,6 +47,7 @@ class Relay:
         self._queues = Scan([[engine.queue for engine in engines]]).described()
         self._dialect = dialects.of(self._alias)
         self._dispatchers = [Dispatcher(engine) for engine in engines]
+        self._hearing = Hearing(self._alias, self._readers())
         self._listener = self._dialect.listener()
         self._pipe = WakePipe()
         self._id: UUID | None = None
@@ -129,10 +131,11 @@ class Relay:
     def _beat(self, alias: str) -> None:
         """Be a worker of the queues, as others see it, that runs nothing itself."""
         lease = conf.current().lease
-        if self._id is not None and not leases.heartbeat(
-            alias, [self._id], lease=lease
-        ):
-            return
+        if self._id is None or leases.heartbeat(alias, [self._id], lease=lease):
+            self._id = self._register(alias, lease)
+        self._hearing.keep(self._id)
+
+    def _register(self, alias: str, lease: float) -> UUID:
         id, host = uuid7(), socket.gethostname()
         leases.register(
             alias,
@@ -144,9 +147,9 @@ class Relay:
             lease=lease,
             facts={"kind": "relay"},
         )
-        self._id = id
         for dispatcher in self._dispatchers:
             dispatcher.track.worker_id = id
+        return id
 
     def _obey(self, alias: str) -> None:
         if self._id is not None:

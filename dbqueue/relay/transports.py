@@ -59,7 +59,8 @@ class Transport:
 
         Called by one thread of each relay. Take them from the engine only once
         write() has returned: what it raises is raised, and they come again, as those
-        do of a relay that has died. That may be more than once, and in any order.
+        do of a relay that has died. That may be more than once, and in any order. Raise
+        if the engine does not answer: that nothing comes counts against workers.
         """
         raise NotImplementedError
 

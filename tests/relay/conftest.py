@@ -6,11 +6,10 @@ from uuid import uuid4
 import pytest
 from django.test import override_settings
 
-from dbqueue.relay import hosting
 from dbqueue.relay.dispatching import Dispatcher
 from dbqueue.relay.engines import engines
 from dbqueue.relay.execution import execute
-from dbqueue.relay.tracks import post
+from dbqueue.relay.tracks import hosting, post
 from tests.relay.brokers import RabbitMQ, Redis
 from tests.relay.transports import MemoryTransport
 from tests.support.processes import MANAGE, ROOT, on_demand

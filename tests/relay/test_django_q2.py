@@ -3,6 +3,9 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 from django.test import override_settings
@@ -34,6 +37,7 @@ from tests.support.processes import (
     wait_until_finished,
 )
 from tests.support.worker_tasks import awork, note, swallow, work, work_until
+from tests.support.workers import together
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -288,3 +292,27 @@ def test_a_cluster_that_was_frozen_past_its_lease_ends_nothing(
     assert (ended.state, ended.attempt) == ("SUCCESSFUL", 2)
     frozen.wait_for_output("Claim lost")
     assert not Job.objects.exists()
+
+
+@pytest.mark.usefixtures("on_redis")
+def test_publishers_that_begin_at_once_share_one_connection(monkeypatch):
+    asking, made = threading.Barrier(4), []
+
+    class SlowRedis(Redis):
+        def __init__(self, *arguments, **options):
+            made.append(self)
+            time.sleep(0.2)  # as one over a network takes
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("dbqueue.relay.django_q2.Redis", SlowRedis)
+    monkeypatch.setattr(Conf, "REDIS", address(1))
+    transport = DjangoQTransport("video", {})
+
+    def publish():
+        asking.wait()
+        with suppress(Exception):  # no Redis is there
+            transport.depth()
+
+    together(*[publish] * 4)
+
+    assert len(made) == 1

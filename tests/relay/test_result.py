@@ -1,6 +1,7 @@
 """The track "result": workers without the rows reply, and the relay writes it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import override_settings
 
-from dbqueue import jobs
+from dbqueue import enqueue, jobs
 from dbqueue.dialects import hooks
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue_orphans
@@ -463,6 +464,9 @@ END = {**ALIVE, "kind": "ended", "id": ID, "token": ID, "attempt": 1}
                 {"outcome": {"state": "RUNNING"}},
                 {"outcome": {"state": "FAILED", "failed": "x"}},
                 {"outcome": {"state": "SUCCESSFUL", "result": {}}},
+                {"outcome": {"state": "SUCCESSFUL", "duration": float("nan")}},
+                {"outcome": {"state": "READY", "delay": float("inf")}},
+                {"outcome": {"state": "READY", "delay": 10**400}},
             ]
         ),
     ],
@@ -585,7 +589,16 @@ def test_a_reader_looks_for_the_database_before_others_rescue(away, monkeypatch)
 
 def test_a_lease_of_one_that_is_known_is_renewed(away):
     id, (engine,) = uuid4(), engines()
-    leases.register("default", id, name="x", host="h", pid=1, queues="*", lease=1)
+    leases.register(
+        "default",
+        id,
+        name="x",
+        host="h",
+        pid=1,
+        queues=VIDEO,
+        lease=1,
+        facts={"kind": "engine"},
+    )
     before = Worker.objects.get().expires_at
     alive = Reply(kind=replies.ALIVE, worker=id.hex, host="h", pid=1)
 
@@ -594,3 +607,69 @@ def test_a_lease_of_one_that_is_known_is_renewed(away):
 
     dispatcher.close()
     wait_until(lambda: Worker.objects.get().expires_at > before, "it is renewed")
+
+
+@pytest.mark.parametrize("kind", ["ended", "alive", "left"])
+def test_a_reply_moves_no_job_of_a_worker_of_another_kind(away, kind):
+    other, id = enqueue(tasks.add, 2, 3), uuid4()
+    leases.register("default", id, name="x", host="h", pid=1, queues="*", lease=60)
+    Job.objects.update(state="RUNNING", worker_id=id, attempt=1)
+    leases.condemn("default")
+    before = Worker.everyone.values().get()
+    pk = job(other).pk.hex
+    said = {"worker": id.hex, "host": "h", "pid": 1, "id": pk, "token": pk}
+    outcome = {"state": "SUCCESSFUL", "result": "1", "record": None, "delay": 0}
+    notes = [(pk, 1, '{"value": 4}')]
+    reply = Reply(
+        kind=kind, attempt=1, outcome=outcome, progress=notes, running=[], **said
+    )
+
+    MemoryTransport.replies.append(reply.as_json())
+    away.read()
+
+    row = job(other)
+    assert (row.state, row.progress) == ("RUNNING", None)
+    assert Worker.everyone.values().get() == before
+    assert MemoryTransport.replies == []
+
+
+def test_a_reply_ends_no_job_of_another_queue(away):
+    send(tasks.add, 2, 3)
+    run(*away.relay())
+    (end,) = said("ended")
+    away.read()
+    other = enqueue(tasks.add, 2, 3)
+    Job.objects.update(state="RUNNING", worker_id=end.worker_id, attempt=1)
+    forged = replace(end, id=job(other).pk.hex)
+
+    MemoryTransport.replies.append(forged.as_json())
+    away.read()
+
+    assert job(other).state == "RUNNING"
+
+
+def test_a_worker_that_leaves_before_its_last_reply_is_read_loses_no_job(away):
+    result = send(tasks.add, 2, 3)
+    run(*away.relay())
+    ends = said("ended")
+    forget_all_but("started")
+    away.read()
+
+    post.leave()
+    away.read()
+    rescue_orphans("default", condemning=True)
+    MemoryTransport.replies += [ends[0].as_json()]
+    away.read()
+
+    assert (ended(result).attempt, ended(result).state) == (1, "SUCCESSFUL")
+
+
+def test_a_message_counts_no_longer_than_its_job_may_wait(away):
+    send(tasks.noop, expires=100)
+    send(tasks.noop)
+
+    messages = away.relay()
+
+    limited, other = sorted(messages, key=lambda message: message.expires)
+    assert 0 < limited.expires <= 100
+    assert other.expires == 900

@@ -27,6 +27,7 @@ class MemoryTransport(Transport):
         self.replies += texts
 
     def receive(self, write, seconds):
+        self.health()
         texts = list(self.replies)
         if texts:
             write(texts)

@@ -42,18 +42,23 @@ class Mailbox:
             )
 
     def collect(self, seconds: float) -> list[str]:
-        """Return what comes within so many seconds, and what was not accepted yet."""
-        connection, got = self._open()
+        """Return what comes within so many seconds, and what was not accepted yet.
+
+        Raises if nothing comes, and the broker does not answer either.
+        """
+        connection, channel, got = self._open()
         with suppress(TimeoutError):
             if not got:
                 connection.drain_events(timeout=seconds)
             while len(got) < MOST and sum(len(reply.body) for reply in got) < WEIGHT:
                 connection.drain_events(timeout=AT_ONCE)
+        if not got:
+            self._queue(channel).queue_declare()
         return [_text(reply.body) for reply in got]
 
     def accept(self) -> None:
         """Take from the broker what was collected."""
-        _, got = self._open()
+        *_, got = self._open()
         for reply in got:
             reply.ack()
         got.clear()
@@ -70,8 +75,8 @@ class Mailbox:
         """Let go of the connections of all threads."""
         self._mine = threading.local()
 
-    def _open(self) -> tuple[Any, list[Any]]:
-        """Return this thread's connection, and what has come by it."""
+    def _open(self) -> tuple[Any, Any, list[Any]]:
+        """Return this thread's connection, its channel, and what has come by it."""
         if getattr(self._mine, "reading", None) is None:
             key = f"{self._queue.name}.unacked"
             connection = self._connect(
@@ -81,15 +86,18 @@ class Mailbox:
                 unacked_mutex_key=f"{key}.mutex",
             )
             got: list[Any] = []
-            self._mine.reading = connection, got
+            # Known at once: what follows may fail, and it is let go of then.
+            self._mine.reading = connection, None, got
+            channel = connection.channel()
+            self._mine.reading = connection, channel, got
             consumer = self._amqp.Consumer(
-                connection.channel(),
+                channel,
                 queues=[self._queue],
                 on_message=got.append,
                 prefetch_count=MOST,
             )
             consumer.consume()
-        found: tuple[Any, list[Any]] = self._mine.reading
+        found: tuple[Any, Any, list[Any]] = self._mine.reading
         return found
 
 

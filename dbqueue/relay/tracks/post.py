@@ -23,9 +23,9 @@ from dbqueue.exceptions import (
 from dbqueue.ids import uuid7
 from dbqueue.jobs import outcomes
 from dbqueue.relay.engines import Engine, engine_of
-from dbqueue.relay.hosting import is_replaceable
 from dbqueue.relay.messages import Message
 from dbqueue.relay.tracks import calling, replies, running
+from dbqueue.relay.tracks.hosting import is_replaceable
 from dbqueue.relay.tracks.replies import Reply
 from dbqueue.worker.run.deadlines import Deadlines, Running
 from dbqueue.worker.run.holder import Holder, ProgressNotes
@@ -141,7 +141,10 @@ class Post:
         self._progress |= {(id, attempt): text for id, attempt, text in notes}
 
     def _reply_end(self, reply: Reply) -> None:
-        """Reply it for as long as nobody else may have the job."""
+        """Reply it for as long as nobody else may have the job.
+
+        While the engine cannot be reached, no relay counts how long this is silent.
+        """
         until, pause = time.monotonic() + self._engine.lease, 0.1
         while True:
             try:
@@ -150,8 +153,17 @@ class Post:
                 if time.monotonic() > until:
                     raise
                 logger.warning("Job id=%s has ended, unsaid: %s", reply.id, error)
+            if not self._is_reachable():
+                until = time.monotonic() + self._engine.lease
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _is_reachable(self) -> bool:
+        try:
+            self._transport.health()
+        except Exception:  # of any broker's library
+            return False
+        return True
 
     def _watch(self) -> None:
         while not self.ended or self.deadlines.running:

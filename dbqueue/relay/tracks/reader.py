@@ -25,6 +25,7 @@ class Reader:
     """Has replies written, and takes them from the engine once they are."""
 
     def __init__(self, track: ResultTrack, transport: Transport) -> None:
+        self.engine = track.engine
         self._track, self._transport = track, transport
         self._stopping = threading.Event()
         self._pause = 0.0
@@ -44,8 +45,13 @@ class Reader:
         is_late = since is not None and time.monotonic() > since + CATCHING_UP
         return self._is_behind and not is_late
 
+    def fall_behind(self) -> None:
+        """Note that replies may wait which nobody has read."""
+        self._is_behind, self._read_since = True, None
+        self._track.forget_missed()
+
     def start(self) -> None:
-        self._is_behind = True
+        self.fall_behind()
         self._thread.start()
 
     def stop(self) -> None:
@@ -83,8 +89,8 @@ class Reader:
             self._is_behind = False
 
     def _wait(self, what: str, error: Exception, most: float) -> None:
-        self._is_behind, self._read_since = True, None
+        self.fall_behind()
         self._pause = min(most, self._pause * 2 or 0.2)
-        queue = self._track.engine.queue
+        queue = self.engine.queue
         words = "%s queue=%s, trying again in %.1f s: %s"
         logger.warning(words, what, queue, self._pause, str(error).strip())

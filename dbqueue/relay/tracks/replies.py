@@ -12,6 +12,7 @@ from dbqueue.dialects.rows import Outcome
 STARTED, ENDED, ALIVE, LEFT = "started", "ended", "alive", "left"
 KINDS = (STARTED, ENDED, ALIVE, LEFT)
 MOST_PID = 2**31 - 1  # that the row of a worker holds
+LONGEST = 1e10  # seconds, of which an end may tell: three hundred years
 
 _Kinds = Mapping[str, tuple[type, ...]]
 _SECONDS = (int, float, NoneType)
@@ -25,6 +26,7 @@ _SENT: _Kinds = {
     "duration": _SECONDS,
     "keep": _SECONDS,
 }
+_NUMBERS = ("failed", "delay", "duration", "keep")
 _STATES = ("READY", "SUCCESSFUL", "FAILED", "CANCELLED")
 
 
@@ -97,6 +99,10 @@ class Reply:
             _demand_kinds(self.outcome, _SENT)
             if self.outcome.get("state") not in _STATES:
                 raise ValueError(self.outcome)
+            for name in _NUMBERS:
+                # Not a number, and infinity, are JSON to Python alone.
+                if not abs(self.outcome.get(name) or 0.0) <= LONGEST:
+                    raise ValueError(name)
         for id, attempt, token in self.running:
             _demand_kinds({"id": id, "attempt": attempt, "token": token}, _FIELDS)
             UUID(id), UUID(token)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -15,6 +16,7 @@ from dbqueue.jobs import events, outcomes
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import hidden_from, rescue
 from dbqueue.models import Job, Worker
+from dbqueue.models.worker import ENGINE
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.tracks import ends, replies, starts
 from dbqueue.relay.tracks.far import FarTrack
@@ -23,31 +25,63 @@ from dbqueue.relay.tracks.replies import Reply
 logger = logging.getLogger(__name__)
 
 
+class Missed(NamedTuple):
+    """The jobs that a worker holds and does not run, and since when: all monotonic."""
+
+    said_at: float
+    since: Mapping[tuple[UUID, int], float]  # by job and attempt
+
+
 class ResultTrack(FarTrack):
     """Writes what the engine's workers reply: starts, progress, ends and leases."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        # Since when a worker does not run jobs that it holds, by job and attempt.
-        self._missed: dict[UUID, dict[tuple[UUID, int], float]] = {}
+        self._jobs = Job.objects.using(self.alias).filter(queue_name=engine.queue)
+        # Of each worker that does not run jobs that it holds, when it said so last.
+        self._missed: dict[UUID, Missed] = {}
 
     def expires(self, deadline: datetime | None) -> float | None:
-        return self.engine.dispatch_ttl
+        left, ttl = super().expires(deadline), self.engine.dispatch_ttl
+        return ttl if left is None else min(left, ttl)
 
     def write(self, texts: Sequence[str]) -> None:
         """Write these replies, of which any may have come before.
 
         Raises the database's errors: then they are to come again.
         """
-        found = list(_readable(texts))
+        found = self._of_our_workers(list(_readable(texts)))
         self._keep_leases(found)
         self._write(found)
         for reply in found:
             if reply.kind == replies.ALIVE:
                 self._look_for_lost(reply)
             elif reply.kind == replies.LEFT:
-                self._missed.pop(reply.worker_id, None)
-                leases.retire(self.alias, reply.worker_id)
+                self._let_go(reply.worker_id)
+
+    def forget_missed(self) -> None:
+        """Begin anew to look for jobs that are lost: their ends may wait, unread."""
+        self._missed.clear()
+
+    def _of_our_workers(self, found: Sequence[Reply]) -> list[Reply]:
+        """Drop what speaks for another worker, as anybody could who knows its id."""
+        ids = {reply.worker_id for reply in found}
+        known = Worker.everyone.using(self.alias).filter(pk__in=ids)
+        ours = known.of_engine(self.engine.queue).values_list("pk", flat=True)
+        others = set(known.values_list("pk", flat=True)) - set(ours) if ids else set()
+        for id in others:
+            logger.error("A reply is of worker %s, which is not of its engine.", id)
+        return [reply for reply in found if reply.worker_id not in others]
+
+    def _let_go(self, worker_id: UUID) -> None:
+        """End the row of a worker that has left.
+
+        What it holds may have ended, as a reply says that comes later: then its lease
+        decides.
+        """
+        self._missed.pop(worker_id, None)
+        if not Job.objects.using(self.alias).held_by(worker_id).exists():
+            leases.retire(self.alias, worker_id)
 
     def _write(self, found: Sequence[Reply]) -> None:
         """Write them in one commit, or if the database refuses one, one by one."""
@@ -97,16 +131,15 @@ class ResultTrack(FarTrack):
         for id, token in list(locked):
             started.setdefault(first[token], []).append(id)
         rows._raw_delete(self.alias)
-        jobs = Job.objects.using(self.alias).filter(queue_name=self.engine.queue)
         for worker, ids in started.items():
-            starts.start(jobs.filter(pk__in=ids), worker)
+            starts.start(self._jobs.filter(pk__in=ids), worker)
 
     def _end(
         self, worker: UUID, ended: Sequence[Reply]
     ) -> list[tuple[ClaimedJob, Outcome]]:
         """Record the ends of jobs that the worker holds, in these attempts."""
         told = {(reply.job_id, reply.attempt): reply for reply in ended}
-        held = starts.held(self.alias, worker, [id for id, _ in told])
+        held = starts.held(self._jobs, worker, [id for id, _ in told])
         found = [
             (job, told[job.id, job.attempt].ending(job.gate))
             for job in held
@@ -127,7 +160,7 @@ class ResultTrack(FarTrack):
             return []
         with self.dialect.one_commit():
             self._start([reply])
-            held = starts.held(self.alias, reply.worker_id, [reply.job_id])
+            held = starts.held(self._jobs, reply.worker_id, [reply.job_id])
             ended = [
                 (job, outcomes.refused(job, reply.worker_id, error))
                 for job in held
@@ -163,20 +196,25 @@ class ResultTrack(FarTrack):
             pid=reply.pid,
             queues=self.engine.queue,
             lease=self.engine.lease,
-            facts={"kind": "engine"},
+            facts={"kind": ENGINE},
         )
 
     def _look_for_lost(self, reply: Reply) -> None:
         """Rescue jobs that their worker does not run, and whose end did not come."""
+        now = time.monotonic()
+        long = now - self.engine.lease
+        # Nobody knows what one has run that said nothing for so long.
+        for id, missed in list(self._missed.items()):
+            if missed.said_at < long:
+                self._missed.pop(id, None)
         known = {UUID(id): attempt for id, attempt, _ in reply.running}
-        now, hidden = time.monotonic(), hidden_from(self.alias, reply.worker_id, known)
-        before = self._missed.pop(reply.worker_id, {})
+        hidden = hidden_from(self.alias, reply.worker_id, known)
+        last = self._missed.pop(reply.worker_id, None)
+        before = last.since if last else {}
         since = {(j.id, j.attempt): before.get((j.id, j.attempt), now) for j in hidden}
         if since:
-            self._missed[reply.worker_id] = since
-        long = now - self.engine.lease
-        lost = [job for job in hidden if since[job.id, job.attempt] < long]
-        rescue(self.alias, lost)
+            self._missed[reply.worker_id] = Missed(now, since)
+        rescue(self.alias, [j for j in hidden if since[j.id, j.attempt] < long])
 
 
 def _readable(texts: Iterable[str]) -> Iterable[Reply]:

@@ -9,7 +9,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from dbqueue import dialects
 from dbqueue.dialects.columns import ClaimedJob
-from dbqueue.models import Job, JobState
+from dbqueue.models import JobState
 from dbqueue.models.job import JobQuerySet, UniqueUntil
 
 # What a start gives up, as a claim does: others may have the key from then on.
@@ -37,12 +37,12 @@ def start(jobs: JobQuerySet, worker_id: UUID) -> list[ClaimedJob]:
         last_attempted_at=now,
         unique_key=_KEY,
     )
-    return held(jobs.db, worker_id, ids)
+    return held(jobs, worker_id, ids)
 
 
-def held(alias: str, worker_id: UUID, ids: Collection[UUID]) -> list[ClaimedJob]:
+def held(jobs: JobQuerySet, worker_id: UUID, ids: Collection[UUID]) -> list[ClaimedJob]:
     """Return those of the jobs that the worker holds, without their arguments."""
-    rows = Job.objects.using(alias).held_by(worker_id).filter(pk__in=ids)
+    rows = jobs.held_by(worker_id).filter(pk__in=ids)
     context = Cast("context", TextField())
     found = rows.annotate(text=context).values(*_NAMES, "text")
     return [_claimed(**row) for row in found]

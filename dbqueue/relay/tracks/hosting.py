@@ -20,6 +20,7 @@ from dbqueue.ids import uuid7
 from dbqueue.maintenance import leases
 from dbqueue.maintenance.rescue import rescue
 from dbqueue.models import Job
+from dbqueue.models.worker import ENGINE
 from dbqueue.relay.tracks.running import share_limits
 from dbqueue.tasks import registry
 from dbqueue.worker.loop.dispatch import COURTESY
@@ -116,7 +117,7 @@ class Host:
             pid=self.pid,
             queues=self._queue,
             lease=self._lease,
-            facts={"kind": "engine"},
+            facts={"kind": ENGINE},
         )
         self._beat_at = sent_at
 
