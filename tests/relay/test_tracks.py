@@ -1,11 +1,16 @@
 """Tracks whose workers of Celery have no connection to the database of the jobs."""
 
+from datetime import timedelta
+
+from django.utils import timezone
+
 from dbqueue import jobs
 from dbqueue.models import Job, Worker
 from tests.relay.test_celery import is_confirmed, send, send_many
 from tests.relay.test_relay import overdue
 from tests.support.processes import (
     PATIENCE,
+    SHORT,
     finished,
     on_demand,
     once,
@@ -202,3 +207,26 @@ def test_a_job_that_does_not_stop_costs_a_process_without_the_database(
 
     assert reasons(finished(pk=result.id).get()) == ["timeout"]
     assert effects.counts("ended")["after"] == 1
+
+
+@on_demand
+def test_an_outage_that_is_longer_than_a_lease_costs_no_job_an_attempt(
+    cluster, broker, effects, tmp_path
+):
+    celery = cluster(track="result", lease=15)
+    gate = tmp_path / "gate"
+    results = [send(work_until, name, str(gate)) for name in ("a", "b")]
+    relay, worker = celery.relay(**SHORT), celery.worker_without_database(**SHORT)
+    effects.wait_for("began", times=2)
+    wait_until(lambda: Job.objects.filter(state="RUNNING").count() == 2, "both run")
+    began = timezone.now()
+
+    with broker.silent():
+        outage = timedelta(seconds=40)
+        wait_until(lambda: timezone.now() > began + outage, "it takes long")
+        gate.touch()
+        effects.wait_for("ended", times=2)
+    wait_until_empty(relay)
+
+    assert [reasons(wait_until_finished(result)) for result in results] == [[], []]
+    assert worker.process.poll() is None
