@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(null=True, verbose_name="confirmed at"),
                 ),
                 ("expires_at", models.DateTimeField(verbose_name="expires at")),
+                ("refusal", models.TextField(default="", verbose_name="refusal")),
             ],
             options={
                 "verbose_name": "dispatch",

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dbqueue.exceptions import MissingExtra
+from dbqueue.relay.exceptions import MessageRefused
 from dbqueue.relay.messages import Message
 from dbqueue.relay.receipts import Confirms, Receipts
 from dbqueue.relay.transports import Transport
@@ -18,6 +19,7 @@ try:
     from celery.signals import worker_process_shutdown, worker_shutdown
     from kombu.exceptions import ChannelError
 
+    from dbqueue.relay.sending import Sender
     from dbqueue.relay.tracks import mailbox as mailboxes
     from dbqueue.relay.tracks.mailbox import Mailbox
 except ImportError as error:
@@ -33,6 +35,8 @@ TASK, CALL = "dbqueue.execute", "dbqueue.call"
 HARD = 30.0
 CONNECTING = 5.0  # seconds until a broker counts as away
 ANSWERING = 4.0  # seconds until one that does not answer does
+# Of AMQP: the method that publishes, and what is said of a message that is not taken.
+PUBLISH, UNACCEPTABLE = (60, 40), 406
 AT_ONCE = 500  # messages that are sent before their confirms are read
 # Of kombu, which would try for ever: the relay tries again itself.
 _ONCE = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0}
@@ -81,6 +85,11 @@ class CeleryTransport(Transport):
         self._app = _app(queue, options.get("app"))
         self._name = _name(queue, "queue", options.get("queue", queue))
         replies = options.get("replies", f"dbqueue.replies.{self._name}")
+        # RabbitMQ would confirm what it has no queue for, and drop it: `mandatory`.
+        self._sending = {
+            **{"queue": self._name, "retry": False},
+            **{"mandatory": True, "timeout": ANSWERING},
+        }
         conf = self._app.conf
         kind = conf.get("task_create_missing_queue_type")
         mailbox = mailboxes.queue(
@@ -94,20 +103,37 @@ class CeleryTransport(Transport):
         self._generation = 0
 
     def publish(self, messages: Sequence[Message]) -> list[Exception | None]:
+        errors = self._publish(messages)
+        # RabbitMQ ends the channel of a message that it does not take, with all others
+        # on it, and does not say which one it was.
+        open = [place for place, error in enumerate(errors) if _is_of_one(error)]
+        if len(messages) == 1 and open:
+            return [MessageRefused(str(error)) for error in errors]
+        half = (len(open) + 1) // 2
+        for some in filter(None, (open[:half], open[half:])):
+            found = self.publish([messages[place] for place in some])
+            for place, error in zip(some, found, strict=True):
+                errors[place] = error
+        return errors
+
+    def _publish(self, messages: Sequence[Message]) -> list[Exception | None]:
         receipts, error = Receipts(), None
         try:
             producer, receipts = self._line()
             receipts.begin()
+            sender = Sender(self._app, producer, self._sending)
             # One alone at first: a broker that takes none gets no more of them.
             for few in (messages[:1], *_parts(messages[1:])):
                 for message in few:
-                    self._send(message, producer)
+                    sender.send(message, _kind(message))
                     receipts.note()
                 receipts.wait(ANSWERING)
         except Exception as raised:  # of kombu, and of any broker's library
             error = raised
         errors = receipts.errors(len(messages), error)
-        if any(errors):
+        if _is_of_one(error):
+            self._mine.generation = None
+        elif any(errors):
             self._forget()
         return errors
 
@@ -118,6 +144,9 @@ class CeleryTransport(Transport):
         except ChannelError:  # nobody has made the queue yet, or it was deleted
             self._forget()
             return 0
+        except Exception:  # of a connection that has ended, which is not used again
+            self._forget()
+            raise
 
     def reply(self, texts: Sequence[str]) -> None:
         with self._letting_go():
@@ -156,20 +185,6 @@ class CeleryTransport(Transport):
         self._mailbox.reset()
         for connection in connections:
             connection.release()
-
-    def _send(self, message: Message, producer: Any) -> None:
-        self._app.send_task(
-            args=[message.as_json()],
-            task_id=message.name,
-            queue=self._name,
-            expires=message.expires,
-            retry=False,
-            producer=producer,
-            # Of RabbitMQ: it would confirm what it has no queue for, and drop it.
-            mandatory=True,
-            timeout=ANSWERING,
-            **_kind(message),
-        )
 
     def _connection(self, **more: Any) -> Any:
         connection = self._app.connection_for_write(
@@ -218,6 +233,14 @@ def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     """Split them: a broker waits that has more to say than somebody reads."""
     for start in range(0, len(messages), AT_ONCE):
         yield messages[start : start + AT_ONCE]
+
+
+def _is_of_one(error: Exception | None) -> bool:
+    """Tell whether RabbitMQ does not take one message, as one too large for it."""
+    if not isinstance(error, ChannelError):
+        return False
+    method = getattr(error, "method_sig", None)
+    return method == PUBLISH and getattr(error, "reply_code", None) == UNACCEPTABLE
 
 
 def _kind(message: Message) -> dict[str, Any]:

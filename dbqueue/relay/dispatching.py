@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +14,9 @@ from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ORDER
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.models import Job, Pause
+from dbqueue.relay import rows
 from dbqueue.relay.engines import Engine
+from dbqueue.relay.exceptions import MessageRefused
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
 from dbqueue.relay.tracks import TRACKS
@@ -30,7 +32,10 @@ logger = logging.getLogger(__name__)
 # than a transport may take.
 PATIENCE = 60.0
 FORGET = 1.0  # seconds between looks for messages whose job is gone
+REFUSED = 600.0  # seconds until a message is tried again that the engine has refused
+ROUND = 1.0  # seconds of publishing before other engines, and duties, have their turn
 LONGEST_PAUSE = 30.0  # seconds between two attempts to reach the engine
+_Part = tuple[Sequence[Message], Future[list[Exception | None]]]
 
 
 class Dispatcher:
@@ -43,11 +48,17 @@ class Dispatcher:
         self._dialect = dialects.of(engine.database)
         self._threads = ThreadPoolExecutor(engine.publishers, "dbqueue-publisher")
         self._paused_until = self._pause = self._forget_at = 0.0
+        # Why the engine cannot be reached, while it cannot.
+        self.trouble: Exception | None = None
+        # Whether there was as much to publish as was asked for.
+        self._is_filled = False
         self.track = TRACKS[engine.track](engine)
         self.reader = _reader(self.track, self.transport)
         self._rows = self.track.rows
         # Messages that the engine has for sure, as long as that is not written.
-        self._confirmed: list[UUID] = []
+        self._confirmed: list[rows.Pair] = []
+        # What is published now: messages, and their errors once there are any.
+        self._sending: list[_Part] = []
         jobs = Job.objects.using(self._alias).ready()
         self._jobs = jobs.filter(queue_name=engine.queue)
 
@@ -61,12 +72,7 @@ class Dispatcher:
             self._forget_at = time.monotonic() + FORGET
         if not publishing or self._is_paused() or not self._is_reachable():
             return False
-        # What seems lost may have ended, as a reply says that was not read yet.
-        is_behind = self.reader is not None and self.reader.is_behind
-        again = [] if is_behind else self._overdue()
-        fresh = self._fresh(self._room())
-        self._publish(again + fresh)
-        return bool(again or fresh) and not self._paused_until
+        return self._publish_all(time.monotonic() + ROUND) and not self._paused_until
 
     def close(self) -> None:
         if self.reader is not None:
@@ -92,38 +98,57 @@ class Dispatcher:
             except Exception as error:  # of whatever library the engine has
                 self._back_off(error)
                 return False
-            self._paused_until = 0.0
+            self._paused_until, self.trouble = 0.0, None
         return True
 
     def _back_off(self, error: Exception) -> None:
+        self.trouble = error
         self._pause = min(LONGEST_PAUSE, self._pause * 2 or 0.5)
         self._paused_until = time.monotonic() + self._pause
         logger.warning(
             "The engine of queue=%s cannot be reached, trying again in %.1f s: %s",
             self.engine.queue,
             self._pause,
-            str(error) or repr(error.__cause__ or error),
+            reason(error),
         )
 
+    def _next(self) -> list[Message]:
+        """Return what is to be published next; its rows are written."""
+        room = self._room()
+        # What seems lost may have ended, as a reply says that was not read yet.
+        is_behind = self.reader is not None and self.reader.is_behind
+        is_late = not is_behind and self._rows.overdue().exists()
+        is_waiting = room > 0 and (self._is_filled or self._undispatched().exists())
+        # The broker is only asked if something is to be published.
+        free = self._free() if is_late or is_waiting else 0
+        again = self._overdue(free) if is_late and free else []
+        room = min(room, free - len(again))
+        fresh = self._fresh(room) if is_waiting and room > 0 else []
+        self._is_filled = 0 < room == len(fresh)
+        return again + fresh
+
     def _room(self) -> int:
-        """Return how many messages to publish: what may wait, and what may run."""
+        """Return how many jobs may have a message more, and how many may run."""
         most = self.engine.max_in_broker
-        waiting = self._rows[:most].count()
-        room = min(most - waiting, self.engine.batch)
+        waiting = self._rows.filter(refusal="")[:most].count()
+        room = most - waiting
         bound = conf.current().queues.get(self.engine.queue, {}).get("concurrency")
         if bound is not None:
             running = Job.objects.using(self._alias).running()
             busy = running.filter(queue_name=self.engine.queue).count()
             room = min(room, bound - busy - waiting)
-        # The broker is only asked if something is to be published.
-        if room <= 0 or not self._undispatched().exists():
-            return 0
+        return room
+
+    def _free(self) -> int:
+        """Return how many messages the engine has room for, at most a batch."""
         try:
             depth = self.transport.depth()
         except Exception as error:  # of whatever library the engine has
             self._back_off(error)
             return 0
-        return room if depth is None else max(0, min(room, most - depth))
+        under_way = sum(len(part) for part, _ in self._sending)
+        free = self.engine.max_in_broker - (depth or 0) - under_way
+        return max(0, min(free, self.engine.batch))
 
     def _undispatched(self) -> Any:
         sent = Dispatch.objects.using(self._alias).filter(pk=OuterRef("pk"))
@@ -131,44 +156,24 @@ class Dispatcher:
 
     def _fresh(self, limit: int) -> list[Message]:
         """Return the first messages of jobs that have none, in the order of claims."""
-        if limit <= 0:
-            return []
         jobs = self._undispatched().order_by(*ORDER)
-        found = self.track.read(jobs, limit)
-        tokens = {uuid4(): job for job in found}
-        expires_at = self._dialect.clock() + timedelta(seconds=PATIENCE)
+        tokens = {job.id: (job, uuid4()) for job in self.track.read(jobs, limit)}
+        pairs = [(id, token) for id, (_, token) in tokens.items()]
         # Of two relays, the second writes no row for a job, and publishes nothing.
-        Dispatch.objects.using(self._alias).bulk_create(
-            [
-                Dispatch(
-                    job_id=job.id,
-                    queue_name=job.queue,
-                    token=token,
-                    expires_at=expires_at,
-                )
-                for token, job in tokens.items()
-            ],
-            ignore_conflicts=True,
-        )
-        # Asked after that: one may have ended meanwhile, and its row gone.
-        waits = Exists(self._jobs.filter(pk=OuterRef("pk")))
-        ours = self._rows.filter(waits, token__in=list(tokens))
-        written = set(ours.values_list("token", flat=True))
+        written = rows.write(self._dialect, self.engine.queue, pairs, PATIENCE)
         return [
             self._message(job, token, 1)
-            for token, job in tokens.items()
+            for job, token in tokens.values()
             if token in written
         ]
 
-    def _overdue(self) -> list[Message]:
+    def _overdue(self, limit: int) -> list[Message]:
         """Return new messages of jobs whose last one counts as lost."""
-        if not self._rows.overdue().exists():
-            return []
         fit = self.track.fitting(self._jobs.filter(pk=OuterRef("pk")))
         with self._dialect.one_commit():
             rows = self._rows.overdue().filter(Exists(fit))
             locked = rows.select_for_update(skip_locked=True)
-            late = list(locked.order_by("expires_at")[: self.engine.batch])
+            late = list(locked.order_by("expires_at")[:limit])
             waiting = self._jobs.filter(pk__in=[row.pk for row in late])
             jobs = {job.id: job for job in self.track.read(waiting, len(late))}
             late = [row for row in late if row.pk in jobs]
@@ -182,11 +187,12 @@ class Dispatcher:
                     expires_at=expires_at,
                 )
         for row in late:
-            logger.warning(
-                "Job id=%s was not started: published again, as number %d",
-                row.pk,
-                row.number,
-            )
+            if not row.refusal:
+                logger.warning(
+                    "Job id=%s was not started: published again, as number %d",
+                    row.pk,
+                    row.number,
+                )
         return [self._message(jobs[row.pk], row.token, row.number) for row in late]
 
     def _message(self, job: Waiting, token: UUID, number: int) -> Message:
@@ -203,26 +209,76 @@ class Dispatcher:
             call=job.call,
         )
 
-    def _publish(self, messages: Sequence[Message]) -> None:
-        """Publish in several threads at once; note what is confirmed, and what not."""
-        if not messages:
-            return
+    def _publish_all(self, until: float) -> bool:
+        """Publish batches until that moment; return whether there were any.
+
+        While one is published, the rows of the one before and of the next are written.
+        """
+        found = False
+        try:
+            while messages := self._next():
+                found = True
+                self._settle()
+                if self._paused_until:
+                    self._put_off(messages)
+                    break
+                self._begin(messages)
+                self._confirm()
+                if not self._is_filled or time.monotonic() > until:
+                    break
+        finally:
+            self._settle()
+        self._confirm()
+        return found
+
+    def _begin(self, messages: Sequence[Message]) -> None:
+        """Have several threads publish these at once."""
         count = min(self.engine.publishers, len(messages))
         parts = [messages[number::count] for number in range(count)]
-        errors: dict[str, Exception] = {}
-        for part, found in zip(parts, self._threads.map(self._try, parts), strict=True):
-            pairs = zip(part, found, strict=True)
-            errors |= {m.token: error for m, error in pairs if error is not None}
-        sent = [UUID(m.token) for m in messages if m.token not in errors]
-        if sent:
+        self._sending = [
+            (part, self._threads.submit(self._try, part)) for part in parts
+        ]
+
+    def _settle(self) -> None:
+        """Wait until what was begun has been published; note what has come."""
+        sending, self._sending = self._sending, []
+        refused: list[tuple[Message, MessageRefused]] = []
+        lost: list[Message] = []
+        cause: Exception | None = None
+        for part, future in sending:
+            for message, error in zip(part, future.result(), strict=True):
+                if error is None:
+                    self._confirmed.append(_pair(message))
+                elif isinstance(error, MessageRefused):
+                    refused.append((message, error))
+                else:
+                    lost.append(message)
+                    cause = cause or error
+        if len(lost) < sum(len(part) for part, _ in sending):
             self._pause = 0.0
-            self._confirmed += sent
-        self._confirm()
-        if errors:
-            self._back_off(next(iter(errors.values())))
-            # What was perhaps lost: its next message makes this one count no more.
-            soon = self._dialect.clock() + timedelta(seconds=self._pause)
-            self._of(errors).update(expires_at=soon)
+        if cause is not None:
+            self._back_off(cause)
+            self._put_off(lost)
+        for message, refusal in refused:
+            self._refuse(message, str(refusal))
+
+    def _put_off(self, messages: Sequence[Message]) -> None:
+        """Have what was perhaps lost published again soon: these count no more then."""
+        soon = self._dialect.clock() + timedelta(seconds=self._pause)
+        self._of(messages).update(expires_at=soon)
+
+    def _refuse(self, message: Message, why: str) -> None:
+        """Leave a message that the engine does not take to a later time."""
+        logger.error(
+            "The engine of queue=%s does not take the message of job id=%s, trying "
+            "again in %d s: %s",
+            self.engine.queue,
+            UUID(message.id),
+            REFUSED,
+            why,
+        )
+        later = self._dialect.clock() + timedelta(seconds=REFUSED)
+        self._of([message]).update(refusal=why, expires_at=later)
 
     def _try(self, messages: Sequence[Message]) -> list[Exception | None]:
         try:
@@ -236,8 +292,18 @@ class Dispatcher:
             self.track.confirm(self._confirmed)
             self._confirmed = []
 
-    def _of(self, tokens: Iterable[str]) -> Any:
-        return self._rows.filter(token__in=[UUID(token) for token in tokens])
+    def _of(self, messages: Iterable[Message]) -> Any:
+        ids, tokens = zip(*map(_pair, messages), strict=True)
+        return self._rows.filter(pk__in=ids, token__in=tokens)
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, whatever library it is of."""
+    return str(error) or repr(error.__cause__ or error)
+
+
+def _pair(message: Message) -> rows.Pair:
+    return UUID(message.id), UUID(message.token)
 
 
 def _reader(track: FullTrack, transport: Transport) -> Reader | None:

@@ -30,6 +30,8 @@ class Dispatch(models.Model):
     # When the engine has confirmed it; and from when on it is published again.
     confirmed_at = Moment(_("confirmed at"), null=True)
     expires_at = Moment(_("expires at"))
+    # Why the engine does not take it, if that is so.
+    refusal = models.TextField(_("refusal"), default="")
 
     objects = DispatchQuerySet.as_manager()
 

@@ -22,6 +22,12 @@ def of_dispatched(job: Job) -> str | None:
             "Its message number %(number)d waits in the engine of the queue %(queue)s."
         )
         return said % {"number": sent.number, "queue": queue}
+    if sent is not None and sent.refusal:
+        said = _(
+            "The engine of the queue %(queue)s does not take its message, and the "
+            "relay tries again later: %(why)s"
+        )
+        return said % {"queue": queue, "why": sent.refusal}
     if not _has_relay(alias, job.queue_name):
         return _(
             "No relay hands the queue %(queue)s to its engine. Start: manage.py "

@@ -1,5 +1,6 @@
 """The process of `runrelay`: it publishes, and does what a keeper does beside."""
 
+import itertools
 import logging
 import random
 import signal
@@ -21,8 +22,9 @@ from dbqueue.maintenance.expire import INTERVAL as EXPIRY_INTERVAL
 from dbqueue.maintenance.expire import expire
 from dbqueue.maintenance.gates import make_ready
 from dbqueue.maintenance.rescue import rescue_orphans
-from dbqueue.relay.dispatching import Dispatcher
+from dbqueue.relay.dispatching import Dispatcher, reason
 from dbqueue.relay.engines import Engine
+from dbqueue.relay.exceptions import EngineUnavailable
 from dbqueue.relay.orders import Orders
 from dbqueue.relay.tracks.hearing import Hearing
 from dbqueue.relay.tracks.reader import Reader
@@ -91,14 +93,35 @@ class Relay:
         self._leave()
 
     def drain(self) -> None:
-        """Write what was replied, publish what is ready now, and end."""
-        for reader in self._readers():
-            reader.drain()
+        """Write what was replied, publish what is ready now, and end.
+
+        Raises EngineUnavailable if an engine was away, after the others were served.
+        """
+        away = self._read_replies()
         make_ready(self._alias)
-        while any([d.step() for d in self._dispatchers]):  # noqa: C419  all of them
+        reached = [d for d in self._dispatchers if d not in away]
+        while any([d.step() for d in reached]):  # noqa: C419  all of them
             pass
         for dispatcher in self._dispatchers:
             dispatcher.close()
+        away |= {d: d.trouble for d in reached if d.trouble is not None}
+        if away:
+            raise EngineUnavailable(
+                "\n".join(itertools.starmap(_unavailable, away.items()))
+            )
+
+    def _read_replies(self) -> dict[Dispatcher, Exception]:
+        """Write what was replied; return the engines that were away, and why."""
+        away: dict[Dispatcher, Exception] = {}
+        for dispatcher in self._dispatchers:
+            try:
+                if dispatcher.reader is not None:
+                    dispatcher.reader.drain()
+            except Error:
+                raise
+            except Exception as error:  # of whatever library the engine has
+                away[dispatcher] = error
+        return away
 
     def _readers(self) -> list[Reader]:
         return [d.reader for d in self._dispatchers if d.reader is not None]
@@ -108,9 +131,12 @@ class Relay:
             more = self._round()
         except Exception as error:  # whatever it is: the other engines go on
             self._pause = min(MAX_PAUSE, self._pause * 2 or 0.1)
-            unexpected = not isinstance(error, Error)
-            what = str(error).strip()
-            logger.warning("Database trouble: %s", what, exc_info=unexpected)
+            if isinstance(error, Error):
+                logger.warning("Database trouble: %s", str(error).strip())
+            else:
+                logger.exception(
+                    "The relay's round failed, trying again in %.1f s", self._pause
+                )
             self._put_off_rescue()
             drop(self._alias)
             return False
@@ -198,6 +224,13 @@ class Relay:
             logger.warning("Database trouble: %s", str(error).strip())
         self._listener.close()
         drop(self._alias)
+
+
+def _unavailable(dispatcher: Dispatcher, error: Exception) -> str:
+    return (
+        f"The engine of the queue {dispatcher.engine.queue!r} cannot be reached: "
+        f"{reason(error)}. Its jobs wait: run this again once it can."
+    )
 
 
 def run_until_signal(relay: Relay) -> None:

@@ -31,7 +31,7 @@ class Transport:
 
         Called from several threads at once, and must return within seconds. An
         exception in the place of a message says that it may be lost; one that is raised
-        says so of all.
+        says so of all. MessageRefused in its place says that the engine takes others.
         """
         raise NotImplementedError
 

@@ -438,29 +438,32 @@ def relay(bench):
     if bench.rabbitmq is None:
         return
 
-    def way(step):
-        count = bench.some(4_000, least=200)
+    def way(step, count):
+        count = bench.some(count, least=200)
         bench.rabbitmq.empty()
         with bench.run(bench.postgres, RELAYED, count) as run:
             run.env["BROKER"] = bench.rabbitmq.url
-            if step == "one_at_a_time":
+            if step == "one_at_a_time":  # no rows
                 return {"jobs/s": run.side(step, count)}
             run.side("backlog", count)
             bench.postgres.settle(run.url)
-            published = run.side("relay", count)
-            return {"jobs/s": published if step == "relay" else run.drain()["jobs/s"]}
+            published = run.side("relay" if step == "work" else step, count)
+            return {"jobs/s": run.drain()["jobs/s"] if step == "work" else published}
 
-    steps = {
-        "relay": "relay",
-        "a message at a time": "one_at_a_time",
-        "Celery's workers": "work",
+    contest = {
+        "relay": partial(way, "relay", 20_000),
+        "relay, a message at a time": partial(way, "relay_one_at_a_time", 2_000),
+        "send_task(), a message at a time": partial(way, "one_at_a_time", 2_000),
+        "Celery's workers": partial(way, "work", 4_000),
     }
-    contest = {name: partial(way, step) for name, step in steps.items()}
     found = bench.interleave("Relay to Celery on RabbitMQ, PostgreSQL", contest)
-    alone = found.times("a message at a time", "relay")
+    alone = found.times("relay, a message at a time", "relay")
+    without_rows = found.times("send_task(), a message at a time", "relay")
     worked = found.times("Celery's workers", "relay")
     bar = bench.report.bar
     bar("relay to RabbitMQ, times a confirm at a time", alone, "≥", 5)
+    title = "relay to RabbitMQ, times send_task(), a confirm at a time"
+    bar(title, without_rows, aim=5)
     bar("relay to RabbitMQ, times what Celery's workers drain", worked, "≥", 1)
 
 

@@ -163,8 +163,12 @@ def one_at_a_time(count):
     return SIDE.one_at_a_time(int(count))
 
 
-def relay(count):
-    return SIDE.relay(int(count))
+def relay(count, **engine):
+    return SIDE.relay(int(count), **engine)
+
+
+def relay_one_at_a_time(count):
+    return relay(count, batch=1, publishers=1)
 
 
 if PEER.settings:

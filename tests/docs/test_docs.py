@@ -63,6 +63,7 @@ from dbqueue.models import (
     Worker,
 )
 from dbqueue.progress.conf import ProgressSettings
+from dbqueue.relay import exceptions as relay_exceptions
 from dbqueue.schedules import exceptions as schedule_exceptions
 from dbqueue.schedules import public
 from dbqueue.schedules.conf import ScheduleSettings
@@ -321,6 +322,7 @@ def test_every_exception_is_documented():
         *upload_exceptions.__all__,
         *field_exceptions.__all__,
         *limit_exceptions.__all__,
+        *relay_exceptions.__all__,
         *schedule_exceptions.__all__,
     }
 

@@ -63,6 +63,11 @@ class Broker:
     def environment(self):
         return None
 
+    @contextmanager
+    def taking_no_more_than(self, size):
+        """Have it refuse messages of more bytes, if it can."""
+        yield
+
     def received(self, count):
         """Return the texts that wait, once there are so many."""
         wait_until(lambda: self.depth() == count, f"{count} have come")
@@ -205,6 +210,15 @@ class RabbitMQ(Broker):
             yield
         finally:
             self.control("set_vm_memory_high_watermark", "0.4")
+
+    @contextmanager
+    def taking_no_more_than(self, size):
+        setting = "application:set_env(rabbit, max_message_size, {})."
+        self.control("eval", setting.format(size))
+        try:
+            yield
+        finally:
+            self.control("eval", setting.format(2**27))
 
     def control(self, *arguments):
         subprocess.run(

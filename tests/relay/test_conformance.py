@@ -4,7 +4,15 @@ from contextlib import suppress
 
 import pytest
 
-from dbqueue.relay.conformance import TransportConformance, example, read, refuse
+from dbqueue.exceptions import MessageRefused
+from dbqueue.relay import Message
+from dbqueue.relay.conformance import (
+    CALL,
+    TransportConformance,
+    example,
+    read,
+    refuse,
+)
 from tests.relay.transports import MemoryTransport
 from tests.support.processes import once, wait_until
 
@@ -76,6 +84,23 @@ class TestCelery(TransportConformance):
 
         assert len(self.received(len(messages))) == len(messages)
 
+    def test_a_message_that_is_too_large_for_the_broker_costs_no_other(self):
+        transport = self.make_transport()
+        large = example(track="handoff", call=CALL)
+        messages = [*[example() for _ in range(20)], large, example(), example()]
+
+        with self.broker.taking_no_more_than(100_000):
+            errors = transport.publish(messages)
+
+        if self.broker.package == "redis-server":  # it takes what fits into it
+            assert not any(errors)
+            return
+        assert [error for error in errors if error is not None] == [errors[20]]
+        assert isinstance(errors[20], MessageRefused)
+        assert "larger than" in str(errors[20])
+        taken = {Message.of(text).id for text in self.broker.texts()}
+        assert taken == {message.id for message in messages if message != large}
+
     def test_of_a_broken_connection_only_the_first_call_is_told(self):
         transport = self.make_transport()
         transport.publish([example()])
@@ -86,6 +111,17 @@ class TestCelery(TransportConformance):
 
         assert errors[1] == [None, None]
         assert len(errors[0]) == 2
+
+    def test_a_broken_connection_is_not_asked_twice_for_the_depth(self):
+        transport = self.make_transport()
+        transport.depth()
+        for connection in transport._all:
+            connection.transport.close_connection(connection.connection)
+
+        with suppress(Exception):  # kombu may connect anew by itself
+            transport.depth()
+
+        assert transport.depth() == 0
 
     def test_replies_that_were_not_written_stay_with_the_relay(self):
         transport = self.make_transport()

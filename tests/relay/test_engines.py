@@ -8,11 +8,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from dbqueue.models import Worker
+from dbqueue.models import Job, Worker
 from dbqueue.relay import claiming
 from dbqueue.relay.checks import check_engines
 from dbqueue.relay.engines import engines
 from tests.relay.conftest import tasks
+from tests.relay.transports import MemoryTransport
 from tests.support.processes import once
 
 CELERY = "dbqueue.relay.celery.CeleryTransport"
@@ -154,3 +155,21 @@ def test_a_relay_can_be_told_to_publish_what_is_ready_and_end(engine):
 
     assert len(engine.messages) == 1
     assert not Worker.objects.exists()
+
+
+@pytest.mark.parametrize("track", ["full", "result"])
+def test_a_relay_that_is_to_end_says_that_the_engine_is_away(engine, track):
+    from tests.relay.test_relay import send
+    from tests.tasks import noop
+
+    send(noop)
+    MemoryTransport.is_away = True
+    said = "The engine of the queue 'video' cannot be reached: the engine is away"
+
+    with (
+        override_settings(TASKS=tasks(track=track)),
+        pytest.raises(CommandError, match=said),
+    ):
+        call_command("runrelay", "--drain", verbosity=0)
+
+    assert Job.objects.get().state == "READY"

@@ -10,7 +10,9 @@ from dbqueue import enqueue, jobs, status
 from dbqueue.models import FinishedJob, Job, JobState
 from dbqueue.queues import pause, resume
 from dbqueue.relay import Message
+from dbqueue.relay.engines import engines
 from dbqueue.relay.models import Dispatch
+from dbqueue.relay.relay import Relay
 from dbqueue.testing import run_jobs
 from tests import tasks
 from tests.relay.conftest import tasks as settings
@@ -203,6 +205,66 @@ def test_messages_of_others_in_the_queue_of_the_broker_count(engine):
         published = engine.relay()
 
     assert published == []
+
+
+def test_no_more_is_published_again_than_the_engine_has_room_for(engine):
+    for _ in range(3):
+        send(tasks.noop)
+    first = engine.relay()
+    overdue()
+
+    with override_settings(TASKS=settings(max_in_broker=4)):
+        again = engine.relay()
+        engine.messages.clear()
+        rest = engine.relay()
+
+    assert len(first) == 3
+    assert [message.dispatch for message in again + rest] == [2, 2, 2]
+    assert len(again) == 1
+
+
+def test_a_message_that_the_engine_refuses_holds_up_no_other(engine, caplog):
+    transport = "tests.relay.transports.PickyTransport"
+    refused = send(tasks.noop, priority=10)
+    others = [send(tasks.add, n, n) for n in range(3)]
+
+    with override_settings(TASKS=settings(transport=transport, max_in_broker=3)):
+        first, second = engine.relay(), engine.relay()
+        said = status.reason(job(refused))
+
+    assert {message.id for message in first + second} == {
+        other.id.replace("-", "") for other in others
+    }
+    assert "does not take its message" in said
+    assert "too large" in said
+    assert f"job id={refused.id}" in caplog.text
+
+
+def test_a_message_that_was_refused_is_published_once_it_is_taken(engine):
+    transport = "tests.relay.transports.PickyTransport"
+    result = send(tasks.noop)
+    with override_settings(TASKS=settings(transport=transport)):
+        engine.relay()
+    assert engine.relay() == []
+    overdue()
+
+    (message,) = engine.relay()
+
+    assert "message number 2" in status.reason(job(result))
+    assert engine.run(message) == "SUCCESSFUL"
+
+
+def test_a_relay_says_what_has_failed(engine, caplog):
+    transport = "tests.relay.transports.ShortTransport"
+    send(tasks.noop)
+
+    with override_settings(TASKS=settings(transport=transport)):
+        relay = Relay(engines())
+        assert not relay._try_round()
+        relay._leave()
+
+    assert "zip()" in caplog.text
+    assert "Database trouble" not in caplog.text
 
 
 def test_an_engine_that_is_away_is_tried_again(engine):

@@ -1,5 +1,6 @@
 """Transports for tests: one keeps its messages in memory, one is always away."""
 
+from dbqueue.exceptions import MessageRefused
 from dbqueue.relay import Transport
 
 
@@ -46,6 +47,25 @@ class HalfTransport(MemoryTransport):
         super().publish(messages)
         lost = ConnectionError("the answer is lost")
         return [lost if number % 2 else None for number in range(len(messages))]
+
+
+class PickyTransport(MemoryTransport):
+    """Takes no messages of one task, whatever their jobs."""
+
+    def publish(self, messages):
+        found = [m.task == "tests.tasks.noop" for m in messages]
+        taken = [
+            m for m, is_refused in zip(messages, found, strict=True) if not is_refused
+        ]
+        super().publish(taken)
+        return [MessageRefused("too large") if refused else None for refused in found]
+
+
+class ShortTransport(MemoryTransport):
+    """Does not keep to its contract: it answers for no message."""
+
+    def publish(self, messages):
+        return []
 
 
 class FullTransport(MemoryTransport):

@@ -16,6 +16,7 @@ from dbqueue.management.backends import (
 from dbqueue.management.discovery import import_tasks
 from dbqueue.models import Worker
 from dbqueue.relay.engines import Engine, demand_fit_tasks, engines
+from dbqueue.relay.exceptions import EngineUnavailable
 from dbqueue.relay.relay import Relay, run_until_signal
 
 
@@ -52,7 +53,10 @@ class Command(BaseCommand):
                 names = ", ".join(engine.queue for engine in chosen)
                 self.stdout.write(f"Relaying {names} from {backend.database!r}.")
             if options["drain"]:
-                relay.drain()
+                try:
+                    relay.drain()
+                except EngineUnavailable as error:
+                    raise CommandError(str(error)) from error
             else:
                 run_until_signal(relay)
 

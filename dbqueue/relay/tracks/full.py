@@ -1,16 +1,17 @@
 """The track "full": the engine's worker reads the row, and starts and ends it there."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from dbqueue import dialects
 from dbqueue.ids import uuid7
 from dbqueue.models.job import JobQuerySet
+from dbqueue.relay import rows
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.messages import Call
 from dbqueue.relay.models import Dispatch
+from dbqueue.relay.rows import Pair
 
 
 class Waiting(NamedTuple):
@@ -45,9 +46,6 @@ class FullTrack:
         found = jobs.values_list("pk", "task", "queue_name", "backend")[:limit]
         return [Waiting(*row, expires=ttl) for row in found]
 
-    def confirm(self, tokens: Sequence[UUID]) -> None:
-        """Note that the engine has these messages for sure."""
-        now = self.dialect.clock()
-        later = now + timedelta(seconds=self.engine.dispatch_ttl)
-        rows = self.rows.filter(token__in=tokens)
-        rows.update(confirmed_at=now, expires_at=later)
+    def confirm(self, sent: Sequence[Pair]) -> None:
+        """Note that the engine has the messages of these jobs for sure."""
+        rows.confirm(self.dialect, sent, self.engine.dispatch_ttl)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from uuid import UUID
 
 from dbqueue.dialects.columns import ClaimedJob
 from dbqueue.dialects.rows import Outcome
@@ -10,6 +9,7 @@ from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
 from dbqueue.models import Job
+from dbqueue.relay.rows import Pair
 from dbqueue.relay.tracks import ends, starts
 from dbqueue.relay.tracks.far import FarTrack
 
@@ -17,10 +17,11 @@ from dbqueue.relay.tracks.far import FarTrack
 class HandoffTrack(FarTrack):
     """An outbox: what the engine has confirmed is its own from then on."""
 
-    def confirm(self, tokens: Sequence[UUID]) -> None:
+    def confirm(self, sent: Sequence[Pair]) -> None:
+        jobs_sent, tokens = zip(*sent, strict=True)
         with self.dialect.one_commit():
             self.dialect.read_committed()
-            rows = self.rows.filter(token__in=tokens)
+            rows = self.rows.filter(pk__in=jobs_sent, token__in=tokens)
             locked = rows.select_for_update().order_by("pk")
             ids = list(locked.values_list("pk", flat=True))
             rows._raw_delete(self.alias)

@@ -1,6 +1,7 @@
 """dbqueue whose jobs a relay hands to Celery's workers through RabbitMQ."""
 
 import time
+from dataclasses import replace
 
 from tests.benchmarks.peers.django_tasks import enqueue_many
 from tests.benchmarks.peers.relayed_app import app
@@ -34,14 +35,14 @@ def one_at_a_time(count):
         return rate(count, lambda: list(map(publish, messages)))
 
 
-def relay(count):
-    """Publish the messages of a backlog, as `runrelay` does."""
+def relay(count, **changes):
+    """Publish the messages of a backlog, as `runrelay` does with these options."""
     from dbqueue.relay.conformance import example
     from dbqueue.relay.engines import engines
     from dbqueue.relay.models import Dispatch
     from dbqueue.relay.relay import Relay
 
-    (engine,) = engines()
+    engine = replace(engines()[0], **changes)
     transport = engine.make()
     while any(transport.publish([example()])):
         pass  # RabbitMQ refuses messages while it makes their queue
