@@ -17,33 +17,58 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEYS = 8
-# Enqueues, one by one, as lists, and some that are rolled back; says what was written.
+CROWD = scaled(5, 50)  # processes that want one key
+# Forks, and lets all begin at once. Each enqueues one by one, as lists, and some that
+# are rolled back; and says what was written.
 HAMMER = """
 import json
+import os
 import random
 import sys
 import django
 django.setup()
-from django.db import transaction
+from django.db import OperationalError, transaction
 from dbqueue import enqueue, enqueue_many
 from tests.support import unique_tasks
-name, folder, start, count, keys = sys.argv[1:]
-declared, new, old = getattr(unique_tasks, name), [], 0
-for count in range(int(start), int(start) + int(count)):
+name, folder, place, count, keys, processes = sys.argv[1:]
+gate, opener = os.pipe()
+pids = []
+for place in range(int(place), int(place) + int(processes)):
+    pids.append(os.fork())
+    if not pids[-1]:
+        os.close(opener)
+        os.read(gate, 1)
+        break
+else:
+    os.close(opener)
+    sys.exit(any([os.waitpid(pid, 0)[1] for pid in pids]))
+start, keys = place * 1_000_000, int(keys)
+declared = getattr(unique_tasks, name)
+
+def enqueued(count):
     call = {"folder": folder, "count": count}
     if count % 4 == 0:
-        some = random.sample(range(int(keys)), 3)
-        results = list(enqueue_many(declared, [{**call, "number": n} for n in some]))
-    else:
-        with transaction.atomic():
-            number = random.randrange(int(keys))
-            results = [enqueue(declared, number=number, **call)]
-            if count % 7 == 0:
-                transaction.set_rollback(True)
-                results = []
+        some = random.sample(range(keys), min(3, keys))
+        return list(enqueue_many(declared, [{**call, "number": n} for n in some]))
+    with transaction.atomic():
+        result = enqueue(declared, number=random.randrange(keys), **call)
+        if count % 7 == 0:
+            transaction.set_rollback(True)
+            return []
+    return [result]
+
+new, old, left = [], 0, list(range(start, start + int(count)))
+while left:
+    try:
+        results = enqueued(left[0])
+    except OperationalError as error:
+        if "locked" not in str(error):  # by SQLite, which lets nobody wait in turn
+            raise
+        continue
+    left.pop(0)
     new += [result.id for result in results if result.was_enqueued]
     old += sum(not result.was_enqueued for result in results)
-print(json.dumps({"new": new, "old": old}))
+sys.stdout.write(json.dumps({"new": new, "old": old}) + "\\n")  # as one
 """
 
 EACH = [
@@ -59,8 +84,8 @@ EACH = [
 def hammer(start, tmp_path):
     """Return a function that starts a process which enqueues jobs of few keys."""
 
-    def run(name, place, count):
-        given = [name, tmp_path, place * 1_000_000, count, KEYS]
+    def run(name, place, count, *, keys=KEYS, processes=1):
+        given = [name, tmp_path, place, count, keys, processes]
         return start([sys.executable, "-c", HAMMER], given, PYTHONPATH=ROOT)
 
     return run
@@ -73,14 +98,15 @@ def most_of_a_key():
     return max(counts, default=0)
 
 
-def until_done(processes):
+def until_done(processes, look=most_of_a_key):
     """Look at the keys until the processes have ended; return what they have said."""
     looks = Counter()
     while any(process.process.poll() is None for process in processes):
-        looks[most_of_a_key()] += 1
+        looks[look()] += 1
     assert set(looks) <= {0, 1}
     assert all(process.wait() == 0 for process in processes)
-    return [json.loads(p.output.splitlines()[-1]) for p in processes]
+    lines = [line for p in processes for line in p.output.splitlines()]
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def check(said, worker):
@@ -106,6 +132,18 @@ def test_never_do_two_jobs_have_a_key_while_others_finish_and_retry(
     said = until_done([hammer(name, place, scaled(60, 600)) for place in range(3)])
     wait_until_empty(worker)
 
+    check(said, worker)
+
+
+def test_one_key_is_held_once_however_many_processes_want_it(hammer, run_worker):
+    worker = run_worker("--processes", 2, "--threads", 2)
+    worker.wait_until_working(2)
+
+    crowd = hammer("racing", 0, 6, keys=1, processes=CROWD)
+    said = until_done([crowd], look=Job.objects.count)
+    wait_until_empty(worker)
+
+    assert len(said) == CROWD
     check(said, worker)
 
 
