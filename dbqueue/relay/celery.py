@@ -38,8 +38,8 @@ ANSWERING = 4.0  # seconds until one that does not answer does
 # Of AMQP: the method that publishes, and what is said of a message that is not taken.
 PUBLISH, UNACCEPTABLE = (60, 40), 406
 AT_ONCE = 500  # messages that are sent before their confirms are read
-# Of kombu, which would try for ever: the relay tries again itself.
-_ONCE = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0}
+# Of kombu, which would try for ever, or only the first brokers of a cluster.
+_ONCE = {"interval_start": 0.0, "interval_step": 0.0, "connect_retries_timeout": None}
 
 
 @shared_task(name=TASK, ignore_result=True, acks_late=False, max_retries=0)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -173,11 +173,7 @@ class CeleryTransport(Transport):
             raise
 
     def health(self) -> None:
-        connection = self._connection()
-        try:
-            connection.ensure_connection(max_retries=1, timeout=CONNECTING)
-        finally:
-            self._release(connection)
+        self.depth()
 
     def close(self) -> None:
         connections, self._all = self._all, []
@@ -200,6 +196,8 @@ class CeleryTransport(Transport):
                 **more,
             },
         )
+        # Each broker once: the relay tries again itself.
+        connection.transport_options["max_retries"] = max(0, len(connection.alt) - 1)
         self._all.append(connection)
         return connection
 

@@ -88,7 +88,7 @@ class Mailbox:
             got: list[Any] = []
             # Known at once: what follows may fail, and it is let go of then.
             self._mine.reading = connection, None, got
-            channel = connection.channel()
+            channel = connection.default_channel
             self._mine.reading = connection, channel, got
             consumer = self._amqp.Consumer(
                 channel,
