@@ -129,7 +129,7 @@ class Relay:
     def _try_round(self) -> bool:
         try:
             more = self._round()
-        except Exception as error:  # whatever it is: the other engines go on
+        except Exception as error:  # whatever it is: the next round may do it
             self._pause = min(MAX_PAUSE, self._pause * 2 or 0.1)
             if isinstance(error, Error):
                 logger.warning("Database trouble: %s", str(error).strip())
@@ -151,8 +151,15 @@ class Relay:
                     due.do(self._alias)
         self._listener.open()
         publishing = not (self._orders.is_quiet or self._stopping)
-        steps = [d.step(publishing=publishing) for d in self._dispatchers]
-        return any(steps)
+        more, errors = False, []
+        for dispatcher in self._dispatchers:
+            try:
+                more |= dispatcher.step(publishing=publishing)
+            except Exception as error:  # whatever it is: the others have their turn
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return more
 
     def _beat(self, alias: str) -> None:
         """Be a worker of the queues, as others see it, that runs nothing itself."""

@@ -267,6 +267,22 @@ def test_a_relay_says_what_has_failed(engine, caplog):
     assert "Database trouble" not in caplog.text
 
 
+def test_an_engine_that_fails_in_each_round_keeps_no_other_from_its_jobs(engine):
+    tasks_setting = settings()
+    given = tasks_setting["default"]["OPTIONS"]["engines"]
+    broken = {"transport": "tests.relay.transports.ShortTransport"}
+    tasks_setting["default"]["OPTIONS"]["engines"] = {"audio": broken, **given}
+    enqueue(tasks.noop.using(queue_name="audio"))
+    result = send(tasks.noop)
+
+    with override_settings(TASKS=tasks_setting):
+        relay = Relay(engines())
+        assert not relay._try_round()
+        relay._leave()
+
+    assert [message.id for message in engine.messages] == [job(result).pk.hex]
+
+
 def test_an_engine_that_is_away_is_tried_again(engine):
     send(tasks.noop)
     MemoryTransport.is_away = True
