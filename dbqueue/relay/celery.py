@@ -141,11 +141,10 @@ class CeleryTransport(Transport):
         try:
             channel = self._line()[0].channel
             return int(channel.queue_declare(self._name, passive=True).message_count)
-        except ChannelError:  # nobody has made the queue yet, or it was deleted
+        except Exception as error:  # of any broker's library
             self._forget()
-            return 0
-        except Exception:  # of a connection that has ended, which is not used again
-            self._forget()
+            if isinstance(error, ChannelError):  # nobody has made the queue yet
+                return 0
             raise
 
     def reply(self, texts: Sequence[str]) -> None:

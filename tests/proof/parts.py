@@ -7,7 +7,7 @@ later part is added at the end, and all of them together keep to BUDGET.
 
 from typing import NamedTuple
 
-BUDGET = 80.0  # minutes
+BUDGET = 83.0  # minutes
 
 # Seconds that are waited for what should come at once: the machine may be busy.
 PATIENT = {"DBQUEUE_TEST_PATIENCE": "240"}
@@ -133,8 +133,9 @@ PARTS = [
     ),
     Part(
         "relay",
-        "deaths of relays, of Celery's workers, of Redis and of RabbitMQ",
-        5,
+        "deaths of relays, of Celery's workers, of Redis and of RabbitMQ, of which one "
+        "node in three is cut off, too",
+        8,
         ("relay",),
         processes=2,
     ),

@@ -8,6 +8,7 @@ app = Celery("tests", broker=os.environ.get("DBQUEUE_TEST_BROKER", "memory://"))
 app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_hijack_root_logger = False
 app.conf.result_backend = None
+app.conf.broker_connection_timeout = 2  # a node of RabbitMQ may be cut off
 app.conf.task_create_missing_queue_type = "quorum"  # where there are such, on RabbitMQ
 
 # Nobody listens there.

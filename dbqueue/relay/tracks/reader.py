@@ -91,6 +91,6 @@ class Reader:
     def _wait(self, what: str, error: Exception, most: float) -> None:
         self.fall_behind()
         self._pause = min(most, self._pause * 2 or 0.2)
-        queue = self.engine.queue
+        queue, said = self.engine.queue, str(error).strip() or repr(error)
         words = "%s queue=%s, trying again in %.1f s: %s"
-        logger.warning(words, what, queue, self._pause, str(error).strip())
+        logger.warning(words, what, queue, self._pause, said)
