@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,12 +13,11 @@ from dbqueue import conf, dialects
 from dbqueue.dialects.columns import ORDER
 from dbqueue.exceptions import TaskNotAllowed, TaskNotFound
 from dbqueue.models import Job, Pause
-from dbqueue.relay import rows
 from dbqueue.relay.engines import Engine
-from dbqueue.relay.exceptions import MessageRefused
 from dbqueue.relay.messages import Message
 from dbqueue.relay.models import Dispatch
-from dbqueue.relay.tracks import TRACKS
+from dbqueue.relay.publishing import Publishing
+from dbqueue.relay.tracks import TRACKS, rows
 from dbqueue.relay.tracks.full import FullTrack, Waiting
 from dbqueue.relay.tracks.reader import Reader
 from dbqueue.relay.tracks.result import ResultTrack
@@ -35,7 +33,6 @@ FORGET = 1.0  # seconds between looks for messages whose job is gone
 REFUSED = 600.0  # seconds until a message is tried again that the engine has refused
 ROUND = 1.0  # seconds of publishing before other engines, and duties, have their turn
 LONGEST_PAUSE = 30.0  # seconds between two attempts to reach the engine
-_Part = tuple[Sequence[Message], Future[list[Exception | None]]]
 
 
 class Dispatcher:
@@ -46,7 +43,7 @@ class Dispatcher:
         self.transport = engine.make()
         self._alias = engine.database
         self._dialect = dialects.of(engine.database)
-        self._threads = ThreadPoolExecutor(engine.publishers, "dbqueue-publisher")
+        self._publishing = Publishing(self.transport, engine.publishers)
         self._paused_until = self._pause = self._forget_at = 0.0
         # Why the engine cannot be reached, while it cannot.
         self.trouble: Exception | None = None
@@ -57,8 +54,6 @@ class Dispatcher:
         self._rows = self.track.rows
         # Messages that the engine has for sure, as long as that is not written.
         self._confirmed: list[rows.Pair] = []
-        # What is published now: messages, and their errors once there are any.
-        self._sending: list[_Part] = []
         jobs = Job.objects.using(self._alias).ready()
         self._jobs = jobs.filter(queue_name=engine.queue)
 
@@ -77,7 +72,7 @@ class Dispatcher:
     def close(self) -> None:
         if self.reader is not None:
             self.reader.stop()
-        self._threads.shutdown()
+        self._publishing.end()
         self.transport.close()
 
     def _forget(self) -> None:
@@ -146,8 +141,7 @@ class Dispatcher:
         except Exception as error:  # of whatever library the engine has
             self._back_off(error)
             return 0
-        under_way = sum(len(part) for part, _ in self._sending)
-        free = self.engine.max_in_broker - (depth or 0) - under_way
+        free = self.engine.max_in_broker - (depth or 0) - self._publishing.under_way
         return max(0, min(free, self.engine.batch))
 
     def _undispatched(self) -> Any:
@@ -222,7 +216,7 @@ class Dispatcher:
                 if self._paused_until:
                     self._put_off(messages)
                     break
-                self._begin(messages)
+                self._publishing.begin(messages)
                 self._confirm()
                 if not self._is_filled or time.monotonic() > until:
                     break
@@ -231,35 +225,16 @@ class Dispatcher:
         self._confirm()
         return found
 
-    def _begin(self, messages: Sequence[Message]) -> None:
-        """Have several threads publish these at once."""
-        count = min(self.engine.publishers, len(messages))
-        parts = [messages[number::count] for number in range(count)]
-        self._sending = [
-            (part, self._threads.submit(self._try, part)) for part in parts
-        ]
-
     def _settle(self) -> None:
         """Wait until what was begun has been published; note what has come."""
-        sending, self._sending = self._sending, []
-        refused: list[tuple[Message, MessageRefused]] = []
-        lost: list[Message] = []
-        cause: Exception | None = None
-        for part, future in sending:
-            for message, error in zip(part, future.result(), strict=True):
-                if error is None:
-                    self._confirmed.append(_pair(message))
-                elif isinstance(error, MessageRefused):
-                    refused.append((message, error))
-                else:
-                    lost.append(message)
-                    cause = cause or error
-        if len(lost) < sum(len(part) for part, _ in sending):
+        found = self._publishing.settled()
+        self._confirmed += map(_pair, found.sent)
+        if found.sent or found.refused:
             self._pause = 0.0
-        if cause is not None:
-            self._back_off(cause)
-            self._put_off(lost)
-        for message, refusal in refused:
+        if found.cause is not None:
+            self._back_off(found.cause)
+            self._put_off(found.lost)
+        for message, refusal in found.refused:
             self._refuse(message, str(refusal))
 
     def _put_off(self, messages: Sequence[Message]) -> None:
@@ -279,12 +254,6 @@ class Dispatcher:
         )
         later = self._dialect.clock() + timedelta(seconds=REFUSED)
         self._of([message]).update(refusal=why, expires_at=later)
-
-    def _try(self, messages: Sequence[Message]) -> list[Exception | None]:
-        try:
-            return self.transport.publish(messages)
-        except Exception as error:  # of whatever library the engine has
-            return [error] * len(messages)
 
     def _confirm(self) -> None:
         """Write which messages the engine has: what was not written comes again."""

@@ -139,7 +139,7 @@ class TestCelery(TransportConformance):
         assert read(transport, 2) == ["first", "second"]
 
     def test_large_replies_are_not_all_held_at_once(self, monkeypatch):
-        from dbqueue.relay.tracks import mailbox
+        from dbqueue.relay.celery import mailbox
 
         monkeypatch.setattr(mailbox, "WEIGHT", 25)
         transport, found = self.make_transport(), []

@@ -38,7 +38,7 @@ def heard():
 def published(app, messages):
     """Return what the broker has of the messages, published in one call."""
     from dbqueue.relay.celery import _kind
-    from dbqueue.relay.sending import Sender
+    from dbqueue.relay.celery.sending import Sender
 
     with app.connection_for_write() as connection:
         producer = app.amqp.Producer(connection)

@@ -7,11 +7,11 @@ from uuid import UUID
 from dbqueue import dialects
 from dbqueue.ids import uuid7
 from dbqueue.models.job import JobQuerySet
-from dbqueue.relay import rows
 from dbqueue.relay.engines import Engine
 from dbqueue.relay.messages import Call
 from dbqueue.relay.models import Dispatch
-from dbqueue.relay.rows import Pair
+from dbqueue.relay.tracks import rows
+from dbqueue.relay.tracks.rows import Pair
 
 
 class Waiting(NamedTuple):

@@ -9,9 +9,9 @@ from dbqueue.jobs import events, outcomes
 from dbqueue.jobs.results import finished_result
 from dbqueue.jobs.retention import keep_of
 from dbqueue.models import Job
-from dbqueue.relay.rows import Pair
 from dbqueue.relay.tracks import ends, starts
 from dbqueue.relay.tracks.far import FarTrack
+from dbqueue.relay.tracks.rows import Pair
 
 
 class HandoffTrack(FarTrack):

@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dbqueue.exceptions import MissingExtra
+from dbqueue.relay.celery.receipts import Confirms, Receipts
 from dbqueue.relay.exceptions import MessageRefused
 from dbqueue.relay.messages import Message
-from dbqueue.relay.receipts import Confirms, Receipts
 from dbqueue.relay.transports import Transport
 
 try:
@@ -19,9 +19,9 @@ try:
     from celery.signals import worker_process_shutdown, worker_shutdown
     from kombu.exceptions import ChannelError
 
-    from dbqueue.relay.sending import Sender
-    from dbqueue.relay.tracks import mailbox as mailboxes
-    from dbqueue.relay.tracks.mailbox import Mailbox
+    from dbqueue.relay.celery import mailbox as mailboxes
+    from dbqueue.relay.celery.mailbox import Mailbox
+    from dbqueue.relay.celery.sending import Sender
 except ImportError as error:
     raise MissingExtra(
         "dbqueue.relay.celery needs the package celery, which is not installed. Run: "
