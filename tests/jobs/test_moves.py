@@ -35,7 +35,13 @@ from tests.jobs.test_events import received
 from tests.support import invariants
 from tests.support.processes import NEVER, PATIENCE, wait_until
 from tests.support.unique_tasks import report
-from tests.support.workers import HandWorker, drain, heard, together
+from tests.support.workers import (
+    HandWorker,
+    drain,
+    heard,
+    together,
+    waiting_for_locks,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -87,16 +93,6 @@ def long():
 @task
 def take(name, *, number=1):
     return [name, number]
-
-
-def waiting_for_locks():
-    """Return how many sessions of the test's database wait for another one."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0]
 
 
 @task(max_attempts=1)

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from unittest.mock import patch
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
@@ -27,7 +28,8 @@ from tests import tasks
 from tests.relay.conftest import tasks as settings
 from tests.relay.test_relay import VIDEO, overdue, send
 from tests.relay.transports import MemoryTransport
-from tests.support.workers import drain, heard, together
+from tests.support.processes import PATIENCE, wait_until
+from tests.support.workers import drain, heard, together, waiting_for_locks
 
 
 @pytest.fixture
@@ -196,6 +198,41 @@ def test_two_relays_hand_a_job_over_once(outbox):
 
     assert len({message.id for message in outbox.messages}) == 30
     assert len(outbox.messages) == FinishedJob.objects.count() == 30
+
+
+def test_a_job_that_ends_while_its_row_is_written_is_not_handed_over(
+    outbox, only_postgres
+):
+    first, second = send(tasks.add, 1, 1), send(tasks.add, 2, 2)
+    is_held, has_ended = Event(), Event()
+
+    def hold():
+        """Have the relay wait in the middle of its statement."""
+        with transaction.atomic():
+            Dispatch.objects.create(
+                job_id=first.id,
+                queue_name=VIDEO,
+                token=uuid4(),
+                expires_at="2020-01-01T00:00:00Z",
+            )
+            is_held.set()
+            assert has_ended.wait(PATIENCE)
+            transaction.set_rollback(True)
+
+    def relay():
+        assert is_held.wait(PATIENCE)
+        outbox.relay()
+
+    def end():
+        assert is_held.wait(PATIENCE)
+        wait_until(waiting_for_locks, "the relay waits for the first row")
+        jobs.cancel(second)
+        has_ended.set()
+
+    together(hold, relay, end)
+
+    assert [message.id for message in outbox.messages] == [UUID(first.id).hex]
+    assert ended(second).state == "CANCELLED"
 
 
 def test_a_job_that_was_cancelled_before_is_not_handed_over(outbox):

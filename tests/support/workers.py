@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 from threading import Barrier, Thread
 
-from django.db import connections
+from django.db import connection, connections
 
 from dbqueue import dialects
 from dbqueue.backend import DatabaseBackend
@@ -139,3 +139,15 @@ def together(*functions):
     if errors:
         raise errors[0]
     return [results[place] for place in range(len(functions))]
+
+
+def waiting_for_locks():
+    """Return how many sessions of the test's database wait for another one."""
+    with connection.cursor() as cursor:
+        # A transaction would see its first answer again and again.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]

@@ -19,6 +19,12 @@ ORDER BY n.job_id
 ON CONFLICT (job_id) DO NOTHING
 RETURNING token
 """
+# Asked after that: while it was written, one may have ended, and its row was gone.
+STILL_WAITING = f"""
+SELECT n.token
+FROM {_ROWS} JOIN dbqueue_job j ON j.id = n.job_id
+WHERE j.queue_name = %(queue)s AND j.state = 'READY'
+"""
 # Locked in the order in which starts of jobs lock them.
 CONFIRM = f"""
 WITH held AS MATERIALIZED (

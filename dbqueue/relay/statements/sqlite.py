@@ -12,6 +12,11 @@ WHERE j.queue_name = %(queue)s AND j.state = 'READY'
 ON CONFLICT (job_id) DO NOTHING
 RETURNING token
 """
+STILL_WAITING = f"""
+SELECT json_extract(n.value, '$[1]')
+FROM {_ROWS} AS n JOIN dbqueue_job AS j ON j.id = json_extract(n.value, '$[0]')
+WHERE j.queue_name = %(queue)s AND j.state = 'READY'
+"""
 CONFIRM = f"""
 UPDATE dbqueue_dispatch SET confirmed_at = %(now)s, expires_at = %(later)s,
     refusal = ''

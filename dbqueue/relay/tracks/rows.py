@@ -21,9 +21,11 @@ def write(
     Return the tokens of those that were written: of jobs that wait in the queue, and
     have no message yet.
     """
-    sql = statements.of(dialect.name).WRITE
+    sql = statements.of(dialect.name)
     given = _given(dialect, pairs, seconds) | {"queue": queue}
-    return {UUID(str(token)) for (token,) in dialect.ask(sql, given)}
+    written = {token for (token,) in dialect.ask(sql.WRITE, given)}
+    waiting = {token for (token,) in dialect.ask(sql.STILL_WAITING, given)}
+    return {UUID(str(token)) for token in written & waiting}
 
 
 def confirm(dialect: Dialect, pairs: Iterable[Pair], seconds: float) -> None:
