@@ -166,11 +166,13 @@ class Nodes:
         """Be without a node that was cut off, or killed, and have it back then."""
         (node,) = (node for node in self.all if node.name == name)
         self.there.remove(node)
-        with getattr(node, how)():
-            yield
-        node.wait_until_up()
-        wait_until(lambda: node.members(QUEUE), f"{name} has its part of the queue")
-        self.there.append(node)
+        try:
+            with getattr(node, how)():
+                yield
+            node.wait_until_up()
+            wait_until(lambda: node.members(QUEUE), f"{name} has its part of the queue")
+        finally:
+            self.there.append(node)
 
 
 def name_of(host):
