@@ -6,6 +6,7 @@ strategies it would take messages that are dropped when it is back.
 
 import re
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -25,6 +26,9 @@ cluster_formation.peer_discovery_backend = classic_config
 """
 TICK = 8  # seconds until nodes count one as away that they do not hear
 PAUSED = "Cluster minority/secondary status detected"
+# Seconds after which a node that is back is restarted, as an operator does: Erlang's
+# server of names, of release 25, may wait for ever when it hears the others again.
+STUCK = 60.0
 
 
 class Member(Node):
@@ -41,6 +45,7 @@ class Member(Node):
         settings = SETTINGS.format(tick=TICK, nodes=nodes)
         (folder / "rabbitmq.conf").write_text(settings)
         self._process = None
+        self._stuck_at = float("inf")
 
     @property
     def url(self):
@@ -71,7 +76,16 @@ class Member(Node):
             )
 
     def wait_until_up(self):
-        wait_until(self.answers, f"{self.name} answers")
+        wait_until(self._is_up, f"{self.name} answers")
+
+    def _is_up(self):
+        if self.answers():
+            return True
+        if time.monotonic() > self._stuck_at:
+            self._stuck_at = float("inf")
+            self._end()
+            self.start()
+        return False
 
     def answers(self):
         try:
@@ -97,15 +111,19 @@ class Member(Node):
             wait_until(lambda: self.log.count(PAUSED) > paused, f"{self.name} paused")
         finally:
             self.host.join()
+            self._stuck_at = time.monotonic() + STUCK
 
     @contextmanager
     def killed(self):
-        self.host.kill()
-        self._process.wait()
+        self._end()
         try:
             yield
         finally:
             self.start()
+
+    def _end(self):
+        self.host.kill()
+        self._process.wait()
 
     def members(self, queue):
         """Return the names of a quorum queue's nodes, and of its leader at last.
