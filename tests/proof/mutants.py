@@ -460,7 +460,7 @@ MUTANTS = [
         "what the engine may not have is over",
         (
             Change(
-                "relay/dispatching.py",
+                "relay/publishing.py",
                 "if error is None:",
                 "if True:",
             ),

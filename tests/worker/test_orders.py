@@ -18,16 +18,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HASTY = {"DBQUEUE": {"LEASE": 3.0}}  # it looks for orders six times in a lease
 
 
+def wait_for_heartbeats():
+    beats = Worker.objects.values_list("last_seen", flat=True)
+    before = max(beats)
+    wait_until(lambda: min(beats.all()) > before, "another heartbeat has come")
+
+
 def test_a_quiet_worker_takes_no_jobs_until_it_resumes(run_worker):
     worker = run_worker("--processes", 2, settings=HASTY)
     worker.wait_until_working(2)
 
     Worker.objects.filter(pid=worker.children()[0]).update(asked="quiet")
     wait_until(lambda: Worker.objects.filter(is_quiet=True).count() == 2, "are quiet")
+    wait_for_heartbeats()  # a claim that was under way may still have taken jobs
     enqueue(note, "later")
-    beats = Worker.objects.values_list("last_seen", flat=True)
-    before = max(beats)
-    wait_until(lambda: min(beats.all()) > before, "another heartbeat has come")
+    wait_for_heartbeats()
     assert unfinished(state="READY").count() == 1
 
     Worker.objects.update(asked="resume")
