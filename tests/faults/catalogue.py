@@ -137,7 +137,7 @@ FAULTS = [
         "Several operators retry or cancel the same jobs, or one dies in the middle",
         "Each job runs once more, or is cancelled once.",
         "Commands that retry the same thousands of failed jobs at once, and one a "
-        "million, under workers that drain, and `kill -9`",
+        "million (on SQLite 100,000), under workers that drain, and `kill -9`",
         (
             f"{OPERATORS}test_",
             f"{MOVES}test_two_that_",

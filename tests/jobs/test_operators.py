@@ -23,7 +23,8 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 JOBS = 5000 if FAULTS else 300
-MILLION = 1_000_000
+# On SQLite retries and workers take turns at writing: a million would take 20 minutes.
+MANY = 1_000_000 if connection.vendor == "postgresql" else 100_000
 RETRY = [sys.executable, MANAGE, "jobs", "retry", "--batch", JOBS // 10]
 
 
@@ -106,11 +107,11 @@ def multiply_failed(number):
 
 
 @thorough
-def test_a_million_that_are_retried_while_workers_drain_are_all_there_once(
+def test_very_many_that_are_retried_while_workers_drain_are_all_there_once(
     failed, start, run_worker, effects, witness
 ):
-    witness.looks_away = True  # at a million, in one answer
-    multiply_failed(MILLION)
+    witness.looks_away = True  # at so many, in one answer
+    multiply_failed(MANY)
     worker = run_worker("--processes", 2)
     worker.wait_until_working(2)
 
@@ -121,4 +122,4 @@ def test_a_million_that_are_retried_while_workers_drain_are_all_there_once(
     assert worker.stop() == 0
     ended = FinishedJob.objects.filter(state="SUCCESSFUL", failures=0).count()
     assert ended == FinishedJob.objects.count() == len(effects.all("ended"))
-    assert ended + Job.objects.filter(failures=0).count() == MILLION
+    assert ended + Job.objects.filter(failures=0).count() == MANY

@@ -58,7 +58,7 @@ PARTS = [
     Part(
         "crash points",
         "a death after each statement, and a second one after each of the recovery; "
-        "operators who retry the same 5,000 jobs, and a million",
+        "operators who retry the same 5,000 jobs, and a million, on SQLite 100,000",
         5,
         # What takes longest comes first.
         ("jobs/test_operators.py", "model/test_crash_points.py"),
