@@ -220,8 +220,13 @@ class Dialect(RareMoves, OutsideMoves, BoundedMoves, Gates, Shown, Driver):
         if len(held) == len(back):
             return held
         # The others were taken over by somebody, or cancelled, and then end here.
-        rest = self.turned([outcome for outcome in back if outcome.id not in held])
-        return held | self.finish(worker_id, rest)
+        rest = [outcome for outcome in back if outcome.id not in held]
+        turned = self.turned(rest)
+        ended = self.finish(worker_id, turned)
+        for outcome, other in zip(rest, turned, strict=True):
+            if outcome.id in ended:
+                outcome.become(other)
+        return held | ended
 
     def _take_in_order(
         self, targets: Sequence[rows.Target], worker_id: UUID, limit: int

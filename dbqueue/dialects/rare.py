@@ -1,6 +1,7 @@
 """The moves that few jobs need: of large ones, and of what the database refuses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,16 +36,22 @@ class RareMoves(Placing):
         """Return jobs to the queue but for cancelled ones; return the ids of those."""
         raise NotImplementedError
 
-    def turned(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Have outcomes that were to give their jobs back end them as CANCELLED."""
+    def turned(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return what outcomes that were to give jobs back are if those were cancelled.
+
+        They stay as they are: perhaps the jobs are somebody else's by now.
+        """
         requests = self.requests([outcome.id for outcome in outcomes])
+        found = []
         for outcome in outcomes:
-            outcome.state, outcome.delay, outcome.turned = "CANCELLED", 0.0, True
-            if outcome.record is None:  # it had not begun
-                outcome.record = ended_in_waiting(outcome.attempt)
+            # Without a record, it had not begun.
+            record = dict(outcome.record or ended_in_waiting(outcome.attempt))
             if outcome.id in requests:
-                outcome.record |= requests[outcome.id].noted()
-        return outcomes
+                record |= requests[outcome.id].noted()
+            other = replace(outcome, state="CANCELLED", delay=0.0, record=record)
+            other.turned = True
+            found.append(other)
+        return found
 
     def requests(self, ids: Sequence[UUID]) -> dict[UUID, Request]:
         """Return how those explain it who have cancelled these running jobs."""

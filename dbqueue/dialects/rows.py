@@ -127,6 +127,11 @@ class Outcome:
         """Why the attempt did not succeed, as its record says; else empty."""
         return "" if self.record is None else str(self.record["reason"])
 
+    def become(self, other: "Outcome") -> None:
+        """Be what the job has ended as, where that is not what was to be."""
+        self.state, self.record = other.state, other.record
+        self.delay, self.turned = other.delay, other.turned
+
 
 class Request(NamedTuple):
     """A cancel, as whoever asked for it explains it to others; both may be ""."""

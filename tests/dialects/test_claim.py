@@ -404,6 +404,14 @@ class TestTheFence:
         assert FinishedJob.objects.get().result == "first"
         assert not Job.objects.exists()
 
+    def test_an_outcome_stays_what_it_is_when_the_fence_stops_it(self, worker, job):
+        outcome = Outcome(id=job.id, attempt=1, state="READY", delay=60)
+        assert not worker.dialect.record(HandWorker().id, [outcome])
+
+        assert worker.dialect.record(worker.id, [outcome]) == {job.id}
+
+        assert Job.objects.get().state == JobState.SCHEDULED
+
     def test_the_fence_stops_progress_of_others(self, worker, job, untouched):
         assert untouched()
 
