@@ -48,9 +48,11 @@ class RareMoves(Placing):
             record = dict(outcome.record or ended_in_waiting(outcome.attempt))
             if outcome.id in requests:
                 record |= requests[outcome.id].noted()
-            other = replace(outcome, state="CANCELLED", delay=0.0, record=record)
-            other.turned = True
-            found.append(other)
+            found.append(
+                replace(
+                    outcome, state="CANCELLED", delay=0.0, record=record, turned=True
+                )
+            )
         return found
 
     def requests(self, ids: Sequence[UUID]) -> dict[UUID, Request]:

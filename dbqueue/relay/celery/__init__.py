@@ -87,8 +87,10 @@ class CeleryTransport(Transport):
         replies = options.get("replies", f"dbqueue.replies.{self._name}")
         # RabbitMQ would confirm what it has no queue for, and drop it: `mandatory`.
         self._sending = {
-            **{"queue": self._name, "retry": False},
-            **{"mandatory": True, "timeout": ANSWERING},
+            "queue": self._name,
+            "retry": False,
+            "mandatory": True,
+            "timeout": ANSWERING,
         }
         conf = self._app.conf
         kind = conf.get("task_create_missing_queue_type")

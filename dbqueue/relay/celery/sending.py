@@ -13,7 +13,7 @@ _TOLD = [
     for name in ("before_task_publish", "after_task_publish", "task_sent")
     if hasattr(signals, name)
 ]
-_Key = tuple[bool, str, float | None, float | None]
+_Key = tuple[str, str, float | None, float | None]
 
 
 class Sender:
